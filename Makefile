@@ -1,0 +1,43 @@
+# Every target sets up what it needs in .venv, from a fresh clone, in any order.
+PYTHON ?= python3
+OUT ?= out/demo
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
+STAMPS := .venv/.stamps
+
+.PHONY: demo test check bench docs clean
+
+demo: $(STAMPS)/demo
+	$(BIN)/massflow demo --out $(OUT) $(DEMO_FLAGS)
+
+test: check $(STAMPS)/dev
+	$(BIN)/pytest --numprocesses 2 $(PYTEST_FLAGS)
+	$(BIN)/python tests/wheel_check.py
+
+check: $(STAMPS)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-cache
+
+bench: $(STAMPS)/dev
+	$(BIN)/python benchmarks/lab.py
+
+docs: $(STAMPS)/dev
+	$(BIN)/mkdocs build --strict --quiet
+
+clean:
+	rm -rf .venv out dist site
+
+$(STAMPS)/venv:
+	$(PYTHON) -m venv .venv
+	mkdir -p $(STAMPS)
+	touch $@
+
+$(STAMPS)/demo: $(STAMPS)/venv pyproject.toml constraints.txt
+	$(PIP) --editable '.[lab,report]'
+	touch $@
+
+$(STAMPS)/dev: $(STAMPS)/venv pyproject.toml constraints.txt
+	$(PIP) --editable '.[lab,report,dev]'
+	touch $@ $(STAMPS)/demo

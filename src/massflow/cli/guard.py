@@ -1,0 +1,61 @@
+"""What every command shares: errors as one line, exit codes, and the options that mean the same everywhere."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
+
+import typer
+from rich.console import Console
+
+from massflow.errors import MassflowError
+
+INTERRUPTED = 130
+OUTPUT = Console()
+MESSAGES = Console(stderr=True)
+"""Progress and errors; results go to standard output."""
+
+Parameters = ParamSpec("Parameters")
+
+OutOption = Annotated[Path, typer.Option("--out", help="The folder to work in; started again, the command goes on.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: train.steps=50 (repeatable).")]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu, or cuda where there is one.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Worker processes; results do not depend on it.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+_debug = False
+
+
+def set_debug(value: bool) -> None:
+    global _debug
+    _debug = value
+
+
+def guarded(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """A command whose user errors are one line on standard error: exit 2 for bad input, 1 for failed work."""
+
+    @functools.wraps(command)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except MassflowError as error:
+            if _debug:
+                raise
+            MESSAGES.print("error:", str(error), style="bold red", markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            MESSAGES.print("interrupted: what was done is kept; the same command goes on from there.")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:  # `massflow ... | head`: the reader has gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
+
+    return run
+
+
+def print_json(value: Any) -> None:
+    OUTPUT.print_json(data=value)

@@ -1,0 +1,89 @@
+"""`massflow lab`: the embedded trainer, one base or one run at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from massflow import config
+from massflow.cli.guard import (
+    MESSAGES,
+    OUTPUT,
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    SetOption,
+    guarded,
+    print_json,
+)
+from massflow.extras import needs_extra
+
+app = typer.Typer(help="The lab: a tiny language model from scratch, and RLVR on it.", no_args_is_help=True)
+
+RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML recipe.")]
+
+
+@app.command()
+@guarded
+def pretrain(
+    recipe: RecipeArgument,
+    overrides: SetOption = None,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Pre-train the base of a recipe, or find it in the cache; print where it lies."""
+    with needs_extra("lab", "the lab"):
+        from massflow.cli.progress import ExperimentTable
+        from massflow.lab.experiment import check_device, ensure_bases
+        from massflow.lab.pretrain import base_path
+        from massflow.lab.recipe import Recipe
+
+    settings = config.load(recipe, Recipe, overrides or ())
+    check_device(device)
+    with ExperimentTable(MESSAGES) as table:
+        ensure_bases([settings], 1, device, table.on_event)
+    path = base_path(settings)
+    if as_json:
+        print_json({"base": str(path)})
+    else:
+        OUTPUT.print(str(path), highlight=False, soft_wrap=True)
+
+
+@app.command()
+@guarded
+def train(
+    recipe: RecipeArgument,
+    out: OutOption,
+    overrides: SetOption = None,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Train one run (the recipe's [train]) into a run folder; pre-train its base first if need be."""
+    with needs_extra("lab", "the lab"):
+        from massflow.cli.progress import ExperimentTable
+        from massflow.lab.experiment import Cell, check_device, ensure_bases, run_cells
+        from massflow.lab.recipe import Recipe
+        from massflow.runs import RunFolder
+
+    settings = config.load(recipe, Recipe, overrides or ())
+    check_device(device)
+    cell = Cell(settings.train.objective.name, settings, RunFolder(out))
+    cell.folder.claim(config.dumps(settings))
+    with ExperimentTable(MESSAGES) as table:
+        ensure_bases([settings], 1, device, table.on_event)
+        run_cells([] if cell.folder.done else [cell], 1, device, table.on_event)
+    first, last = (_means(cell.folder.rows("evaluation")[index]) for index in (0, -1))
+    if as_json:
+        print_json({"run": str(out), "before": first, "after": last})
+    else:
+        for name, before in first.items():
+            OUTPUT.print(f"{name:<17} {before:.3f} -> {last[name]:.3f}", highlight=False)
+        OUTPUT.print(f"The run: {out}", highlight=False, soft_wrap=True)
+
+
+def _means(row: dict) -> dict[str, float]:
+    score = next(score for score in row["scores"] if score["temperature"] == 1.0)
+    means = {key: score[key] for key in ("pass_at_1", "pass_at_256", "distinct_correct")}
+    return {**means, "greedy_accuracy": row["greedy_accuracy"], "token_entropy": row["token_entropy"]}

@@ -1,0 +1,40 @@
+"""`massflow`: the commands, and what they share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import massflow
+from massflow.cli import demo, lab
+from massflow.cli.guard import OUTPUT, set_debug
+
+app = typer.Typer(
+    help="See where RLVR moves a language model's probability mass, and what that does to its boundary.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,
+)
+app.command("demo")(demo.demo)
+app.add_typer(lab.app, name="lab")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        OUTPUT.print(f"massflow {massflow.__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[  # noqa: ARG001  read by its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    set_debug(debug)
+
+
+def main() -> None:
+    app()

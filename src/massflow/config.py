@@ -1,0 +1,114 @@
+"""Recipes: TOML files read into frozen pydantic models, with errors that name the file, the key and the cure.
+
+Each layer owns the model of its part of a recipe; this module only loads and writes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from massflow.errors import InputError, file_errors
+
+
+class Section(BaseModel):
+    """A part of a recipe: frozen, unknown keys refused, numbers finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def load(path: Path, model: type[AnySection], overrides: Sequence[str] = ()) -> AnySection:
+    """Read a recipe and apply `--set a.b=value` overrides, in order.
+
+    Raises InputError, naming file, key, what came and what is allowed; WorkError when the file can't be read.
+    """
+    with file_errors("read", path):
+        text = path.read_bytes()
+    try:
+        values = tomllib.loads(text.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from error
+    for override in overrides:
+        _apply(values, override)
+    return parse(values, model, str(path))
+
+
+def parse(values: dict[str, Any], model: type[AnySection], where: str) -> AnySection:
+    """Validate plain values. Raises InputError with one line for the first thing that is wrong."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_explain(error, model)}") from error
+
+
+def dumps(section: Section) -> str:
+    """The recipe as resolved, every default written out, as TOML (absent means none)."""
+    return tomli_w.dumps(section.model_dump(mode="json", exclude_none=True))
+
+
+def digest(*sections: Section | str) -> str:
+    """Twelve hexadecimal digits that change when any setting changes."""
+    parts = [part if isinstance(part, str) else part.model_dump(mode="json") for part in sections]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def nearest(word: str, choices: Sequence[str]) -> str:
+    """A sentence that offers the closest choice, or all of them.
+
+    >>> nearest("grop", ["grpo", "gspo"])
+    "Did you mean 'grpo'? Allowed: grpo, gspo."
+    """
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Allowed: {', '.join(choices)}."
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    path = [part.strip() for part in key.split(".")]
+    if not equals or not all(path):
+        raise InputError(f"--set takes KEY=VALUE with a dotted key, such as train.steps=50; got {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string: --set train.objective=grpo-n
+    for part in path[:-1]:
+        values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise InputError(f"--set {override}: {part!r} is a single value, not a table with keys")
+    values[path[-1]] = value
+
+
+def _explain(error: ValidationError, model: type[BaseModel]) -> str:
+    details = error.errors(include_url=False)
+    first = details[0]
+    path = [str(part) for part in first["loc"]]
+    key = ".".join(path)
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key!r}. {nearest(path[-1], _keys_at(model, path[:-1]))}{more}"
+    if first["type"] == "missing":
+        return f"{key}: missing. It must be given.{more}"
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    came = "" if first["type"] == "value_error" else f"; got {first['input']!r}"
+    return f"{key}: {message}{came}{more}"
+
+
+def _keys_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return []
+        model = field.annotation
+    return list(model.model_fields)

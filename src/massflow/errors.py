@@ -1,0 +1,44 @@
+"""The errors users meet: one line each, saying what must hold, what came and what to do."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class MassflowError(Exception):
+    """Something the user can mend. The command line prints it as one line, without a traceback."""
+
+    exit_code = 2
+
+
+class InputError(MassflowError, ValueError):
+    """Input that breaks a stated rule: an array, a recipe, a file, a flag."""
+
+
+class WorkError(MassflowError, RuntimeError):
+    """Work that could not be finished: a failed run, a full disk, a lost worker."""
+
+    exit_code = 1
+
+
+class MissingExtraError(MassflowError, ImportError):
+    """A part of massflow whose libraries are not installed."""
+
+
+@contextlib.contextmanager
+def file_errors(doing: str, path: Path | str) -> Iterator[None]:
+    """Turn the operating system's refusal into one line that names the file.
+
+    >>> with file_errors("read", "no-such-file"):
+    ...     open("no-such-file")
+    Traceback (most recent call last):
+        ...
+    massflow.errors.WorkError: cannot read no-such-file: No such file or directory
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WorkError(f"cannot {doing} {path}: {reason}") from error

@@ -1,0 +1,79 @@
+"""Supervised pre-training of a base model on demonstrations, and the cache of bases."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from massflow.lab import checkpoint
+from massflow.lab.model import Transformer, token_logp
+from massflow.lab.recipe import PretrainConfig, Recipe
+from massflow.seeding import generator
+
+OnStep = Callable[[int, float], None]
+"""Called with the step just done and its loss."""
+
+
+def pretrain(recipe: Recipe, device: torch.device, on_step: OnStep = lambda step, loss: None) -> Transformer:
+    """Train a base from scratch: mean negative log-likelihood of the completions' tokens."""
+    task, config = recipe.task, recipe.pretrain
+    model = Transformer(recipe.model, task.vocab_size, task.prompt_length + task.completion_length)
+    model.initialise(generator(config.seed, "weights")).to(device)
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        config.learning_rate,
+        (0.9, config.beta2),
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+    for step in range(1, config.steps + 1):
+        examples = task.demonstrations(config.batch_size, generator(config.seed, "demonstrations", step))
+        tokens_BT = torch.from_numpy(examples).to(device)
+        logits_BTV = model.completion_logits(tokens_BT, task.prompt_length)
+        loss = -token_logp(logits_BTV, tokens_BT[:, task.prompt_length :]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.param_groups[0]["lr"] = config.learning_rate * _rate(step, config)
+        optimizer.step()
+        on_step(step, loss.item())
+    return model
+
+
+def base_path(recipe: Recipe, cache: Path | None = None) -> Path:
+    """Where the base of this recipe is, or will be, cached.
+
+    The cache is $MASSFLOW_CACHE, or massflow under $XDG_CACHE_HOME (~/.cache). A base is named by the digest of
+    task, model and pre-training settings, and by the version of torch: its bytes depend on nothing else.
+    """
+    if cache is None:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        cache = Path(os.environ.get("MASSFLOW_CACHE") or home / "massflow")
+    return cache / "bases" / f"{recipe.task.name}-{recipe.base_digest()}-torch{torch.__version__}.safetensors"
+
+
+def ensure_base(recipe: Recipe, path: Path, device: torch.device, on_step: OnStep = lambda step, loss: None) -> Path:
+    """Pre-train the base unless it lies at `path` already; the file appears there whole. Returns `path`."""
+    if not path.exists():
+        model = pretrain(recipe, device, on_step)
+        checkpoint.save(path, model, kind="base", recipe=recipe.base_digest())
+    return path
+
+
+def load_base(recipe: Recipe, path: Path, device: torch.device) -> Transformer:
+    """Read a base, checked to be this recipe's. Raises InputError if it is another's."""
+    model, _, header = checkpoint.load(path, device)
+    if header.get("recipe") != recipe.base_digest():
+        raise checkpoint.InputError(f"{path} holds the base of another recipe. Remove it and run again.")
+    return model
+
+
+def _rate(step: int, config: PretrainConfig) -> float:
+    """Share of the learning rate: linear warm-up, then linear decay to `final_rate` at the last step."""
+    if step <= config.warmup_steps:
+        return step / config.warmup_steps
+    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    return 1.0 - (1.0 - config.final_rate) * done

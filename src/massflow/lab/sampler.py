@@ -1,0 +1,102 @@
+"""Rollouts: batched sampling with a KV cache, each prompt read once for all its rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from massflow.lab.model import Transformer
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Completions of P prompts, G each, prompt by prompt (B = P x G rows). Tensors on the model's device."""
+
+    tokens_BT: Tensor
+    """Prompt and completion."""
+    logp_BT: Tensor
+    """log pi of the completion's tokens under the policy itself (temperature 1, no truncation)."""
+    sampler_logp_BT: Tensor
+    """log of the probability they were drawn with (at the rollout temperature and top-p)."""
+    entropy_BT: Tensor
+    """Entropy of the policy itself at each completion token, nats."""
+
+
+@torch.no_grad()
+def sample(
+    model: Transformer,
+    prompts_PT: Tensor,
+    completion_length: int,
+    rollouts_per_prompt: int,
+    rng: np.random.Generator,
+    *,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+) -> Rollouts:
+    """Draw completions. One uniform number a token, from `rng`: the same on every device.
+
+    top_p: keep the smallest set of most likely tokens with at least this mass (nucleus sampling, arXiv 1904.09751).
+    """
+    rows = prompts_PT.shape[0] * rollouts_per_prompt
+    uniform_TB = torch.from_numpy(rng.random((completion_length, rows), dtype=np.float32)).to(model.device)
+    steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+
+    def choose(logits_BV: Tensor) -> Tensor:
+        logp_BV = logits_BV.log_softmax(dim=1)
+        drawn_BV = logp_BV if temperature == 1.0 else (logits_BV / temperature).log_softmax(dim=1)
+        if top_p < 1.0:
+            drawn_BV = _nucleus(drawn_BV, top_p)
+        edges_BV = drawn_BV.exp().cumsum(dim=1)
+        draw_B1 = uniform_TB[len(steps)][:, None] * edges_BV[:, -1:]
+        token_B1 = (edges_BV <= draw_B1).sum(dim=1, keepdim=True).clamp_(max=logits_BV.shape[1] - 1)
+        entropy_B = -(logp_BV.exp() * logp_BV).sum(dim=1)
+        steps.append((token_B1[:, 0], logp_BV.gather(1, token_B1)[:, 0], drawn_BV.gather(1, token_B1)[:, 0], entropy_B))
+        return token_B1
+
+    _decode(model, prompts_PT, completion_length, rollouts_per_prompt, choose)
+    completion_BT, logp_BT, drawn_BT, entropy_BT = (torch.stack(column, dim=1) for column in zip(*steps, strict=True))
+    tokens_BT = torch.cat([prompts_PT.repeat_interleave(rollouts_per_prompt, dim=0), completion_BT], dim=1)
+    return Rollouts(tokens_BT, logp_BT, drawn_BT, entropy_BT)
+
+
+@torch.no_grad()
+def greedy(model: Transformer, prompts_PT: Tensor, completion_length: int) -> Tensor:
+    """The most likely token at every step, (P, completion_length)."""
+    steps: list[Tensor] = []
+
+    def choose(logits_BV: Tensor) -> Tensor:
+        steps.append(logits_BV.argmax(dim=1, keepdim=True))
+        return steps[-1]
+
+    _decode(model, prompts_PT, completion_length, 1, choose)
+    return torch.cat(steps, dim=1)
+
+
+def _decode(
+    model: Transformer,
+    prompts_PT: Tensor,
+    completion_length: int,
+    copies: int,
+    choose: Callable[[Tensor], Tensor],
+) -> None:
+    """Read each prompt once, then let `choose` turn logits_BV into the next tokens_B1, a column at a time."""
+    cache = model.new_cache()
+    hidden_PD = model.hidden(prompts_PT, cache)[:, -1]
+    logits_BV = model.head(hidden_PD).repeat_interleave(copies, dim=0)
+    cache = cache.repeat(copies)
+    for step in range(completion_length):
+        token_B1 = choose(logits_BV)
+        if step + 1 < completion_length:
+            logits_BV = model(token_B1, cache)[:, 0]
+
+
+def _nucleus(logp_BV: Tensor, top_p: float) -> Tensor:
+    """Renormalised log-probabilities of the nucleus; -inf outside it."""
+    sorted_BV, order_BV = logp_BV.sort(dim=1, descending=True)
+    before_BV = sorted_BV.exp().cumsum(dim=1) - sorted_BV.exp()
+    outside_BV = torch.zeros_like(before_BV, dtype=torch.bool).scatter(1, order_BV, before_BV >= top_p)
+    return logp_BV.masked_fill(outside_BV, -torch.inf).log_softmax(dim=1)

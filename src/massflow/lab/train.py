@@ -1,0 +1,238 @@
+"""The RL loop: rollouts, rewards, advantages, several clipped updates; resumable after a kill."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from massflow.lab import checkpoint
+from massflow.lab.evaluate import Evaluator
+from massflow.lab.model import Transformer, token_entropy, token_logp
+from massflow.lab.recipe import Recipe, TrainConfig
+from massflow.lab.sampler import Rollouts, sample
+from massflow.objectives import advantages, kl_estimate, policy_loss
+from massflow.runs import RunFolder
+from massflow.seeding import generator
+from massflow.tasks import Task
+
+OnProgress = Callable[[int, dict[str, Any]], None]
+"""Called with the step just done and the latest telemetry and evaluation."""
+
+
+@dataclass
+class Batch:
+    """One step's rollouts with what the update needs; B = P x G rows, prompt by prompt."""
+
+    rollouts: Rollouts
+    advantages_PG: NDArray[np.float64]
+    ref_logp_BT: Tensor | None
+    """Of the base; only where the objective has a KL term."""
+
+
+@dataclass
+class Trainer:
+    """A policy being trained by one objective, one rollout batch a step. All randomness comes from (seed, step)."""
+
+    model: Transformer
+    base: Transformer
+    task: Task
+    config: TrainConfig
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time of the last step by phase: sample, reference, update."""
+
+    def __post_init__(self) -> None:
+        # fused: one call a step rather than one a tensor
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), self.config.learning_rate, (0.9, 0.95), weight_decay=0.0, fused=True
+        )
+        self._prompts_PT = self.task.prompts(
+            self.config.prompts, "train", generator(self.config.seed, "training prompts")
+        )
+
+    def step(self, step: int) -> dict[str, Any]:
+        """One step (counted from 1): sample, score, update. Returns its row of telemetry."""
+        config = self.config
+        with self._timed("sample"):
+            prompts_PT = self._draw_prompts(step)
+            rollouts = sample(
+                self.model,
+                torch.from_numpy(prompts_PT).to(self.model.device),
+                self.task.completion_length,
+                config.group_size,
+                generator(config.seed, "rollouts", step),
+                temperature=config.temperature,
+                top_p=config.top_p,
+            )
+            completions = rollouts.tokens_BT[:, self.task.prompt_length :].cpu().numpy()
+            rewards_B = self.task.rewards(np.repeat(prompts_PT, config.group_size, axis=0), completions)
+        rewards_PG = rewards_B.reshape(len(prompts_PT), config.group_size)
+        advantages_PG = advantages(rewards_PG, config.objective)
+        with self._timed("reference"), torch.no_grad():
+            regularised = config.objective.kl_coef > 0.0
+            rows = slice(None) if regularised else slice(None, None, config.group_size)  # telemetry needs few
+            ref_logp_BT = self._logp(self.base, rollouts.tokens_BT[rows])
+            kl_to_base = float(kl_estimate(rollouts.logp_BT[rows], ref_logp_BT).double().mean())
+        with self._timed("update"):
+            updates = self._update(Batch(rollouts, advantages_PG, ref_logp_BT if regularised else None), step)
+        return {
+            "step": step,
+            "reward": float(rewards_PG.mean()),
+            "token_entropy": float(rollouts.entropy_BT.double().mean()),
+            **_group_facts(rewards_PG, advantages_PG, config.objective.threshold),
+            **updates,
+            "kl_to_base": kl_to_base,
+        }
+
+    def _draw_prompts(self, step: int) -> NDArray[np.int64]:
+        steps_per_epoch = len(self._prompts_PT) // self.config.prompts_per_step
+        epoch, position = divmod(step - 1, steps_per_epoch)
+        order_P = generator(self.config.seed, "prompt order", epoch).permutation(len(self._prompts_PT))
+        start = position * self.config.prompts_per_step
+        return self._prompts_PT[order_P[start : start + self.config.prompts_per_step]]
+
+    def _logp(self, model: Transformer, tokens_BT: Tensor) -> Tensor:
+        length = self.task.prompt_length
+        return token_logp(model.completion_logits(tokens_BT, length), tokens_BT[:, length:])
+
+    def _update(self, batch: Batch, step: int) -> dict[str, float]:
+        """Several updates over the batch's minibatches; returns their mean diagnostics (the largest ratio: the max)."""
+        config = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * min(1.0, step / max(1, config.warmup_steps))
+        rows_PG = np.arange(batch.advantages_PG.size).reshape(batch.advantages_PG.shape)
+        facts: list[dict[str, float]] = []
+        for epoch in range(config.epochs):
+            order_P = generator(config.seed, "minibatches", step, epoch).permutation(len(rows_PG))
+            for prompts_M in np.split(order_P, config.minibatches):
+                facts.append(self._minibatch(batch, rows_PG[prompts_M].ravel()))
+        means = {name: float(np.mean([fact[name] for fact in facts])) for name in facts[0]}
+        return {**means, "ratio_max": max(fact["ratio_max"] for fact in facts)}
+
+    def _minibatch(self, batch: Batch, rows_B: NDArray[np.int64]) -> dict[str, float]:
+        """One optimizer step. Rows of zero advantage are counted in the normaliser but cost nothing."""
+        objective = self.config.objective
+        advantage_B = batch.advantages_PG.ravel()[rows_B]
+        kept = np.ones(len(rows_B), dtype=bool) if objective.kl_coef > 0.0 else advantage_B != 0.0
+        self.optimizer.zero_grad(set_to_none=False)
+        facts = {"actor_loss": 0.0, "actor_entropy": np.nan, "ratio_max": 1.0}
+        facts |= {"clip_low_fraction": 0.0, "clip_high_fraction": 0.0}
+        if kept.any():
+            facts |= self._backward(batch, rows_B[kept], advantage_B[kept], len(rows_B))
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+        self.optimizer.step()
+        return {**facts, "gradient_norm": float(norm)}
+
+    def _backward(
+        self, batch: Batch, rows_B: NDArray[np.int64], advantage_B: NDArray[np.float64], counted: int
+    ) -> dict[str, float]:
+        index_B = torch.from_numpy(rows_B).to(self.model.device)
+        tokens_BT = batch.rollouts.tokens_BT[index_B]
+        completion_BT = tokens_BT[:, self.task.prompt_length :]
+        logits_BTV = self.model.completion_logits(tokens_BT, self.task.prompt_length)
+        length = self.task.completion_length
+        per_token = self.config.objective.aggregation == "token_mean"
+        result = policy_loss(
+            token_logp(logits_BTV, completion_BT),
+            batch.rollouts.logp_BT[index_B],
+            torch.from_numpy(advantage_B).to(logits_BTV),
+            torch.ones_like(completion_BT, dtype=torch.bool),
+            self.config.objective,
+            ref_logp_BT=None if batch.ref_logp_BT is None else batch.ref_logp_BT[index_B],
+            normalizer=counted * length if per_token else counted,
+            max_length=length,
+        )
+        result.loss.backward()
+        facts = {name: float(value) for name, value in result.diagnostics.items()}
+        entropy = token_entropy(logits_BTV.detach()).mean()
+        return {**facts, "actor_loss": float(result.loss.detach()), "actor_entropy": float(entropy)}
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[phase] = time.perf_counter() - start
+
+    def optimizer_tensors(self) -> dict[str, Tensor]:
+        """The optimizer's state by parameter and moment, for a checkpoint."""
+        named = self.model.named_parameters()
+        return {
+            f"{name}.{key}": value for name, weights in named for key, value in self.optimizer.state[weights].items()
+        }
+
+    def restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        for name, weights in self.model.named_parameters():
+            moments = ("step", "exp_avg", "exp_avg_sq")
+            self.optimizer.state[weights] = {key: tensors[f"{name}.{key}"] for key in moments}
+
+
+def train(
+    recipe: Recipe, base: Transformer, folder: RunFolder, on_progress: OnProgress = lambda step, facts: None
+) -> None:
+    """Train one run into its folder; started again after a kill, it goes on from the last evaluation.
+
+    The result is the same, byte for byte, however often it was interrupted. Raises WorkError if it can't be written.
+    """
+    model, start, optimizer_tensors = _resume(folder, base)
+    trainer = Trainer(model, base, recipe.task, recipe.train)
+    evaluator = Evaluator(recipe.task, recipe.evaluate, base)
+    if start > 0:
+        trainer.restore_optimizer(optimizer_tensors)
+    else:
+        folder.append("evaluation", evaluator(model, 0))
+    latest: dict[str, Any] = folder.rows("evaluation")[-1]
+    for step in range(start + 1, recipe.train.steps + 1):
+        row = trainer.step(step)
+        folder.append("telemetry", row)
+        evaluated = time.perf_counter()
+        if step % recipe.evaluate.every == 0 or step == recipe.train.steps:
+            latest = evaluator(model, step)
+            folder.append("evaluation", latest)
+            if step < recipe.train.steps:
+                checkpoint.save(folder.resume_checkpoint, model, trainer.optimizer_tensors(), kind="resume", step=step)
+        folder.append("timing", {"step": step, **trainer.seconds, "evaluate": time.perf_counter() - evaluated})
+        on_progress(step, {**latest, **row})
+    checkpoint.save(folder.final_checkpoint, model, kind="policy", step=recipe.train.steps)
+    folder.resume_checkpoint.unlink(missing_ok=True)
+
+
+def _resume(folder: RunFolder, base: Transformer) -> tuple[Transformer, int, dict[str, Tensor]]:
+    """The policy to go on from, its step and its optimizer; the folder's rows past that step are dropped."""
+    step, tensors = 0, {}
+    if folder.resume_checkpoint.exists():
+        model, tensors, header = checkpoint.load(folder.resume_checkpoint, base.device)
+        step = int(header["step"])
+    else:
+        model = Transformer(base.config, base.vocab_size, base.context).to(base.device)
+        model.load_state_dict(base.state_dict())
+    for name in ("telemetry", "evaluation", "timing"):
+        folder.keep_until(name, step if step else -1)
+    return model, step, tensors
+
+
+def _group_facts(
+    rewards_PG: NDArray[np.float64], advantages_PG: NDArray[np.float64], threshold: float
+) -> dict[str, float]:
+    """Shares of groups that carry no contrast, and how much of the batch pushes up and down.
+
+    positive_share: of rollouts with A > 0. positive_norm: root mean square of max(A, 0) over rollouts.
+    """
+    right_PG = rewards_PG >= threshold
+    facts = {
+        "all_right": float(right_PG.all(axis=1).mean()),
+        "all_wrong": float((~right_PG).all(axis=1).mean()),
+    }
+    for sign, part_PG in (
+        ("positive", np.maximum(advantages_PG, 0.0)),
+        ("negative", np.minimum(advantages_PG, 0.0)),
+    ):
+        facts[f"{sign}_share"] = float((part_PG != 0.0).mean())
+        facts[f"{sign}_norm"] = float(np.sqrt((part_PG**2).mean()))
+    return facts

@@ -1,0 +1,121 @@
+"""Jobs over worker processes: one process a job, one thread each, so that results depend on neither."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
+from typing import Any
+
+from massflow.errors import MassflowError
+
+Report = Callable[[int, dict[str, Any]], None]
+"""What a job calls as it goes: the step just done, and facts to show."""
+THREADS = 1
+"""Of torch in each worker: sums come out differently in the last bit with another number."""
+GRACE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A name, how many steps it has, and a function of a module (or a partial of one) that takes a Report."""
+
+    name: str
+    steps: int
+    work: Callable[[Report], None]
+
+
+@dataclass(frozen=True)
+class Event:
+    """What became of a job: kind is started, progress, done or failed (then `error` and `details` say why)."""
+
+    job: Job
+    kind: str
+    step: int = 0
+    facts: dict[str, Any] | None = None
+    error: str = ""
+    details: str = ""
+
+
+OnEvent = Callable[[Event | None], None]
+"""Called for each event, and with None every fifth of a second, so that a display can go on."""
+
+
+def run_jobs(jobs: Sequence[Job], workers: int, on_event: OnEvent) -> list[Event]:
+    """Run every job, `workers` at a time; returns the failures. A job that fails stops no other.
+
+    When this is interrupted the workers are ended within a second: what they have written is whole.
+    """
+    context = _context()
+    waiting, failures = list(jobs), []
+    running: dict[Connection, tuple[Job, SpawnProcess | ForkServerProcess]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                job = waiting.pop(0)
+                receiver, sender = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(job.work, sender), daemon=True, name=job.name)
+                process.start()
+                sender.close()
+                running[receiver] = (job, process)
+                on_event(Event(job, "started"))
+            for receiver in wait(list(running), timeout=0.2):
+                assert isinstance(receiver, Connection)
+                job, process = running[receiver]
+                event = _receive(receiver, job, process)
+                on_event(event)
+                if event.kind != "progress":
+                    del running[receiver]
+                    process.join()
+                failures += [event] if event.kind == "failed" else []
+            on_event(None)
+    finally:
+        _end([process for _, process in running.values()])
+    return failures
+
+
+def _context() -> SpawnContext | ForkServerContext:
+    """A fork server that has read the libraries once, where the system has one."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["massflow.lab.train", "massflow.lab.pretrain"])
+    return context
+
+
+def _work(work: Callable[[Report], None], sender: Connection) -> None:
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
+    torch.set_num_threads(THREADS)
+    try:
+        work(lambda step, facts: sender.send(("progress", step, facts, "", "")))
+    except MassflowError as error:
+        sender.send(("failed", 0, None, str(error), ""))
+    except Exception as error:  # noqa: BLE001  the process boundary: whatever went wrong is told to the parent
+        summary = f"{type(error).__name__}: {error}".splitlines()[0]
+        sender.send(("failed", 0, None, summary, traceback.format_exc()))
+    else:
+        sender.send(("done", 0, None, "", ""))
+
+
+def _receive(receiver: Connection, job: Job, process: SpawnProcess | ForkServerProcess) -> Event:
+    try:
+        kind, step, facts, error, details = receiver.recv()
+    except EOFError:
+        process.join()
+        return Event(job, "failed", error=f"its process ended with exit code {process.exitcode} (out of memory?)")
+    return Event(job, kind, step, facts, error, details)
+
+
+def _end(processes: Sequence[SpawnProcess | ForkServerProcess]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(GRACE_SECONDS)
+        if process.is_alive():
+            process.kill()

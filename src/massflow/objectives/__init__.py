@@ -1,0 +1,16 @@
+"""What is maximised: objectives as values, advantages, and the surrogate loss, on NumPy and torch alike."""
+
+from massflow.objectives.advantage import advantages
+from massflow.objectives.catalogue import OBJECTIVES, objective_from
+from massflow.objectives.objective import Objective
+from massflow.objectives.surrogate import PolicyLoss, kl_estimate, policy_loss
+
+__all__ = [
+    "OBJECTIVES",
+    "Objective",
+    "PolicyLoss",
+    "advantages",
+    "kl_estimate",
+    "objective_from",
+    "policy_loss",
+]

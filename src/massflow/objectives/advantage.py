@@ -1,0 +1,74 @@
+"""Rewards of groups of rollouts -> advantages."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from array_api_compat import array_namespace
+
+from massflow.errors import InputError
+from massflow.objectives.objective import Objective
+from massflow.types import Array
+
+MAGNITUDE_BOUND = 1e9
+"""Rewards and advantages beyond this are refused: it keeps every product below finite in float32."""
+
+
+def advantages(rewards_PG: Array, objective: Objective) -> Array:
+    """Advantages of groups of rollouts of the same prompt.
+
+        a = (s - baseline) / scale,   A = positive_weight max(a, 0) + negative_weight min(a, 0)
+
+    baseline: mean of the group, mean of the others (leave_one_out; equals G/(G-1) (s - mean)), or none.
+    scale: standard deviation over the group (std_ddof) + std_eps, or none. Where a baseline is taken, a group
+    whose rewards are all equal has A = 0 exactly: eps must not amplify rounding.
+    rewards_PG: (P, G), a floating NumPy array or torch tensor; the result is of the same kind, dtype and shape.
+    Raises InputError for another shape, rewards that are not finite, or G < 2 where a baseline or scale is taken.
+    Source: DeepSeekMath (arXiv 2402.03300); the sign weights, arXiv 2510.04028 and 2506.01347.
+    """
+    xp = array_namespace(rewards_PG)
+    _check_rewards(xp, rewards_PG, objective)
+    signal_PG = rewards_PG
+    if objective.signal == "signed":
+        signal_PG = xp.where(rewards_PG >= objective.threshold, xp.ones_like(rewards_PG), -xp.ones_like(rewards_PG))
+
+    advantage_PG = signal_PG - _baseline(xp, signal_PG, objective)
+    if objective.scale == "group_std":
+        std_P1 = xp.std(signal_PG, axis=1, keepdims=True, correction=objective.std_ddof)
+        advantage_PG = advantage_PG / (std_P1 + objective.std_eps)
+    if objective.baseline != "none":
+        equal_P1 = xp.max(signal_PG, axis=1, keepdims=True) == xp.min(signal_PG, axis=1, keepdims=True)
+        advantage_PG = xp.where(equal_P1, xp.zeros_like(advantage_PG), advantage_PG)
+
+    positive_PG = xp.clip(advantage_PG, min=0.0)
+    negative_PG = xp.clip(advantage_PG, max=0.0)
+    return objective.positive_weight * positive_PG + objective.negative_weight * negative_PG
+
+
+def _baseline(xp: ModuleType, signal_PG: Array, objective: Objective) -> Array | float:
+    if objective.baseline == "none":
+        return 0.0
+    if objective.baseline == "group_mean":
+        return xp.mean(signal_PG, axis=1, keepdims=True)
+    return (xp.sum(signal_PG, axis=1, keepdims=True) - signal_PG) / (signal_PG.shape[1] - 1)
+
+
+def _check_rewards(xp: ModuleType, rewards_PG: Array, objective: Objective) -> None:
+    if rewards_PG.ndim != 2:
+        raise InputError(f"rewards_PG must have shape (problems, rollouts); got {tuple(rewards_PG.shape)}")
+    if not xp.isdtype(rewards_PG.dtype, "real floating"):
+        raise InputError(f"rewards_PG must be floating point; got {rewards_PG.dtype}. Convert it first.")
+    relative = objective.baseline != "none" or objective.scale != "none"
+    if relative and rewards_PG.shape[1] < 2:
+        raise InputError(
+            f"objective {objective.name!r} compares the rollouts of a group, so a group needs at least 2; "
+            f"rewards_PG has shape {tuple(rewards_PG.shape)}"
+        )
+    bad = ~(xp.abs(rewards_PG) <= MAGNITUDE_BOUND)  # also true of NaN
+    if bool(xp.any(bad)):
+        rows, columns = xp.nonzero(bad)
+        row, column = int(rows[0]), int(columns[0])
+        raise InputError(
+            f"rewards must be finite and at most {MAGNITUDE_BOUND:g} in size; "
+            f"rewards_PG[{row}, {column}] is {float(rewards_PG[row, column])}"
+        )

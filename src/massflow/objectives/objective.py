@@ -1,0 +1,85 @@
+"""Objective: what is maximised, as a value made of choices."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_type_hints
+
+from massflow.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """A policy-gradient objective for groups of rollouts with verifiable rewards.
+
+    With rewards r of one group, the advantage of rollout i is
+
+        A_i = w(sign a_i) * a_i,   a_i = (s_i - baseline) / scale,   s = r or +-1
+
+    and with importance ratio rho the loss to minimise is
+
+        -aggregate( surrogate(rho, A) ) + kl_coef * aggregate( KL to the reference )
+
+    The defaults are GRPO (DeepSeekMath, arXiv 2402.03300, eq. 3) with the standard deviation as trainers take it.
+    Raises InputError for a choice that is not one of those listed or a number out of range.
+    """
+
+    name: str
+    source: str = ""
+    signal: Literal["reward", "signed"] = "reward"
+    """reward: s = r. signed: s = +1 where r >= threshold, else -1."""
+    threshold: float = 0.5
+    baseline: Literal["group_mean", "leave_one_out", "none"] = "group_mean"
+    scale: Literal["group_std", "none"] = "group_std"
+    std_ddof: int = 1
+    """0: population, 1: sample standard deviation."""
+    std_eps: float = 1e-6
+    positive_weight: float = 1.0
+    negative_weight: float = 1.0
+    ratio: Literal["token", "sequence"] = "token"
+    """token: pi/pi_old of each token. sequence: its geometric mean over the completion (GSPO)."""
+    clip_low: float = 0.2
+    """The ratio is held above 1 - clip_low (1.0: no lower bound)."""
+    clip_high: float = 0.2
+    """The ratio is held below 1 + clip_high."""
+    dual_clip: float | None = None
+    """A bound on the ratio where A < 0, which the usual clip leaves unbounded; greater than 1 + clip_high."""
+    surrogate: Literal["clip", "cispo"] = "clip"
+    aggregation: Literal["token_mean", "sequence_mean", "fixed_length"] = "sequence_mean"
+    """token_mean: over all tokens. sequence_mean: over the tokens of a completion, then over completions.
+    fixed_length: sum over tokens / max_length, then over completions."""
+    kl_coef: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field, kind in get_type_hints(type(self)).items():
+            choices = [choice for choice in get_args(kind) if isinstance(choice, str)]
+            if choices and getattr(self, field) not in choices:
+                self._refuse(field, f"must be one of {', '.join(choices)}")
+        if not self.name:
+            self._refuse("name", "must not be empty")
+        if self.std_ddof not in (0, 1):
+            self._refuse("std_ddof", "must be 0 (population) or 1 (sample)")
+        for field in ("std_eps", "positive_weight", "negative_weight", "clip_low", "clip_high", "kl_coef"):
+            if not (math.isfinite(getattr(self, field)) and getattr(self, field) >= 0.0):
+                self._refuse(field, "must be a finite number >= 0")
+        if self.clip_low > 1.0:
+            self._refuse("clip_low", "must be at most 1 (no lower bound)")
+        if not math.isfinite(self.threshold):
+            self._refuse("threshold", "must be finite")
+        if self.dual_clip is not None and not 1.0 + self.clip_high < self.dual_clip < math.inf:
+            self._refuse("dual_clip", f"must be none, or finite and above 1 + clip_high = {1 + self.clip_high:g}")
+        if self.dual_clip is not None and self.surrogate == "cispo":
+            self._refuse("dual_clip", "must be none with cispo, which bounds the ratio for both signs already")
+
+    def _refuse(self, field: str, rule: str) -> None:
+        raise InputError(f"objective {self.name!r}: {field} {rule}; got {getattr(self, field)!r}")
+
+    def replace(self, **changes: Any) -> Objective:
+        """This objective with some fields changed. Raises InputError for an unknown field or a bad value."""
+        known = [field.name for field in dataclasses.fields(self)]
+        for field in changes:
+            if field not in known:
+                raise InputError(f"Objective has no field {field!r}. Its fields: {', '.join(known)}.")
+        return dataclasses.replace(self, **changes)

@@ -1,0 +1,292 @@
+"""The charts of an experiment: one Altair definition each, from which page, PNG and SVG are made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from massflow.report.findings import BOUNDARY_K, Findings
+from massflow.report.results import Experiment, Run
+from massflow.stats import pass_at_k_exact
+
+KS = [2**power for power in range(11)]
+WINDOW = 10
+"""Steps averaged into one point of a telemetry curve."""
+
+# Okabe and Ito's colours, told apart by the colour-blind; dashes tell them apart in grey.
+BASE_COLOUR = "#444444"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#8C6D1F", "#7A4FA3")
+DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3), (4, 2), (10, 4), (1, 3), (12, 3, 3, 3))
+MASS_KINDS = {
+    "dominant": "right, dominant at the start",
+    "other": "right, other",
+    "rare": "right, rare at the start (< 1/256)",
+    "wrong": "wrong",
+}
+MASS_COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#999999")
+MASS_DASHES = ((1, 0), (6, 3), (3, 2), (1, 3))
+
+
+def charts(findings: Findings) -> dict[str, alt.TopLevelMixin]:
+    """Every chart by the name of its file."""
+    made = {
+        "frontier": frontier(findings.experiment),
+        "pass-at-k": pass_at_k_curves(findings),
+        "training": training_curves(findings.experiment),
+        "mass-flow": mass_flow(findings.experiment),
+    }
+    return {name: _styled(chart) for name, chart in made.items()}
+
+
+def frontier(experiment: Experiment) -> Any:
+    """pass@256 against pass@1 along training, one curve an objective, with the base cooled as the baseline."""
+    curves = {name: _mean_frontier(experiment.of(name)) for name in experiment.objectives}
+    points = [
+        {"model": name.upper(), "pass@1": x, "pass@256": y, "step": step}
+        for name, curve in curves.items()
+        for step, x, y in curve
+    ]
+    x = alt.X("pass@1:Q", title="pass@1 (mean over held-out prompts)", scale=alt.Scale(zero=False, padding=24))
+    y = alt.Y("pass@256:Q", title="pass@256", scale=alt.Scale(zero=False, padding=16))
+    trained = alt.Chart(alt.Data(values=points)).encode(x=x, y=y, order=alt.Order("step:Q"))
+    details = [alt.Tooltip("model:N"), alt.Tooltip("step:Q"), _number("pass@1"), _number("pass@256")]
+    line = trained.mark_line(strokeWidth=2).encode(color=_model_colour(experiment), strokeDash=_model_dash(experiment))
+    dot = trained.mark_circle(size=32, opacity=1).encode(color=_model_colour(experiment).legend(None), tooltip=details)
+    base = alt.Chart(alt.Data(values=_cooled_base(experiment))).encode(x=x, y=y, order=alt.Order("temperature:Q"))
+    label = base.mark_text(align="right", dx=-7, dy=9, color=BASE_COLOUR).encode(text="label:N")
+    return (
+        base.mark_line(color=BASE_COLOUR, strokeDash=[1, 3])
+        + base.mark_point(color=BASE_COLOUR, shape="diamond", filled=True, size=60, opacity=1)
+        + line
+        + dot
+        + label
+    ).properties(
+        width=600,
+        height=400,
+        title=_title(
+            "Along training: what pass@1 costs at pass@256",
+            f"Up and right is better. A point every {experiment.recipe.evaluate.every} steps, mean over RL seeds. "
+            "Diamonds: the untrained base, cooled.",
+        ),
+    )
+
+
+def pass_at_k_curves(findings: Findings) -> Any:
+    """pass@k over k: the base against each objective after training, with 95 % intervals over prompts."""
+    names = findings.experiment.objectives
+    panels = []
+    for index, name in enumerate(names):
+        rows = [
+            {"model": label, "k": k, "pass": float(estimate), "low": float(low), "high": float(high)}
+            for label, objective in (("BASE", None), (name.upper(), name))
+            for k, estimate, low, high in _curve_points(findings, objective)
+        ]
+        colour = alt.Color(
+            "model:N",
+            scale=alt.Scale(domain=["BASE", name.upper()], range=[BASE_COLOUR, COLOURS[index % len(COLOURS)]]),
+            legend=None,
+        )
+        dash = alt.StrokeDash(
+            "model:N", scale=alt.Scale(domain=["BASE", name.upper()], range=[[4, 3], [1, 0]]), legend=None
+        )
+        x = alt.X("k:Q", title="k (samples)", scale=alt.Scale(type="log", base=2), axis=alt.Axis(values=KS[::2]))
+        y_title = "pass@k" if index % 3 == 0 else None
+        chart = alt.Chart(alt.Data(values=rows)).encode(x=x, color=colour)
+        band = chart.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title=y_title, scale=_PASS_SCALE), y2="high:Q")
+        line = chart.mark_line(strokeWidth=2).encode(
+            y=alt.Y("pass:Q", title=y_title, scale=_PASS_SCALE),
+            strokeDash=dash,
+            tooltip=[
+                alt.Tooltip("model:N"),
+                alt.Tooltip("k:Q"),
+                _number("pass"),
+                _number("low"),
+                _number("high"),
+            ],
+        )
+        panels.append((band + line).properties(width=225, height=190, title=f"{name.upper()} (solid), base (dashed)"))
+    return (
+        alt.concat(*panels, columns=3)
+        .resolve_scale(color="independent", strokeDash="independent")
+        .properties(
+            title=_title(
+                "pass@k after training against the base",
+                f"Exact on {findings.prompts} held-out prompts; bands: pointwise 95 % bootstrap over prompts.",
+            )
+        )
+    )
+
+
+_PASS_SCALE = alt.Scale(zero=False, domainMax=1.0)
+
+
+def training_curves(experiment: Experiment) -> Any:
+    """pass@1, greedy accuracy, entropies and reward over steps, in the manner of the paper's Figure 2."""
+    panels = {
+        "pass@1 (held out)": lambda run: _evaluated(run, lambda row, score: score["pass_at_1"]),
+        "greedy accuracy (held out)": lambda run: _evaluated(run, lambda row, score: row["greedy_accuracy"]),
+        "pass@256 (held out)": lambda run: _evaluated(run, lambda row, score: score["pass_at_256"]),
+        "token entropy, nats (held out)": lambda run: _evaluated(run, lambda row, score: row["token_entropy"]),
+        "actor entropy loss, nats (training)": lambda run: _logged(run, "actor_entropy"),
+        "reward (training)": lambda run: _logged(run, "reward"),
+    }
+    drawn = []
+    for title, series in panels.items():
+        rows = [
+            {"model": name.upper(), "step": step, "value": value}
+            for name in experiment.objectives
+            for step, value in _mean_series([series(run) for run in experiment.of(name)])
+        ]
+        chart = alt.Chart(alt.Data(values=rows)).mark_line(strokeWidth=2)
+        drawn.append(
+            chart.encode(
+                x=alt.X("step:Q", title="RL step"),
+                y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
+                color=_model_colour(experiment),
+                strokeDash=_model_dash(experiment),
+                tooltip=[alt.Tooltip("model:N"), alt.Tooltip("step:Q"), _number("value")],
+            ).properties(width=225, height=150, title=title)
+        )
+    return alt.concat(*drawn, columns=3).properties(
+        title=_title("Over training", f"Mean over RL seeds; training curves are means over {WINDOW} steps.")
+    )
+
+
+def mass_flow(experiment: Experiment) -> Any:
+    """Where the mass goes: right answers by what they were under the base, and wrong ones, over steps."""
+    panels = []
+    domain = list(MASS_KINDS.values())
+    for index, name in enumerate(experiment.objectives):
+        rows = [
+            {"kind": label, "step": step, "mass": mass}
+            for kind, label in MASS_KINDS.items()
+            for step, mass in _mean_series([_mass(run, kind) for run in experiment.of(name)])
+        ]
+        legend = alt.Legend(
+            orient="bottom",
+            columns=2,
+            title=None,
+            symbolType="stroke",
+            symbolStrokeWidth=2,
+            symbolSize=400,
+            labelLimit=260,
+        )
+        panels.append(
+            alt.Chart(alt.Data(values=rows))
+            .mark_line(strokeWidth=2)
+            .encode(
+                x=alt.X("step:Q", title="RL step"),
+                y=alt.Y(
+                    "mass:Q",
+                    title="probability mass (log scale)" if index % 3 == 0 else None,
+                    scale=alt.Scale(type="log", domainMax=1.0),
+                    axis=alt.Axis(format="~g", values=[0.003, 0.01, 0.03, 0.1, 0.3, 1]),
+                ),
+                color=alt.Color("kind:N", scale=alt.Scale(domain=domain, range=list(MASS_COLOURS)), legend=legend),
+                strokeDash=alt.StrokeDash(
+                    "kind:N", scale=alt.Scale(domain=domain, range=list(MASS_DASHES)), legend=legend
+                ),
+                tooltip=[alt.Tooltip("kind:N"), alt.Tooltip("step:Q"), alt.Tooltip("mass:Q", format=".4f")],
+            )
+            .properties(width=225, height=190, title=name.upper())
+        )
+    return (
+        alt.concat(*panels, columns=3)
+        .resolve_scale(y="shared")
+        .properties(
+            title=_title(
+                "Mass flow: where the probability goes",
+                "Mean over held-out prompts and RL seeds; every right answer is listed, its mass is exact.",
+            )
+        )
+    )
+
+
+def _mean_frontier(runs: list[Run]) -> list[tuple[int, float, float]]:
+    success_NSP = np.array([run.success_SP() for run in runs])
+    first_S = success_NSP.mean(axis=(0, 2))
+    boundary_S = pass_at_k_exact(success_NSP, [BOUNDARY_K])[..., 0].mean(axis=(0, 2))
+    return list(zip(runs[0].steps, map(float, first_S), map(float, boundary_S), strict=True))
+
+
+def _cooled_base(experiment: Experiment) -> list[dict[str, Any]]:
+    rows, temperatures = [], sorted(experiment.recipe.evaluate.temperatures)
+    for temperature in temperatures:
+        success_NP = np.array([run.success_SP(temperature)[0] for run in experiment.runs])
+        boundary = float(pass_at_k_exact(success_NP, [BOUNDARY_K]).mean())
+        label = f"T = {temperature:g}" if temperature in (temperatures[0], temperatures[-1]) else ""
+        rows.append(
+            {
+                "temperature": temperature,
+                "pass@1": float(success_NP.mean()),
+                "pass@256": boundary,
+                "label": label,
+            }
+        )
+    return rows
+
+
+def _curve_points(findings: Findings, objective: str | None) -> zip[tuple[int, float, float, float]]:
+    curve = findings.pass_curve(objective, KS)
+    return zip(KS, curve.estimate, curve.low, curve.high, strict=True)
+
+
+def _evaluated(run: Run, value: Any) -> list[tuple[int, float]]:
+    return [(row["step"], value(row, score)) for row, score in zip(run.evaluation, run.scores(), strict=True)]
+
+
+def _logged(run: Run, name: str) -> list[tuple[int, float]]:
+    """Telemetry, averaged over windows of steps; a window without a value (no row was trained on) is left out."""
+    points = []
+    for start in range(0, len(run.telemetry), WINDOW):
+        rows = run.telemetry[start : start + WINDOW]
+        values = [row[name] for row in rows if row[name] is not None]
+        if values:
+            points.append((rows[-1]["step"], float(np.mean(values))))
+    return points
+
+
+def _mass(run: Run, kind: str) -> list[tuple[int, float]]:
+    mass_SP = 1.0 - run.success_SP() if kind == "wrong" else run.mass_SP(kind)
+    return list(zip(run.steps, map(float, mass_SP.mean(axis=1)), strict=True))
+
+
+def _mean_series(series: list[list[tuple[int, float]]]) -> list[tuple[int, float]]:
+    """Mean over runs at the steps that all of them have."""
+    tables = [dict(points) for points in series]
+    shared = [step for step in tables[0] if all(step in table for table in tables)]
+    return [(step, float(np.mean([table[step] for table in tables]))) for step in shared]
+
+
+def _model_colour(experiment: Experiment) -> alt.Color:
+    domain = [name.upper() for name in experiment.objectives]
+    scale = alt.Scale(domain=domain, range=[COLOURS[i % len(COLOURS)] for i in range(len(domain))])
+    return alt.Color("model:N", scale=scale, legend=_LEGEND)
+
+
+def _model_dash(experiment: Experiment) -> alt.StrokeDash:
+    domain = [name.upper() for name in experiment.objectives]
+    scale = alt.Scale(domain=domain, range=[DASHES[i % len(DASHES)] for i in range(len(domain))])
+    return alt.StrokeDash("model:N", scale=scale, legend=_LEGEND)
+
+
+_LEGEND = alt.Legend(orient="bottom", title=None, symbolType="stroke", symbolStrokeWidth=2, symbolSize=400)
+
+
+def _number(field: str) -> alt.Tooltip:
+    return alt.Tooltip(f"{field}:Q", format=".3f")
+
+
+def _title(text: str, subtitle: str) -> alt.TitleParams:
+    return alt.TitleParams(text, subtitle=subtitle, anchor="start", fontSize=15, subtitleColor="#555555", offset=14)
+
+
+def _styled(chart: Any) -> Any:
+    return (
+        chart.configure(font="sans-serif", background="white")
+        .configure_view(stroke="#cccccc")
+        .configure_axis(gridColor="#eeeeee", labelFontSize=11, titleFontSize=11, titleFontWeight="normal")
+        .configure_legend(labelFontSize=12)
+    )

@@ -1,0 +1,136 @@
+"""The run folder: what a training run leaves behind, written so that a kill at any moment loses at most a step.
+
+recipe.toml       the recipe as resolved
+telemetry.jsonl   one row a step, no times in it: the same recipe gives the same bytes
+evaluation.jsonl  one row an evaluation
+timing.jsonl      seconds by phase, apart from the rest because they differ each time
+checkpoints/      safetensors
+environment.json  versions and machine, in the folder of an experiment
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from massflow.errors import InputError, file_errors
+
+Row = dict[str, Any]
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all: a temporary neighbour, flushed to disk, then renamed.
+
+    Raises WorkError (no space, no permission); what stood at `path` before is then unchanged.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with file_errors("write", path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that holds one run."""
+
+    path: Path
+
+    @property
+    def final_checkpoint(self) -> Path:
+        """Written last: where it stands, the run is done."""
+        return self.path / "checkpoints" / "final.safetensors"
+
+    @property
+    def resume_checkpoint(self) -> Path:
+        """Weights and optimizer of the last evaluation, to go on from after a kill."""
+        return self.path / "checkpoints" / "resume.safetensors"
+
+    @property
+    def done(self) -> bool:
+        return self.final_checkpoint.exists()
+
+    def claim(self, recipe_toml: str) -> None:
+        """Make the folder for this recipe, or find it made for the same one.
+
+        Raises InputError if it holds another recipe's work, which is left as it is; WorkError if it can't be written.
+        """
+        recipe = self.path / "recipe.toml"
+        with file_errors("read", recipe):
+            held = recipe.read_text() if recipe.exists() else None
+        if held is None:
+            write_atomic(recipe, recipe_toml)
+        elif held != recipe_toml:
+            ours, theirs = recipe_toml.splitlines(), held.splitlines()
+            odd = next((line for line in ours if line not in theirs), None) or next(
+                (line for line in theirs if line not in ours), "the order of its keys"
+            )
+            raise InputError(
+                f"{self.path} holds a run of another recipe (they differ in: {odd.strip()}). "
+                "Choose another --out, or remove that folder."
+            )
+
+    def append(self, name: str, row: Row) -> None:
+        """Add a row to `name`.jsonl. A number that is not finite is written as null: strict JSON."""
+        path = self.path / f"{name}.jsonl"
+        with file_errors("write", path), path.open("a") as file:
+            file.write(json.dumps(_finite(row), allow_nan=False) + "\n")
+
+    def rows(self, name: str) -> list[Row]:
+        """The rows of `name`.jsonl; a last line cut short by a kill is not a row. Raises InputError on damage."""
+        path = self.path / f"{name}.jsonl"
+        with file_errors("read", path):
+            lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        whole = [line for line in lines if line.endswith("\n")]
+        try:
+            return [json.loads(line) for line in whole]
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path} is damaged: {error}. Remove {self.path} and run again.") from error
+
+    def keep_until(self, name: str, step: int) -> None:
+        """Drop rows past `step`: they come again when training goes on from there."""
+        rows = [row for row in self.rows(name) if row["step"] <= step]
+        write_atomic(self.path / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def environment(**facts: Any) -> Row:
+    """What a result was made with: versions and machine, besides the `facts` given."""
+    versions = {}
+    for name in ("massflow", "numpy", "torch"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    machine = {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()}
+    return {"python": platform.python_version(), **versions, **machine, **facts}
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and value - value != 0.0:
+        return None
+    return value

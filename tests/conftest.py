@@ -1,0 +1,89 @@
+"""Small pieces shared by tests: a tiny recipe, a tiny model, and one finished experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from massflow import config
+from massflow.lab.experiment import run_experiment
+from massflow.lab.model import Transformer
+from massflow.lab.recipe import Recipe
+from massflow.seeding import generator
+
+TINY = """
+format_version = 1
+name = "tiny"
+[task]
+name = "line"
+steps = 2
+[model]
+width = 32
+layers = 1
+heads = 2
+[pretrain]
+steps = 60
+batch_size = 64
+[train]
+steps = 6
+prompts = 64
+prompts_per_step = 8
+group_size = 4
+learning_rate = 1e-3
+[evaluate]
+prompts = 24
+every = 2
+temperatures = [0.7, 1.0]
+[compare]
+objectives = ["grpo", "grpo-p"]
+bases = [0]
+seeds = [0]
+match_gain = 0.001
+"""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory):
+    """A cache of bases for this session, also seen by worker processes and by commands."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("MASSFLOW_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def recipe(recipe_file: Path) -> Recipe:
+    return config.load(recipe_file, Recipe)
+
+
+@pytest.fixture
+def model(recipe: Recipe) -> Transformer:
+    """Random weights, large enough that distributions are far from uniform."""
+    task = recipe.task
+    made = Transformer(recipe.model, task.vocab_size, task.prompt_length + task.completion_length)
+    made.initialise(generator(0, "test weights"))
+    with torch.no_grad():
+        made.head.weight.mul_(20.0)
+    return made
+
+
+@pytest.fixture(scope="session")
+def experiment(cache: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
+    """A finished experiment's folder. Tests read it and write nothing there."""
+    out = tmp_path_factory.mktemp("experiment") / "out"
+    run_experiment(recipe, out, workers=2, device="cpu", on_event=lambda event: None)
+    return out

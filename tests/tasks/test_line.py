@@ -1,0 +1,106 @@
+"""Line: enumeration against brute force, the checker against an interpreter, splits that never meet."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from massflow import InputError
+from massflow.seeding import generator
+from massflow.tasks import Line
+from massflow.tasks.line import FIRST_VALUE, OPERATIONS, RARE, SEP
+
+LINE = Line()
+APPLY = [
+    lambda x: x + 1,
+    lambda x: x - 1,
+    lambda x: x + 3,
+    lambda x: x - 4,
+    lambda x: x + 7,
+    lambda x: x - 9,
+    lambda x: x * 2,
+    lambda x: x // 2,
+]
+
+
+def is_right(prompt: list[int], completion: list[int]) -> bool:
+    """The rule of the task, read out one step at a time."""
+    allowed, value, target = prompt[:4], prompt[4] - FIRST_VALUE, prompt[5] - FIRST_VALUE
+    for operation, claim in zip(completion[0::2], completion[1::2], strict=True):
+        if operation not in allowed:
+            return False
+        value = APPLY[operation](value)
+        if not 0 <= value < 50 or claim != FIRST_VALUE + value:
+            return False
+    return value == target
+
+
+def prompt_of(allowed: tuple[str, ...], start: int, target: int) -> np.ndarray:
+    return np.array([*(OPERATIONS.index(name) for name in allowed), FIRST_VALUE + start, FIRST_VALUE + target, SEP])
+
+
+def test_a_solution_by_hand():
+    # 3 -> 8 in two steps with +1, +7, x2, //2: only 3 +1 4, x2 8. (3 x2 6 needs +2; 3 //2 1 +7 8 does too.)
+    line = Line(steps=2)
+    found = line.solutions(prompt_of(("+1", "+7", "x2", "//2"), 3, 8))
+    assert sorted(line.text(row) for row in found) == ["+1 4 x2 8", "//2 1 +7 8"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_solutions_equal_brute_force(seed: int):
+    line = Line(steps=3)
+    for prompt in line.prompts(5, "train", generator(seed, "prompts")):
+        allowed, expected = prompt[:4].tolist(), []
+        for operations in itertools.product(allowed, repeat=3):
+            value, completion = int(prompt[4]) - FIRST_VALUE, []
+            for operation in operations:
+                value = APPLY[operation](value)
+                completion += [operation, FIRST_VALUE + value]
+            if is_right(prompt.tolist(), completion):
+                expected.append(tuple(completion))
+        found = [tuple(row) for row in line.solutions(prompt).tolist()]
+        assert sorted(found) == sorted(expected)
+        assert len(set(found)) == len(found) > 0
+
+
+@given(st.integers(0, 10_000), st.integers(0, 9), st.integers(0, LINE.vocab_size - 1))
+def test_rewards_equal_the_rule_under_damage(seed: int, position: int, token: int):
+    """Demonstrations are right; with any token replaced the checker and the rule still agree."""
+    rng = generator(seed, "damage")
+    rows = LINE.demonstrations(4, rng)
+    prompts, completions = rows[:, : LINE.prompt_length], rows[:, LINE.prompt_length :].copy()
+    assert LINE.rewards(prompts, completions).tolist() == [1.0] * 4
+    completions[:, position] = token
+    expected = [float(is_right(*pair)) for pair in zip(prompts.tolist(), completions.tolist(), strict=True)]
+    assert LINE.rewards(prompts, completions).tolist() == expected
+
+
+def test_held_out_prompts_never_appear_in_training():
+    seen = LINE.demonstrations(20_000, generator(0, "demonstrations"))[:, : LINE.prompt_length]
+    train = LINE.prompts(2000, "train", generator(0, "train"))
+    held_out = LINE.prompts(500, "held_out", generator(0, "held out"))
+    as_set = lambda rows: {tuple(row) for row in rows.tolist()}  # noqa: E731
+    assert as_set(held_out).isdisjoint(as_set(seen) | as_set(train))
+    assert len(as_set(held_out)) == 500
+
+
+def test_rare_operations_are_rare_in_demonstrations_and_needed_in_problems():
+    completions = LINE.demonstrations(5000, generator(0, "rare"))[:, LINE.prompt_length :]
+    assert 0.02 < np.isin(completions[:, 0::2], RARE).mean() < 0.12
+    prompts = LINE.prompts(300, "held_out", generator(0, "evaluation prompts"))
+    needed = [np.isin(LINE.solutions(prompt)[:, 0::2], RARE).any(axis=1).all() for prompt in prompts]
+    assert 0.33 < np.mean(needed) < 0.47
+
+
+def test_more_prompts_than_there_are_is_refused():
+    with pytest.raises(InputError, match="fewer than 100000 held_out prompts"):
+        Line(steps=1).prompts(100_000, "held_out", generator(0))
+
+
+def test_the_same_seed_gives_the_same_prompts():
+    first, again = (LINE.prompts(50, "train", generator(7, "same")) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
