@@ -24,8 +24,10 @@ width = 32
 layers = 1
 heads = 2
 [pretrain]
-steps = 60
+steps = 700
 batch_size = 64
+learning_rate = 5e-3
+warmup_steps = 20
 [train]
 steps = 6
 prompts = 64

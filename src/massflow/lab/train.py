@@ -50,12 +50,19 @@ class Trainer:
 
     def __post_init__(self) -> None:
         # fused: one call a step rather than one a tensor
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             self.model.parameters(), self.config.learning_rate, (0.9, 0.95), weight_decay=0.0, fused=True
         )
+        for weights in self.model.parameters():  # a minibatch without contrast is a step of zero gradient, not none
+            weights.grad = torch.zeros_like(weights)
         self._prompts_PT = self.task.prompts(
             self.config.prompts, "train", generator(self.config.seed, "training prompts")
         )
+
+    @property
+    def _mismatched(self) -> bool:
+        """Whether rollouts come from another policy than the one that is differentiated."""
+        return self.config.temperature != 1.0 or self.config.top_p < 1.0
 
     def step(self, step: int) -> dict[str, Any]:
         """One step (counted from 1): sample, score, update. Returns its row of telemetry."""
@@ -146,6 +153,7 @@ class Trainer:
             torch.ones_like(completion_BT, dtype=torch.bool),
             self.config.objective,
             ref_logp_BT=None if batch.ref_logp_BT is None else batch.ref_logp_BT[index_B],
+            sampler_logp_BT=batch.rollouts.sampler_logp_BT[index_B] if self._mismatched else None,
             normalizer=counted * length if per_token else counted,
             max_length=length,
         )

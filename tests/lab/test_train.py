@@ -1,0 +1,152 @@
+"""The RL loop: one update against the plain formula, telemetry, and resuming to the same bytes."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from massflow.lab.model import Transformer, token_logp
+from massflow.lab.pretrain import base_path, load_base
+from massflow.lab.recipe import Recipe, TrainConfig
+from massflow.lab.train import Batch, Trainer, train
+from massflow.objectives import OBJECTIVES
+from massflow.runs import RunFolder
+from massflow.tasks import Line
+
+ONE_UPDATE = {"prompts": 64, "prompts_per_step": 16, "group_size": 4, "minibatches": 1, "warmup_steps": 0}
+
+
+class HalfRight(Line):
+    """Line's prompts with a reward that a random model meets often: an even first token."""
+
+    def rewards(self, prompts_BT: np.ndarray, completions_BT: np.ndarray) -> np.ndarray:
+        # Prompts that start with +1 are always right, so that some groups carry no contrast.
+        return ((completions_BT[:, 0] % 2 == 0) | (prompts_BT[:, 0] == 0)).astype(float)
+
+
+@pytest.fixture
+def task() -> HalfRight:
+    return HalfRight(steps=2)
+
+
+def weights(model: Transformer) -> torch.Tensor:
+    return torch.cat([part.detach().flatten() for part in model.parameters()])
+
+
+@pytest.mark.parametrize("name", ["grpo", "grpo-n", "gspo", "w-reinforce", "cispo"])
+def test_one_update_equals_the_plain_formula(model: Transformer, task: HalfRight, name: str):
+    """On-policy, the gradient is that of -mean(A logp): written out over every row, none skipped, SGD for Adam."""
+    base = copy.deepcopy(model)
+    trainer = Trainer(model, base, task, TrainConfig(objective=OBJECTIVES[name], learning_rate=1.0, **ONE_UPDATE))
+    seen = {}
+
+    def remember(batch: Batch, rows_B: np.ndarray, advantage_B: np.ndarray, counted: int) -> dict[str, float]:
+        seen.update(tokens=batch.rollouts.tokens_BT, advantages=batch.advantages_PG.ravel(), rows=len(rows_B))
+        return backward(batch, rows_B, advantage_B, counted)
+
+    backward, trainer._backward = trainer._backward, remember
+    trainer.optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    row = trainer.step(1)
+
+    tokens, advantage = seen["tokens"], torch.from_numpy(seen["advantages"]).float()
+    logp = token_logp(base.completion_logits(tokens, task.prompt_length), tokens[:, task.prompt_length :])
+    (-(advantage[:, None] * logp).mean()).backward()
+    slope = torch.cat([part.grad.flatten() for part in base.parameters() if part.grad is not None])
+    norm = slope.norm().item()
+    assert row["gradient_norm"] == pytest.approx(norm, rel=1e-4)
+    expected = weights(base) - slope * min(1.0, 1.0 / norm)
+    torch.testing.assert_close(weights(model), expected, rtol=1e-4, atol=1e-6)
+    assert seen["rows"] == (advantage != 0).sum()
+    if name in ("grpo", "grpo-n", "gspo"):
+        assert seen["rows"] < len(tokens), "rows of zero advantage were not skipped"
+
+
+def test_a_kl_term_reads_every_row(model: Transformer, task: HalfRight):
+    """With kl_coef the rows of zero advantage are pulled to the base too, and the pull is felt."""
+    base = copy.deepcopy(model)
+    with torch.no_grad():
+        model.head.weight.mul_(0.5)  # away from the base
+    silent = OBJECTIVES["grpo"].replace(positive_weight=0.0, negative_weight=0.0)
+    trainer = Trainer(model, base, task, TrainConfig(objective=silent.replace(kl_coef=1.0), **ONE_UPDATE))
+    first = trainer.step(1)
+    last = [trainer.step(step) for step in range(2, 30)][-1]
+    assert first["reference_kl"] > 0.05
+    assert last["kl_to_base"] < 0.8 * first["kl_to_base"]
+    assert last["gradient_norm"] > 0.0
+
+
+def test_without_contrast_nothing_moves(model: Transformer):
+    class Hopeless(Line):
+        def rewards(self, prompts_BT: np.ndarray, completions_BT: np.ndarray) -> np.ndarray:  # noqa: ARG002
+            return np.zeros(len(prompts_BT))
+
+    before = weights(model).clone()
+    trainer = Trainer(model, copy.deepcopy(model), Hopeless(steps=2), TrainConfig(**ONE_UPDATE))
+    row = trainer.step(1)
+    assert torch.equal(weights(model), before)
+    assert (row["all_wrong"], row["all_right"], row["gradient_norm"]) == (1.0, 0.0, 0.0)
+
+
+def test_training_raises_the_reward(model: Transformer, task: HalfRight):
+    config = TrainConfig(**{**ONE_UPDATE, "minibatches": 2, "learning_rate": 3e-3})
+    trainer = Trainer(model, copy.deepcopy(model), task, config)
+    rows = [trainer.step(step) for step in range(1, 31)]
+    assert np.mean([row["reward"] for row in rows[-5:]]) > rows[0]["reward"] + 0.1
+    assert rows[-1]["kl_to_base"] > 0.0
+
+
+def test_telemetry_has_the_facts_of_a_step(model: Transformer, task: HalfRight):
+    config = TrainConfig(**ONE_UPDATE, temperature=0.7, epochs=3)
+    row = Trainer(model, copy.deepcopy(model), task, config).step(1)
+    promised = """
+        step reward token_entropy actor_entropy actor_loss all_right all_wrong positive_share negative_share
+        positive_norm negative_norm clip_low_fraction clip_high_fraction ratio_max gradient_norm kl_to_base sampler_kl
+    """
+    assert set(row) == set(promised.split())
+    assert row["sampler_kl"] > 0.01, "rollouts at temperature .7 come from another policy: the mismatch is reported"
+    assert row["ratio_max"] > 1.0, "the second epoch is off-policy"
+    assert 0.0 <= row["positive_share"] + row["negative_share"] <= 1.0
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """Every file but the times."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "timing.jsonl"]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+class Stop(Exception):  # noqa: N818
+    pass
+
+
+@pytest.mark.parametrize("stops", [[1], [2], [3], [3, 5], [1, 2, 3, 4, 5]])
+def test_a_run_cut_off_and_started_again_gives_the_same_bytes(
+    experiment: Path,  # noqa: ARG001  its base is in the cache
+    recipe: Recipe,
+    tmp_path: Path,
+    stops: list[int],
+):
+    base = load_base(recipe, base_path(recipe), torch.device("cpu"))
+    whole = RunFolder(tmp_path / "whole")
+    train(recipe, base, whole)
+    assert whole.done
+    assert max(row["gradient_norm"] for row in whole.rows("telemetry")) > 0.0
+    cut = RunFolder(tmp_path / "cut")
+    for stop in stops:
+
+        def on_progress(step: int, facts: dict, stop: int = stop) -> None:  # noqa: ARG001
+            if step == stop:
+                raise Stop
+
+        with pytest.raises(Stop):
+            train(recipe, base, cut, on_progress)
+        with (cut.path / "telemetry.jsonl").open("a") as file:
+            file.write('{"step": 99, "rew')  # a row cut short by the kill
+    train(recipe, base, cut)
+    assert digest(cut.path) == digest(whole.path)
+    assert [row["step"] for row in cut.rows("telemetry")] == list(range(1, 7))
+    assert [row["step"] for row in cut.rows("evaluation")] == [0, 2, 4, 6]
