@@ -70,6 +70,8 @@ class RunFolder:
 
         Raises InputError if it holds another recipe's work, which is left as it is; WorkError if it can't be written.
         """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path} is a file, and a run needs a folder. Choose another --out.")
         recipe = self.path / "recipe.toml"
         with file_errors("read", recipe):
             held = recipe.read_text() if recipe.exists() else None

@@ -1,0 +1,187 @@
+"""The command line, run as a user runs it: results, exit codes, one-line errors, kill and Ctrl-C."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+MASSFLOW = [sys.executable, "-m", "massflow"]
+
+
+def massflow(*words: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run([*MASSFLOW, *map(str, words)], capture_output=True, text=True, env=environment)
+    assert done.returncode == expect, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def digest(folder: Path) -> dict[str, str]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "timing.jsonl"]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture
+def demo_flags(recipe_file: Path) -> list[str]:
+    """`massflow demo --quick` made tiny."""
+    import tomllib
+
+    def flatten(table: dict, prefix: str = "") -> list[str]:
+        found = []
+        for key, value in table.items():
+            if isinstance(value, dict):
+                found += flatten(value, f"{prefix}{key}.")
+            elif key != "format_version":
+                found += ["--set", f"{prefix}{key}={json.dumps(value)}"]
+        return found
+
+    return ["--quick", *flatten(tomllib.loads(recipe_file.read_text()))]
+
+
+def test_help_fits_a_narrow_terminal():
+    for words in ([], ["demo"], ["lab"], ["lab", "train"], ["lab", "pretrain"]):
+        text = massflow(*words, "--help").stdout
+        assert "Usage: " in text
+        assert max(map(len, text.splitlines())) <= 80
+
+
+def test_version():
+    assert massflow("--version").stdout == "massflow 0.1.0\n"
+
+
+def test_start_up_is_light():
+    """Help must not wait for torch."""
+    code = "import sys, massflow.cli.main; print(sorted({'torch', 'altair', 'vl_convert'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_demo_end_to_end(cache: Path, demo_flags: list[str], tmp_path: Path):  # noqa: ARG001
+    out = tmp_path / "out"
+    shown = massflow("demo", *demo_flags, "--out", out).stdout
+    assert "pass@256" in shown
+    assert max(map(len, shown.splitlines())) <= 80 + len(str(out))
+    names = {path.name for path in out.iterdir()}
+    assert names == {"recipe.toml", "environment.json", "summary.json", "report.html", "figures", "runs"}
+    charts = ("frontier", "pass-at-k", "training", "mass-flow")
+    assert {path.name for path in (out / "figures").iterdir()} == {
+        f"{c}.{kind}" for c in charts for kind in ("png", "svg")
+    }
+    # Again, elsewhere, with one worker: the same numbers. And in place: nothing is done again.
+    other = json.loads(massflow("demo", *demo_flags, "--out", tmp_path / "other", "--workers", "1", "--json").stdout)
+    assert other == json.loads((out / "summary.json").read_text())
+    assert digest(out / "runs") == digest(tmp_path / "other" / "runs")
+    before = digest(out)
+    massflow("demo", *demo_flags, "--out", out)
+    assert digest(out) == before
+
+
+def test_lab_train_survives_kill_9(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
+    flags = ["--set", "train.steps=60", "--set", "evaluate.every=5"]
+    massflow("lab", "train", recipe_file, "--out", tmp_path / "whole", *flags)
+    cut = tmp_path / "cut"
+    for kill in range(3):
+        process = subprocess.Popen(
+            [*MASSFLOW, "lab", "train", str(recipe_file), "--out", str(cut), *flags],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        wait_for(lambda least=12 * (kill + 1): rows(cut / "telemetry.jsonl") >= least)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        time.sleep(0.3)  # a worker that outlives its parent ends at its next report
+        assert not (cut / "checkpoints" / "final.safetensors").exists(), "killed too late to show anything"
+    massflow("lab", "train", recipe_file, "--out", cut, *flags)
+    assert digest(cut) == digest(tmp_path / "whole")
+
+
+def test_ctrl_c_ends_within_two_seconds_and_keeps_what_was_done(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
+    out = tmp_path / "run"
+    command = [*MASSFLOW, "lab", "train", str(recipe_file), "--out", str(out), "--set", "train.steps=100000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_for(lambda: rows(out / "telemetry.jsonl") >= 5)
+    started = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+    _, errors = process.communicate(timeout=20)
+    assert time.monotonic() - started < 2.0
+    assert process.returncode == 130
+    assert "interrupted: what was done is kept" in errors
+    assert "Traceback" not in errors
+    kept = rows(out / "telemetry.jsonl")
+    time.sleep(1.0)
+    assert rows(out / "telemetry.jsonl") == kept, "a worker went on"
+    assert (out / "checkpoints" / "resume.safetensors").exists()
+
+
+def rows(path: Path) -> int:
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def wait_for(condition, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)
+
+
+def test_lab_pretrain_says_where_the_base_lies(cache: Path, recipe_file: Path):
+    path = Path(massflow("lab", "pretrain", recipe_file).stdout.strip())
+    assert path.is_relative_to(cache)
+    assert path.suffix == ".safetensors"
+    assert json.loads(massflow("lab", "pretrain", recipe_file, "--json").stdout) == {"base": str(path)}
+
+
+def test_lab_train_prints_before_and_after(experiment: Path, cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
+    done = json.loads(massflow("lab", "train", recipe_file, "--out", tmp_path / "run", "--json").stdout)
+    rows = (experiment / "runs" / "grpo-base0-seed0" / "evaluation.jsonl").read_text().splitlines()
+    score = json.loads(rows[-1])["scores"][-1]
+    assert done["after"]["pass_at_1"] == score["pass_at_1"]
+    assert "pass_at_256" in massflow("lab", "train", recipe_file, "--out", tmp_path / "run").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lab", "train", "none.toml", "--out", "x"], "cannot read none.toml: No such file"),
+        (["lab", "train", "{recipe}", "--out", "x", "--set", "train.stepz=1"], "Did you mean 'steps'?"),
+        (["lab", "train", "{recipe}", "--out", "{recipe}/x"], "Not a directory"),
+        (["lab", "train", "{recipe}", "--out", "x", "--device", "cuda:9"], "--device cuda:9 can't be used here"),
+        (["demo", "--set", "compare.seeds=[0, 0]"], "seeds must not repeat; got [0, 0]"),
+        (["demo", "--out", "{recipe}"], "is a file, and a run needs a folder"),
+    ],
+)
+def test_mistakes_are_one_line(cache: Path, recipe_file: Path, words: list[str], message: str):  # noqa: ARG001
+    words = [word.format(recipe=recipe_file) for word in words]
+    done = subprocess.run([*MASSFLOW, *words], capture_output=True, text=True)
+    assert done.returncode in (1, 2)
+    assert message in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_damaged_base_is_one_line_and_nothing_is_lost(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MASSFLOW_CACHE", str(tmp_path / "cache"))
+    flags = ["--set", "pretrain.steps=5"]
+    base = Path(massflow("lab", "pretrain", recipe_file, *flags).stdout.strip())
+    base.write_bytes(base.read_bytes()[:1000])
+    done = massflow("lab", "train", recipe_file, "--out", tmp_path / "run", *flags, expect=1)
+    assert "not a whole safetensors file" in done.stderr
+    assert str(base) in done.stderr
+    assert base.stat().st_size == 1000
+
+
+def test_debug_shows_the_traceback(recipe_file: Path):
+    words = ["--debug", "lab", "train", str(recipe_file), "--out", "x", "--set", "train.stepz=1"]
+    done = subprocess.run([*MASSFLOW, *words], capture_output=True, text=True)
+    assert "InputError" in done.stderr
+    assert "config.py" in done.stderr

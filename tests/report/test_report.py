@@ -1,0 +1,138 @@
+"""The report: numbers against the run folders, sentences that follow the numbers, a page that draws in a browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from massflow import InputError
+from massflow.report.experiment import write_report
+from massflow.report.findings import Findings, Number
+from massflow.report.results import Experiment
+from massflow.stats import pass_at_k_exact
+
+CHARTS = ("frontier", "pass-at-k", "training", "mass-flow")
+
+
+@pytest.fixture(scope="module")
+def folder(experiment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the experiment with its report."""
+    out = tmp_path_factory.mktemp("report") / "out"
+    shutil.copytree(experiment, out)
+    write_report(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def findings(folder: Path) -> Findings:
+    return Findings(Experiment.read(folder))
+
+
+def last_score(folder: Path, name: str, row: int = -1) -> dict:
+    lines = (folder / "runs" / name / "evaluation.jsonl").read_text().splitlines()
+    return next(score for score in json.loads(lines[row])["scores"] if score["temperature"] == 1.0)
+
+
+def test_numbers_are_those_of_the_run_folders(folder: Path, findings: Findings):
+    base, grpo = last_score(folder, "grpo-base0-seed0", 0), last_score(folder, "grpo-base0-seed0")
+    assert findings.base.pass_at_256 == pytest.approx(pass_at_k_exact(base["success"], [256]).mean())
+    outcome = findings.outcomes[0]
+    assert outcome.model.name == "grpo"
+    assert outcome.model.pass_at_1 == pytest.approx(np.mean(grpo["success"]))
+    assert outcome.pass_at_1.value == pytest.approx(np.mean(grpo["success"]) - np.mean(base["success"]))
+    assert outcome.pass_at_1.low < outcome.pass_at_1.value < outcome.pass_at_1.high
+    assert outcome.distinct_correct.value == pytest.approx(np.mean(grpo["distinct"]) - np.mean(base["distinct"]))
+
+
+def test_sentences_say_what_the_intervals_allow(findings: Findings):
+    sentence = findings.sentences[0]
+    for what, number in (("pass@1", findings.outcomes[0].pass_at_1), ("pass@256", findings.outcomes[0].pass_at_256)):
+        verb = {1: "rose", -1: "fell", 0: "did not clearly move"}[number.sign]
+        assert f"{what} {verb}" in sentence
+        assert f"{number:+.3f}" in sentence
+
+
+@pytest.mark.parametrize(("ends", "sign"), [((0.1, 0.3), 1), ((-0.3, -0.1), -1), ((-0.1, 0.3), 0), ((0.0, 0.3), 0)])
+def test_a_sign_needs_an_interval_on_one_side_of_zero(ends: tuple[float, float], sign: int):
+    assert Number(0.1, *ends).sign == sign
+
+
+def test_the_same_folder_gives_the_same_report(folder: Path, tmp_path: Path):
+    shutil.copytree(folder, tmp_path / "again")
+    write_report(tmp_path / "again")
+    for name in ("report.html", "summary.json", "figures/frontier.svg"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_the_page_is_one_offline_file(folder: Path):
+    page = (folder / "report.html").read_text()
+    assert len(page.encode()) < 3_000_000
+    markup = re.sub(r"(<script[^>]*>).*?</script>", r"\1", page, flags=re.DOTALL)
+    assert markup.count("<script") == 3
+    assert not re.findall(r"<[^>]+(?:src|href|url)\s*[=(]", markup), "something would be fetched"
+
+
+def test_every_chart_is_a_picture(folder: Path):
+    for name in CHARTS:
+        data = (folder / "figures" / f"{name}.png").read_bytes()
+        width, height = struct.unpack(">II", data[16:24])
+        assert data.startswith(b"\x89PNG")
+        assert width > 1000
+        assert height > 600
+        assert len(data) > 50_000, "a blank picture packs smaller"
+        assert "<svg" in (folder / "figures" / f"{name}.svg").read_text()
+
+
+def test_the_page_draws_in_a_browser(folder: Path, tmp_path: Path):
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        assert "CI" not in os.environ, "CI must have chromium"
+        pytest.skip("no chromium on this machine: install Debian's, or Chrome, to test the page")
+    flags = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+        --disable-component-update --disable-sync --virtual-time-budget=20000 --dump-dom"""
+    page = f"file://{folder / 'report.html'}"
+    done = subprocess.run(
+        [chromium, *flags.split(), f"--user-data-dir={tmp_path}", page], capture_output=True, text=True, timeout=120
+    )
+    assert 'data-charts="drawn"' in done.stdout
+    drawn = done.stdout
+    for name in CHARTS:
+        start = drawn.index(f'<div id="{name}"')
+        assert "<svg" in drawn[start : start + 2000], f"{name} was not drawn"
+    sentences = Findings(Experiment.read(folder)).sentences
+    assert sentences[0] in drawn
+    assert drawn.count("<li>") == 3
+
+
+def test_hostile_names_stay_text(folder: Path, tmp_path: Path):
+    """A recipe is a file from outside: nothing in it becomes markup."""
+    out = tmp_path / "hostile"
+    shutil.copytree(folder, out)
+    for path in [out / "recipe.toml", *out.glob("runs/*/recipe.toml")]:
+        path.write_text(path.read_text().replace('name = "grpo-p"', 'name = "<script>alert(1)</script>"'))
+    recipe = out / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('name = "tiny"', 'name = "</title><script>alert(2)</script>"'))
+    write_report(out)
+    page = (out / "report.html").read_text()
+    assert "alert(1)" in page
+    assert not re.search(r"<script>alert", page, re.IGNORECASE)
+
+
+def test_unfinished_and_empty_folders_are_refused(folder: Path, recipe_file: Path, tmp_path: Path):
+    out = tmp_path / "unfinished"
+    shutil.copytree(folder, out)
+    (out / "runs" / "grpo-base0-seed0" / "checkpoints" / "final.safetensors").unlink()
+    with pytest.raises(InputError, match="grpo-base0-seed0 is not finished"):
+        write_report(out)
+    (tmp_path / "empty").mkdir()
+    shutil.copy(recipe_file, tmp_path / "empty" / "recipe.toml")
+    with pytest.raises(InputError, match="holds no runs to compare"):
+        write_report(tmp_path / "empty")

@@ -1,0 +1,74 @@
+"""Recipes: what is wrong is said with file, key, what came and what is allowed."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from massflow import InputError, WorkError, config
+from massflow.lab.recipe import Recipe
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.grup_size=4", "unknown key 'train.grup_size'. Did you mean 'group_size'? Allowed: objective, seed,"),
+        ("trian.steps=4", "unknown key 'trian'. Did you mean 'train'?"),
+        ("train.group_size=1", "train.group_size: should be greater than or equal to 2; got 1"),
+        ("train.steps=many", "train.steps: should be a valid integer"),
+        ("train.objective=grop", "train.objective: no objective is called 'grop'. Did you mean 'grpo'?"),
+        ('train.objective={name="grpo", ratio="word"}', "ratio must be one of token, sequence; got 'word'"),
+        ("task.name=lines", "task.name: should be 'line'; got 'lines'"),
+        ("model.width=30", "model: width must be a multiple of heads; got width 30, heads 4"),
+        ("train.minibatches=3", "train: prompts_per_step must be a multiple of minibatches; got 8, 3"),
+        ("train.learning_rate=nan", "train.learning_rate: should be a finite number; got nan"),
+        ("evaluate.temperatures=[0.5]", "evaluate: temperatures must hold 1.0; got [0.5]"),
+        ('compare.objectives=["grpo", "grpo"]', "compare: objectives must not repeat; got ['grpo', 'grpo']"),
+        ("compare.objectives=[]", "compare.objectives: "),
+        ("format_version=2", "format_version: should be 1; got 2"),
+        ("train.steps", "--set takes KEY=VALUE"),
+        ("name.more=1", "'name' is a single value, not a table"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_to_do(recipe_file: Path, override: str, message: str):
+    with pytest.raises(InputError) as caught:
+        config.load(recipe_file, Recipe, ["model.heads=4", override])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_recipes(tmp_path: Path):
+    with pytest.raises(WorkError, match=r"cannot read .*none.toml: No such file"):
+        config.load(tmp_path / "none.toml", Recipe)
+    (tmp_path / "bad.toml").write_text("[train\nsteps = 3")
+    with pytest.raises(InputError, match=r"bad.toml: not valid TOML: .*line 1"):
+        config.load(tmp_path / "bad.toml", Recipe)
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"binary.toml: not valid TOML"):
+        config.load(tmp_path / "binary.toml", Recipe)
+
+
+@pytest.mark.parametrize("name", ["demo", "demo-quick"])
+def test_resolved_recipes_read_back_as_themselves(name: str, tmp_path: Path):
+    with (files("massflow") / "recipes" / f"{name}.toml").open("rb") as file:
+        recipe = config.parse(tomllib.load(file), Recipe, name)
+    path = tmp_path / "resolved.toml"
+    path.write_text(config.dumps(recipe))
+    assert config.load(path, Recipe) == recipe
+
+
+def test_set_takes_numbers_words_and_tables(recipe_file: Path):
+    overrides = ["train.steps=9", "train.objective=gspo", "evaluate.temperatures=[1.0, 1.5]", "train.temperature=0.5"]
+    recipe = config.load(recipe_file, Recipe, overrides)
+    assert (recipe.train.steps, recipe.train.objective.name, recipe.train.temperature) == (9, "gspo", 0.5)
+    assert recipe.evaluate.temperatures == (1.0, 1.5)
+
+
+def test_the_digest_of_a_base_follows_its_settings_only(recipe_file: Path):
+    plain = config.load(recipe_file, Recipe)
+    assert config.load(recipe_file, Recipe, ["train.steps=9"]).base_digest() == plain.base_digest()
+    for override in ("pretrain.seed=1", "task.rare_weight=0.2", "model.layers=2"):
+        assert config.load(recipe_file, Recipe, [override]).base_digest() != plain.base_digest()
