@@ -23,13 +23,13 @@ from transformers import OPTConfig, OPTForCausalLM
 from massflow.lab.evaluate import Evaluator
 from massflow.lab.model import Transformer
 from massflow.lab.pretrain import base_path, ensure_base, load_base
-from massflow.lab.recipe import EvaluateConfig, PretrainConfig, Recipe, TrainConfig
+from massflow.lab.recipe import EvaluateConfig, Recipe, TrainConfig
 from massflow.lab.sampler import sample
 from massflow.lab.train import Trainer
 from massflow.seeding import generator
 
 PROMPTS, ROLLOUTS = 32, 8
-RECIPE = Recipe(name="bench", pretrain=PretrainConfig(steps=300), evaluate=EvaluateConfig(prompts=300))
+RECIPE = Recipe(name="bench", evaluate=EvaluateConfig(prompts=300))
 
 
 def as_opt(model: Transformer) -> OPTForCausalLM:
@@ -100,7 +100,7 @@ def compare_samplers(model: Transformer, repeats: int) -> None:
     assert gap < 1e-4, f"the two models differ by {gap}"
 
     def generate() -> object:
-        return twin.generate(
+        return twin.generate(  # pyright: ignore[reportAttributeAccessIssue]
             prompts,
             attention_mask=torch.ones_like(prompts),
             do_sample=True,

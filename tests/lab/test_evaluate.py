@@ -34,7 +34,7 @@ def test_success_equals_the_sum_over_every_completion(temperature: float):
     for index, prompt in enumerate(prompts):
         rows = np.repeat(prompt[None], len(every), axis=0)
         tokens = torch.from_numpy(np.concatenate([rows, every], axis=1))
-        logp = token_logp(model.completion_logits(tokens, 7), tokens[:, 7:], temperature).double().sum(1)
+        logp = token_logp(model(tokens[:, :-1])[:, 6:], tokens[:, 7:], temperature).double().sum(1)
         chance = logp.exp().detach().numpy()
         assert chance.sum() == pytest.approx(1.0, abs=1e-5)
         expected = (chance * task.rewards(rows, every)).sum()
@@ -53,8 +53,8 @@ def test_exact_agrees_with_sampling_within_its_error(experiment: Path, recipe: R
     draws, task = 400, recipe.task
     prompts = evaluator.solutions.prompts_PT
     drawn = sample(model, prompts, task.completion_length, draws, generator(0, "check"), temperature=temperature)
-    rows = drawn.tokens_BT.numpy()
-    right_PG = task.rewards(rows[:, : task.prompt_length], rows[:, task.prompt_length :]).reshape(-1, draws)
+    rewards_B = task.rewards(prompts[drawn.prompt_B].numpy(), drawn.completions_BT.numpy())
+    right_PG = rewards_B.reshape(-1, draws)
     error_P = np.sqrt(success_P * (1 - success_P) / draws)
     assert (np.abs(right_PG.mean(axis=1) - success_P) <= 4.5 * error_P + 1e-9).all()
     estimate = pass_at_k(np.full(len(prompts), draws), right_PG.sum(axis=1), [16]).mean()

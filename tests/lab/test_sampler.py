@@ -18,11 +18,14 @@ def prompts_of(recipe: Recipe, count: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("rollouts", [1, 5])
 def test_sampler_and_trainer_agree(model: Transformer, recipe: Recipe, rollouts: int):
-    """The sampler reads a token at a time from its cache; the trainer reads the whole row."""
+    """The sampler reads a token at a time from its cache; the trainer a chunk a prompt; both as a whole row."""
     task = recipe.task
     drawn = sample(model, prompts_of(recipe, 16), task.completion_length, rollouts, generator(0, "draws"))
-    logits = model.completion_logits(drawn.tokens_BT, task.prompt_length)
-    expected = token_logp(logits, drawn.tokens_BT[:, task.prompt_length :])
+    tokens = torch.cat([drawn.prompts_PT[drawn.prompt_B], drawn.completions_BT], dim=1)
+    logits = model(tokens[:, :-1])[:, task.prompt_length - 1 :]
+    expected = token_logp(logits, drawn.completions_BT)
+    trainers = model.completion_logits(drawn.prompts_PT, drawn.completions_BT, drawn.prompt_B)
+    assert (trainers - logits).abs().max() < 1e-5 * logits.abs().max()
     assert drawn.logp_BT.shape == (16 * rollouts, task.completion_length)
     assert (drawn.logp_BT - expected).abs().max() < 1e-5
     assert (drawn.entropy_BT - token_entropy(logits)).abs().max() < 1e-5
@@ -32,7 +35,8 @@ def test_sampler_and_trainer_agree(model: Transformer, recipe: Recipe, rollouts:
 def test_rows_stand_prompt_by_prompt(model: Transformer, recipe: Recipe):
     prompts = prompts_of(recipe, 3)
     drawn = sample(model, prompts, recipe.task.completion_length, 2, generator(0, "draws"))
-    assert torch.equal(drawn.tokens_BT[:, : recipe.task.prompt_length], prompts.repeat_interleave(2, dim=0))
+    assert drawn.prompt_B.tolist() == [0, 0, 1, 1, 2, 2]
+    assert torch.equal(drawn.prompts_PT, prompts)
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.5, 1.0), (1.5, 1.0), (1.0, 0.7), (0.8, 0.5)])
@@ -41,7 +45,7 @@ def test_tokens_come_as_often_as_they_should(model: Transformer, recipe: Recipe,
     prompt = prompts_of(recipe, 1)
     draws = 20_000
     drawn = sample(model, prompt, 1, draws, generator(0, "often"), temperature=temperature, top_p=top_p)
-    token = drawn.tokens_BT[:, -1].numpy()
+    token = drawn.completions_BT[:, 0].numpy()
     chance = (model(prompt)[0, -1] / temperature).softmax(0).detach().double().numpy()
     order = np.argsort(-chance)
     kept = order[: int(np.searchsorted(np.cumsum(chance[order]), top_p) + 1)] if top_p < 1 else order
@@ -66,7 +70,7 @@ def test_greedy_takes_the_most_likely_token(model: Transformer, recipe: Recipe):
 def test_the_same_stream_gives_the_same_rollouts(model: Transformer, recipe: Recipe):
     prompts = prompts_of(recipe, 4)
     first, again, other = (
-        sample(model, prompts, recipe.task.completion_length, 4, generator(seed, "same")).tokens_BT
+        sample(model, prompts, recipe.task.completion_length, 4, generator(seed, "same")).completions_BT
         for seed in (0, 0, 1)
     )
     assert torch.equal(first, again)
@@ -76,5 +80,5 @@ def test_the_same_stream_gives_the_same_rollouts(model: Transformer, recipe: Rec
 def test_rollouts_can_be_differentiated_through_later(model: Transformer, recipe: Recipe):
     """What the sampler returns is ordinary tensors: a loss on them has a gradient."""
     drawn = sample(model, prompts_of(recipe, 2), recipe.task.completion_length, 2, generator(0, "later"))
-    model.completion_logits(drawn.tokens_BT, recipe.task.prompt_length).mean().backward()
+    model.completion_logits(drawn.prompts_PT, drawn.completions_BT, drawn.prompt_B).mean().backward()
     assert model.head.weight.grad is not None

@@ -46,15 +46,16 @@ def test_one_update_equals_the_plain_formula(model: Transformer, task: HalfRight
     seen = {}
 
     def remember(batch: Batch, rows_B: np.ndarray, advantage_B: np.ndarray, counted: int) -> dict[str, float]:
-        seen.update(tokens=batch.rollouts.tokens_BT, advantages=batch.advantages_PG.ravel(), rows=len(rows_B))
+        seen.update(rollouts=batch.rollouts, advantages=batch.advantages_PG.ravel(), rows=len(rows_B))
         return backward(batch, rows_B, advantage_B, counted)
 
     backward, trainer._backward = trainer._backward, remember
     trainer.optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     row = trainer.step(1)
 
-    tokens, advantage = seen["tokens"], torch.from_numpy(seen["advantages"]).float()
-    logp = token_logp(base.completion_logits(tokens, task.prompt_length), tokens[:, task.prompt_length :])
+    rollouts, advantage = seen["rollouts"], torch.from_numpy(seen["advantages"]).float()
+    tokens = torch.cat([rollouts.prompts_PT[rollouts.prompt_B], rollouts.completions_BT], dim=1)
+    logp = token_logp(base(tokens[:, :-1])[:, task.prompt_length - 1 :], rollouts.completions_BT)
     (-(advantage[:, None] * logp).mean()).backward()
     slope = torch.cat([part.grad.flatten() for part in base.parameters() if part.grad is not None])
     norm = slope.norm().item()

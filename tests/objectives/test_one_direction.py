@@ -35,8 +35,9 @@ def model() -> Transformer:
 
 def completion_logp(model: Transformer) -> Tensor:
     """log pi of each token of every completion, (9, 2)."""
-    tokens = torch.cat([torch.zeros(len(COMPLETIONS), 1, dtype=torch.int64), COMPLETIONS], dim=1)
-    return token_logp(model.completion_logits(tokens, prompt_length=1), COMPLETIONS)
+    prompt = torch.zeros(1, 1, dtype=torch.int64)
+    every = torch.zeros(len(COMPLETIONS), dtype=torch.int64)
+    return token_logp(model.completion_logits(prompt, COMPLETIONS, every), COMPLETIONS)
 
 
 def expected_gradient(model: Transformer, objective: Objective, group_size: int) -> Tensor:

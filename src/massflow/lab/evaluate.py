@@ -30,19 +30,18 @@ _ROWS = 2048
 
 @dataclass(frozen=True)
 class SolutionSet:
-    """Every right completion of P prompts, flat: row y answers prompt `prompt_Y[y]`."""
+    """Every right completion of P prompts, flat: row y answers prompt `prompt_Y[y]`, in order of prompts."""
 
     prompts_PT: Tensor
-    tokens_YT: Tensor
-    """Prompt and completion."""
+    completions_YT: Tensor
     prompt_Y: NDArray[np.int64]
 
     @classmethod
     def of(cls, task: Task, prompts_PT: NDArray[np.int64], device: torch.device) -> SolutionSet:
         solutions = [task.solutions(prompt_T) for prompt_T in prompts_PT]
         prompt_Y = np.repeat(np.arange(len(prompts_PT)), [len(found) for found in solutions])
-        tokens_YT = np.concatenate([prompts_PT[prompt_Y], np.concatenate(solutions)], axis=1)
-        return cls(torch.from_numpy(prompts_PT).to(device), torch.from_numpy(tokens_YT).to(device), prompt_Y)
+        completions_YT = torch.from_numpy(np.concatenate(solutions)).to(device)
+        return cls(torch.from_numpy(prompts_PT).to(device), completions_YT, prompt_Y)
 
     @property
     def problems(self) -> int:
@@ -57,12 +56,13 @@ def solution_mass(
     model: Transformer, solutions: SolutionSet, temperatures: tuple[float, ...] = (1.0,)
 ) -> NDArray[np.float64]:
     """pi(y) of every right completion at each temperature, (len(temperatures), Y), by teacher forcing."""
-    prompt_length = solutions.prompts_PT.shape[1]
     parts: list[list[Tensor]] = [[] for _ in temperatures]
-    for tokens_BT in solutions.tokens_YT.split(_ROWS):
-        logits_BTV = model.completion_logits(tokens_BT, prompt_length)
+    prompt_Y = torch.from_numpy(solutions.prompt_Y).to(model.device)
+    for completions_BT, prompt_B in zip(solutions.completions_YT.split(_ROWS), prompt_Y.split(_ROWS), strict=True):
+        few = slice(int(prompt_B[0]), int(prompt_B[-1]) + 1)
+        logits_BTV = model.completion_logits(solutions.prompts_PT[few], completions_BT, prompt_B - few.start)
         for part, temperature in zip(parts, temperatures, strict=True):
-            part.append(token_logp(logits_BTV, tokens_BT[:, prompt_length:], temperature).double().sum(dim=1))
+            part.append(token_logp(logits_BTV, completions_BT, temperature).double().sum(dim=1))
     return np.exp(np.stack([torch.cat(part).cpu().numpy() for part in parts]))
 
 

@@ -13,31 +13,39 @@ from massflow.lab.recipe import ModelConfig
 
 
 class Cache:
-    """Keys and values of the tokens read so far, of every layer, in room set aside for `capacity` tokens."""
+    """Keys and values of the tokens read so far, of every layer, (B, H, T, D) each."""
 
-    def __init__(self, layers: int, capacity: int) -> None:
-        self.capacity = capacity
+    def __init__(self, layers: int) -> None:
         self.length = 0
-        self.stored: list[tuple[Tensor, Tensor] | None] = [None] * layers
+        self._held: list[tuple[Tensor, Tensor] | None] = [None] * layers
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Add (B, H, T, D) keys and values to a layer; return all of it."""
-        held = self.stored[layer]
-        if held is None:
-            room = (*key.shape[:2], self.capacity, key.shape[3])
-            held = self.stored[layer] = (key.new_empty(room), value.new_empty(room))
-        end = self.length + key.shape[2]
-        for store, new in zip(held, (key, value), strict=True):
-            store[:, :, self.length : end] = new
-        return held[0][:, :, :end], held[1][:, :, :end]
+        """Add the keys and values of the next tokens to a layer; return all of them.
 
-    def repeat(self, times: int) -> Cache:
-        """A cache whose every row stands `times` times: a prompt read once serves all its rollouts."""
-        copy = Cache(len(self.stored), self.capacity)
+        Written in place where there is room, which has no gradient; else joined, which has.
+        """
+        held, end = self._held[layer], self.length + key.shape[2]
+        if held is None:
+            self._held[layer] = (key, value)
+        elif held[0].shape[2] < end:
+            self._held[layer] = (torch.cat([held[0], key], dim=2), torch.cat([held[1], value], dim=2))
+        else:
+            for store, new in zip(held, (key, value), strict=True):
+                store[:, :, self.length : end] = new
+        keys, values = self._held[layer] or (key, value)
+        return keys[:, :, :end], values[:, :, :end]
+
+    def rows(self, index_B: Tensor, room: int = 0) -> Cache:
+        """A cache of these rows, repeated as asked: a prompt read once serves all its completions.
+
+        room: tokens to set aside room for; it makes reading token by token cheaper.
+        """
+        copy = Cache(len(self._held))
         copy.length = self.length
-        for layer, held in enumerate(self.stored):
+        for layer, held in enumerate(self._held):
             if held is not None:
-                copy.stored[layer] = tuple(store.repeat_interleave(times, dim=0) for store in held)  # pyright: ignore
+                keys, values = (F.pad(store[:, :, : self.length][index_B], (0, 0, 0, room)) for store in held)
+                copy._held[layer] = (keys, values)
         return copy
 
 
@@ -64,9 +72,10 @@ class Block(nn.Module):
         if cache is not None:
             key, value = cache.extend(layer, key, value)
         past = key.shape[2] - length
-        if past and length > 1:
-            raise ValueError("with tokens in the cache, read one token at a time")
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=length > 1)
+        plain = past == 0 or length == 1  # then torch's own causal mask, or none, is right
+        mask = None if plain else x_BTD.new_ones(length, past + length, dtype=torch.bool).tril(past)
+        causal = plain and length > 1
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
         return self.attention_out(mixed.transpose(1, 2).reshape(rows, length, width))
 
 
@@ -101,7 +110,7 @@ class Transformer(nn.Module):
         return self.head.weight.device
 
     def new_cache(self) -> Cache:
-        return Cache(len(self.blocks), self.context)
+        return Cache(len(self.blocks))
 
     def hidden(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
         """The last layer's normalised output, (B, T, D)."""
@@ -117,9 +126,15 @@ class Transformer(nn.Module):
     def forward(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
         return self.head(self.hidden(tokens_BT, cache))
 
-    def completion_logits(self, tokens_BT: Tensor, prompt_length: int) -> Tensor:
-        """Logits for the completion's tokens only, (B, T - prompt_length, V); the last token is not read."""
-        return self.head(self.hidden(tokens_BT[:, :-1])[:, prompt_length - 1 :])
+    def completion_logits(self, prompts_PT: Tensor, completions_BT: Tensor, prompt_B: Tensor) -> Tensor:
+        """Logits of each completion token given its prompt, `prompts_PT[prompt_B]`, and the tokens before, (B, T, V).
+
+        Each prompt is read once, however many completions it has.
+        """
+        cache = self.new_cache()
+        last_PD = self.hidden(prompts_PT, cache)[:, -1]
+        hidden_BTD = self.hidden(completions_BT[:, :-1], cache.rows(prompt_B))
+        return self.head(torch.cat([last_PD[prompt_B][:, None], hidden_BTD], dim=1))
 
 
 def token_logp(logits_BTV: Tensor, tokens_BT: Tensor, temperature: float = 1.0) -> Tensor:

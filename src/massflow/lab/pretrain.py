@@ -32,7 +32,7 @@ def pretrain(recipe: Recipe, device: torch.device, on_step: OnStep = lambda step
     for step in range(1, config.steps + 1):
         examples = task.demonstrations(config.batch_size, generator(config.seed, "demonstrations", step))
         tokens_BT = torch.from_numpy(examples).to(device)
-        logits_BTV = model.completion_logits(tokens_BT, task.prompt_length)
+        logits_BTV = model(tokens_BT[:, :-1])[:, task.prompt_length - 1 :]
         loss = -token_logp(logits_BTV, tokens_BT[:, task.prompt_length :]).mean()
         optimizer.zero_grad()
         loss.backward()

@@ -16,8 +16,10 @@ from massflow.lab.model import Transformer
 class Rollouts:
     """Completions of P prompts, G each, prompt by prompt (B = P x G rows). Tensors on the model's device."""
 
-    tokens_BT: Tensor
-    """Prompt and completion."""
+    prompts_PT: Tensor
+    prompt_B: Tensor
+    """The prompt of each completion, a row of prompts_PT."""
+    completions_BT: Tensor
     logp_BT: Tensor
     """log pi of the completion's tokens under the policy itself (temperature 1, no truncation)."""
     sampler_logp_BT: Tensor
@@ -41,8 +43,8 @@ def sample(
 
     top_p: keep the smallest set of most likely tokens with at least this mass (nucleus sampling, arXiv 1904.09751).
     """
-    rows = prompts_PT.shape[0] * rollouts_per_prompt
-    uniform_TB = torch.from_numpy(rng.random((completion_length, rows), dtype=np.float32)).to(model.device)
+    prompt_B = torch.arange(len(prompts_PT), device=model.device).repeat_interleave(rollouts_per_prompt)
+    uniform_TB = torch.from_numpy(rng.random((completion_length, len(prompt_B)), dtype=np.float32)).to(model.device)
     steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     def choose(logits_BV: Tensor) -> Tensor:
@@ -57,10 +59,9 @@ def sample(
         steps.append((token_B1[:, 0], logp_BV.gather(1, token_B1)[:, 0], drawn_BV.gather(1, token_B1)[:, 0], entropy_B))
         return token_B1
 
-    _decode(model, prompts_PT, completion_length, rollouts_per_prompt, choose)
-    completion_BT, logp_BT, drawn_BT, entropy_BT = (torch.stack(column, dim=1) for column in zip(*steps, strict=True))
-    tokens_BT = torch.cat([prompts_PT.repeat_interleave(rollouts_per_prompt, dim=0), completion_BT], dim=1)
-    return Rollouts(tokens_BT, logp_BT, drawn_BT, entropy_BT)
+    _decode(model, prompts_PT, prompt_B, completion_length, choose)
+    completions_BT, logp_BT, drawn_BT, entropy_BT = (torch.stack(column, dim=1) for column in zip(*steps, strict=True))
+    return Rollouts(prompts_PT, prompt_B, completions_BT, logp_BT, drawn_BT, entropy_BT)
 
 
 @torch.no_grad()
@@ -72,22 +73,21 @@ def greedy(model: Transformer, prompts_PT: Tensor, completion_length: int) -> Te
         steps.append(logits_BV.argmax(dim=1, keepdim=True))
         return steps[-1]
 
-    _decode(model, prompts_PT, completion_length, 1, choose)
+    _decode(model, prompts_PT, torch.arange(len(prompts_PT), device=model.device), completion_length, choose)
     return torch.cat(steps, dim=1)
 
 
 def _decode(
     model: Transformer,
     prompts_PT: Tensor,
+    prompt_B: Tensor,
     completion_length: int,
-    copies: int,
     choose: Callable[[Tensor], Tensor],
 ) -> None:
     """Read each prompt once, then let `choose` turn logits_BV into the next tokens_B1, a column at a time."""
     cache = model.new_cache()
-    hidden_PD = model.hidden(prompts_PT, cache)[:, -1]
-    logits_BV = model.head(hidden_PD).repeat_interleave(copies, dim=0)
-    cache = cache.repeat(copies)
+    logits_BV = model.head(model.hidden(prompts_PT, cache)[:, -1])[prompt_B]
+    cache = cache.rows(prompt_B, room=completion_length)
     for step in range(completion_length):
         token_B1 = choose(logits_BV)
         if step + 1 < completion_length:

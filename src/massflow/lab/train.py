@@ -78,15 +78,15 @@ class Trainer:
                 temperature=config.temperature,
                 top_p=config.top_p,
             )
-            completions = rollouts.tokens_BT[:, self.task.prompt_length :].cpu().numpy()
-            rewards_B = self.task.rewards(np.repeat(prompts_PT, config.group_size, axis=0), completions)
+            completions_BT = rollouts.completions_BT.cpu().numpy()
+            rewards_B = self.task.rewards(np.repeat(prompts_PT, config.group_size, axis=0), completions_BT)
         rewards_PG = rewards_B.reshape(len(prompts_PT), config.group_size)
         advantages_PG = advantages(rewards_PG, config.objective)
         with self._timed("reference"), torch.no_grad():
             regularised = config.objective.kl_coef > 0.0
-            rows = slice(None) if regularised else slice(None, None, config.group_size)  # telemetry needs few
-            ref_logp_BT = self._logp(self.base, rollouts.tokens_BT[rows])
-            kl_to_base = float(kl_estimate(rollouts.logp_BT[rows], ref_logp_BT).double().mean())
+            rows_B = torch.arange(0, len(completions_BT), 1 if regularised else config.group_size)  # telemetry: few
+            ref_logp_BT = token_logp(_logits(self.base, rollouts, rows_B), rollouts.completions_BT[rows_B])
+            kl_to_base = float(kl_estimate(rollouts.logp_BT[rows_B], ref_logp_BT).double().mean())
         with self._timed("update"):
             updates = self._update(Batch(rollouts, advantages_PG, ref_logp_BT if regularised else None), step)
         return {
@@ -104,10 +104,6 @@ class Trainer:
         order_P = generator(self.config.seed, "prompt order", epoch).permutation(len(self._prompts_PT))
         start = position * self.config.prompts_per_step
         return self._prompts_PT[order_P[start : start + self.config.prompts_per_step]]
-
-    def _logp(self, model: Transformer, tokens_BT: Tensor) -> Tensor:
-        length = self.task.prompt_length
-        return token_logp(model.completion_logits(tokens_BT, length), tokens_BT[:, length:])
 
     def _update(self, batch: Batch, step: int) -> dict[str, float]:
         """Several updates over the batch's minibatches; returns their mean diagnostics (the largest ratio: the max)."""
@@ -141,9 +137,8 @@ class Trainer:
         self, batch: Batch, rows_B: NDArray[np.int64], advantage_B: NDArray[np.float64], counted: int
     ) -> dict[str, float]:
         index_B = torch.from_numpy(rows_B).to(self.model.device)
-        tokens_BT = batch.rollouts.tokens_BT[index_B]
-        completion_BT = tokens_BT[:, self.task.prompt_length :]
-        logits_BTV = self.model.completion_logits(tokens_BT, self.task.prompt_length)
+        completion_BT = batch.rollouts.completions_BT[index_B]
+        logits_BTV = _logits(self.model, batch.rollouts, index_B)
         length = self.task.completion_length
         per_token = self.config.objective.aggregation == "token_mean"
         result = policy_loss(
@@ -223,6 +218,12 @@ def _resume(folder: RunFolder, base: Transformer) -> tuple[Transformer, int, dic
     for name in ("telemetry", "evaluation", "timing"):
         folder.keep_until(name, step if step else -1)
     return model, step, tensors
+
+
+def _logits(model: Transformer, rollouts: Rollouts, rows_B: Tensor) -> Tensor:
+    """A model's logits of some of the completions; their prompts are read once each."""
+    prompts_M, prompt_B = torch.unique(rollouts.prompt_B[rows_B], return_inverse=True)
+    return model.completion_logits(rollouts.prompts_PT[prompts_M], rollouts.completions_BT[rows_B], prompt_B)
 
 
 def _group_facts(
