@@ -68,9 +68,20 @@ def test_a_slower_run_on_the_same_path_is_no_better():
 
 def test_a_run_that_never_gets_there_is_undefined_and_counted():
     weights = resample_weights(40, 20, generator(0, "w"))
-    got = pass_at_matched_gain([straight(0.2, 0.4), straight(0.2, 0.21)], 2, 0.05, weights)
+    got = pass_at_matched_gain([straight(0.2, 0.22), straight(0.2, 0.21)], 2, 0.05, weights)
     assert np.isnan(got.estimate)
-    assert (got.runs_reaching, got.runs, got.reached_share) == (1, 2, 0.0)
+    assert (got.runs_reaching, got.runs, got.reached_share) == (0, 2, 0.0)
+    # One run gets there and the mean does not: .2 -> .24.
+    mixed = pass_at_matched_gain([straight(0.2, 0.27), straight(0.2, 0.21)], 2, 0.05, weights)
+    assert np.isnan(mixed.estimate)
+    assert (mixed.runs_reaching, mixed.runs) == (1, 2)
+
+
+def test_matched_runs_are_averaged_before_they_are_matched():
+    # Mean pass@1 .2, .3; pass@2 of the second evaluation is the mean of 1 - .6^2 = .64 and 1 - .8^2 = .36.
+    weights = resample_weights(40, 20, generator(0, "w"))
+    got = pass_at_matched_gain([straight(0.2, 0.4, 2), straight(0.2, 0.2, 2)], 2, 0.1, weights)
+    assert got.estimate == pytest.approx(0.5)
 
 
 def test_bad_requests_are_refused():

@@ -112,7 +112,7 @@ class CompareConfig(Section):
     """Seeds of pre-training, one base each."""
     seeds: tuple[Seed, ...] = (0, 1)
     """Seeds of RL."""
-    match_gain: Positive = 0.04
+    match_gain: Positive = 0.03
     """Objectives are compared where each has raised pass@1 by this much: declared beforehand."""
 
     @model_validator(mode="after")

@@ -66,7 +66,7 @@ class Outcome:
     pass_at_256: Number
     distinct_correct: Number
     matched: Number | None
-    """pass@256 where pass@1 had risen by the declared gain; None if some run never got there."""
+    """pass@256 where pass@1 had risen by the declared gain; None if it never did."""
     matched_difference: Number | None
     """The same, minus that of the first objective, on the same resamples."""
 
@@ -148,7 +148,7 @@ class Findings:
 
     @property
     def least_reached_share(self) -> float:
-        """The smallest share, over objectives, of resamples in which every run reached the matched pass@1."""
+        """The smallest share, over objectives, of resamples in which pass@1 rose by the gain at all."""
         return min(match.reached_share for match in self._matched.values())
 
     @property
@@ -169,7 +169,7 @@ class Findings:
         missed = [outcome.model.label for outcome in self.outcomes if outcome.matched is None]
         ranked = [(outcome.matched.value, outcome) for outcome in self.outcomes if outcome.matched is not None]
         if not ranked:
-            return f"No objective raised pass@1 by {self.gain:.2f} in every run, so none are compared at equal pass@1."
+            return f"No objective raised pass@1 by {self.gain:.2f}, so none are compared at equal pass@1."
         ranked.sort(key=lambda pair: -pair[0])
         against = self.outcomes[0].model.label
         parts = []
@@ -178,7 +178,7 @@ class Findings:
             parts.append(
                 f"{value:.3f} with {outcome.model.label}" + (f" ({gap:+.3f} against {against})" if gap else "")
             )
-        absent = f" {_and(missed)} did not get there in every run." if missed else ""
+        absent = f" {_and(missed)} never got there." if missed else ""
         return f"Where each had raised pass@1 by {self.gain:.2f}, pass@256 was {_and(parts)}.{absent}"
 
     def _concentration_sentence(self) -> str:

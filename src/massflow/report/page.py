@@ -105,8 +105,8 @@ def _table(findings: Findings) -> dict[str, Any]:
         rows.append(_table_row(outcome.model, *changes, matched))
     note = (
         f"Changes are from the base, with 95 % intervals. Matched: where pass@1 had first risen by "
-        f"{findings.gain:.2f}, by linear interpolation between evaluations; resamples in which a run does not get "
-        f"there are left out (at most {1 - findings.least_reached_share:.0%} of them). Entropy: token entropy in "
+        f"{findings.gain:.2f}, on the mean curve over seeds; resamples in which it never does "
+        f"are left out (at most {1 - findings.least_reached_share:.0%} of them). Entropy: token entropy in "
         "nats at temperature 1. Distinct: expected number of different right answers in 256 samples of a prompt. "
         "Rare mass: of the right answers that were below 1/256 under the base."
     )

@@ -8,51 +8,46 @@ from dataclasses import dataclass
 import numpy as np
 
 from massflow.errors import InputError
-from massflow.stats.bootstrap import Floats, percentile_interval
+from massflow.stats.bootstrap import Floats
 from massflow.stats.passk import pass_at_k_exact
 
 
 @dataclass(frozen=True)
 class MatchedPass:
-    """pass@k where training had raised pass@1 by `gain`: estimate, and one value per bootstrap resample (or NaN)."""
+    """pass@k where pass@1 had risen by a given gain: the estimate, and one value a bootstrap resample; NaN: never."""
 
     estimate: float
     draws_R: Floats
     runs_reaching: int
+    """Runs that get there each by itself, of `runs`."""
     runs: int
-
-    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """The percentile interval over problems, of the resamples in which every run gets there."""
-        if np.isnan(self.draws_R).all():
-            return np.nan, np.nan
-        ends = percentile_interval(np.asarray(self.estimate), self.draws_R, confidence)
-        return float(ends.low), float(ends.high)
 
     @property
     def reached_share(self) -> float:
-        """The share of resamples in which every run gets there."""
+        """The share of resamples that get there."""
         return float(np.mean(~np.isnan(self.draws_R)))
 
 
-def pass_at_matched_gain(success_RSP: Sequence[Floats], k: int, gain: float, weights_RP: Floats) -> MatchedPass:
-    """pass@k at the moment in training when pass@1 had first risen by `gain` over its start, averaged over runs.
+def pass_at_matched_gain(success_SP_by_run: Sequence[Floats], k: int, gain: float, weights_RP: Floats) -> MatchedPass:
+    """pass@k at the moment in training when pass@1 had first risen by `gain` over its start.
 
-    Between evaluations both are taken as linear in steps. Each bootstrap resample of problems finds that moment
-    anew, so the interval holds the uncertainty of the match too. Paired if the same weights are used throughout.
+    Both curves are means over runs, evaluation by evaluation, and linear in between. Each bootstrap resample of
+    problems (a row of weights_RP, `resample_weights`) finds the moment anew, so its draws hold the uncertainty of the
+    match too; the same weights for everything that is compared make the comparison paired.
 
-    success_RSP: one (S, P) array a run: the exact probability of a right answer at each evaluation, problem by
-    problem, row 0 before training. NaN where a run never gets there; a mean over runs needs all of them.
+    success_SP_by_run: one (S, P) array a run, same shape: the exact probability of a right answer at each evaluation,
+    problem by problem, row 0 before training. Raises InputError for no runs or runs of different shapes.
     """
-    if not success_RSP:
-        raise InputError("at least one run is needed to match runs")
-    uniform_1P = np.full((1, success_RSP[0].shape[1]), 1.0 / success_RSP[0].shape[1])
-    estimates, draws = [], []
-    for success_SP in success_RSP:
-        pass_SP = pass_at_k_exact(success_SP, [k])[..., 0]
-        estimates.append(_at_gain(uniform_1P @ success_SP.T, uniform_1P @ pass_SP.T, gain)[0])
-        draws.append(_at_gain(weights_RP @ success_SP.T, weights_RP @ pass_SP.T, gain))
-    reaching = int(np.sum(~np.isnan(estimates)))
-    return MatchedPass(float(np.mean(estimates)), np.mean(draws, axis=0), reaching, len(success_RSP))
+    if len({run.shape for run in map(np.asarray, success_SP_by_run)}) != 1:
+        raise InputError("matching needs at least one run, and runs with the same evaluations and problems")
+    success_NSP = np.array(success_SP_by_run)
+    first_SP = success_NSP.mean(axis=0)
+    kth_SP = pass_at_k_exact(success_NSP, [k])[..., 0].mean(axis=0)
+    (estimate,) = _at_gain(first_SP.mean(axis=1)[None], kth_SP.mean(axis=1)[None], gain)
+    draws_R = _at_gain(weights_RP @ first_SP.T, weights_RP @ kth_SP.T, gain)
+    each_NS = success_NSP.mean(axis=2)
+    reaching = int((each_NS[:, 1:] >= each_NS[:, :1] + gain).any(axis=1).sum())
+    return MatchedPass(float(estimate), draws_R, reaching, len(success_NSP))
 
 
 def _at_gain(first_RS: Floats, kth_RS: Floats, gain: float) -> Floats:
