@@ -149,7 +149,7 @@ def main() -> None:
         f"{platform.machine()}, {options.threads} thread(s), torch {torch.__version__}, "
         f"transformers {transformers.__version__}, median of {options.repeats}"
     )
-    path = ensure_base(RECIPE, base_path(RECIPE), cpu)
+    path = ensure_base(RECIPE, base_path(RECIPE, cpu), cpu)
     base = load_base(RECIPE, path, cpu)
     compare_samplers(base, options.repeats)
     for objective in ("grpo", "grpo-n", "w-reinforce"):

@@ -75,6 +75,8 @@ class RunFolder:
         recipe = self.path / "recipe.toml"
         with file_errors("read", recipe):
             held = recipe.read_text() if recipe.exists() else None
+        for unfinished in self.path.rglob(".*.tmp"):  # writes that a kill cut short
+            unfinished.unlink(missing_ok=True)
         if held is None:
             write_atomic(recipe, recipe_toml)
         elif held != recipe_toml:

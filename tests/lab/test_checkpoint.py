@@ -70,6 +70,17 @@ def test_a_base_is_made_once_and_belongs_to_its_recipe(recipe: Recipe, tmp_path:
     first = path.read_bytes()
     again = ensure_base(recipe, tmp_path / "again.safetensors", CPU).read_bytes()
     assert again == first, "the same recipe gives the same bytes"
+
+    def stop(step: int, loss: float) -> None:  # noqa: ARG001
+        if step == 600:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ensure_base(recipe, tmp_path / "cut.safetensors", CPU, stop)
+    seen: list[int] = []
+    cut = ensure_base(recipe, tmp_path / "cut.safetensors", CPU, lambda step, loss: seen.append(step))
+    assert (seen[0], cut.read_bytes()) == (501, first), "it did not go on from step 500 to the same bytes"
+    assert not list(tmp_path.glob("*.resume*"))
     path.touch()
     steps: list[int] = []
     ensure_base(recipe, path, CPU, lambda step, loss: steps.append(step))

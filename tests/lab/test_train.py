@@ -18,6 +18,7 @@ from massflow.objectives import OBJECTIVES
 from massflow.runs import RunFolder
 from massflow.tasks import Line
 
+CPU = torch.device("cpu")
 ONE_UPDATE = {"prompts": 64, "prompts_per_step": 16, "group_size": 4, "minibatches": 1, "warmup_steps": 0}
 
 
@@ -131,7 +132,7 @@ def test_a_run_cut_off_and_started_again_gives_the_same_bytes(
     tmp_path: Path,
     stops: list[int],
 ):
-    base = load_base(recipe, base_path(recipe), torch.device("cpu"))
+    base = load_base(recipe, base_path(recipe, CPU), CPU)
     whole = RunFolder(tmp_path / "whole")
     train(recipe, base, whole)
     assert whole.done

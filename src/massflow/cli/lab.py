@@ -41,10 +41,10 @@ def pretrain(
         from massflow.lab.recipe import Recipe
 
     settings = config.load(recipe, Recipe, overrides or ())
-    check_device(device)
+    where = check_device(device)
     with ExperimentTable(MESSAGES) as table:
         ensure_bases([settings], 1, device, table.on_event)
-    path = base_path(settings)
+    path = base_path(settings, where)
     if as_json:
         print_json({"base": str(path)})
     else:

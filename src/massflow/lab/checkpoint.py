@@ -64,5 +64,19 @@ def load(path: Path, device: torch.device) -> tuple[Transformer, dict[str, Tenso
     return model, _under("extra.", tensors), header
 
 
+def optimizer_tensors(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimizer's state, by parameter and moment."""
+    named = model.named_parameters()
+    return {f"{name}.{key}": value for name, weights in named for key, value in optimizer.state[weights].items()}
+
+
+def restore_optimizer(model: Transformer, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave; of no tensors, nothing."""
+    for name, weights in model.named_parameters():
+        prefix = f"{name}."
+        if found := _under(prefix, tensors):
+            optimizer.state[weights] = found
+
+
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -65,7 +65,8 @@ def run_experiment(recipe: Recipe, out: Path, workers: int, device: str, on_even
 
 def ensure_bases(recipes: Sequence[Recipe], workers: int, device: str, on_event: OnEvent) -> None:
     """Pre-train, side by side, every base of these recipes that is not in the cache."""
-    missing = {path: recipe for recipe in recipes if not (path := base_path(recipe)).exists()}
+    where = torch.device(device)
+    missing = {path: recipe for recipe in recipes if not (path := base_path(recipe, where)).exists()}
     jobs = [
         Job(f"base-{recipe.pretrain.seed}", recipe.pretrain.steps, partial(_pretrain, recipe, path, device))
         for path, recipe in missing.items()
@@ -106,7 +107,8 @@ def _pretrain(recipe: Recipe, path: Path, device: str, report: Report) -> None:
 
 
 def _train(cell: Cell, device: str, report: Report) -> None:
-    base = load_base(cell.recipe, base_path(cell.recipe), torch.device(device))
+    where = torch.device(device)
+    base = load_base(cell.recipe, base_path(cell.recipe, where), where)
     train(cell.recipe, base, cell.folder, report)
 
 

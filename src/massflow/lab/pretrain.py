@@ -8,20 +8,35 @@ from pathlib import Path
 
 import torch
 
+from massflow.errors import InputError
 from massflow.lab import checkpoint
 from massflow.lab.model import Transformer, token_logp
 from massflow.lab.recipe import PretrainConfig, Recipe
 from massflow.seeding import generator
 
+SAVE_EVERY = 250
 OnStep = Callable[[int, float], None]
 """Called with the step just done and its loss."""
 
 
-def pretrain(recipe: Recipe, device: torch.device, on_step: OnStep = lambda step, loss: None) -> Transformer:
-    """Train a base from scratch: mean negative log-likelihood of the completions' tokens."""
+def pretrain(
+    recipe: Recipe,
+    device: torch.device,
+    on_step: OnStep = lambda step, loss: None,
+    resume: Path | None = None,
+) -> Transformer:
+    """Train a base from scratch: mean negative log-likelihood of the completions' tokens.
+
+    resume: a file to keep weights and optimizer in every 250 steps, and to go on from if it is there.
+    """
     task, config = recipe.task, recipe.pretrain
-    model = Transformer(recipe.model, task.vocab_size, task.prompt_length + task.completion_length)
-    model.initialise(generator(config.seed, "weights")).to(device)
+    start, moments = 0, {}
+    if resume is not None and resume.exists():
+        model, moments, header = checkpoint.load(resume, device)
+        start = header["step"]
+    else:
+        model = Transformer(recipe.model, task.vocab_size, task.prompt_length + task.completion_length)
+        model.initialise(generator(config.seed, "weights")).to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(),
         config.learning_rate,
@@ -29,7 +44,8 @@ def pretrain(recipe: Recipe, device: torch.device, on_step: OnStep = lambda step
         weight_decay=config.weight_decay,
         fused=True,
     )
-    for step in range(1, config.steps + 1):
+    checkpoint.restore_optimizer(model, optimizer, moments)
+    for step in range(start + 1, config.steps + 1):
         examples = task.demonstrations(config.batch_size, generator(config.seed, "demonstrations", step))
         tokens_BT = torch.from_numpy(examples).to(device)
         logits_BTV = model(tokens_BT[:, :-1])[:, task.prompt_length - 1 :]
@@ -39,27 +55,32 @@ def pretrain(recipe: Recipe, device: torch.device, on_step: OnStep = lambda step
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.param_groups[0]["lr"] = config.learning_rate * _rate(step, config)
         optimizer.step()
+        if resume is not None and step % SAVE_EVERY == 0:
+            checkpoint.save(resume, model, checkpoint.optimizer_tensors(model, optimizer), kind="resume", step=step)
         on_step(step, loss.item())
     return model
 
 
-def base_path(recipe: Recipe, cache: Path | None = None) -> Path:
+def base_path(recipe: Recipe, device: torch.device) -> Path:
     """Where the base of this recipe is, or will be, cached.
 
     The cache is $MASSFLOW_CACHE, or massflow under $XDG_CACHE_HOME (~/.cache). A base is named by the digest of
-    task, model and pre-training settings, and by the version of torch: its bytes depend on nothing else.
+    task, model and pre-training settings, the kind of device and the version of torch: on one machine its bytes
+    depend on nothing else.
     """
-    if cache is None:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        cache = Path(os.environ.get("MASSFLOW_CACHE") or home / "massflow")
-    return cache / "bases" / f"{recipe.task.name}-{recipe.base_digest()}-torch{torch.__version__}.safetensors"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = Path(os.environ.get("MASSFLOW_CACHE") or home / "massflow")
+    name = f"{recipe.task.name}-{recipe.base_digest()}-{device.type}-torch{torch.__version__}.safetensors"
+    return cache / "bases" / name
 
 
 def ensure_base(recipe: Recipe, path: Path, device: torch.device, on_step: OnStep = lambda step, loss: None) -> Path:
     """Pre-train the base unless it lies at `path` already; the file appears there whole. Returns `path`."""
     if not path.exists():
-        model = pretrain(recipe, device, on_step)
+        resume = path.with_suffix(".resume.safetensors")
+        model = pretrain(recipe, device, on_step, resume)
         checkpoint.save(path, model, kind="base", recipe=recipe.base_digest())
+        resume.unlink(missing_ok=True)
     return path
 
 
@@ -67,7 +88,7 @@ def load_base(recipe: Recipe, path: Path, device: torch.device) -> Transformer:
     """Read a base, checked to be this recipe's. Raises InputError if it is another's."""
     model, _, header = checkpoint.load(path, device)
     if header.get("recipe") != recipe.base_digest():
-        raise checkpoint.InputError(f"{path} holds the base of another recipe. Remove it and run again.")
+        raise InputError(f"{path} holds the base of another recipe. Remove it and run again.")
     return model
 
 

@@ -163,18 +163,6 @@ class Trainer:
         yield
         self.seconds[phase] = time.perf_counter() - start
 
-    def optimizer_tensors(self) -> dict[str, Tensor]:
-        """The optimizer's state by parameter and moment, for a checkpoint."""
-        named = self.model.named_parameters()
-        return {
-            f"{name}.{key}": value for name, weights in named for key, value in self.optimizer.state[weights].items()
-        }
-
-    def restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
-        for name, weights in self.model.named_parameters():
-            moments = ("step", "exp_avg", "exp_avg_sq")
-            self.optimizer.state[weights] = {key: tensors[f"{name}.{key}"] for key in moments}
-
 
 def train(
     recipe: Recipe, base: Transformer, folder: RunFolder, on_progress: OnProgress = lambda step, facts: None
@@ -183,12 +171,14 @@ def train(
 
     The result is the same, byte for byte, however often it was interrupted. Raises WorkError if it can't be written.
     """
-    model, start, optimizer_tensors = _resume(folder, base)
+    if folder.done:
+        folder.resume_checkpoint.unlink(missing_ok=True)  # a kill may have come between the two
+        return
+    model, start, moments = _resume(folder, base)
     trainer = Trainer(model, base, recipe.task, recipe.train)
     evaluator = Evaluator(recipe.task, recipe.evaluate, base)
-    if start > 0:
-        trainer.restore_optimizer(optimizer_tensors)
-    else:
+    checkpoint.restore_optimizer(model, trainer.optimizer, moments)
+    if start == 0:
         folder.append("evaluation", evaluator(model, 0))
     latest: dict[str, Any] = folder.rows("evaluation")[-1]
     for step in range(start + 1, recipe.train.steps + 1):
@@ -199,7 +189,8 @@ def train(
             latest = evaluator(model, step)
             folder.append("evaluation", latest)
             if step < recipe.train.steps:
-                checkpoint.save(folder.resume_checkpoint, model, trainer.optimizer_tensors(), kind="resume", step=step)
+                moments = checkpoint.optimizer_tensors(model, trainer.optimizer)
+                checkpoint.save(folder.resume_checkpoint, model, moments, kind="resume", step=step)
         folder.append("timing", {"step": step, **trainer.seconds, "evaluate": time.perf_counter() - evaluated})
         on_progress(step, {**latest, **row})
     checkpoint.save(folder.final_checkpoint, model, kind="policy", step=recipe.train.steps)
