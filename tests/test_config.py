@@ -20,7 +20,7 @@ from massflow.lab.recipe import Recipe
         ("train.group_size=1", "train.group_size: should be greater than or equal to 2; got 1"),
         ("train.steps=many", "train.steps: should be a valid integer"),
         ("train.objective=grop", "train.objective: no objective is called 'grop'. Did you mean 'grpo'?"),
-        ('train.objective={name="grpo", ratio="word"}', "ratio must be one of token, sequence; got 'word'"),
+        ('train.objective={base="grpo", name="x", ratio="word"}', "ratio must be one of token, sequence; got 'word'"),
         ("task.name=lines", "task.name: should be 'line'; got 'lines'"),
         ("model.width=30", "model: width must be a multiple of heads; got width 30, heads 4"),
         ("train.minibatches=3", "train: prompts_per_step must be a multiple of minibatches; got 8, 3"),

@@ -60,6 +60,22 @@ def test_damage_is_told_with_the_file(tmp_path: Path):
         RunFolder(tmp_path).rows("telemetry")
 
 
+def test_only_our_own_unfinished_writes_are_tidied_away(tmp_path: Path):
+    folder = RunFolder(tmp_path / "run")
+    folder.claim("x = 1\n")
+    ours = [folder.path / ".telemetry.jsonl.123.tmp", folder.path / "checkpoints" / ".resume.safetensors.9.tmp"]
+    others = [folder.path / ".draft.tmp", folder.path / ".notes.12.tmp", folder.path / "deep" / ".recipe.toml.1.tmp"]
+    for path in (*ours, *others):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+    with pytest.raises(InputError):
+        folder.claim("x = 2\n")
+    assert all(path.exists() for path in (*ours, *others)), "a refused folder was touched"
+    folder.claim("x = 1\n")
+    assert not any(path.exists() for path in ours)
+    assert all(path.exists() for path in others)
+
+
 def test_a_folder_belongs_to_one_recipe(tmp_path: Path):
     folder = RunFolder(tmp_path / "run")
     folder.claim("steps = 1\nseed = 0\n")

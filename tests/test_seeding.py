@@ -12,6 +12,7 @@ def test_the_same_name_gives_the_same_stream_and_others_differ():
     draws = [tuple(generator(*name).random(4)) for name in names]
     assert draws == [tuple(generator(*name).random(4)) for name in names]
     assert len(set(draws)) == len(names)
+    assert generator(0, np.int64(3)).random() == generator(0, 3).random()
 
 
 def test_the_stream_is_fixed_for_good():

@@ -1,11 +1,13 @@
-"""The run folder: what a training run leaves behind, written so that a kill at any moment loses at most a step.
+"""The run folder: what a training run leaves behind, written so that it can be gone on with after a kill.
 
 recipe.toml       the recipe as resolved
 telemetry.jsonl   one row a step, no times in it: the same recipe gives the same bytes
 evaluation.jsonl  one row an evaluation
 timing.jsonl      seconds by phase, apart from the rest because they differ each time
 checkpoints/      safetensors
-environment.json  versions and machine, in the folder of an experiment
+environment.json  versions and machine
+
+recipe.toml's format_version speaks for the folder.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +25,8 @@ from typing import Any
 from massflow.errors import InputError, file_errors
 
 Row = dict[str, Any]
+_TEMPORARY = re.compile(r"\.(recipe\.toml|\w+\.jsonl|\w+\.json|\w+\.safetensors)\.\d+\.tmp")
+"""Names that `write_atomic` gives to this folder's files while it writes them."""
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -74,9 +79,7 @@ class RunFolder:
             raise InputError(f"{self.path} is a file, and a run needs a folder. Choose another --out.")
         recipe = self.path / "recipe.toml"
         with file_errors("read", recipe):
-            held = recipe.read_text() if recipe.exists() else None
-        for unfinished in self.path.rglob(".*.tmp"):  # writes that a kill cut short
-            unfinished.unlink(missing_ok=True)
+            held = recipe.read_text(encoding="utf-8") if recipe.exists() else None
         if held is None:
             write_atomic(recipe, recipe_toml)
         elif held != recipe_toml:
@@ -88,6 +91,17 @@ class RunFolder:
                 f"{self.path} holds a run of another recipe (they differ in: {odd.strip()}). "
                 "Choose another --out, or remove that folder."
             )
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove what a kill may have left: writes cut short, and what is there to go on from in a run that is done."""
+        for folder in (self.path, self.path / "checkpoints"):
+            for unfinished in folder.glob(".*.*.tmp"):
+                if _TEMPORARY.fullmatch(unfinished.name):
+                    unfinished.unlink(missing_ok=True)
+        if self.done:
+            self.resume_checkpoint.unlink(missing_ok=True)
+            (self.path / "error.log").unlink(missing_ok=True)
 
     def append(self, name: str, row: Row) -> None:
         """Add a row to `name`.jsonl. A number that is not finite is written as null: strict JSON."""
@@ -95,11 +109,18 @@ class RunFolder:
         with file_errors("write", path), path.open("a") as file:
             file.write(json.dumps(_finite(row), allow_nan=False) + "\n")
 
+    def flush(self, *names: str) -> None:
+        """Make sure that these rows have reached the disk."""
+        for name in names:
+            path = self.path / f"{name}.jsonl"
+            with file_errors("write", path), path.open("rb") as file:
+                os.fsync(file.fileno())
+
     def rows(self, name: str) -> list[Row]:
         """The rows of `name`.jsonl; a last line cut short by a kill is not a row. Raises InputError on damage."""
         path = self.path / f"{name}.jsonl"
         with file_errors("read", path):
-            lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
         whole = [line for line in lines if line.endswith("\n")]
         try:
             return [json.loads(line) for line in whole]
@@ -112,6 +133,16 @@ class RunFolder:
         write_atomic(self.path / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
+def read_json(path: Path) -> Row:
+    """Raises InputError for a damaged file, WorkError for one that can't be read."""
+    with file_errors("read", path):
+        text = path.read_text(encoding="utf-8")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+
+
 def environment(**facts: Any) -> Row:
     """What a result was made with: versions and machine, besides the `facts` given."""
     versions = {}
@@ -119,7 +150,7 @@ def environment(**facts: Any) -> Row:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     machine = {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()}
-    return {"python": platform.python_version(), **versions, **machine, **facts}
+    return {"format_version": 1, "python": platform.python_version(), **versions, **machine, **facts}
 
 
 def _processor() -> str:

@@ -16,6 +16,7 @@ def generator(seed: int, *keys: str | int) -> np.random.Generator:
     >>> generator(0, "rollout", 3).integers(100) == generator(0, "rollout", 3).integers(100)
     True
     """
-    label = "\x1f".join(f"{type(key).__name__}:{key}" for key in (seed, *keys))
+    named = [key if isinstance(key, str) else int(key) for key in (seed, *keys)]  # np.int64(3) is 3
+    label = "\x1f".join(f"{type(key).__name__}:{key}" for key in named)
     digest = hashlib.blake2b(label.encode(), digest_size=16).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))

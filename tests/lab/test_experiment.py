@@ -13,7 +13,9 @@ from massflow.lab.recipe import Recipe
 
 
 def digest(folder: Path) -> dict[str, str]:
-    files = [path for path in sorted((folder / "runs").rglob("*")) if path.is_file() and path.name != "timing.jsonl"]
+    files = [
+        path for path in sorted((folder / "runs").rglob("[!.]*")) if path.is_file() and path.name != "timing.jsonl"
+    ]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from massflow import InputError, WorkError
 from massflow.lab.model import Transformer, token_logp
 from massflow.lab.pretrain import base_path, load_base
 from massflow.lab.recipe import Recipe, TrainConfig
@@ -115,9 +118,40 @@ def test_telemetry_has_the_facts_of_a_step(model: Transformer, task: HalfRight):
     assert 0.0 <= row["positive_share"] + row["negative_share"] <= 1.0
 
 
+@pytest.mark.parametrize("change", [{"temperature": 0.7}, {"objective": OBJECTIVES["grpo"].replace(dual_clip=3.0)}])
+def test_minibatches_without_contrast_are_left_out_of_the_diagnostics(model: Transformer, change: dict):
+    """Only the first of four minibatches has a group to learn from; and then none has."""
+
+    class Once(Line):
+        def rewards(self, prompts_BT: np.ndarray, completions_BT: np.ndarray) -> np.ndarray:
+            scores = np.zeros(len(prompts_BT))
+            scores[:2] = self_on["on"]
+            return scores + 0.0 * completions_BT[:, 0]
+
+    self_on = {"on": 1.0}
+    config = TrainConfig(**{**ONE_UPDATE, "minibatches": 4, **change})
+    trainer = Trainer(model, copy.deepcopy(model), Once(steps=2), config)
+    one, names = trainer.step(1), None
+    assert np.isfinite([one[name] for name in ("actor_entropy", "actor_loss", "ratio_max")]).all()
+    names = set(one)
+    self_on["on"] = 0.0
+    none = trainer.step(2)
+    assert set(none) == names
+    assert np.isnan(none["actor_entropy"])
+    assert none["gradient_norm"] == 0.0
+
+
+def test_a_model_that_has_diverged_is_an_error_not_a_reward(model: Transformer, task: HalfRight):
+    trainer = Trainer(model, copy.deepcopy(model), task, TrainConfig(**ONE_UPDATE))
+    with torch.no_grad():
+        model.head.weight.fill_(torch.nan)
+    with pytest.raises(WorkError, match="the model has diverged"):
+        trainer.step(1)
+
+
 def digest(folder: Path) -> dict[str, str]:
     """Every file but the times."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "timing.jsonl"]
+    files = [path for path in sorted(folder.rglob("[!.]*")) if path.is_file() and path.name != "timing.jsonl"]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -152,3 +186,77 @@ def test_a_run_cut_off_and_started_again_gives_the_same_bytes(
     assert digest(cut.path) == digest(whole.path)
     assert [row["step"] for row in cut.rows("telemetry")] == list(range(1, 7))
     assert [row["step"] for row in cut.rows("evaluation")] == [0, 2, 4, 6]
+
+
+KILLS = """
+import os, pathlib, sys
+from massflow import config
+from massflow.lab.pretrain import base_path, load_base
+from massflow.lab.recipe import Recipe
+from massflow.lab.train import train
+from massflow.runs import RunFolder
+import torch
+torch.set_num_threads(1)
+recipe = config.load(pathlib.Path(sys.argv[1]), Recipe, ["train.steps=3"])
+base = load_base(recipe, base_path(recipe, torch.device("cpu")), torch.device("cpu"))
+root, points = pathlib.Path(sys.argv[2]), 0
+
+def counted(function, when):
+    def call(*args, **keywords):
+        global points
+        points += when == "before"
+        if when == "before" and points == kill_at: os._exit(9)
+        result = function(*args, **keywords)
+        points += when == "after"
+        if when == "after" and points == kill_at: os._exit(9)
+        return result
+    return call
+
+for when in ("before", "after"):  # kills just before and just after every write, rename and removal
+    RunFolder.append = counted(RunFolder.append, when)
+    os.replace = counted(os.replace, when)
+    pathlib.Path.unlink = counted(pathlib.Path.unlink, when)
+kill_at = 1
+while True:
+    folder = RunFolder(root / str(kill_at))
+    child = os.fork()
+    if child == 0:
+        points = 0
+        folder.claim("x = 1\\n")
+        train(recipe, base, folder)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(status) == 0: break
+    at, kill_at = kill_at, -1
+    folder.claim("x = 1\\n")
+    if not folder.done: train(recipe, base, folder)
+    kill_at = at + 1
+print(kill_at - 1)
+"""
+
+
+def test_a_kill_around_any_write_changes_nothing(experiment: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
+    done = subprocess.run([sys.executable, "-c", KILLS, recipe_file, tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    kills = int(done.stdout)
+    assert kills > 20
+    whole = digest(tmp_path / str(kills + 1))
+    assert len(whole) == 4
+    for kill in range(1, kills + 1):
+        assert digest(tmp_path / str(kill)) == whole, f"killed at point {kill}"
+
+
+def test_telemetry_that_lacks_a_row_is_refused(experiment: Path, recipe: Recipe, tmp_path: Path):  # noqa: ARG001
+    base = load_base(recipe, base_path(recipe, CPU), CPU)
+    folder = RunFolder(tmp_path)
+
+    def stop(step: int, facts: dict) -> None:  # noqa: ARG001
+        if step == 5:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(recipe, base, folder, stop)
+    rows = (tmp_path / "telemetry.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "telemetry.jsonl").write_text("".join(rows[:2] + rows[3:]))
+    with pytest.raises(InputError, match="not one row a step up to 4"):
+        train(recipe, base, folder)

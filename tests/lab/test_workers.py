@@ -28,6 +28,11 @@ def refuse(report):
 def crash(report):
     raise ZeroDivisionError("first line\\nsecond line")
 
+def half_a_message(report):
+    sender = report.__closure__[0].cell_contents
+    os.write(sender.fileno(), b"\\x00\\x00\\x01\\x00 and no more")
+    os.kill(os.getpid(), signal.SIGKILL)
+
 def die(report):
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -57,6 +62,7 @@ def test_jobs_report_and_failures_stop_nobody(jobs: Any, workers: int):
         Job("refuse", 1, jobs.refuse),
         Job("crash", 1, jobs.crash),
         Job("die", 1, jobs.die),
+        Job("half", 1, jobs.half_a_message),
         Job("count", 3, partial(jobs.count, 3)),
     ]
     events: list[Event] = []
@@ -66,6 +72,7 @@ def test_jobs_report_and_failures_stop_nobody(jobs: Any, workers: int):
     assert reasons["crash"].error == "ZeroDivisionError: first line"
     assert "jobs" in reasons["crash"].details
     assert "exit code -9" in reasons["die"].error
+    assert "exit code -9" in reasons["half"].error
     assert "count" not in reasons
     progress = [(event.step, event.facts) for event in events if event.kind == "progress"]
     assert progress == [(1, {"square": 1}), (2, {"square": 4}), (3, {"square": 9})]
@@ -84,5 +91,5 @@ def test_an_interrupt_ends_the_workers(jobs: Any):
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run_jobs([Job(name, 1, jobs.forever) for name in "ab"], 2, interrupt)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 10  # of it most is starting the workers
     assert not multiprocessing.active_children()

@@ -26,10 +26,10 @@ def test_grpo_by_hand():
     # r = (1, 0, 0, 0): mean 1/4, deviations (3/4, -1/4, -1/4, -1/4), sum of squares 3/4.
     # Sample variance (3/4)/3 = 1/4, std 1/2: A = (3/2, -1/2, -1/2, -1/2). Population std sqrt(3)/4: A_1 = sqrt(3).
     rewards = np.array([[1.0, 0.0, 0.0, 0.0]])
-    sample = OBJECTIVES["grpo"].replace(std_eps=0.0)
-    np.testing.assert_allclose(advantages(rewards, sample), [[1.5, -0.5, -0.5, -0.5]], rtol=1e-15)
+    sample = OBJECTIVES["grpo"].replace(std_eps=1e-12)
+    np.testing.assert_allclose(advantages(rewards, sample), [[1.5, -0.5, -0.5, -0.5]], rtol=1e-11)
     population = advantages(rewards, sample.replace(std_ddof=0))
-    np.testing.assert_allclose(population, [[math.sqrt(3), *[-1 / math.sqrt(3)] * 3]], rtol=1e-15)
+    np.testing.assert_allclose(population, [[math.sqrt(3), *[-1 / math.sqrt(3)] * 3]], rtol=1e-11)
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,25 @@ def test_torch_gives_the_same_numbers(objective: Objective, rewards_PG: np.ndarr
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "objective", [*ALL, OBJECTIVES["psr"].replace(name="x", scale="group_std")], ids=lambda o: o.name
+)
+@given(data=st.data())
+def test_advantages_are_finite_whatever_the_rewards(objective: Objective, dtype: torch.dtype, data: st.DataObject):
+    finest = st.one_of(st.floats(-1e4, 1e4), st.sampled_from([0.0, 1e-200, 1e-40, 0.1, 1.0]))
+    rewards = torch.tensor(data.draw(hnp.arrays(np.float64, (2, 4), elements=finest))).to(dtype)
+    got = advantages(rewards, objective)
+    assert got.dtype == dtype
+    assert torch.isfinite(got).all()
+
+
 @pytest.mark.parametrize(
     ("rewards", "message"),
     [
+        (np.zeros((0, 4)), r"got \(0, 4\)"),
+        (np.full((1, 2), np.inf, dtype=np.float16), "is inf"),
+        ([[1.0, 0.0]], "all NumPy or all torch; got builtins"),
         (np.zeros(4), r"shape \(problems, rollouts\); got \(4,\)"),
         (np.zeros((2, 1)), "at least 2"),
         (np.zeros((2, 4), dtype=int), "floating point; got int64"),

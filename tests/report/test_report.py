@@ -116,8 +116,8 @@ def test_hostile_names_stay_text(folder: Path, tmp_path: Path):
     """A recipe is a file from outside: nothing in it becomes markup."""
     out = tmp_path / "hostile"
     shutil.copytree(folder, out)
-    for path in [out / "recipe.toml", *out.glob("runs/*/recipe.toml")]:
-        path.write_text(path.read_text().replace('name = "grpo-p"', 'name = "<script>alert(1)</script>"'))
+    environment = out / "environment.json"
+    environment.write_text(environment.read_text().replace('"cpu"', '"<script>alert(1)</script>"'))
     recipe = out / "recipe.toml"
     recipe.write_text(recipe.read_text().replace('name = "tiny"', 'name = "</title><script>alert(2)</script>"'))
     write_report(out)

@@ -49,6 +49,10 @@ def test_fewer_samples_than_k_is_undefined():
     np.testing.assert_array_equal(np.isnan(values), [[False, True, True], [False, False, False]])
 
 
+def test_a_huge_k_costs_nothing():
+    np.testing.assert_allclose(pass_at_k([4, 9], [1, 0], [2, 10**9]), [[0.5, np.nan], [0.0, np.nan]], rtol=1e-15)
+
+
 def test_exact_matches_the_definition_and_the_estimate_is_unbiased():
     assert pass_at_k_exact([0.0, 0.3, 1.0], [1, 7]).tolist() == [
         [0, 0],
@@ -70,6 +74,8 @@ def test_exact_matches_the_definition_and_the_estimate_is_unbiased():
         ([4], [1], [0], "ks must be whole numbers from 1 up"),
         ([4], [1], [], "ks must be whole numbers"),
         ([4, 4], [1], [1], "one count a problem"),
+        ([math.inf], [1], [1], "problem 0 has 1 of inf"),
+        ([4], [1], [math.inf], "ks must be whole numbers"),
     ],
 )
 def test_impossible_counts_are_refused(n: list[int], c: list[int], ks: list[int], message: str):

@@ -97,8 +97,13 @@ def test_rare_operations_are_rare_in_demonstrations_and_needed_in_problems():
 
 
 def test_more_prompts_than_there_are_is_refused():
-    with pytest.raises(InputError, match="fewer than 100000 held_out prompts"):
-        Line(steps=1).prompts(100_000, "held_out", generator(0))
+    with pytest.raises(InputError, match=r"different held_out prompts were found, not 20000"):
+        Line(steps=1).prompts(20_000, "held_out", generator(0))
+
+
+def test_too_few_training_prompts_end_in_an_error_not_a_hang():
+    with pytest.raises(InputError, match=r"lower task.held_out_share"):
+        Line(held_out_share=0.99999999).demonstrations(100, generator(0))
 
 
 def test_the_same_seed_gives_the_same_prompts():

@@ -63,7 +63,7 @@ def train(
     """Train one run (the recipe's [train]) into a run folder; pre-train its base first if need be."""
     with needs_extra("lab", "the lab"):
         from massflow.cli.progress import ExperimentTable
-        from massflow.lab.experiment import Cell, check_device, ensure_bases, run_cells
+        from massflow.lab.experiment import Cell, check_device, ensure_bases, record_environment, run_cells
         from massflow.lab.recipe import Recipe
         from massflow.runs import RunFolder
 
@@ -71,9 +71,11 @@ def train(
     check_device(device)
     cell = Cell(settings.train.objective.name, settings, RunFolder(out))
     cell.folder.claim(config.dumps(settings))
-    with ExperimentTable(MESSAGES) as table:
-        ensure_bases([settings], 1, device, table.on_event)
-        run_cells([] if cell.folder.done else [cell], 1, device, table.on_event)
+    if not cell.folder.done:
+        record_environment(out, device, workers=1)
+        with ExperimentTable(MESSAGES) as table:
+            ensure_bases([settings], 1, device, table.on_event)
+            run_cells([cell], 1, device, table.on_event)
     first, last = (_means(cell.folder.rows("evaluation")[index]) for index in (0, -1))
     if as_json:
         print_json({"run": str(out), "before": first, "after": last})

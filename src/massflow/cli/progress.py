@@ -69,14 +69,11 @@ class ExperimentTable:
 
 
 def _cells(line: _Line) -> tuple[str, ...]:
-    scores = line.facts.get("scores")
-    pass_at_1 = next((score["pass_at_1"] for score in scores if score["temperature"] == 1.0), None) if scores else None
     rate = _rate(line)
     left = (line.steps - line.step) / rate if rate and line.state == "running" else None
     return (
         f"{line.step}/{line.steps}",
-        "" if pass_at_1 is None else f"{pass_at_1:.3f}",
-        f"{line.facts['token_entropy']:.3f}" if "token_entropy" in line.facts else "",
+        *(f"{line.facts[name]:.3f}" if name in line.facts else "" for name in ("pass_at_1", "token_entropy")),
         f"{rate:.1f}" if rate else "",
         "" if left is None else f"{left:.0f} s",
         line.state,

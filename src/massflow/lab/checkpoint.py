@@ -35,8 +35,10 @@ def save(path: Path, model: Transformer, extra: dict[str, Tensor] | None = None,
     write_atomic(path, safetensors.torch.save(plain, {"massflow": json.dumps(header, sort_keys=True)}))
 
 
-def load(path: Path, device: torch.device) -> tuple[Transformer, dict[str, Tensor], dict[str, Any]]:
-    """Read a checkpoint: the model, the extra tensors and the header.
+def load(
+    path: Path, device: torch.device, kind: str | None = None
+) -> tuple[Transformer, dict[str, Tensor], dict[str, Any]]:
+    """Read a checkpoint: the model, the extra tensors and the header; of this kind, if one is named.
 
     Raises InputError, in one line, for a damaged or foreign file or a newer format; WorkError if it can't be read.
     """
@@ -55,6 +57,8 @@ def load(path: Path, device: torch.device) -> tuple[Transformer, dict[str, Tenso
         raise InputError(f"{path} was not written by massflow: it has no massflow header") from error
     if version > FORMAT_VERSION:
         raise InputError(f"{path} has format {version}; this massflow reads up to {FORMAT_VERSION}. Upgrade massflow.")
+    if kind is not None and header.get("kind") != kind:
+        raise InputError(f"{path} is a checkpoint of kind {header.get('kind')!r}, not {kind!r}")
     try:
         model = Transformer(ModelConfig(**header["model"]), header["vocab_size"], header["context"]).to(device)
         model.load_state_dict(_under("model.", tensors))
@@ -71,11 +75,11 @@ def optimizer_tensors(model: Transformer, optimizer: torch.optim.Optimizer) -> d
 
 
 def restore_optimizer(model: Transformer, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave; of no tensors, nothing."""
+    """Put back what `optimizer_tensors` gave. Raises InputError if a parameter has none."""
     for name, weights in model.named_parameters():
-        prefix = f"{name}."
-        if found := _under(prefix, tensors):
-            optimizer.state[weights] = found
+        optimizer.state[weights] = _under(f"{name}.", tensors)
+        if not optimizer.state[weights]:
+            raise InputError(f"the checkpoint to go on from lacks the optimizer's state of {name}. Remove it.")
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -93,17 +93,11 @@ class Evaluator:
         Each score holds its means over prompts and, prompt by prompt, `success` (P(right)), `distinct` (the expected
         number of different right answers in 256 samples) and the `mass` of each of MASS_CLASSES.
         """
+        prompts_PT, length = self.solutions.prompts_PT, self.task.completion_length
+        drawn = sample(model, prompts_PT, length, self.config.entropy_samples, generator(0, "entropy"))
         masses = solution_mass(model, self.solutions, self.config.temperatures)
-        prompts_PT = self.solutions.prompts_PT
-        answers_PT = greedy(model, prompts_PT, self.task.completion_length)
+        answers_PT = greedy(model, prompts_PT, length)
         greedy_P = self.task.rewards(prompts_PT.cpu().numpy(), answers_PT.cpu().numpy())
-        drawn = sample(
-            model,
-            prompts_PT,
-            self.task.completion_length,
-            self.config.entropy_samples,
-            generator(0, "entropy"),
-        )
         return {
             "step": step,
             "greedy_accuracy": float((greedy_P == 1.0).mean()),

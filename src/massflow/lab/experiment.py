@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from massflow import config
 from massflow.errors import InputError, WorkError
@@ -16,7 +17,9 @@ from massflow.lab.pretrain import base_path, ensure_base, load_base
 from massflow.lab.recipe import Recipe
 from massflow.lab.train import train
 from massflow.lab.workers import THREADS, Event, Job, OnEvent, Report, run_jobs
-from massflow.runs import RunFolder, environment, write_atomic
+from massflow.runs import RunFolder, environment, read_json, write_atomic
+
+LOCK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,20 @@ def run_experiment(recipe: Recipe, out: Path, workers: int, device: str, on_even
         cell.folder.claim(config.dumps(cell.recipe))
     todo = [cell for cell in found if not cell.folder.done]
     if todo:
-        facts = environment(device=device, workers=workers, threads_per_worker=THREADS)
-        write_atomic(out / "environment.json", json.dumps(facts, indent=2) + "\n")
+        record_environment(out, device, workers)
         ensure_bases([cell.recipe for cell in todo], workers, device, on_event)
         run_cells(todo, workers, device, on_event)
     return found
+
+
+def record_environment(out: Path, device: str, workers: int) -> None:
+    """Write environment.json. Raises InputError if the work there was begun on another device."""
+    path = out / "environment.json"
+    begun = read_json(path).get("device", device) if path.exists() else device
+    if begun != device:
+        raise InputError(f"{out} was begun with --device {begun}: go on with that, or choose another --out")
+    facts = environment(device=device, workers=workers, threads_per_worker=THREADS)
+    write_atomic(path, json.dumps(facts, indent=2) + "\n")
 
 
 def ensure_bases(recipes: Sequence[Recipe], workers: int, device: str, on_event: OnEvent) -> None:
@@ -71,18 +83,22 @@ def ensure_bases(recipes: Sequence[Recipe], workers: int, device: str, on_event:
         Job(f"base-{recipe.pretrain.seed}", recipe.pretrain.steps, partial(_pretrain, recipe, path, device))
         for path, recipe in missing.items()
     ]
-    _raise_failures(run_jobs(jobs, workers, on_event), len(jobs))
+    _raise_failures(run_jobs(jobs, workers, on_event), f"{len(jobs)} bases")
 
 
 def run_cells(todo: Sequence[Cell], workers: int, device: str, on_event: OnEvent) -> None:
     """Train every cell. A cell that fails leaves error.log in its folder, if there is a traceback to leave."""
     folders = {cell.name: cell.folder for cell in todo}
-    jobs = [Job(cell.name, cell.recipe.train.steps, partial(_train, cell, device)) for cell in todo]
+    where = torch.device(device)
+    jobs = [
+        Job(cell.name, cell.recipe.train.steps, partial(_train, cell, base_path(cell.recipe, where), device))
+        for cell in todo
+    ]
     failures = run_jobs(jobs, workers, on_event)
     for failure in failures:
         if failure.details:
             write_atomic(folders[failure.job.name].path / "error.log", failure.details)
-    _raise_failures(failures, len(jobs))
+    _raise_failures(failures, f"{len(jobs)} runs")
 
 
 def check_device(device: str) -> torch.device:
@@ -106,14 +122,20 @@ def _pretrain(recipe: Recipe, path: Path, device: str, report: Report) -> None:
     ensure_base(recipe, path, torch.device(device), on_step)
 
 
-def _train(cell: Cell, device: str, report: Report) -> None:
-    where = torch.device(device)
-    base = load_base(cell.recipe, base_path(cell.recipe, where), where)
-    train(cell.recipe, base, cell.folder, report)
+def _train(cell: Cell, base_at: Path, device: str, report: Report) -> None:
+    base = load_base(cell.recipe, base_at, torch.device(device))
+    # A worker whose parent was killed ends at its next report: until then its folder is its own.
+    lock = FileLock(cell.folder.path / ".lock", timeout=LOCK_SECONDS)
+    try:
+        with lock:
+            train(cell.recipe, base, cell.folder, report)
+    except Timeout as error:
+        raise WorkError(f"another massflow is at work in {cell.folder.path}: wait for it, or end it") from error
+    (cell.folder.path / "error.log").unlink(missing_ok=True)
 
 
-def _raise_failures(failures: Sequence[Event], total: int) -> None:
+def _raise_failures(failures: Sequence[Event], total: str) -> None:
     if failures:
         reasons = "; ".join(f"{failure.job.name}: {failure.error}" for failure in failures[:3])
         more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
-        raise WorkError(f"{len(failures)} of {total} runs failed ({reasons}{more}). The others are kept.")
+        raise WorkError(f"{len(failures)} of {total} failed ({reasons}{more}). The others are kept.")

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
-from massflow.errors import InputError
+from massflow import __version__
+from massflow.errors import InputError, file_errors
 from massflow.lab import checkpoint
 from massflow.lab.model import Transformer, token_logp
 from massflow.lab.recipe import PretrainConfig, Recipe
@@ -32,7 +34,7 @@ def pretrain(
     task, config = recipe.task, recipe.pretrain
     start, moments = 0, {}
     if resume is not None and resume.exists():
-        model, moments, header = checkpoint.load(resume, device)
+        model, moments, header = checkpoint.load(resume, device, kind="resume")
         start = header["step"]
     else:
         model = Transformer(recipe.model, task.vocab_size, task.prompt_length + task.completion_length)
@@ -44,7 +46,8 @@ def pretrain(
         weight_decay=config.weight_decay,
         fused=True,
     )
-    checkpoint.restore_optimizer(model, optimizer, moments)
+    if start > 0:
+        checkpoint.restore_optimizer(model, optimizer, moments)
     for step in range(start + 1, config.steps + 1):
         examples = task.demonstrations(config.batch_size, generator(config.seed, "demonstrations", step))
         tokens_BT = torch.from_numpy(examples).to(device)
@@ -65,28 +68,34 @@ def base_path(recipe: Recipe, device: torch.device) -> Path:
     """Where the base of this recipe is, or will be, cached.
 
     The cache is $MASSFLOW_CACHE, or massflow under $XDG_CACHE_HOME (~/.cache). A base is named by the digest of
-    task, model and pre-training settings, the kind of device and the version of torch: on one machine its bytes
-    depend on nothing else.
+    task, model and pre-training settings, the kind of device and the versions of massflow and torch.
     """
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     cache = Path(os.environ.get("MASSFLOW_CACHE") or home / "massflow")
-    name = f"{recipe.task.name}-{recipe.base_digest()}-{device.type}-torch{torch.__version__}.safetensors"
+    versions = f"massflow{__version__}-torch{torch.__version__}"
+    name = f"{recipe.task.name}-{recipe.base_digest()}-{device.type}-{versions}.safetensors"
     return cache / "bases" / name
 
 
 def ensure_base(recipe: Recipe, path: Path, device: torch.device, on_step: OnStep = lambda step, loss: None) -> Path:
-    """Pre-train the base unless it lies at `path` already; the file appears there whole. Returns `path`."""
-    if not path.exists():
+    """Pre-train the base unless it lies at `path` already; the file appears there whole. Returns `path`.
+
+    Two commands that want the same base make it once: the second waits for the first.
+    """
+    with file_errors("write", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
         resume = path.with_suffix(".resume.safetensors")
-        model = pretrain(recipe, device, on_step, resume)
-        checkpoint.save(path, model, kind="base", recipe=recipe.base_digest())
+        if not path.exists():
+            model = pretrain(recipe, device, on_step, resume)
+            checkpoint.save(path, model, kind="base", recipe=recipe.base_digest())
         resume.unlink(missing_ok=True)
     return path
 
 
 def load_base(recipe: Recipe, path: Path, device: torch.device) -> Transformer:
     """Read a base, checked to be this recipe's. Raises InputError if it is another's."""
-    model, _, header = checkpoint.load(path, device)
+    model, _, header = checkpoint.load(path, device, kind="base")
     if header.get("recipe") != recipe.base_digest():
         raise InputError(f"{path} holds the base of another recipe. Remove it and run again.")
     return model

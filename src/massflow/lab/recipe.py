@@ -21,6 +21,7 @@ def _objective_table(objective: Objective) -> dict[str, Any]:
 ObjectiveField = Annotated[Objective, BeforeValidator(objective_from), PlainSerializer(_objective_table)]
 Seed = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0.0)]
+Temperature = Annotated[float, Field(ge=0.01, le=100.0)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -69,7 +70,7 @@ class TrainConfig(Section):
     learning_rate: Positive = 1e-4
     warmup_steps: int = Field(default=10, ge=0)
     gradient_clip: Positive = 1.0
-    temperature: Positive = 1.0
+    temperature: Temperature = 1.0
     """Of the rollouts. Other than 1, or top_p below 1, they come from another policy than the one trained."""
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
 
@@ -90,7 +91,7 @@ class EvaluateConfig(Section):
     prompts: int = Field(default=300, ge=2)
     every: Count = 20
     """Steps between evaluations; also between the points a killed run goes on from."""
-    temperatures: tuple[Positive, ...] = (1.0,)
+    temperatures: tuple[Temperature, ...] = (1.0,)
     """Each checkpoint is scored at each; must hold 1.0."""
     entropy_samples: Count = 4
     """Completions a prompt for the token entropy."""
@@ -112,8 +113,8 @@ class CompareConfig(Section):
     """Seeds of pre-training, one base each."""
     seeds: tuple[Seed, ...] = (0, 1)
     """Seeds of RL."""
-    match_gain: Positive = 0.03
-    """Objectives are compared where each has raised pass@1 by this much: declared beforehand."""
+    match_gain: Positive = 0.02
+    """Objectives are compared where each has raised pass@1 by this much."""
 
     @model_validator(mode="after")
     def _no_repeats(self) -> Self:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from massflow.errors import WorkError
 from massflow.lab.model import Transformer
 
 
@@ -41,6 +42,7 @@ def sample(
 ) -> Rollouts:
     """Draw completions. One uniform number a token, from `rng`: the same on every device.
 
+    Raises WorkError if the model has diverged: its probabilities are no numbers.
     top_p: keep the smallest set of most likely tokens with at least this mass (nucleus sampling, arXiv 1904.09751).
     """
     prompt_B = torch.arange(len(prompts_PT), device=model.device).repeat_interleave(rollouts_per_prompt)
@@ -61,6 +63,8 @@ def sample(
 
     _decode(model, prompts_PT, prompt_B, completion_length, choose)
     completions_BT, logp_BT, drawn_BT, entropy_BT = (torch.stack(column, dim=1) for column in zip(*steps, strict=True))
+    if not torch.isfinite(logp_BT).all():
+        raise WorkError("the model has diverged: its log-probabilities are not finite. Try a lower learning rate.")
     return Rollouts(prompts_PT, prompt_B, completions_BT, logp_BT, drawn_BT, entropy_BT)
 
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from massflow.errors import InputError
 from massflow.lab import checkpoint
 from massflow.lab.evaluate import Evaluator
 from massflow.lab.model import Transformer, token_entropy, token_logp
@@ -24,7 +25,7 @@ from massflow.seeding import generator
 from massflow.tasks import Task
 
 OnProgress = Callable[[int, dict[str, Any]], None]
-"""Called with the step just done and the latest telemetry and evaluation."""
+"""Called with the step just done, its telemetry and the latest pass@1."""
 
 
 @dataclass
@@ -58,6 +59,14 @@ class Trainer:
         self._prompts_PT = self.task.prompts(
             self.config.prompts, "train", generator(self.config.seed, "training prompts")
         )
+
+    @property
+    def _diagnostics(self) -> list[str]:
+        """What an update tells, always the same for one configuration."""
+        names = ["actor_loss", "actor_entropy", "ratio_max", "clip_low_fraction", "clip_high_fraction"]
+        names += ["dual_clip_fraction"] if self.config.objective.dual_clip is not None else []
+        names += ["reference_kl"] if self.config.objective.kl_coef > 0.0 else []
+        return [*names, "sampler_kl"] if self._mismatched else names
 
     @property
     def _mismatched(self) -> bool:
@@ -95,7 +104,7 @@ class Trainer:
             "token_entropy": float(rollouts.entropy_BT.double().mean()),
             **_group_facts(rewards_PG, advantages_PG, config.objective.threshold),
             **updates,
-            "kl_to_base": kl_to_base,
+            "kl_to_base": np.nan if self._mismatched else kl_to_base,  # the estimate needs samples of the policy
         }
 
     def _draw_prompts(self, step: int) -> NDArray[np.int64]:
@@ -106,7 +115,10 @@ class Trainer:
         return self._prompts_PT[order_P[start : start + self.config.prompts_per_step]]
 
     def _update(self, batch: Batch, step: int) -> dict[str, float]:
-        """Several updates over the batch's minibatches; returns their mean diagnostics (the largest ratio: the max)."""
+        """Several updates over the batch's minibatches. Diagnostics are means over those that had a row to train on,
+
+        NaN if none had; the largest ratio is the largest of all.
+        """
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * min(1.0, step / max(1, config.warmup_steps))
@@ -116,8 +128,10 @@ class Trainer:
             order_P = generator(config.seed, "minibatches", step, epoch).permutation(len(rows_PG))
             for prompts_M in np.split(order_P, config.minibatches):
                 facts.append(self._minibatch(batch, rows_PG[prompts_M].ravel()))
-        means = {name: float(np.mean([fact[name] for fact in facts])) for name in facts[0]}
-        return {**means, "ratio_max": max(fact["ratio_max"] for fact in facts)}
+        gradient_norm = float(np.mean([fact["gradient_norm"] for fact in facts]))
+        trained = [fact for fact in facts if len(fact) > 1] or [dict.fromkeys(self._diagnostics, np.nan)]
+        means = {name: float(np.mean([fact[name] for fact in trained])) for name in self._diagnostics}
+        return {**means, "ratio_max": max(fact["ratio_max"] for fact in trained), "gradient_norm": gradient_norm}
 
     def _minibatch(self, batch: Batch, rows_B: NDArray[np.int64]) -> dict[str, float]:
         """One optimizer step. Rows of zero advantage are counted in the normaliser but cost nothing."""
@@ -125,10 +139,7 @@ class Trainer:
         advantage_B = batch.advantages_PG.ravel()[rows_B]
         kept = np.ones(len(rows_B), dtype=bool) if objective.kl_coef > 0.0 else advantage_B != 0.0
         self.optimizer.zero_grad(set_to_none=False)
-        facts = {"actor_loss": 0.0, "actor_entropy": np.nan, "ratio_max": 1.0}
-        facts |= {"clip_low_fraction": 0.0, "clip_high_fraction": 0.0}
-        if kept.any():
-            facts |= self._backward(batch, rows_B[kept], advantage_B[kept], len(rows_B))
+        facts = self._backward(batch, rows_B[kept], advantage_B[kept], len(rows_B)) if kept.any() else {}
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
         self.optimizer.step()
         return {**facts, "gradient_norm": float(norm)}
@@ -169,16 +180,15 @@ def train(
 ) -> None:
     """Train one run into its folder; started again after a kill, it goes on from the last evaluation.
 
-    The result is the same, byte for byte, however often it was interrupted. Raises WorkError if it can't be written.
+    On a CPU the result is the same, byte for byte, however often it was interrupted. Raises WorkError if it can't be
+    written or the model diverges, InputError if what is there to go on from is damaged.
     """
-    if folder.done:
-        folder.resume_checkpoint.unlink(missing_ok=True)  # a kill may have come between the two
-        return
     model, start, moments = _resume(folder, base)
     trainer = Trainer(model, base, recipe.task, recipe.train)
     evaluator = Evaluator(recipe.task, recipe.evaluate, base)
-    checkpoint.restore_optimizer(model, trainer.optimizer, moments)
-    if start == 0:
+    if start > 0:
+        checkpoint.restore_optimizer(model, trainer.optimizer, moments)
+    else:
         folder.append("evaluation", evaluator(model, 0))
     latest: dict[str, Any] = folder.rows("evaluation")[-1]
     for step in range(start + 1, recipe.train.steps + 1):
@@ -189,10 +199,11 @@ def train(
             latest = evaluator(model, step)
             folder.append("evaluation", latest)
             if step < recipe.train.steps:
+                folder.flush("telemetry", "evaluation")
                 moments = checkpoint.optimizer_tensors(model, trainer.optimizer)
                 checkpoint.save(folder.resume_checkpoint, model, moments, kind="resume", step=step)
         folder.append("timing", {"step": step, **trainer.seconds, "evaluate": time.perf_counter() - evaluated})
-        on_progress(step, {**latest, **row})
+        on_progress(step, {**row, "pass_at_1": _pass_at_1(latest)})
     checkpoint.save(folder.final_checkpoint, model, kind="policy", step=recipe.train.steps)
     folder.resume_checkpoint.unlink(missing_ok=True)
 
@@ -201,14 +212,22 @@ def _resume(folder: RunFolder, base: Transformer) -> tuple[Transformer, int, dic
     """The policy to go on from, its step and its optimizer; the folder's rows past that step are dropped."""
     step, tensors = 0, {}
     if folder.resume_checkpoint.exists():
-        model, tensors, header = checkpoint.load(folder.resume_checkpoint, base.device)
+        model, tensors, header = checkpoint.load(folder.resume_checkpoint, base.device, kind="resume")
         step = int(header["step"])
     else:
         model = Transformer(base.config, base.vocab_size, base.context).to(base.device)
         model.load_state_dict(base.state_dict())
     for name in ("telemetry", "evaluation", "timing"):
         folder.keep_until(name, step if step else -1)
+    if [row["step"] for row in folder.rows("telemetry")] != list(range(1, step + 1)):
+        raise InputError(
+            f"{folder.path}: telemetry.jsonl has not one row a step up to {step}. Remove it and run again."
+        )
     return model, step, tensors
+
+
+def _pass_at_1(evaluation: dict[str, Any]) -> float:
+    return next(score["pass_at_1"] for score in evaluation["scores"] if score["temperature"] == 1.0)
 
 
 def _logits(model: Transformer, rollouts: Rollouts, rows_B: Tensor) -> Tensor:

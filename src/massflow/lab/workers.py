@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 from typing import Any
 
-from massflow.errors import MassflowError
+from massflow.errors import InputError, MassflowError
 
 Report = Callable[[int, dict[str, Any]], None]
 """What a job calls as it goes: the step just done, and facts to show."""
@@ -50,6 +51,8 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_event: OnEvent) -> list[Event
 
     When this is interrupted the workers are ended within a second: what they have written is whole.
     """
+    if workers < 1:
+        raise InputError(f"at least one worker is needed; got {workers}")
     context = _context()
     waiting, failures = list(jobs), []
     running: dict[Connection, tuple[Job, SpawnProcess | ForkServerProcess]] = {}
@@ -88,12 +91,14 @@ def _context() -> SpawnContext | ForkServerContext:
 
 
 def _work(work: Callable[[Report], None], sender: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
     torch.set_num_threads(THREADS)
     try:
         work(lambda step, facts: sender.send(("progress", step, facts, "", "")))
+    except BrokenPipeError:
+        return  # the parent is gone
     except MassflowError as error:
         sender.send(("failed", 0, None, str(error), ""))
     except Exception as error:  # noqa: BLE001  the process boundary: whatever went wrong is told to the parent
@@ -106,7 +111,7 @@ def _work(work: Callable[[Report], None], sender: Connection) -> None:
 def _receive(receiver: Connection, job: Job, process: SpawnProcess | ForkServerProcess) -> Event:
     try:
         kind, step, facts, error, details = receiver.recv()
-    except EOFError:
+    except (EOFError, OSError):  # ended before, or in the middle of, a message
         process.join()
         return Event(job, "failed", error=f"its process ended with exit code {process.exitcode} (out of memory?)")
     return Event(job, kind, step, facts, error, details)
@@ -115,7 +120,9 @@ def _receive(receiver: Connection, job: Job, process: SpawnProcess | ForkServerP
 def _end(processes: Sequence[SpawnProcess | ForkServerProcess]) -> None:
     for process in processes:
         process.terminate()
+    deadline = time.monotonic() + GRACE_SECONDS
     for process in processes:
-        process.join(GRACE_SECONDS)
+        process.join(max(0.0, deadline - time.monotonic()))
         if process.is_alive():
             process.kill()
+            process.join()

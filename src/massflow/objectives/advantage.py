@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 
 from array_api_compat import array_namespace
@@ -20,29 +21,45 @@ def advantages(rewards_PG: Array, objective: Objective) -> Array:
         a = (s - baseline) / scale,   A = positive_weight max(a, 0) + negative_weight min(a, 0)
 
     baseline: mean of the group, mean of the others (leave_one_out; equals G/(G-1) (s - mean)), or none.
-    scale: standard deviation over the group (std_ddof) + std_eps, or none. Where a baseline is taken, a group
-    whose rewards are all equal has A = 0 exactly: eps must not amplify rounding.
+    scale: standard deviation over the group (std_ddof) + std_eps, or none. Where a baseline or a scale is taken, a
+    group whose rewards are all equal has A = 0 exactly: eps must not amplify rounding. Half precision is computed in
+    float32. The result is always finite.
     rewards_PG: (P, G), a floating NumPy array or torch tensor; the result is of the same kind, dtype and shape.
     Raises InputError for another shape, rewards that are not finite, or G < 2 where a baseline or scale is taken.
     Source: DeepSeekMath (arXiv 2402.03300); the sign weights, arXiv 2510.04028 and 2506.01347.
     """
-    xp = array_namespace(rewards_PG)
+    xp = namespace([rewards_PG])
     _check_rewards(xp, rewards_PG, objective)
-    signal_PG = rewards_PG
+    signal_PG = at_least_single(xp, rewards_PG)
     if objective.signal == "signed":
-        signal_PG = xp.where(rewards_PG >= objective.threshold, xp.ones_like(rewards_PG), -xp.ones_like(rewards_PG))
+        signal_PG = xp.where(signal_PG >= objective.threshold, xp.ones_like(signal_PG), -xp.ones_like(signal_PG))
 
     advantage_PG = signal_PG - _baseline(xp, signal_PG, objective)
     if objective.scale == "group_std":
         std_P1 = xp.std(signal_PG, axis=1, keepdims=True, correction=objective.std_ddof)
         advantage_PG = advantage_PG / (std_P1 + objective.std_eps)
-    if objective.baseline != "none":
+    if objective.baseline != "none" or objective.scale != "none":
         equal_P1 = xp.max(signal_PG, axis=1, keepdims=True) == xp.min(signal_PG, axis=1, keepdims=True)
         advantage_PG = xp.where(equal_P1, xp.zeros_like(advantage_PG), advantage_PG)
 
     positive_PG = xp.clip(advantage_PG, min=0.0)
     negative_PG = xp.clip(advantage_PG, max=0.0)
-    return objective.positive_weight * positive_PG + objective.negative_weight * negative_PG
+    weighted_PG = objective.positive_weight * positive_PG + objective.negative_weight * negative_PG
+    return xp.astype(weighted_PG, rewards_PG.dtype)
+
+
+def at_least_single(xp: ModuleType, values: Array) -> Array:
+    """Half precision as float32; other floating numbers as they are."""
+    return xp.astype(values, xp.float32) if xp.finfo(values.dtype).bits < 32 else values
+
+
+def namespace(arrays: Sequence[Array]) -> ModuleType:
+    """The array API of these arrays. Raises InputError unless they are all NumPy arrays or all torch tensors."""
+    try:
+        return array_namespace(*arrays)
+    except TypeError as error:
+        kinds = ", ".join(sorted({type(array).__module__.partition(".")[0] for array in arrays}))
+        raise InputError(f"arrays must be all NumPy or all torch; got {kinds}") from error
 
 
 def _baseline(xp: ModuleType, signal_PG: Array, objective: Objective) -> Array | float:
@@ -54,7 +71,7 @@ def _baseline(xp: ModuleType, signal_PG: Array, objective: Objective) -> Array |
 
 
 def _check_rewards(xp: ModuleType, rewards_PG: Array, objective: Objective) -> None:
-    if rewards_PG.ndim != 2:
+    if rewards_PG.ndim != 2 or 0 in tuple(rewards_PG.shape):
         raise InputError(f"rewards_PG must have shape (problems, rollouts); got {tuple(rewards_PG.shape)}")
     if not xp.isdtype(rewards_PG.dtype, "real floating"):
         raise InputError(f"rewards_PG must be floating point; got {rewards_PG.dtype}. Convert it first.")
@@ -64,7 +81,7 @@ def _check_rewards(xp: ModuleType, rewards_PG: Array, objective: Objective) -> N
             f"objective {objective.name!r} compares the rollouts of a group, so a group needs at least 2; "
             f"rewards_PG has shape {tuple(rewards_PG.shape)}"
         )
-    bad = ~(xp.abs(rewards_PG) <= MAGNITUDE_BOUND)  # also true of NaN
+    bad = ~(xp.abs(xp.astype(rewards_PG, xp.float64)) <= MAGNITUDE_BOUND)  # also true of NaN
     if bool(xp.any(bad)):
         rows, columns = xp.nonzero(bad)
         row, column = int(rows[0]), int(columns[0])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from massflow.config import nearest
 from massflow.errors import InputError
 from massflow.objectives.objective import Objective
 
-_GRPO = Objective(name="grpo", source="DeepSeekMath, arXiv 2402.03300, eq. 3 and 4, without its KL term")
+_GRPO = Objective(name="grpo", source="DeepSeekMath, arXiv 2402.03300, eq. 3, without its KL term")
 _GSPO = _GRPO.replace(
     name="gspo",
     source="GSPO, arXiv 2507.18071, eq. 5 to 7, clip of section 5.1",
@@ -77,10 +79,11 @@ _ENTRIES = (
 OBJECTIVES: dict[str, Objective] = {objective.name: objective for objective in _ENTRIES}
 
 
-def objective_from(value: str | dict[str, object] | Objective) -> Objective:
+def objective_from(value: object) -> Objective:
     """An objective as a recipe writes it: a name of the catalogue, or a table.
 
-    A table starts from `base` (or from the entry called `name`, or from GRPO) and changes the fields it lists.
+    A table gives the entry it starts from as `base`, a `name` of its own, and the fields it changes; or it lists every
+    field, as resolved recipes do.
     Raises InputError for a name that is not in the catalogue, an unknown field or a bad value.
 
     >>> objective_from({"base": "grpo", "name": "mostly-negative", "positive_weight": 0.1}).positive_weight
@@ -92,11 +95,17 @@ def objective_from(value: str | dict[str, object] | Objective) -> Objective:
         if value not in OBJECTIVES:
             raise InputError(f"no objective is called {value!r}. {nearest(value, list(OBJECTIVES))}")
         return OBJECTIVES[value]
+    if not isinstance(value, dict):
+        raise InputError(f"an objective is a name or a table; got {value!r}")
     changes = dict(value)
-    start = changes.pop("base", None) or changes.get("name")
-    base = OBJECTIVES["grpo"] if "base" not in value and start not in OBJECTIVES else objective_from(str(start))
-    changes.setdefault("name", base.name)
-    try:
-        return base.replace(**changes)
-    except TypeError as error:
-        raise InputError(f"objective {changes['name']!r}: {error}") from error
+    if "base" not in changes:
+        if {field.name for field in dataclasses.fields(Objective)} - {"dual_clip", *changes}:
+            raise InputError("a table must start from a base, such as base = 'grpo', or list every field")
+        return OBJECTIVES["grpo"].replace(**changes)
+    base = objective_from(str(changes.pop("base")))
+    if not changes:
+        return base
+    changed = base.replace(**{"source": f"{base.name}, changed", **changes})
+    if changed.name in OBJECTIVES:
+        raise InputError(f"an objective changed from {base.name!r} needs a name of its own; got {changed.name!r}")
+    return changed

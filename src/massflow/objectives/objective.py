@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
 from massflow.errors import InputError
+
+LARGEST = 1e6
+"""No weight, coefficient or bound may pass this: with advantages below 1e9 every product is finite in float32."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +50,7 @@ class Objective:
     clip_high: float = 0.2
     """The ratio is held below 1 + clip_high."""
     dual_clip: float | None = None
-    """A bound on the ratio where A < 0, which the usual clip leaves unbounded; greater than 1 + clip_high."""
+    """A bound on the ratio where A < 0, which the usual clip leaves unbounded (arXiv 1912.09729)."""
     surrogate: Literal["clip", "cispo"] = "clip"
     aggregation: Literal["token_mean", "sequence_mean", "fixed_length"] = "sequence_mean"
     """token_mean: over all tokens. sequence_mean: over the tokens of a completion, then over completions.
@@ -54,24 +59,37 @@ class Objective:
 
     def __post_init__(self) -> None:
         for field, kind in get_type_hints(type(self)).items():
-            choices = [choice for choice in get_args(kind) if isinstance(choice, str)]
-            if choices and getattr(self, field) not in choices:
-                self._refuse(field, f"must be one of {', '.join(choices)}")
-        if not self.name:
-            self._refuse("name", "must not be empty")
+            self._check_kind(field, kind)
+        if not _NAME.fullmatch(self.name):
+            self._refuse("name", "must be letters, digits, '.', '_' and '-', starting with a letter or digit")
         if self.std_ddof not in (0, 1):
             self._refuse("std_ddof", "must be 0 (population) or 1 (sample)")
-        for field in ("std_eps", "positive_weight", "negative_weight", "clip_low", "clip_high", "kl_coef"):
-            if not (math.isfinite(getattr(self, field)) and getattr(self, field) >= 0.0):
-                self._refuse(field, "must be a finite number >= 0")
+        for field in ("positive_weight", "negative_weight", "clip_low", "clip_high", "kl_coef"):
+            if not 0.0 <= getattr(self, field) <= LARGEST:
+                self._refuse(field, f"must lie between 0 and {LARGEST:g}")
+        if not 1e-12 <= self.std_eps <= LARGEST:
+            self._refuse("std_eps", f"must lie between 1e-12 and {LARGEST:g}")
         if self.clip_low > 1.0:
             self._refuse("clip_low", "must be at most 1 (no lower bound)")
-        if not math.isfinite(self.threshold):
-            self._refuse("threshold", "must be finite")
-        if self.dual_clip is not None and not 1.0 + self.clip_high < self.dual_clip < math.inf:
-            self._refuse("dual_clip", f"must be none, or finite and above 1 + clip_high = {1 + self.clip_high:g}")
+        if self.dual_clip is not None and not 1.0 + self.clip_high < self.dual_clip <= LARGEST:
+            self._refuse("dual_clip", f"must be none, or above 1 + clip_high = {1 + self.clip_high:g}")
         if self.dual_clip is not None and self.surrogate == "cispo":
             self._refuse("dual_clip", "must be none with cispo, which bounds the ratio for both signs already")
+
+    def _check_kind(self, field: str, kind: Any) -> None:
+        """A choice must be listed, a number a finite number, a text a text."""
+        value, options = getattr(self, field), get_args(kind) or (kind,)
+        choices = [option for option in options if isinstance(option, str)]
+        if choices:
+            if value not in choices:
+                self._refuse(field, f"must be one of {', '.join(choices)}")
+        elif str in options:
+            if not isinstance(value, str):
+                self._refuse(field, "must be a text")
+        elif not (value is None and type(None) in options):
+            numbers = (int,) if kind is int else (int, float)
+            if isinstance(value, bool) or not isinstance(value, numbers) or not math.isfinite(value):
+                self._refuse(field, "must be a whole number" if kind is int else "must be a finite number")
 
     def _refuse(self, field: str, rule: str) -> None:
         raise InputError(f"objective {self.name!r}: {field} {rule}; got {getattr(self, field)!r}")

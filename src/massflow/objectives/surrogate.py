@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import ModuleType
 
-from array_api_compat import array_namespace
-
 from massflow.errors import InputError
-from massflow.objectives.advantage import MAGNITUDE_BOUND
+from massflow.objectives.advantage import MAGNITUDE_BOUND, at_least_single, namespace
 from massflow.objectives.objective import Objective
 from massflow.types import Array
 
@@ -57,17 +55,23 @@ def policy_loss(
     Diagnostics: ratio_max; clip_low_fraction, clip_high_fraction, dual_clip_fraction (of tokens that carry a
     nonzero advantage, those whose gradient the bound removes, or for cispo changes); reference_kl, KL(pi || ref),
     and sampler_kl, KL(sampler || old), as `kl_estimate` has them, mean over tokens.
-    Whatever the log-probabilities, infinite ones included, loss and gradient are finite.
-    Raises InputError for NaN, advantages that are not finite, shapes that do not fit, or a missing reference.
+    Whatever the log-probabilities, infinite ones included, loss and gradient are finite. Half precision is computed,
+    and the loss returned, in float32 (a gradient passed on to float16 has only float16's range).
+    Raises InputError for NaN, advantages that are not finite, integers, shapes that do not fit, or a missing reference.
     Source: PPO (1707.06347), DeepSeekMath (2402.03300), GSPO (2507.18071, eq. 7 and 14), MiniMax-M1 (2506.13585,
     eq. 4: cispo), Dr. GRPO (2503.20783: fixed_length).
     """
     logps = {"logp_BT": logp_BT, "old_logp_BT": old_logp_BT}
     logps |= {} if ref_logp_BT is None else {"ref_logp_BT": ref_logp_BT}
     logps |= {} if sampler_logp_BT is None else {"sampler_logp_BT": sampler_logp_BT}
-    xp = _namespace([*logps.values(), advantages, mask_BT])
+    xp = namespace([*logps.values(), advantages, mask_BT])
     _check_shapes({**logps, "mask_BT": mask_BT}, advantages)
+    for name, values in {**logps, "advantages": advantages}.items():
+        if not xp.isdtype(values.dtype, "real floating"):
+            raise InputError(f"{name} must be floating point; got {values.dtype}. Convert it first.")
     mask_BT = mask_BT != 0
+    logps = {name: at_least_single(xp, values) for name, values in logps.items()}
+    logp_BT, old_logp_BT = logps["logp_BT"], logps["old_logp_BT"]
     advantage_BT = _per_token(xp, advantages, logp_BT)
     _check_values(xp, logps, advantage_BT, mask_BT)
     logp_BT, old_BT = (_bounded(xp, values, mask_BT) for values in (logp_BT, old_logp_BT))
@@ -78,33 +82,34 @@ def policy_loss(
     diagnostics = _clip_diagnostics(xp, _constant(ratio_BT), advantage_BT, mask_BT, objective)
 
     cost_BT = -surrogate_BT
-    if ref_logp_BT is not None:
-        kl_BT = kl_estimate(logp_BT, _bounded(xp, ref_logp_BT, mask_BT))
+    if "ref_logp_BT" in logps:
+        kl_BT = kl_estimate(logp_BT, _bounded(xp, logps["ref_logp_BT"], mask_BT))
         diagnostics["reference_kl"] = _token_mean(xp, _constant(kl_BT), mask_BT)
         cost_BT = cost_BT + objective.kl_coef * kl_BT
     elif objective.kl_coef > 0.0:
         raise InputError(f"objective {objective.name!r} has kl_coef {objective.kl_coef:g}: give ref_logp_BT")
-    if sampler_logp_BT is not None:
-        mismatch_BT = kl_estimate(_bounded(xp, sampler_logp_BT, mask_BT), old_BT)
+    if "sampler_logp_BT" in logps:
+        mismatch_BT = kl_estimate(_bounded(xp, logps["sampler_logp_BT"], mask_BT), old_BT)
         diagnostics["sampler_kl"] = _token_mean(xp, mismatch_BT, mask_BT)
     return PolicyLoss(_aggregate(xp, cost_BT, mask_BT, objective, normalizer, max_length), diagnostics)
 
 
 def kl_estimate(logp_BT: Array, ref_logp_BT: Array) -> Array:
-    """KL(pi || ref) of each token from samples of pi: exp(d) - d - 1, d = ref_logp - logp, never below 0.
+    """KL(pi || ref) of each token from samples of pi: exp(d) - 1 - d, d = ref_logp - logp, never below 0.
 
     Nats, unbiased while |d| < 20 (beyond, d is held there). Source: DeepSeekMath (arXiv 2402.03300, eq. 4).
     """
-    xp = array_namespace(logp_BT, ref_logp_BT)
+    xp = namespace([logp_BT, ref_logp_BT])
+    logp_BT, ref_logp_BT = (xp.clip(values, min=-LOGP_BOUND, max=LOGP_BOUND) for values in (logp_BT, ref_logp_BT))
     difference_BT = xp.clip(ref_logp_BT - logp_BT, min=-LOG_RATIO_BOUND, max=LOG_RATIO_BOUND)
-    return xp.exp(difference_BT) - difference_BT - 1.0
+    return xp.clip(xp.expm1(difference_BT) - difference_BT, min=0.0)
 
 
 def _log_ratio(xp: ModuleType, logp_BT: Array, old_BT: Array, mask_BT: Array, objective: Objective) -> Array:
     log_ratio_BT = logp_BT - old_BT
     if objective.ratio == "sequence":
         mean_B1 = xp.sum(_constant(log_ratio_BT), axis=1, keepdims=True) / _lengths(xp, mask_BT, logp_BT.dtype)
-        log_ratio_BT = mean_B1 + logp_BT - _constant(logp_BT)
+        log_ratio_BT = mean_B1 + (logp_BT - _constant(logp_BT))  # the bracket is 0: only its gradient counts
     return xp.clip(log_ratio_BT, min=-LOG_RATIO_BOUND, max=LOG_RATIO_BOUND)
 
 
@@ -137,7 +142,7 @@ def _aggregate(
         cost_BT = cost_BT / _lengths(xp, mask_BT, cost_BT.dtype)
     else:
         length = cost_BT.shape[1] if max_length is None else max_length
-        if length < 1:
+        if not length >= 1:
             raise InputError(f"max_length must be at least 1 token; got {length}")
         cost_BT = cost_BT / length
     return xp.sum(cost_BT) / (normalizer if normalizer is not None else max(cost_BT.shape[0], 1))
@@ -178,14 +183,6 @@ def _lengths(xp: ModuleType, mask_BT: Array, dtype: Array) -> Array:
 def _constant(values: Array) -> Array:
     """Stop the gradient: `detach` on torch; NumPy has none to stop."""
     return values.detach() if hasattr(values, "detach") else values
-
-
-def _namespace(arrays: list[Array]) -> ModuleType:
-    try:
-        return array_namespace(*arrays)
-    except TypeError as error:
-        kinds = ", ".join(sorted({type(array).__module__.partition(".")[0] for array in arrays}))
-        raise InputError(f"arrays must be all NumPy or all torch; got {kinds}") from error
 
 
 def _per_token(xp: ModuleType, advantages: Array, logp_BT: Array) -> Array:

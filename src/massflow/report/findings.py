@@ -11,7 +11,7 @@ import numpy as np
 from massflow.report.results import Experiment, Run
 from massflow.seeding import generator
 from massflow.stats import Interval, bootstrap_mean, pass_at_k_exact, pass_at_matched_gain, resample_weights
-from massflow.stats.bootstrap import Floats, percentile_interval
+from massflow.stats.bootstrap import Floats
 from massflow.stats.frontier import MatchedPass
 
 BOUNDARY_K = 256
@@ -66,7 +66,7 @@ class Outcome:
     pass_at_256: Number
     distinct_correct: Number
     matched: Number | None
-    """pass@256 where pass@1 had risen by the declared gain; None if it never did."""
+    """pass@256 where pass@1 had risen by the recipe's gain; None if some run, or over 5 % of resamples, never do."""
     matched_difference: Number | None
     """The same, minus that of the first objective, on the same resamples."""
 
@@ -135,21 +135,15 @@ class Findings:
             return Number.of(bootstrap_mean(values_P - base_P, self.weights_RP))
 
         first, mine = self._matched[self.experiment.objectives[0]], self._matched[name]
+        matched, gap = mine.interval(), None if mine is first else mine.minus(first).interval()
         return Outcome(
             self._model(name, name),
             pass_at_1=change(self._pass_PK(name, [1])[:, 0], self._pass_PK(None, [1])[:, 0]),
             pass_at_256=change(self._pass_PK(name, [BOUNDARY_K])[:, 0], self._pass_PK(None, [BOUNDARY_K])[:, 0]),
             distinct_correct=change(self._mean_P(name, "distinct"), self._mean_P(None, "distinct")),
-            matched=_matched_number(mine.estimate, mine.draws_R),
-            matched_difference=None
-            if mine is first
-            else _matched_number(mine.estimate - first.estimate, mine.draws_R - first.draws_R),
+            matched=None if matched is None else Number.of(matched),
+            matched_difference=None if gap is None else Number.of(gap),
         )
-
-    @property
-    def least_reached_share(self) -> float:
-        """The smallest share, over objectives, of resamples in which pass@1 rose by the gain at all."""
-        return min(match.reached_share for match in self._matched.values())
 
     @property
     def sentences(self) -> list[str]:
@@ -169,7 +163,9 @@ class Findings:
         missed = [outcome.model.label for outcome in self.outcomes if outcome.matched is None]
         ranked = [(outcome.matched.value, outcome) for outcome in self.outcomes if outcome.matched is not None]
         if not ranked:
-            return f"No objective raised pass@1 by {self.gain:.2f}, so none are compared at equal pass@1."
+            return (
+                f"No objective raised pass@1 by {self.gain:.2f} clearly enough, so none are compared at equal pass@1."
+            )
         ranked.sort(key=lambda pair: -pair[0])
         against = self.outcomes[0].model.label
         parts = []
@@ -178,7 +174,7 @@ class Findings:
             parts.append(
                 f"{value:.3f} with {outcome.model.label}" + (f" ({gap:+.3f} against {against})" if gap else "")
             )
-        absent = f" {_and(missed)} never got there." if missed else ""
+        absent = f" {_and(missed)} did not get there clearly enough." if missed else ""
         return f"Where each had raised pass@1 by {self.gain:.2f}, pass@256 was {_and(parts)}.{absent}"
 
     def _concentration_sentence(self) -> str:
@@ -194,18 +190,13 @@ class Findings:
     def as_dict(self) -> dict[str, Any]:
         """Everything above as plain values."""
         return {
+            "format_version": 1,
             "recipe": self.experiment.recipe.name,
             "base": asdict(self.base),
             "match_gain": self.gain,
             "outcomes": [asdict(outcome) for outcome in self.outcomes],
             "sentences": self.sentences,
         }
-
-
-def _matched_number(estimate: float, draws_R: Floats) -> Number | None:
-    if np.isnan(estimate) or np.isnan(draws_R).all():
-        return None
-    return Number.of(percentile_interval(np.asarray(estimate), draws_R))
 
 
 def _moved(what: str, before: float, after: float, change: Number) -> str:

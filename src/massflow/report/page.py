@@ -104,10 +104,10 @@ def _table(findings: Findings) -> dict[str, Any]:
         changes = (_number_cell(outcome.pass_at_1, "+.3f"), _number_cell(outcome.pass_at_256, "+.3f"))
         rows.append(_table_row(outcome.model, *changes, matched))
     note = (
-        f"Changes are from the base, with 95 % intervals. Matched: where pass@1 had first risen by "
-        f"{findings.gain:.2f}, on the mean curve over seeds; resamples in which it never does "
-        f"are left out (at most {1 - findings.least_reached_share:.0%} of them). Entropy: token entropy in "
-        "nats at temperature 1. Distinct: expected number of different right answers in 256 samples of a prompt. "
+        "Changes are from the base, with 95 % intervals. Matched: where pass@1 (made to rise by isotonic regression) "
+        f"had risen by {findings.gain:.2f}, run by run; left out where under 95 % of the resamples get there. "
+        "Entropy: token entropy in nats at temperature 1. Distinct: expected number of different right answers in 256 "
+        "samples of a prompt. "
         "Rare mass: of the right answers that were below 1/256 under the base."
     )
     return {"heads": HEADS, "rows": rows, "note": note}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from massflow import config
-from massflow.errors import InputError, file_errors
+from massflow.errors import InputError
 from massflow.lab.recipe import Recipe
-from massflow.runs import Row, RunFolder
+from massflow.runs import Row, RunFolder, read_json
 from massflow.stats.bootstrap import Floats
 
 
@@ -70,7 +69,7 @@ class Experiment:
             raise InputError(f"{folder} holds no runs to compare: make them with `massflow demo --out {folder}`")
         order = [objective.name for objective in recipe.compare.objectives]
         runs.sort(key=lambda run: (order.index(run.objective), run.recipe.pretrain.seed, run.recipe.train.seed))
-        return cls(recipe, runs, _read_json(folder / "environment.json"))
+        return cls(recipe, runs, read_json(folder / "environment.json"))
 
     @property
     def objectives(self) -> list[str]:
@@ -86,12 +85,3 @@ def _read_run(path: Path) -> Run:
         raise InputError(f"{path} is not finished: start the command that made it again, it goes on from there")
     recipe = config.load(path / "recipe.toml", Recipe)
     return Run(path.name, recipe, folder.rows("evaluation"), folder.rows("telemetry"), folder.rows("timing"))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    with file_errors("read", path):
-        text = path.read_text()
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is damaged: {error}") from error

@@ -20,10 +20,6 @@ class Interval:
     low: Floats
     high: Floats
 
-    @property
-    def excludes_zero(self) -> NDArray[np.bool_]:
-        return (self.low > 0.0) | (self.high < 0.0)
-
 
 def resample_weights(problems: int, resamples: int, rng: np.random.Generator) -> Floats:
     """(R, P) weights, each row the share every problem has in one draw of P problems with replacement.
@@ -53,6 +49,11 @@ def bootstrap_mean(values_P: Floats, weights_RP: Floats, confidence: float = 0.9
     """The mean over problems with its interval for new problems of the same kind.
 
     values_P: (P, ...), one value (or one row of values) a problem; paired differences are given as differences.
+    Raises InputError for values that are not finite, or weights for another number of problems.
     """
     values_P = np.asarray(values_P, dtype=np.float64)
+    if values_P.shape[:1] != weights_RP.shape[1:]:
+        raise InputError(f"the weights are for {weights_RP.shape[1]} problems; got values of {values_P.shape[:1]}")
+    if not np.isfinite(values_P).all():
+        raise InputError("values must be finite: leave out problems whose value is undefined, and say how many")
     return percentile_interval(values_P.mean(axis=0), np.tensordot(weights_RP, values_P, axes=1), confidence)

@@ -25,7 +25,7 @@ def pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[i
     n_P, c_P = _counts(num_samples_P, num_correct_P)
     ks_K = _check_ks(ks)
     result_PK = np.empty((len(n_P), len(ks_K)))
-    rows = max(1, _CHUNK // int(ks_K.max()))
+    rows = max(1, _CHUNK // max(1, int(n_P.max(initial=0))))
     for start in range(0, len(n_P), rows):
         part = slice(start, start + rows)
         result_PK[part] = _pass_at_k(n_P[part], c_P[part], ks_K)
@@ -45,11 +45,12 @@ def pass_at_k_exact(success_P: ArrayLike, ks: Sequence[int]) -> NDArray[np.float
 
 
 def _pass_at_k(n_P: NDArray[np.int64], c_P: NDArray[np.int64], ks_K: NDArray[np.int64]) -> NDArray[np.float64]:
-    draws = np.arange(int(ks_K.max()))
+    most = max(1, min(int(ks_K.max()), int(n_P.max())))  # beyond n all is undefined
+    draws = np.arange(most)
     left_PD = n_P[:, None] - draws
     possible_PD = left_PD > c_P[:, None]  # a draw of only wrong samples can still go on
     share_PD = np.divide(c_P[:, None], left_PD, out=np.zeros(left_PD.shape), where=possible_PD)
-    pass_PK = -np.expm1(np.cumsum(np.log1p(-share_PD), axis=1))[:, ks_K - 1]
+    pass_PK = -np.expm1(np.cumsum(np.log1p(-share_PD), axis=1))[:, np.minimum(ks_K, most) - 1]
     pass_PK[(n_P - c_P)[:, None] < ks_K] = 1.0
     pass_PK[n_P[:, None] < ks_K] = np.nan
     return pass_PK
@@ -59,7 +60,13 @@ def _counts(num_samples_P: ArrayLike, num_correct_P: ArrayLike) -> tuple[NDArray
     n_P, c_P = np.asarray(num_samples_P), np.asarray(num_correct_P)
     if n_P.ndim != 1 or n_P.shape != c_P.shape:
         raise InputError(f"one count a problem is needed on both sides; got shapes {n_P.shape} and {c_P.shape}")
-    bad_P = (c_P < 0) | (c_P > n_P) | (n_P != np.floor(n_P)) | (c_P != np.floor(c_P))
+    bad_P = (
+        ~(np.isfinite(n_P) & np.isfinite(c_P))
+        | (c_P < 0)
+        | (c_P > n_P)
+        | (n_P != np.floor(n_P))
+        | (c_P != np.floor(c_P))
+    )
     if bad_P.any():
         i = int(np.argmax(bad_P))
         raise InputError(f"counts must be whole, with 0 <= correct <= samples; problem {i} has {c_P[i]} of {n_P[i]}")
@@ -68,6 +75,7 @@ def _counts(num_samples_P: ArrayLike, num_correct_P: ArrayLike) -> tuple[NDArray
 
 def _check_ks(ks: Sequence[int]) -> NDArray[np.int64]:
     ks_K = np.asarray(ks)
-    if ks_K.ndim != 1 or not len(ks_K) or (ks_K < 1).any() or (ks_K != np.floor(ks_K)).any():
+    whole = np.isfinite(ks_K) & (ks_K >= 1) & (ks_K == np.floor(ks_K))
+    if ks_K.ndim != 1 or not len(ks_K) or not whole.all():
         raise InputError(f"ks must be whole numbers from 1 up, at least one; got {list(np.atleast_1d(ks_K))}")
     return ks_K.astype(np.int64)

@@ -30,10 +30,9 @@ VALUES = 50
 FIRST_VALUE = len(OPERATIONS)
 SEP = FIRST_VALUE + VALUES
 ILLEGAL = -1
+_TRIES = 64
 
-_MENUS_M4 = np.array(
-    [menu for menu in itertools.combinations(range(len(OPERATIONS)), ALLOWED) if set(menu) & set(RARE)]
-)
+_MENUS = np.array([menu for menu in itertools.combinations(range(len(OPERATIONS)), ALLOWED) if set(menu) & set(RARE)])
 
 
 def _results() -> NDArray[np.int64]:
@@ -74,26 +73,28 @@ class Line(Section):
 
     def prompts(self, count: int, split: Split, rng: np.random.Generator) -> Tokens:
         found = np.zeros((0, self.prompt_length), dtype=np.int64)
-        for _ in range(64):
+        for _ in range(_TRIES):
             walks_BT = self._walks(2 * count + 256, split, self.problem_rare_weight, rng)
             found = np.concatenate([found, walks_BT[:, : self.prompt_length]])
             _, first = np.unique(found, axis=0, return_index=True)
             found = found[np.sort(first)]
             if len(found) >= count:
                 return found[:count]
-        raise InputError(f"the line task has fewer than {count} {split} prompts with these settings; ask for fewer")
+        raise InputError(f"only {len(found)} different {split} prompts were found, not {count}: ask for fewer")
 
     def demonstrations(self, count: int, rng: np.random.Generator) -> Tokens:
         found = np.zeros((0, self.prompt_length + self.completion_length), dtype=np.int64)
-        while len(found) < count:
+        for _ in range(_TRIES):
             found = np.concatenate([found, self._walks(count + count // 4 + 16, "train", self.rare_weight, rng)])
-        return found[:count]
+            if len(found) >= count:
+                return found[:count]
+        raise InputError(f"{count} demonstrations were not found in {_TRIES} tries: lower task.held_out_share")
 
     def rewards(self, prompts_BT: Tokens, completions_BT: Tokens) -> NDArray[np.float64]:
         menu_B4, value_B, target_B = _read_prompts(prompts_BT)
-        operations_BK, claims_BK = completions_BT[:, 0::2], completions_BT[:, 1::2] - FIRST_VALUE
+        operations_BT, claims_BT = completions_BT[:, 0::2], completions_BT[:, 1::2] - FIRST_VALUE
         right_B = np.ones(len(prompts_BT), dtype=bool)
-        for operation_B, claim_B in zip(operations_BK.T, claims_BK.T, strict=True):
+        for operation_B, claim_B in zip(operations_BT.T, claims_BT.T, strict=True):
             right_B &= (menu_B4 == operation_B[:, None]).any(axis=1)
             result_B = _RESULTS_OV[np.where(right_B, operation_B, 0), np.where(right_B, value_B, 0)]
             right_B &= (result_B != ILLEGAL) & (result_B == claim_B)
@@ -102,14 +103,14 @@ class Line(Section):
 
     def solutions(self, prompt_T: Tokens) -> Tokens:
         (menu_4,), (start,), (target,) = _read_prompts(prompt_T[None])
-        operations_YK = menu_4[_sequences(self.steps)]
-        values_YK = np.empty_like(operations_YK)
-        value_Y = np.full(len(operations_YK), start)
+        operations_YT = menu_4[_sequences(self.steps)]
+        values_YT = np.empty_like(operations_YT)
+        value_Y = np.full(len(operations_YT), start)
         for step in range(self.steps):
-            result_Y = _RESULTS_OV[operations_YK[:, step], np.maximum(value_Y, 0)]
-            value_Y = values_YK[:, step] = np.where(value_Y == ILLEGAL, ILLEGAL, result_Y)
+            result_Y = _RESULTS_OV[operations_YT[:, step], np.maximum(value_Y, 0)]
+            value_Y = values_YT[:, step] = np.where(value_Y == ILLEGAL, ILLEGAL, result_Y)
         right_Y = value_Y == target
-        return _pairs(operations_YK[right_Y], values_YK[right_Y])
+        return _pairs(operations_YT[right_Y], values_YT[right_Y])
 
     def text(self, tokens_T: Tokens) -> str:
         names = [*OPERATIONS, *map(str, range(VALUES)), ":"]
@@ -117,7 +118,7 @@ class Line(Section):
 
     def _walks(self, draws: int, split: Split, rare_weight: float, rng: np.random.Generator) -> Tokens:
         """Random walks of one split, prompt and completion; those that meet a dead end are dropped."""
-        menu_B4 = _MENUS_M4[rng.integers(len(_MENUS_M4), size=draws)]
+        menu_B4 = _MENUS[rng.integers(len(_MENUS), size=draws)]
         start_B = value_B = rng.integers(VALUES, size=draws)
         weight_B4 = np.where(np.isin(menu_B4, RARE), rare_weight, 1.0)
         operations, values = [], []
@@ -154,8 +155,8 @@ def _sequences(steps: int) -> NDArray[np.int64]:
     return np.array(list(itertools.product(range(ALLOWED), repeat=steps)))
 
 
-def _pairs(operations_BK: Tokens, values_BK: Tokens) -> Tokens:
-    return np.stack([operations_BK, values_BK + FIRST_VALUE], axis=2).reshape(len(operations_BK), -1)
+def _pairs(operations_BT: Tokens, values_BT: Tokens) -> Tokens:
+    return np.stack([operations_BT, values_BT + FIRST_VALUE], axis=2).reshape(len(operations_BT), -1)
 
 
 def _read_prompts(prompts_BT: Tokens) -> tuple[Tokens, Tokens, Tokens]:
