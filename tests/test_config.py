@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from massflow import InputError, WorkError, config
+from massflow import InputError, config
 from massflow.lab.recipe import Recipe
 
 
@@ -28,6 +28,7 @@ from massflow.lab.recipe import Recipe
         ("evaluate.temperatures=[0.5]", "evaluate: temperatures must hold 1.0; got [0.5]"),
         ('compare.objectives=["grpo", "grpo"]', "compare: objectives must not repeat; got ['grpo', 'grpo']"),
         ("compare.objectives=[]", "compare.objectives: "),
+        ("compare.seeds=[]", "compare.seeds: "),
         ("format_version=2", "format_version: should be 1; got 2"),
         ("train.steps", "--set takes KEY=VALUE"),
         ("name.more=1", "'name' is a single value, not a table"),
@@ -41,7 +42,7 @@ def test_a_mistake_is_one_line_that_says_what_to_do(recipe_file: Path, override:
 
 
 def test_files_that_are_no_recipes(tmp_path: Path):
-    with pytest.raises(WorkError, match=r"cannot read .*none.toml: No such file"):
+    with pytest.raises(InputError, match=r"cannot read .*none.toml: No such file"):
         config.load(tmp_path / "none.toml", Recipe)
     (tmp_path / "bad.toml").write_text("[train\nsteps = 3")
     with pytest.raises(InputError, match=r"bad.toml: not valid TOML: .*line 1"):

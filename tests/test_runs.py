@@ -60,6 +60,13 @@ def test_damage_is_told_with_the_file(tmp_path: Path):
         RunFolder(tmp_path).rows("telemetry")
 
 
+def test_a_folder_of_other_files_is_left_alone(tmp_path: Path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match=r"holds other files \(thesis.tex\) and no run"):
+        RunFolder(tmp_path).claim("x = 1\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
 def test_only_our_own_unfinished_writes_are_tidied_away(tmp_path: Path):
     folder = RunFolder(tmp_path / "run")
     folder.claim("x = 1\n")
@@ -80,6 +87,6 @@ def test_a_folder_belongs_to_one_recipe(tmp_path: Path):
     folder = RunFolder(tmp_path / "run")
     folder.claim("steps = 1\nseed = 0\n")
     folder.claim("steps = 1\nseed = 0\n")
-    with pytest.raises(InputError, match=r"another recipe \(they differ in: steps = 2\)"):
+    with pytest.raises(InputError, match=r"another recipe \(steps is 1 there, 2 here\)"):
         folder.claim("steps = 2\nseed = 0\n")
     assert (folder.path / "recipe.toml").read_text() == "steps = 1\nseed = 0\n"

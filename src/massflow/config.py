@@ -31,9 +31,9 @@ AnySection = TypeVar("AnySection", bound=Section)
 def load(path: Path, model: type[AnySection], overrides: Sequence[str] = ()) -> AnySection:
     """Read a recipe and apply `--set a.b=value` overrides, in order.
 
-    Raises InputError, naming file, key, what came and what is allowed; WorkError when the file can't be read.
+    Raises InputError, naming file, key, what came and what is allowed.
     """
-    with file_errors("read", path):
+    with file_errors("read", path, InputError):
         text = path.read_bytes()
     try:
         values = tomllib.loads(text.decode("utf-8"))
@@ -41,7 +41,7 @@ def load(path: Path, model: type[AnySection], overrides: Sequence[str] = ()) -> 
         raise InputError(f"{path}: not valid TOML: {error}") from error
     for override in overrides:
         _apply(values, override)
-    return parse(values, model, str(path))
+    return parse(values, model, f"{path} with --set {' '.join(overrides)}" if overrides else str(path))
 
 
 def parse(values: dict[str, Any], model: type[AnySection], where: str) -> AnySection:

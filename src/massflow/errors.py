@@ -28,7 +28,7 @@ class MissingExtraError(MassflowError, ImportError):
 
 
 @contextlib.contextmanager
-def file_errors(doing: str, path: Path | str) -> Iterator[None]:
+def file_errors(doing: str, path: Path | str, kind: type[MassflowError] = WorkError) -> Iterator[None]:
     """Turn the operating system's refusal into one line that names the file.
 
     >>> with file_errors("read", "no-such-file"):
@@ -41,4 +41,4 @@ def file_errors(doing: str, path: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise WorkError(f"cannot {doing} {path}: {reason}") from error
+        raise kind(f"cannot {doing} {path}: {reason}") from error

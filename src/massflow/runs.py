@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import re
+import tomllib
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -81,14 +82,15 @@ class RunFolder:
         with file_errors("read", recipe):
             held = recipe.read_text(encoding="utf-8") if recipe.exists() else None
         if held is None:
+            strangers = self.path.is_dir() and [item for item in self.path.iterdir() if not item.name.startswith(".")]
+            if strangers:
+                raise InputError(
+                    f"{self.path} holds other files ({strangers[0].name}) and no run. Choose another --out."
+                )
             write_atomic(recipe, recipe_toml)
         elif held != recipe_toml:
-            ours, theirs = recipe_toml.splitlines(), held.splitlines()
-            odd = next((line for line in ours if line not in theirs), None) or next(
-                (line for line in theirs if line not in ours), "the order of its keys"
-            )
             raise InputError(
-                f"{self.path} holds a run of another recipe (they differ in: {odd.strip()}). "
+                f"{self.path} holds a run of another recipe ({_difference(held, recipe_toml)}). "
                 "Choose another --out, or remove that folder."
             )
         self._tidy()
@@ -123,9 +125,21 @@ class RunFolder:
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
         whole = [line for line in lines if line.endswith("\n")]
         try:
-            return [json.loads(line) for line in whole]
+            rows = [json.loads(line) for line in whole]
         except json.JSONDecodeError as error:
             raise InputError(f"{path} is damaged: {error}. Remove {self.path} and run again.") from error
+        if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
+            raise InputError(f"{path} is damaged: a row has no step. Remove {self.path} and run again.")
+        return rows
+
+    def complete_rows(self, name: str, last_step: int) -> list[Row]:
+        """The rows of a run that is done. Raises InputError if they do not reach its last step."""
+        rows = self.rows(name)
+        if not rows or rows[-1]["step"] != last_step:
+            raise InputError(
+                f"{self.path}: {name}.jsonl does not reach step {last_step}. Remove {self.path}, run again."
+            )
+        return rows
 
     def keep_until(self, name: str, step: int) -> None:
         """Drop rows past `step`: they come again when training goes on from there."""
@@ -159,6 +173,26 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def _difference(held: str, wanted: str) -> str:
+    """The first key in which two recipes differ, with both values."""
+    try:
+        theirs = _flat(tomllib.loads(held))
+    except tomllib.TOMLDecodeError:
+        return "it can't be read"
+    ours = _flat(tomllib.loads(wanted))
+    key = next((key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)), None)
+    if key is None:
+        return "the order of its keys"
+    return f"{key} is {theirs.get(key, 'absent')} there, {ours.get(key, 'absent')} here"
+
+
+def _flat(table: Row, prefix: str = "") -> Row:
+    found = {}
+    for key, value in table.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": str(value)[:60]}
+    return found
 
 
 def _finite(value: Any) -> Any:

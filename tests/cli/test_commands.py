@@ -176,10 +176,20 @@ def test_a_damaged_base_is_one_line_and_nothing_is_lost(
     flags = ["--set", "pretrain.steps=5"]
     base = Path(massflow("lab", "pretrain", recipe_file, *flags).stdout.strip())
     base.write_bytes(base.read_bytes()[:1000])
-    done = massflow("lab", "train", recipe_file, "--out", tmp_path / "run", *flags, expect=1)
+    done = massflow("lab", "train", recipe_file, "--out", tmp_path / "run", *flags, expect=2)
     assert "not a whole safetensors file" in done.stderr
     assert str(base) in done.stderr
     assert base.stat().st_size == 1000
+
+
+def test_a_run_whose_rows_are_gone_is_one_line(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
+    massflow("lab", "train", recipe_file, "--out", tmp_path / "run")
+    rows = tmp_path / "run" / "evaluation.jsonl"
+    rows.write_text(rows.read_text()[:200])
+    refusal = massflow("lab", "train", recipe_file, "--out", tmp_path / "run", expect=2).stderr
+    assert "evaluation.jsonl does not reach step 6" in refusal
+    rows.write_text('{"no": "step"}\n')
+    assert "a row has no step" in massflow("lab", "train", recipe_file, "--out", tmp_path / "run", expect=2).stderr
 
 
 def test_debug_shows_the_traceback(recipe_file: Path):

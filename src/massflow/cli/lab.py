@@ -76,7 +76,8 @@ def train(
         with ExperimentTable(MESSAGES) as table:
             ensure_bases([settings], 1, device, table.on_event)
             run_cells([cell], 1, device, table.on_event)
-    first, last = (_means(cell.folder.rows("evaluation")[index]) for index in (0, -1))
+    rows = cell.folder.complete_rows("evaluation", settings.train.steps)
+    first, last = (_means(rows[index]) for index in (0, -1))
     if as_json:
         print_json({"run": str(out), "before": first, "after": last})
     else:

@@ -57,7 +57,7 @@ class ExperimentTable:
         elif event.kind in ("done", "failed"):
             line.state, line.ended = event.kind, now
             if not self._console.is_terminal:
-                self._console.print(f"{event.job.name}: {event.kind} {event.error}".rstrip(), highlight=False)
+                self._console.print(f"{event.job.name}: {event.kind}", highlight=False)
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False)

@@ -78,12 +78,15 @@ def record_environment(out: Path, device: str, workers: int) -> None:
 def ensure_bases(recipes: Sequence[Recipe], workers: int, device: str, on_event: OnEvent) -> None:
     """Pre-train, side by side, every base of these recipes that is not in the cache."""
     where = torch.device(device)
-    missing = {path: recipe for recipe in recipes if not (path := base_path(recipe, where)).exists()}
+    wanted = {base_path(recipe, where): recipe for recipe in recipes}
+    missing = {path: recipe for path, recipe in wanted.items() if not path.exists()}
+    for path in wanted.keys() - missing.keys():
+        load_base(wanted[path], path, where)  # damage is told before anything starts
     jobs = [
         Job(f"base-{recipe.pretrain.seed}", recipe.pretrain.steps, partial(_pretrain, recipe, path, device))
         for path, recipe in missing.items()
     ]
-    _raise_failures(run_jobs(jobs, workers, on_event), f"{len(jobs)} bases")
+    _raise_failures(run_jobs(jobs, workers, on_event), len(jobs), "bases")
 
 
 def run_cells(todo: Sequence[Cell], workers: int, device: str, on_event: OnEvent) -> None:
@@ -98,11 +101,13 @@ def run_cells(todo: Sequence[Cell], workers: int, device: str, on_event: OnEvent
     for failure in failures:
         if failure.details:
             write_atomic(folders[failure.job.name].path / "error.log", failure.details)
-    _raise_failures(failures, f"{len(jobs)} runs")
+    _raise_failures(failures, len(jobs), "runs")
 
 
 def check_device(device: str) -> torch.device:
     """The torch device. Raises InputError for one that is not there."""
+    if device.partition(":")[0] not in ("cpu", "cuda"):
+        raise InputError(f"--device must be cpu, or cuda where there is one; got {device!r}")
     try:
         found = torch.device(device)
         torch.empty(1, device=found)
@@ -134,8 +139,10 @@ def _train(cell: Cell, base_at: Path, device: str, report: Report) -> None:
     (cell.folder.path / "error.log").unlink(missing_ok=True)
 
 
-def _raise_failures(failures: Sequence[Event], total: str) -> None:
+def _raise_failures(failures: Sequence[Event], total: int, what: str) -> None:
+    if failures and total == 1:
+        raise WorkError(failures[0].error)
     if failures:
         reasons = "; ".join(f"{failure.job.name}: {failure.error}" for failure in failures[:3])
         more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
-        raise WorkError(f"{len(failures)} of {total} failed ({reasons}{more}). The others are kept.")
+        raise WorkError(f"{len(failures)} of {total} {what} failed ({reasons}{more}). The others are kept.")

@@ -109,9 +109,9 @@ class CompareConfig(Section):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     objectives: tuple[ObjectiveField, ...] = Field(min_length=1)
-    bases: tuple[Seed, ...] = (0,)
+    bases: tuple[Seed, ...] = Field(default=(0,), min_length=1)
     """Seeds of pre-training, one base each."""
-    seeds: tuple[Seed, ...] = (0, 1)
+    seeds: tuple[Seed, ...] = Field(default=(0, 1), min_length=1)
     """Seeds of RL."""
     match_gain: Positive = 0.02
     """Objectives are compared where each has raised pass@1 by this much."""

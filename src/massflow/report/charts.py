@@ -44,7 +44,7 @@ def frontier(experiment: Experiment) -> Any:
     """pass@256 against pass@1 along training, one curve an objective, with the base cooled as the baseline."""
     curves = {name: _mean_frontier(experiment.of(name)) for name in experiment.objectives}
     points = [
-        {"model": name.upper(), "pass@1": x, "pass@256": y, "step": step}
+        {"model": name.upper(), "pass@1": x, "pass@256": y, "step": step, "last": step == curve[-1][0]}
         for name, curve in curves.items()
         for step, x, y in curve
     ]
@@ -54,6 +54,8 @@ def frontier(experiment: Experiment) -> Any:
     details = [alt.Tooltip("model:N"), alt.Tooltip("step:Q"), _number("pass@1"), _number("pass@256")]
     line = trained.mark_line(strokeWidth=2).encode(color=_model_colour(experiment), strokeDash=_model_dash(experiment))
     dot = trained.mark_circle(size=32, opacity=1).encode(color=_model_colour(experiment).legend(None), tooltip=details)
+    final = trained.transform_filter("datum.last").mark_point(size=150, strokeWidth=2.5, filled=False, opacity=1)
+    final = final.encode(color=_model_colour(experiment).legend(None), tooltip=details)
     base = alt.Chart(alt.Data(values=_cooled_base(experiment))).encode(x=x, y=y, order=alt.Order("temperature:Q"))
     label = base.mark_text(align="right", dx=-7, dy=9, color=BASE_COLOUR).encode(text="label:N")
     return (
@@ -61,14 +63,15 @@ def frontier(experiment: Experiment) -> Any:
         + base.mark_point(color=BASE_COLOUR, shape="diamond", filled=True, size=60, opacity=1)
         + line
         + dot
+        + final
         + label
     ).properties(
         width=600,
         height=400,
         title=_title(
             "Along training: what pass@1 costs at pass@256",
-            f"Up and right is better. A point every {experiment.recipe.evaluate.every} steps, mean over RL seeds. "
-            "Diamonds: the untrained base, cooled.",
+            f"Up and right is better. A point every {experiment.recipe.evaluate.every} steps, mean over "
+            "RL seeds; rings: the final models. Diamonds: the untrained base at temperatures T.",
         ),
     )
 
@@ -182,7 +185,7 @@ def mass_flow(experiment: Experiment) -> Any:
                     "mass:Q",
                     title="probability mass (log scale)" if index % 3 == 0 else None,
                     scale=alt.Scale(type="log", domainMax=1.0),
-                    axis=alt.Axis(format="~g", values=[0.003, 0.01, 0.03, 0.1, 0.3, 1]),
+                    axis=alt.Axis(format="~g", values=[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1]),
                 ),
                 color=alt.Color("kind:N", scale=alt.Scale(domain=domain, range=list(MASS_COLOURS)), legend=legend),
                 strokeDash=alt.StrokeDash(
@@ -212,11 +215,11 @@ def _mean_frontier(runs: list[Run]) -> list[tuple[int, float, float]]:
 
 
 def _cooled_base(experiment: Experiment) -> list[dict[str, Any]]:
-    rows, temperatures = [], sorted(experiment.recipe.evaluate.temperatures)
-    for temperature in temperatures:
+    rows = []
+    for temperature in sorted(experiment.recipe.evaluate.temperatures):
         success_NP = np.array([run.success_SP(temperature)[0] for run in experiment.runs])
         boundary = float(pass_at_k_exact(success_NP, [BOUNDARY_K]).mean())
-        label = f"T = {temperature:g}" if temperature in (temperatures[0], temperatures[-1]) else ""
+        label = f"T = {temperature:g}"
         rows.append(
             {
                 "temperature": temperature,

@@ -40,9 +40,9 @@ HEADINGS = {
 HEADS = (
     "",
     "pass@1",
-    "change",
+    "change in pass@1",
     "pass@256",
-    "change",
+    "change in pass@256",
     "pass@256 at matched pass@1",
     "greedy",
     "entropy",

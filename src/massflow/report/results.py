@@ -84,4 +84,11 @@ def _read_run(path: Path) -> Run:
     if not folder.done:
         raise InputError(f"{path} is not finished: start the command that made it again, it goes on from there")
     recipe = config.load(path / "recipe.toml", Recipe)
-    return Run(path.name, recipe, folder.rows("evaluation"), folder.rows("telemetry"), folder.rows("timing"))
+    steps = recipe.train.steps
+    return Run(
+        path.name,
+        recipe,
+        folder.complete_rows("evaluation", steps),
+        folder.complete_rows("telemetry", steps),
+        folder.rows("timing"),
+    )
