@@ -1,11 +1,18 @@
 """massflow: where RLVR moves a language model's probability mass, and what that does to its boundary.
 
-Public API: `massflow.objectives`, `massflow.stats` and `massflow.tasks` need NumPy only; `massflow.lab` (torch)
-and `massflow.report` (Altair) are imported when asked for.
+`massflow.objectives`, `massflow.stats` and `massflow.tasks` need NumPy only, and are imported when first asked for;
+`massflow.lab` (torch) and `massflow.report` (Altair) are imported by name.
 """
 
-from massflow import objectives, stats, tasks
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from massflow.errors import InputError, MassflowError, MissingExtraError, WorkError
+
+if TYPE_CHECKING:
+    from massflow import objectives, stats, tasks
 
 __version__ = "0.1.0"
 
@@ -19,3 +26,9 @@ __all__ = [
     "stats",
     "tasks",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("objectives", "stats", "tasks"):
+        return importlib.import_module(f"massflow.{name}")
+    raise AttributeError(f"module 'massflow' has no attribute {name!r}")

@@ -1,6 +1,33 @@
-"""`python -m massflow` is the command line."""
+"""The entry point: `massflow`, or `python -m massflow`."""
 
-from massflow.cli.main import main
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any, NoReturn
+
+INTERRUPTED = 130
+MESSAGE = "interrupted: what was done is kept; the same command goes on from there."
+
+
+def _end_now(*_: Any) -> NoReturn:
+    os.write(2, f"{MESSAGE}\n".encode())
+    os._exit(INTERRUPTED)
+
+
+def main() -> None:
+    """Run the command line.
+
+    Ctrl-C ends it at once, while libraries load too: files are written whole or not at all, so there is nothing to
+    save. (An exception would not do: raised within an import it can be swallowed.) Where workers have to be ended, it
+    is a KeyboardInterrupt: `ExperimentTable`.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
+        signal.signal(signal.SIGINT, _end_now)
+    from massflow.cli.main import app
+
+    app()
+
 
 if __name__ == "__main__":
     main()

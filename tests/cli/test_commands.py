@@ -123,6 +123,17 @@ def test_ctrl_c_ends_within_two_seconds_and_keeps_what_was_done(cache: Path, rec
     assert (out / "checkpoints" / "resume.safetensors").exists()
 
 
+@pytest.mark.parametrize("seconds", [0.15, 0.3])
+def test_ctrl_c_while_starting_is_quiet(recipe_file: Path, tmp_path: Path, seconds: float):
+    command = [*MASSFLOW, "lab", "train", str(recipe_file), "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+
+
 def rows(path: Path) -> int:
     return path.read_text().count("\n") if path.exists() else 0
 

@@ -12,9 +12,9 @@ from typing import Annotated, Any, ParamSpec
 import typer
 from rich.console import Console
 
+from massflow.__main__ import INTERRUPTED, MESSAGE
 from massflow.errors import MassflowError
 
-INTERRUPTED = 130
 OUTPUT = Console()
 MESSAGES = Console(stderr=True)
 """Progress and errors; results go to standard output."""
@@ -48,7 +48,7 @@ def guarded(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
             MESSAGES.print("error:", str(error), style="bold red", markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            MESSAGES.print("interrupted: what was done is kept; the same command goes on from there.")
+            MESSAGES.print(MESSAGE)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # `massflow ... | head`: the reader has gone
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

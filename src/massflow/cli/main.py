@@ -34,7 +34,3 @@ def common(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
     set_debug(debug)
-
-
-def main() -> None:
-    app()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -28,7 +29,10 @@ class _Line:
 
 
 class ExperimentTable:
-    """Shows events as they come: a live table in a terminal, a line for each run that ends elsewhere."""
+    """Shows events as they come: a live table in a terminal, a line for each run that ends elsewhere.
+
+    Inside, Ctrl-C is a KeyboardInterrupt, so that workers and the terminal are left in order.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -36,6 +40,9 @@ class ExperimentTable:
         self._live = Live(console=console, refresh_per_second=4, get_renderable=self._table, transient=False)
 
     def __enter__(self) -> Self:
+        self._handler = signal.getsignal(signal.SIGINT)
+        if self._handler is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         if self._console.is_terminal:
             self._live.start()
         return self
@@ -45,6 +52,7 @@ class ExperimentTable:
     ) -> None:
         if self._console.is_terminal:
             self._live.stop()
+        signal.signal(signal.SIGINT, self._handler)
 
     def on_event(self, event: Event | None) -> None:
         if event is None:
