@@ -103,7 +103,6 @@ class RunFolder:
                     unfinished.unlink(missing_ok=True)
         if self.done:
             self.resume_checkpoint.unlink(missing_ok=True)
-            (self.path / "error.log").unlink(missing_ok=True)
 
     def append(self, name: str, row: Row) -> None:
         """Add a row to `name`.jsonl. A number that is not finite is written as null: strict JSON."""

@@ -16,14 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from massflow.lab.model import Transformer, token_logp
-from massflow.lab.recipe import EvaluateConfig
+from massflow.lab.recipe import BOUNDARY_K, EvaluateConfig
 from massflow.lab.sampler import greedy, sample
 from massflow.seeding import generator
 from massflow.stats import pass_at_k_exact
 from massflow.tasks import Task
 
-BOUNDARY_K = 256
-"""The k that stands for the boundary: a solution below 1/256 is one that 256 samples will probably miss."""
 MASS_CLASSES = ("dominant", "other", "rare")
 _ROWS = 2048
 

@@ -53,8 +53,8 @@ def run_experiment(recipe: Recipe, out: Path, workers: int, device: str, on_even
     Raises InputError if `out` holds another recipe's work, WorkError naming the runs that failed (after the rest).
     """
     check_device(device)
-    RunFolder(out).claim(config.dumps(recipe))
     found = cells(recipe, out)
+    RunFolder(out).claim(config.dumps(recipe))
     for cell in found:
         cell.folder.claim(config.dumps(cell.recipe))
     todo = [cell for cell in found if not cell.folder.done]
@@ -133,10 +133,10 @@ def _train(cell: Cell, base_at: Path, device: str, report: Report) -> None:
     lock = FileLock(cell.folder.path / ".lock", timeout=LOCK_SECONDS)
     try:
         with lock:
+            (cell.folder.path / "error.log").unlink(missing_ok=True)  # of an earlier try
             train(cell.recipe, base, cell.folder, report)
     except Timeout as error:
         raise WorkError(f"another massflow is at work in {cell.folder.path}: wait for it, or end it") from error
-    (cell.folder.path / "error.log").unlink(missing_ok=True)
 
 
 def _raise_failures(failures: Sequence[Event], total: int, what: str) -> None:

@@ -12,6 +12,8 @@ from massflow.objectives import Objective, objective_from
 from massflow.tasks import AnyTask
 
 FORMAT_VERSION = 1
+BOUNDARY_K = 256
+"""The k that stands for the boundary: a solution below 1/256 is one that 256 samples will probably miss."""
 
 
 def _objective_table(objective: Objective) -> dict[str, Any]:

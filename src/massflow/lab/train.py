@@ -115,9 +115,10 @@ class Trainer:
         return self._prompts_PT[order_P[start : start + self.config.prompts_per_step]]
 
     def _update(self, batch: Batch, step: int) -> dict[str, float]:
-        """Several updates over the batch's minibatches. Diagnostics are means over those that had a row to train on,
+        """Several updates over the batch's minibatches.
 
-        NaN if none had; the largest ratio is the largest of all.
+        Diagnostics are means over the minibatches that had a row to train on (of the largest ratio: the largest), NaN
+        if none had.
         """
         config = self.config
         for group in self.optimizer.param_groups:

@@ -7,7 +7,8 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from massflow.report.findings import BOUNDARY_K, Findings
+from massflow.lab.recipe import BOUNDARY_K
+from massflow.report.findings import Findings
 from massflow.report.results import Experiment, Run
 from massflow.stats import pass_at_k_exact
 

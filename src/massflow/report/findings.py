@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from massflow.lab.recipe import BOUNDARY_K
 from massflow.report.results import Experiment, Run
 from massflow.seeding import generator
 from massflow.stats import Interval, bootstrap_mean, pass_at_k_exact, pass_at_matched_gain, resample_weights
 from massflow.stats.bootstrap import Floats
 from massflow.stats.frontier import MatchedPass
 
-BOUNDARY_K = 256
 RESAMPLES = 10_000
 
 
