@@ -1,6 +1,7 @@
 """massflow: where RLVR moves a language model's probability mass, and what that does to its boundary.
 
-`massflow.objectives`, `massflow.stats` and `massflow.tasks` need NumPy only, and are imported when first asked for;
+`massflow.objectives`, `massflow.stats`, `massflow.sampling` and `massflow.tasks` need NumPy and SciPy at most, and are
+imported when first asked for;
 `massflow.lab` (torch) and `massflow.report` (Altair) are imported by name.
 """
 
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from massflow.errors import InputError, MassflowError, MissingExtraError, WorkError
 
 if TYPE_CHECKING:
-    from massflow import objectives, stats, tasks
+    from massflow import objectives, sampling, stats, tasks, types
 
 __version__ = "0.1.0"
 
@@ -23,12 +24,14 @@ __all__ = [
     "WorkError",
     "__version__",
     "objectives",
+    "sampling",
     "stats",
     "tasks",
+    "types",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("objectives", "stats", "tasks"):
+    if name in ("objectives", "sampling", "stats", "tasks", "types"):
         return importlib.import_module(f"massflow.{name}")
     raise AttributeError(f"module 'massflow' has no attribute {name!r}")

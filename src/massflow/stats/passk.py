@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from massflow.errors import InputError
+from massflow.types import check_counts
 
 _CHUNK = 4_000_000
 """Float64 entries held at once: 32 MB."""
@@ -22,7 +23,7 @@ def pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[i
     Raises InputError naming the first problem whose counts are impossible, or a k below 1.
     Source: Codex (arXiv 2107.03374, eq. 1), as a sum of log1p for accuracy at large n.
     """
-    n_P, c_P = _counts(num_samples_P, num_correct_P)
+    n_P, c_P = check_counts(num_samples_P, num_correct_P)
     ks_K = _check_ks(ks)
     result_PK = np.empty((len(n_P), len(ks_K)))
     rows = max(1, _CHUNK // max(1, int(n_P.max(initial=0))))
@@ -54,23 +55,6 @@ def _pass_at_k(n_P: NDArray[np.int64], c_P: NDArray[np.int64], ks_K: NDArray[np.
     pass_PK[(n_P - c_P)[:, None] < ks_K] = 1.0
     pass_PK[n_P[:, None] < ks_K] = np.nan
     return pass_PK
-
-
-def _counts(num_samples_P: ArrayLike, num_correct_P: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    n_P, c_P = np.asarray(num_samples_P), np.asarray(num_correct_P)
-    if n_P.ndim != 1 or n_P.shape != c_P.shape:
-        raise InputError(f"one count a problem is needed on both sides; got shapes {n_P.shape} and {c_P.shape}")
-    bad_P = (
-        ~(np.isfinite(n_P) & np.isfinite(c_P))
-        | (c_P < 0)
-        | (c_P > n_P)
-        | (n_P != np.floor(n_P))
-        | (c_P != np.floor(c_P))
-    )
-    if bad_P.any():
-        i = int(np.argmax(bad_P))
-        raise InputError(f"counts must be whole, with 0 <= correct <= samples; problem {i} has {c_P[i]} of {n_P[i]}")
-    return n_P.astype(np.int64), c_P.astype(np.int64)
 
 
 def _check_ks(ks: Sequence[int]) -> NDArray[np.int64]:

@@ -1,0 +1,1 @@
+"""Samples of models: readers that make counts of them."""
