@@ -1,16 +1,50 @@
-"""What samples, or exact probabilities, say about a model: pass@k, intervals over problems, matched comparison."""
+"""What samples, or exact probabilities, say about a model: pass@k and its kin, intervals, comparison, plans."""
 
 from massflow.stats.bootstrap import Interval, bootstrap_mean, percentile_interval, resample_weights
+from massflow.stats.compare import Comparison, compare, compare_all
+from massflow.stats.cover import cover_at
+from massflow.stats.crossover import Crossover
+from massflow.stats.curve import Curve, pass_at_k_curve
 from massflow.stats.frontier import MatchedPass, pass_at_matched_gain
-from massflow.stats.passk import pass_at_k, pass_at_k_exact
+from massflow.stats.ledger import Ledger, Rate, support_ledger
+from massflow.stats.majority import majority_at_k
+from massflow.stats.pairing import shared_problems
+from massflow.stats.passk import (
+    all_at_k,
+    g_pass_at_k,
+    guessing_pass_at_k,
+    pass_at_k,
+    pass_at_k_exact,
+    pass_at_k_posterior,
+)
+from massflow.stats.plan import Option, Plan, plan
 
 __all__ = [
+    "Comparison",
+    "Crossover",
+    "Curve",
     "Interval",
+    "Ledger",
     "MatchedPass",
+    "Option",
+    "Plan",
+    "Rate",
+    "all_at_k",
     "bootstrap_mean",
+    "compare",
+    "compare_all",
+    "cover_at",
+    "g_pass_at_k",
+    "guessing_pass_at_k",
+    "majority_at_k",
     "pass_at_k",
+    "pass_at_k_curve",
     "pass_at_k_exact",
+    "pass_at_k_posterior",
     "pass_at_matched_gain",
     "percentile_interval",
+    "plan",
     "resample_weights",
+    "shared_problems",
+    "support_ledger",
 ]

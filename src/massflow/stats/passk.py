@@ -1,20 +1,24 @@
-"""pass@k: from counts of samples, and from an exactly known success probability."""
+"""pass@k and its kin: from counts of samples, from an exactly known success probability, from guessing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import hypergeom
 
 from massflow.errors import InputError
 from massflow.types import check_counts
 
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+Formula = Callable[[Whole, Whole, Whole], Floats]
 _CHUNK = 4_000_000
 """Float64 entries held at once: 32 MB."""
 
 
-def pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> NDArray[np.float64]:
+def pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
     """The unbiased estimate of pass@k for each problem: the chance that k of its samples hold a correct one.
 
         1 - C(n - c, k) / C(n, k) = 1 - prod_{i < k} (1 - c / (n - i)),   1 where n - c < k, NaN where n < k
@@ -23,17 +27,56 @@ def pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[i
     Raises InputError naming the first problem whose counts are impossible, or a k below 1.
     Source: Codex (arXiv 2107.03374, eq. 1), as a sum of log1p for accuracy at large n.
     """
+    return _of_counts(
+        lambda n_D, c_D, ks_K: -np.expm1(_log_all_wrong(n_D, c_D, ks_K)), num_samples_P, num_correct_P, ks
+    )
+
+
+def all_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
+    """pass^k for each problem: the chance that all of k samples are correct.
+
+        C(c, k) / C(n, k),   NaN where n < k
+
+    Shapes and errors as in `pass_at_k`. Source: tau-bench (arXiv 2406.12045).
+    """
+    return _of_counts(
+        lambda n_D, c_D, ks_K: np.exp(_log_all_wrong(n_D, n_D - c_D, ks_K)), num_samples_P, num_correct_P, ks
+    )
+
+
+def g_pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int], tau: float) -> Floats:
+    """G-Pass@k_tau for each problem: the chance that at least a share tau of k samples is correct.
+
+        sum_{j >= max(1, ceil(tau k))} C(c, j) C(n - c, k - j) / C(n, k),   NaN where n < k
+
+    Shapes as in `pass_at_k`. tau = 1 is pass^k, tau towards 0 is pass@k. Raises InputError also for tau outside [0, 1].
+    Source: arXiv 2412.13147, eq. 3.
+    """
+    if not 0.0 <= tau <= 1.0:
+        raise InputError(f"tau is a share, from 0 to 1; got {tau}")
+
+    def tail(n_D: Whole, c_D: Whole, ks_K: Whole) -> Floats:
+        least_K = np.maximum(1, np.ceil(tau * ks_K - 1e-9))  # .2 * 5 is one, not two
+        return hypergeom.sf(least_K - 1, n_D[:, None], c_D[:, None], np.minimum(ks_K, n_D[:, None]))
+
+    return _of_counts(tail, num_samples_P, num_correct_P, ks)
+
+
+def pass_at_k_posterior(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
+    """The posterior mean of 1 - (1 - p)^k for each problem, with p ~ Beta(c + 1, n - c + 1).
+
+        1 - prod_{j < k} (n - c + 1 + j) / (n + 2 + j)
+
+    Defined for every k, beyond n too, where it leans on its uniform prior. Shapes and errors as in `pass_at_k`.
+    Source: arXiv 2510.04265.
+    """
     n_P, c_P = check_counts(num_samples_P, num_correct_P)
-    ks_K = _check_ks(ks)
-    result_PK = np.empty((len(n_P), len(ks_K)))
-    rows = max(1, _CHUNK // max(1, int(n_P.max(initial=0))))
-    for start in range(0, len(n_P), rows):
-        part = slice(start, start + rows)
-        result_PK[part] = _pass_at_k(n_P[part], c_P[part], ks_K)
-    return result_PK
+    ks_K = check_ks(ks)
+    log_PD = np.log1p(-(c_P[:, None] + 1.0) / (n_P[:, None] + 2.0 + np.arange(ks_K.max())))
+    return -np.expm1(np.cumsum(log_PD, axis=1))[:, ks_K - 1]
 
 
-def pass_at_k_exact(success_P: ArrayLike, ks: Sequence[int]) -> NDArray[np.float64]:
+def pass_at_k_exact(success_P: ArrayLike, ks: Sequence[int]) -> Floats:
     """pass@k where the probability p that one sample is correct is known: 1 - (1 - p)^k.
 
     success_P: any shape, probabilities; a new last axis runs over ks. Raises InputError for p outside [0, 1].
@@ -42,24 +85,55 @@ def pass_at_k_exact(success_P: ArrayLike, ks: Sequence[int]) -> NDArray[np.float
     if not ((success >= 0.0) & (success <= 1.0)).all():
         raise InputError("success probabilities must lie in [0, 1]")
     with np.errstate(divide="ignore"):  # p = 1: log1p(-1) = -inf, and pass@k = 1
-        return -np.expm1(_check_ks(ks) * np.log1p(-success)[..., None])
+        return -np.expm1(check_ks(ks) * np.log1p(-success)[..., None])
 
 
-def _pass_at_k(n_P: NDArray[np.int64], c_P: NDArray[np.int64], ks_K: NDArray[np.int64]) -> NDArray[np.float64]:
-    most = max(1, min(int(ks_K.max()), int(n_P.max())))  # beyond n all is undefined
-    draws = np.arange(most)
-    left_PD = n_P[:, None] - draws
-    possible_PD = left_PD > c_P[:, None]  # a draw of only wrong samples can still go on
-    share_PD = np.divide(c_P[:, None], left_PD, out=np.zeros(left_PD.shape), where=possible_PD)
-    pass_PK = -np.expm1(np.cumsum(np.log1p(-share_PD), axis=1))[:, np.minimum(ks_K, most) - 1]
-    pass_PK[(n_P - c_P)[:, None] < ks_K] = 1.0
-    pass_PK[n_P[:, None] < ks_K] = np.nan
-    return pass_PK
+def guessing_pass_at_k(num_options_P: ArrayLike, ks: Sequence[int]) -> Floats:
+    """pass@k of blind guessing among each problem's options: 1 - (1 - 1/m)^k. With ten options pass@64 is .999.
+
+    num_options_P: (P,), whole numbers of at least 1. Returns (P, K). Raises InputError for fewer.
+    """
+    options_P = np.asarray(num_options_P, dtype=np.float64)
+    if not (options_P >= 1.0).all():
+        raise InputError(f"every problem must have at least 1 option; got {options_P.min()}")
+    return pass_at_k_exact(1.0 / options_P, ks)
 
 
-def _check_ks(ks: Sequence[int]) -> NDArray[np.int64]:
+def check_ks(ks: Sequence[int]) -> Whole:
+    """ks as an array. Raises InputError unless they are whole numbers from 1 up, at least one."""
     ks_K = np.asarray(ks)
-    whole = np.isfinite(ks_K) & (ks_K >= 1) & (ks_K == np.floor(ks_K))
-    if ks_K.ndim != 1 or not len(ks_K) or not whole.all():
+    whole = ks_K.dtype.kind in "iuf" and (np.isfinite(ks_K) & (ks_K >= 1) & (ks_K == np.floor(ks_K))).all()
+    if ks_K.ndim != 1 or not len(ks_K) or not whole:
         raise InputError(f"ks must be whole numbers from 1 up, at least one; got {list(np.atleast_1d(ks_K))}")
     return ks_K.astype(np.int64)
+
+
+def _of_counts(
+    formula: Callable[[Whole, Whole, Whole], Floats],
+    num_samples_P: ArrayLike,
+    num_correct_P: ArrayLike,
+    ks: Sequence[int],
+) -> Floats:
+    """A formula of (n, c) for every problem, worked out once for each pair (n, c) that occurs; NaN where n < k."""
+    n_P, c_P = check_counts(num_samples_P, num_correct_P)
+    ks_K = check_ks(ks)
+    keys_D, of_P = np.unique(n_P * (1 + c_P.max(initial=0)) + c_P, return_inverse=True)
+    n_D, c_D = np.divmod(keys_D, 1 + c_P.max(initial=0))
+    result_DK = np.empty((len(n_D), len(ks_K)))
+    rows = max(1, _CHUNK // max(1, int(n_D.max(initial=0))))
+    for start in range(0, len(n_D), rows):
+        part = slice(start, start + rows)
+        result_DK[part] = formula(n_D[part], c_D[part], ks_K)
+    result_DK[n_D[:, None] < ks_K] = np.nan
+    return result_DK[of_P]
+
+
+def _log_all_wrong(n_D: Whole, c_D: Whole, ks_K: Whole) -> Floats:
+    """log C(n - c, k) / C(n, k), -inf where n - c < k."""
+    most = max(1, min(int(ks_K.max()), int(n_D.max())))  # beyond n all is undefined
+    left_DI = n_D[:, None] - np.arange(most)
+    possible_DI = left_DI > c_D[:, None]  # a draw of only wrong samples can still go on
+    share_DI = np.divide(c_D[:, None], left_DI, out=np.zeros(left_DI.shape), where=possible_DI)
+    log_DK = np.cumsum(np.log1p(-share_DI), axis=1)[:, np.minimum(ks_K, most) - 1]
+    log_DK[(n_D - c_D)[:, None] < ks_K] = -np.inf
+    return log_DK

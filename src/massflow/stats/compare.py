@@ -1,0 +1,210 @@
+"""Base against trained: differences with bands, and a verdict for each k."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from massflow.errors import InputError
+from massflow.stats.bands import check_confidence, critical_values, maxima, p_values
+from massflow.stats.bootstrap import Interval
+from massflow.stats.crossover import Crossover, crossover_ks, find_crossover
+from massflow.stats.curve import Curve, band, within_noise_limit
+from massflow.stats.ledger import Ledger, support_ledger
+from massflow.stats.pairing import Pair, aligned, pair
+from massflow.stats.passk import Floats, check_ks
+from massflow.stats.variation import NEW_PROBLEMS, THIS_SET, Spread, check_target
+from massflow.types import GroupCounts
+
+EXPANDED, SHRUNK, UNCHANGED, UNDECIDED = "expanded", "shrunk", "unchanged", "undecided"
+LEAST_CARRIERS = 10.0
+"""Problems' worth that must carry a difference for its band to cover as it says: benchmarks/coverage.py."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """trained - base, paired on problems; (K,) arrays.
+
+    base, trained: their curves. difference: with its band at `level`, the confidence left to this model by Holm's
+    correction over the models compared (`confidence` for one model). se, unpaired_se: the standard error of the
+    difference, and what it were on other problems for each model. p_values: of no difference, over all ks at once if
+    simultaneous. reliable: where the band covers as often as it says. verdicts: one a k. scope: of a model trained
+    once the verdict is about "this checkpoint", of several training runs about "this objective".
+    """
+
+    ks: tuple[int, ...]
+    base: Curve
+    trained: Curve
+    difference: Interval
+    se: Floats
+    unpaired_se: Floats
+    p_values: Floats
+    reliable: NDArray[np.bool_]
+    verdicts: tuple[str, ...]
+    crossover: Crossover
+    ledger: Ledger
+    margin: float
+    confidence: float
+    level: float
+    scope: str
+
+
+def compare(
+    base: GroupCounts,
+    trained: GroupCounts,
+    ks: Sequence[int],
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    target: str = NEW_PROBLEMS,
+    simultaneous: bool = True,
+    margin: float = 0.01,
+    ledger_k: int | None = None,
+    resamples: int = 10_000,
+) -> Comparison:
+    """What training did to pass@k: see `compare_all`, of which this is the case of one trained model."""
+    found = compare_all(
+        base,
+        {"the trained model": trained},
+        ks,
+        rng=rng,
+        confidence=confidence,
+        target=target,
+        simultaneous=simultaneous,
+        margin=margin,
+        ledger_k=ledger_k,
+        resamples=resamples,
+    )
+    return found["the trained model"]
+
+
+def compare_all(
+    base: GroupCounts,
+    trained: Mapping[str, GroupCounts],
+    ks: Sequence[int],
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    target: str = NEW_PROBLEMS,
+    simultaneous: bool = True,
+    margin: float = 0.01,
+    ledger_k: int | None = None,
+    resamples: int = 10_000,
+) -> dict[str, Comparison]:
+    """Each trained model against the base, paired on problems, with Holm's correction over the models.
+
+        d_k = mean over problems of (pass@k of trained - pass@k of base),   band d_k -+ t se_k
+
+    t: Student's, at the simultaneous (sup-t) level over ks, or the pointwise one. Verdict at k: *expanded* where the
+    band lies above 0, *shrunk* below; *unchanged* where it lies within `margin` of 0 and is reliable; else *undecided*.
+    Holm: the i-th smallest p-value of M models is judged at alpha / (M - i + 1), until one stands; *unchanged* is
+    always judged at alpha / M. Where there are several training runs they are drawn too: bases, then seeds.
+
+    ledger_k: the k of the ledger (`support_ledger`), by default half of the fewest samples.
+    Raises InputError where one model has problems of its own (`shared_problems` keeps those of both), for fewer than 2
+    problems, and for settings out of range.
+    """
+    check_confidence(confidence)
+    check_target(target)
+    ks = tuple(int(k) for k in check_ks(ks))
+    if not trained or not margin >= 0.0:
+        raise InputError(f"give at least one trained model and a margin of at least 0; got {len(trained)} and {margin}")
+    alpha = 1.0 - confidence
+    sides = {name: aligned(base, counts, name) for name, counts in trained.items()}
+    tests = {name: _Test.of(base, side, ks, target, simultaneous, resamples, rng) for name, side in sides.items()}
+    levels = holm_levels({name: test.least_p for name, test in tests.items()}, alpha)
+    return {
+        name: Comparison(
+            ks=ks,
+            base=test.curve(base, test.pair.base, test.pair.base_RK, alpha),
+            trained=test.curve(sides[name], test.pair.trained, test.pair.trained_RK, alpha),
+            difference=test.interval(levels[name]),
+            se=test.pair.difference.se_C,
+            unpaired_se=np.hypot(test.pair.base.se_C, test.pair.trained.se_C),
+            p_values=test.p_K,
+            reliable=test.reliable_K,
+            verdicts=test.verdicts(levels[name], alpha / len(tests), margin),
+            crossover=test.crossover,
+            ledger=support_ledger(base, sides[name], ledger_k, rng=rng, confidence=confidence),
+            margin=margin,
+            confidence=confidence,
+            level=1.0 - levels[name],
+            scope="this objective" if len(sides[name].runs) > 1 else "this checkpoint",
+        )
+        for name, test in tests.items()
+    }
+
+
+def holm_levels(p_values: Mapping[str, float], alpha: float) -> dict[str, float]:
+    """The alpha at which each of M hypotheses is judged: alpha / M for the smallest p, and so on until one stands.
+
+    Source: Holm, Scandinavian Journal of Statistics 6 (1979).
+    """
+    left, levels = len(p_values), {}
+    for name, p in sorted(p_values.items(), key=lambda item: item[1]):
+        levels[name] = alpha / left
+        rejected = p <= alpha / left and len(levels) == len(p_values) - left + 1
+        left -= int(rejected)
+    return levels
+
+
+@dataclass(frozen=True)
+class _Test:
+    """One trained model against the base, before the level at which it is judged is known."""
+
+    ks: tuple[int, ...]
+    target: str
+    pair: Pair
+    maxima_R: Floats | None
+    p_K: Floats
+    reliable_K: NDArray[np.bool_]
+    crossover: Crossover
+
+    @classmethod
+    def of(
+        cls,
+        base: GroupCounts,
+        trained: GroupCounts,
+        ks: tuple[int, ...],
+        target: str,
+        simultaneous: bool,
+        resamples: int,
+        rng: np.random.Generator,
+    ) -> _Test:
+        all_ks = np.union1d(ks, crossover_ks(max(ks)))
+        everywhere = pair(base, trained, all_ks.tolist(), target, resamples, rng)
+        draws_RA = everywhere.trained_RK - everywhere.base_RK
+        at_K = np.searchsorted(all_ks, ks)
+        asked = everywhere.at(at_K.tolist())
+        difference = asked.difference
+        maxima_R = maxima(draws_RA[:, at_K], difference.estimate_C) if simultaneous else None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            score_K = np.where(difference.estimate_C == 0.0, 0.0, difference.estimate_C / difference.se_C)
+        reliable_K = np.isfinite(difference.se_C) & (difference.carriers_C >= LEAST_CARRIERS)
+        if target == THIS_SET:
+            reliable_K &= within_noise_limit(base, ks) & within_noise_limit(trained, ks)
+        crossover = find_crossover(all_ks, everywhere.difference.estimate_C, draws_RA)
+        return cls(ks, target, asked, maxima_R, p_values(score_K, maxima_R, difference.df_C), reliable_K, crossover)
+
+    @property
+    def least_p(self) -> float:
+        return 1.0 if np.isnan(self.p_K).all() else float(np.nanmin(self.p_K))
+
+    def interval(self, alpha: float) -> Interval:
+        difference = self.pair.difference
+        half_K = critical_values(self.maxima_R, difference.df_C, alpha) * difference.se_C
+        low_K, high_K = difference.estimate_C - half_K, difference.estimate_C + half_K
+        return Interval(difference.estimate_C, np.maximum(low_K, -1.0), np.minimum(high_K, 1.0))
+
+    def verdicts(self, alpha: float, alpha_unchanged: float, margin: float) -> tuple[str, ...]:
+        judged, strict = self.interval(alpha), self.interval(alpha_unchanged)
+        within_K = self.reliable_K & (strict.low >= -margin) & (strict.high <= margin)
+        cases = [judged.low > 0.0, judged.high < 0.0, within_K]
+        return tuple(map(str, np.select(cases, [EXPANDED, SHRUNK, UNCHANGED], default=UNDECIDED)))
+
+    def curve(self, counts: GroupCounts, spread: Spread, draws_RK: Floats, alpha: float) -> Curve:
+        maxima_R = None if self.maxima_R is None else maxima(draws_RK, spread.estimate_C)
+        return band(counts, self.ks, spread, maxima_R, alpha, self.target)

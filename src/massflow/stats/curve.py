@@ -1,0 +1,125 @@
+"""A pass@k curve with its band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from massflow.stats.bands import check_confidence, critical_values, maxima, score_interval
+from massflow.stats.passk import Floats, Whole, check_ks
+from massflow.stats.variation import (
+    NEW_PROBLEMS,
+    THIS_SET,
+    Spread,
+    Units,
+    check_target,
+    draw_means,
+    group_means,
+    group_weights,
+    noise_draws,
+    noise_factors,
+    noise_spread,
+    run_groups,
+    run_weights,
+    values,
+    with_runs,
+)
+from massflow.types import GroupCounts
+
+LEAST_ON_EACH_SIDE = 5.0
+"""Problems' worth of success and of failure that an interval needs to cover as it says: benchmarks/coverage.py."""
+RELIABLE_SHARE = 4
+"""Sampling noise is known well up to k = n / 4."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """pass@k with a band; (K,) arrays, and NaN where a problem has fewer than k samples.
+
+    num_defined: problems with at least k samples in every run, of num_problems. reliable: where the band covers as
+    often as it says; for new problems, at least 5 problems' worth of success and of failure; for this set, k <= n / 4.
+    """
+
+    ks: tuple[int, ...]
+    estimate: Floats
+    low: Floats
+    high: Floats
+    num_defined: Whole
+    reliable: NDArray[np.bool_]
+    num_problems: int
+    confidence: float
+    target: str
+    simultaneous: bool
+
+
+def pass_at_k_curve(
+    counts: GroupCounts,
+    ks: Sequence[int],
+    confidence: float = 0.95,
+    target: str = NEW_PROBLEMS,
+    *,
+    rng: np.random.Generator,
+    simultaneous: bool = True,
+    resamples: int = 10_000,
+) -> Curve:
+    """pass@k, the mean over problems and training runs, with a band over all ks at once (or pointwise).
+
+    target "new problems": other problems of the same kind (and clusters of them), and other training runs where there
+    are several; "this set": other samples of these problems from these models. Wilson's interval with the effective
+    number of problems; a simultaneous band is as many standard errors wide as its largest deviation needs (sup-t).
+
+    Raises InputError for ks, confidence or target out of range, or fewer than 2 problems for "new problems".
+    """
+    check_confidence(confidence)
+    check_target(target)
+    ks = tuple(int(k) for k in check_ks(ks))
+    values_UPK = values(counts, ks)
+    if target == THIS_SET:
+        factors_NK = noise_factors(counts, ks)
+        spread = noise_spread(values_UPK.mean(axis=(0, 1)), factors_NK)
+        maxima_R = maxima(noise_draws(factors_NK, resamples, rng), np.zeros(len(ks))) if simultaneous else None
+        return band(counts, ks, spread, maxima_R, 1.0 - confidence, target)
+    units, group_U = Units.of([counts]), run_groups(counts)
+    spread = with_runs(units.spread(values_UPK.mean(axis=0)), group_means(values_UPK.mean(axis=1), group_U))
+    maxima_R = None
+    if simultaneous:
+        weight_RU = run_weights(group_U, group_weights(group_U.max() + 1, resamples, rng), rng)
+        (draws_RK,) = draw_means([(values_UPK, weight_RU)], units, resamples, rng)
+        maxima_R = maxima(draws_RK, spread.estimate_C)
+    return band(counts, ks, spread, maxima_R, 1.0 - confidence, target)
+
+
+def band(
+    counts: GroupCounts, ks: tuple[int, ...], spread: Spread, maxima_R: Floats | None, alpha: float, target: str
+) -> Curve:
+    """The curve of a model whose means and standard errors are known."""
+    n_UP, _ = counts.grid
+    units = len(set(counts.cluster)) if counts.cluster else len(counts.problems)
+    if target == THIS_SET:
+        reliable_K = within_noise_limit(counts, ks)
+    else:
+        worth_K = units * np.minimum(spread.estimate_C, 1.0 - spread.estimate_C)
+        reliable_K = worth_K >= LEAST_ON_EACH_SIDE
+    critical_K = critical_values(maxima_R, spread.df_C, alpha)
+    low_K, high_K = score_interval(spread.estimate_C, spread.se_C, critical_K, units)
+    return Curve(
+        ks=ks,
+        estimate=spread.estimate_C,
+        low=low_K,
+        high=high_K,
+        num_defined=(n_UP.min(axis=0)[:, None] >= np.array(ks)).sum(axis=0),
+        reliable=reliable_K & ~np.isnan(low_K),
+        num_problems=len(counts.problems),
+        confidence=1.0 - alpha,
+        target=target,
+        simultaneous=maxima_R is not None,
+    )
+
+
+def within_noise_limit(counts: GroupCounts, ks: Sequence[int]) -> NDArray[np.bool_]:
+    """(K,) where the sampling noise is known well: k <= n / 4 of every problem."""
+    n_UP, _ = counts.grid
+    return np.array(ks) <= n_UP.min() / RELIABLE_SHARE

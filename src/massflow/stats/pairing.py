@@ -1,0 +1,124 @@
+"""Two models on the same problems: how their pass@k and the difference vary together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from massflow.errors import InputError
+from massflow.stats.passk import Floats
+from massflow.stats.variation import (
+    THIS_SET,
+    Spread,
+    Units,
+    draw_means,
+    group_means,
+    group_weights,
+    noise_draws,
+    noise_factors,
+    noise_spread,
+    run_groups,
+    run_weights,
+    values,
+    with_runs,
+)
+from massflow.types import GroupCounts
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both models' means over problems, their difference (trained - base), and joint draws, at each of ks."""
+
+    base: Spread
+    trained: Spread
+    difference: Spread
+    base_RK: Floats
+    trained_RK: Floats
+
+    def at(self, index: Sequence[int]) -> Pair:
+        """The same at some of the ks."""
+        return Pair(
+            base=self.base.at(index),
+            trained=self.trained.at(index),
+            difference=self.difference.at(index),
+            base_RK=self.base_RK[:, index],
+            trained_RK=self.trained_RK[:, index],
+        )
+
+
+def pair(
+    base: GroupCounts, trained: GroupCounts, ks: Sequence[int], target: str, resamples: int, rng: np.random.Generator
+) -> Pair:
+    """Raises InputError for fewer than 2 problems, where other problems are the target."""
+    build = _over_samples if target == THIS_SET else _over_problems
+    return build((base, trained), ks, resamples, rng)
+
+
+def aligned(base: GroupCounts, trained: GroupCounts, name: str = "the trained model") -> GroupCounts:
+    """The trained model's counts in the base's order of problems. Raises InputError if one has problems of its own."""
+    ours, theirs = set(base.problems), set(trained.problems)
+    if ours != theirs:
+        raise InputError(
+            f"base and {name} must have the same problems: {len(ours - theirs)} only in the base, "
+            f"{len(theirs - ours)} only in {name} (such as {min(ours ^ theirs)!r}), {len(ours & theirs)} in both. "
+            "To compare those in both: shared_problems, or --shared on the command line."
+        )
+    return trained if trained.problems == base.problems else trained.only(base.problems)
+
+
+def shared_problems(base: GroupCounts, trained: GroupCounts) -> tuple[GroupCounts, GroupCounts]:
+    """Both with the problems that both have. Raises InputError if there are none."""
+    held = set(trained.problems)
+    both = [problem for problem in base.problems if problem in held]
+    if not both:
+        raise InputError("the two models share no problem: are they of the same data set, with the same ids?")
+    return base.only(both), trained.only(both)
+
+
+def _over_problems(
+    sides: tuple[GroupCounts, GroupCounts], ks: Sequence[int], resamples: int, rng: np.random.Generator
+) -> Pair:
+    """Problems drawn for both at once; training runs for each side, and for both at once where they share bases."""
+    units = Units.of(sides)
+    of_runs = [values(side, ks) for side in sides]
+    groups = [run_groups(side) for side in sides]
+    means = [group_means(side_UPK.mean(axis=1), group_U) for side_UPK, group_U in zip(of_runs, groups, strict=True)]
+    base_PK, trained_PK = (side_UPK.mean(axis=0) for side_UPK in of_runs)
+    drawn = [group_weights(len(side_GK), resamples, rng) for side_GK in means]
+    between = means
+    if _share_bases(sides):
+        drawn, between = [drawn[1], drawn[1]], [means[1] - means[0]]
+    weights = [run_weights(group_U, weight_RG, rng) for group_U, weight_RG in zip(groups, drawn, strict=True)]
+    base_RK, trained_RK = draw_means(list(zip(of_runs, weights, strict=True)), units, resamples, rng)
+    return Pair(
+        base=with_runs(units.spread(base_PK), means[0]),
+        trained=with_runs(units.spread(trained_PK), means[1]),
+        difference=with_runs(units.spread(trained_PK - base_PK), *between),
+        base_RK=base_RK,
+        trained_RK=trained_RK,
+    )
+
+
+def _over_samples(
+    sides: tuple[GroupCounts, GroupCounts], ks: Sequence[int], resamples: int, rng: np.random.Generator
+) -> Pair:
+    """Problems and runs as they are: the sampling noise of each side by itself."""
+    means = [values(side, ks).mean(axis=(0, 1)) for side in sides]
+    factors = [noise_factors(side, ks) for side in sides]
+    base_RK, trained_RK = (
+        mean_K + noise_draws(factors_NK, resamples, rng) for mean_K, factors_NK in zip(means, factors, strict=True)
+    )
+    return Pair(
+        base=noise_spread(means[0], factors[0]),
+        trained=noise_spread(means[1], factors[1]),
+        difference=noise_spread(means[1] - means[0], np.concatenate(factors)),
+        base_RK=base_RK,
+        trained_RK=trained_RK,
+    )
+
+
+def _share_bases(sides: tuple[GroupCounts, GroupCounts]) -> bool:
+    bases = [{base for base, _ in side.runs} for side in sides]
+    return len(bases[0]) > 1 and bases[0] == bases[1]

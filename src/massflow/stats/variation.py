@@ -1,0 +1,213 @@
+"""How an estimate over problems would vary: over other problems and training runs, or over other samples of these.
+
+Every estimate here is a mean over problems of a mean over training runs, of C columns at once (the k's, say). Its
+standard errors are closed formulas; joint draws of all columns come from the bootstrap, for simultaneous bands and for
+what is no mean (the crossover, ratios).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from massflow.errors import InputError
+from massflow.stats.passk import Floats, Whole, pass_at_k
+from massflow.types import GroupCounts
+
+NEW_PROBLEMS, THIS_SET = "new problems", "this set"
+TARGETS = (NEW_PROBLEMS, THIS_SET)
+_CHUNK = 4_000_000
+"""Float64 entries held at once: 32 MB."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Means over problems with what is needed for intervals; C columns.
+
+    se_C: standard errors. df_C: their degrees of freedom (Welch and Satterthwaite). carriers_C: the number of problems
+    (or clusters) that carry the mean square, (sum x^2)^2 / sum x^4: 1 if a single one does.
+    """
+
+    estimate_C: Floats
+    se_C: Floats
+    df_C: Floats
+    carriers_C: Floats
+
+    def at(self, index: Sequence[int]) -> Spread:
+        """The same of some columns."""
+        return Spread(self.estimate_C[index], self.se_C[index], self.df_C[index], self.carriers_C[index])
+
+
+@dataclass(frozen=True)
+class Units:
+    """What is drawn anew for new problems: problems, or clusters of them; alike ones are kept once, with their number.
+
+    size_D: problems in each. number_D: how many such units. of_P: each problem's unit.
+    """
+
+    size_D: Whole
+    number_D: Whole
+    of_P: Whole
+
+    @classmethod
+    def of(cls, sides: Sequence[GroupCounts]) -> Units:
+        """The clusters, where the counts have them; else problems, those with the same counts in all sides together."""
+        clusters_P = next((side.clusters for side in sides if side.clusters is not None), None)
+        if clusters_P is not None:
+            size_D = np.bincount(clusters_P)
+            return cls(size_D, np.ones_like(size_D), clusters_P)
+        profile_PC = np.concatenate([part for side in sides for part in side.grid]).T
+        _, of_P, number_D = np.unique(profile_PC, axis=0, return_inverse=True, return_counts=True)
+        return cls(np.ones_like(number_D), number_D, of_P.ravel())
+
+    @property
+    def count(self) -> int:
+        """The number of units that are drawn."""
+        return int(self.number_D.sum())
+
+    def totals(self, values_PC: Floats) -> Floats:
+        """(D, C): the sum over each unit's problems; for alike problems, of one of them."""
+        alike = self.number_D.max() > 1
+        totals_DC = np.zeros((len(self.size_D), values_PC.shape[1]))
+        if alike or (self.size_D == 1).all():
+            totals_DC[self.of_P] = values_PC
+        else:
+            np.add.at(totals_DC, self.of_P, values_PC)
+        return totals_DC
+
+    def spread(self, values_PC: Floats) -> Spread:
+        """Mean over problems; the standard error of a ratio of totals, by linearisation."""
+        count, totals_DC = self.count, self.totals(values_PC)
+        if count < 2:
+            raise InputError("an interval for new problems needs at least 2 problems (or clusters of them); got 1")
+        number_D1, problems = self.number_D[:, None], float(self.number_D @ self.size_D)
+        mean_C = (number_D1 * totals_DC).sum(axis=0) / problems
+        residual_DC = totals_DC - mean_C * self.size_D[:, None]
+        variance_C = (number_D1 * residual_DC**2).sum(axis=0) * count / (count - 1) / problems**2
+        second_C, fourth_C = ((number_D1 * totals_DC**power).sum(axis=0) for power in (2, 4))
+        carriers_C = np.divide(second_C**2, fourth_C, out=np.zeros_like(mean_C), where=fourth_C > 0.0)
+        return Spread(mean_C, np.sqrt(variance_C), np.full_like(mean_C, count - 1.0), carriers_C)
+
+
+def check_target(target: str) -> None:
+    """Raises InputError for a target that is neither of TARGETS."""
+    if target not in TARGETS:
+        raise InputError(f"target must be {NEW_PROBLEMS!r} or {THIS_SET!r}; got {target!r}")
+
+
+def values(counts: GroupCounts, ks: Sequence[int]) -> Floats:
+    """(U, P, K): pass@k of every run and problem."""
+    n_UP, c_UP = counts.grid
+    return pass_at_k(n_UP.ravel(), c_UP.ravel(), ks).reshape(*n_UP.shape, len(ks))
+
+
+def run_groups(counts: GroupCounts) -> Whole:
+    """(U,) the group of each run at the level that is drawn first: its base if there are several, else its seed."""
+    bases = sorted({base for base, _ in counts.runs})  # in the same order for every model of these bases
+    if len(bases) == 1:
+        return np.arange(len(counts.runs))
+    return np.array([bases.index(base) for base, _ in counts.runs])
+
+
+def group_means(values_UC: Floats, group_U: Whole) -> Floats:
+    """(groups, C): the mean over the runs of each group."""
+    sums = np.zeros((group_U.max() + 1, values_UC.shape[1]))
+    np.add.at(sums, group_U, values_UC)
+    return sums / np.bincount(group_U)[:, None]
+
+
+def with_runs(spread: Spread, *sides_GC: Floats) -> Spread:
+    """Add the variance between groups of training runs; each side, (groups, C), is drawn by itself.
+
+        se^2 = sum of the levels' se^2,   df = se^4 / sum of se_level^4 / df_level
+
+    A side of one group adds nothing: the statement is then about that run.
+    Source: Welch (1947), Satterthwaite (1946).
+    """
+    parts = [(spread.se_C**2, spread.df_C)]
+    for side_GC in sides_GC:
+        if len(side_GC) > 1:
+            parts.append((side_GC.var(axis=0, ddof=1) / len(side_GC), np.full_like(spread.df_C, len(side_GC) - 1.0)))
+    total_C = np.sum([variance_C for variance_C, _ in parts], axis=0)
+    below_C = np.sum([variance_C**2 / df_C for variance_C, df_C in parts], axis=0)
+    df_C = np.divide(total_C**2, below_C, out=spread.df_C.copy(), where=below_C > 0.0)
+    return Spread(spread.estimate_C, np.sqrt(total_C), df_C, spread.carriers_C)
+
+
+def group_weights(groups: int, resamples: int, rng: np.random.Generator) -> Floats:
+    """(R, groups): groups drawn with replacement, one fewer than there are, which makes the variance unbiased.
+
+    Source: Rao and Wu, JASA 83 (1988).
+    """
+    if groups == 1:
+        return np.ones((resamples, 1))
+    return rng.multinomial(groups - 1, np.full(groups, 1.0 / groups), resamples) / (groups - 1)
+
+
+def run_weights(group_U: Whole, weight_RG: Floats, rng: np.random.Generator) -> Floats:
+    """(R, U) weights of runs: the groups as drawn, then the runs within each drawn anew."""
+    weight_RU = weight_RG[:, group_U]
+    for group in range(weight_RG.shape[1]):
+        members = np.flatnonzero(group_U == group)
+        within = rng.multinomial(len(members), np.full(len(members), 1.0 / len(members)), len(weight_RG))
+        weight_RU[:, members] *= within / len(members)
+    return weight_RU
+
+
+def draw_means(
+    sides: Sequence[tuple[Floats, Floats]], units: Units, resamples: int, rng: np.random.Generator
+) -> list[Floats]:
+    """(R, C) for each side: its means over drawn problems, the same draw for all sides, and over its drawn runs.
+
+    sides: pairs of values_UPC and the run weights (R, U).
+    """
+    totals = [[units.totals(values_PC) for values_PC in values_UPC] for values_UPC, _ in sides]
+    found = [np.empty((resamples, values_UPC.shape[2])) for values_UPC, _ in sides]
+    share_D = units.number_D / units.count
+    widest = max(len(share_D), *(values_UPC.shape[2] for values_UPC, _ in sides))
+    rows = max(1, _CHUNK // widest)
+    for start in range(0, resamples, rows):
+        part = slice(start, min(start + rows, resamples))
+        drawn_RD = rng.multinomial(units.count, share_D, part.stop - part.start).astype(np.float64)
+        drawn_RD /= (drawn_RD @ units.size_D)[:, None]
+        for found_RC, totals_U, (_, weight_RU) in zip(found, totals, sides, strict=True):
+            found_RC[part] = sum(
+                weight_RU[part, run, None] * (drawn_RD @ totals_DC) for run, totals_DC in enumerate(totals_U)
+            )
+    return found
+
+
+def noise_factors(counts: GroupCounts, ks: Sequence[int]) -> Floats:
+    """(U P, K): x such that sum x x^T is the covariance of the mean's sampling noise, the problems staying as they are.
+
+    The jackknife over a problem's samples: leaving out a right one gives pass@k(n - 1, c - 1), a wrong one
+    pass@k(n - 1, c), so its variance is (n - 1) / n * c (n - c) / n * (difference of the two)^2, on average a little
+    too large. NaN where n <= k. Source: Efron and Stein, Annals of Statistics 9 (1981).
+    """
+    n_UP, c_UP = counts.grid
+    n_N, c_N = n_UP.ravel(), c_UP.ravel()
+    fewer_N = np.maximum(n_N - 1, 0)
+    without_right = pass_at_k(fewer_N, np.clip(c_N - 1, 0, fewer_N), ks)
+    without_wrong = pass_at_k(fewer_N, np.minimum(c_N, fewer_N), ks)
+    scale_N = np.sqrt(fewer_N * c_N * (n_N - c_N)) / np.maximum(n_N, 1)
+    return scale_N[:, None] * (without_wrong - without_right) / len(n_N)
+
+
+def noise_spread(estimate_K: Floats, factors_NK: Floats) -> Spread:
+    """Sampling noise alone, from `noise_factors`."""
+    se_K = np.sqrt((factors_NK**2).sum(axis=0))
+    return Spread(estimate_K, se_K, np.full_like(se_K, np.inf), np.full_like(se_K, np.inf))
+
+
+def noise_draws(factors_NK: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """(R, K) joint draws of the sampling noise: normal, with its covariance. NaN columns stay NaN."""
+    draws_RK = np.full((resamples, factors_NK.shape[1]), np.nan)
+    known_K = np.isfinite(factors_NK).all(axis=0)
+    covariance_KK = factors_NK[:, known_K].T @ factors_NK[:, known_K]
+    zero_K = np.zeros(known_K.sum())
+    draws_RK[:, known_K] = rng.multivariate_normal(
+        zero_K, covariance_KK, resamples, method="eigh", check_valid="ignore"
+    )
+    return draws_RK
