@@ -128,7 +128,7 @@ def compare_all(
             reliable=test.reliable_K,
             verdicts=test.verdicts(levels[name], alpha / len(tests), margin),
             crossover=test.crossover,
-            ledger=support_ledger(base, sides[name], ledger_k, rng=rng, confidence=confidence),
+            ledger=support_ledger(base, sides[name], ledger_k, rng=rng, confidence=confidence, resamples=resamples),
             margin=margin,
             confidence=confidence,
             level=1.0 - levels[name],

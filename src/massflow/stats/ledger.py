@@ -59,7 +59,7 @@ def support_ledger(
     rng: np.random.Generator,
     certainty: float = 0.95,
     confidence: float = 0.95,
-    resamples: int = 2_000,
+    resamples: int = 10_000,
 ) -> Ledger:
     """Who gained and who lost at k samples (half of the fewest samples of any problem, unless given).
 

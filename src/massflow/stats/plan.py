@@ -70,8 +70,8 @@ def plan(
 
     The pilot's success rates are fitted by a Beta distribution (beta-binomial likelihood, as arXiv 2510.05197), which
     gives the sampling noise of the estimate at any n, also for k beyond the pilot's n. spread^2 is the variance over
-    problems of the true difference: measured (plus a standard error) where there are pilots of both models, at k or the
-    largest k that their samples bear (half of them); from one pilot 2 (1 - correlation) times the variance of the model's own pass@k.
+    problems of the true difference. From pilots of both models it is measured (plus a standard error), at k or at half
+    of their samples if that is less; from one it is 2 (1 - correlation) times the variance of that model's pass@k.
 
     Raises InputError for a difference outside (0, 1), k below 1, a pilot of fewer than 3 problems or without samples.
     """

@@ -1,0 +1,142 @@
+"""Do the intervals hold what they promise? Simulated problems, intervals, and how often they hold the truth.
+
+    python benchmarks/coverage.py [--replications 2000] [--workers 2]
+
+Success rates are drawn from Beta(.1, .5) and Beta(1, 1), 30, 100 or 500 problems, 256 samples each. Nominal: 95 %.
+Prints the tables of docs/boundary.md. A cell counts the replications in which the interval was called reliable; in
+brackets those where it mostly was not (under half of the replications), all of them counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from massflow.seeding import generator
+from massflow.stats import compare, pass_at_k_curve, pass_at_k_exact
+from massflow.types import GroupCounts
+
+Floats = NDArray[np.float64]
+SAMPLES, SHOWN = 256, (1, 4, 16, 64, 256)
+KS = [2**power for power in range(9)]
+RATES = {"Beta(.1, .5)": (0.1, 0.5), "Beta(1, 1)": (1.0, 1.0)}
+PROBLEMS = (30, 100, 500)
+RESAMPLES = 500
+TRAINED: dict[str, Callable[[Floats], Floats]] = {
+    "the same": lambda p: p,
+    "sharpened": lambda p: p**1.5 / (p**1.5 + (0.6 * (1.0 - p)) ** 1.5),
+    "flattened": lambda p: 0.85 * p + 0.02,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    rates: str
+    problems: int
+    what: str
+    """A target of a curve, or what training did."""
+    simultaneous: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """Over replications: (N, K) whether the interval held the truth and whether it was called reliable; and (N,) claims
+    of a change that did not happen (wrong sign, or any where there is none)."""
+
+    held: NDArray[np.bool_]
+    reliable: NDArray[np.bool_]
+    false_claim: NDArray[np.bool_]
+
+
+def draw(success_P: Floats, rng: np.random.Generator) -> GroupCounts:
+    problems = len(success_P)
+    return GroupCounts(range(problems), np.full(problems, SAMPLES), rng.binomial(SAMPLES, success_P))
+
+
+def curve_case(case: Case, replications: int) -> Found:
+    """Coverage of a pass@k curve."""
+    held, reliable = [], []
+    truth_K = pass_at_k_exact(_many(case), KS).mean(axis=0)
+    for replication in range(replications):
+        rng = generator(replication, "coverage", case.rates, case.problems)
+        success_P = rng.beta(*RATES[case.rates], case.problems)
+        if case.what == "this set":
+            truth_K = pass_at_k_exact(success_P, KS).mean(axis=0)
+        settings = {"target": case.what, "simultaneous": case.simultaneous, "resamples": RESAMPLES}
+        curve = pass_at_k_curve(draw(success_P, rng), KS, rng=rng, **settings)
+        held.append((curve.low <= truth_K + 1e-12) & (truth_K <= curve.high + 1e-12))
+        reliable.append(curve.reliable)
+    return Found(np.array(held), np.array(reliable), np.zeros(replications, bool))
+
+
+def comparison_case(case: Case, replications: int) -> Found:
+    """Coverage of the paired difference, and false claims."""
+    held, reliable, false_claim = [], [], []
+    many, train = _many(case), TRAINED[case.what]
+    truth_K = (pass_at_k_exact(train(many), KS) - pass_at_k_exact(many, KS)).mean(axis=0)
+    truth_K = np.where(np.abs(truth_K) < 2e-4, 0.0, truth_K)  # the error of the truth itself
+    for replication in range(replications):
+        rng = generator(replication, "coverage", case.rates, case.problems)
+        success_P = rng.beta(*RATES[case.rates], case.problems)
+        base, trained = draw(success_P, rng), draw(train(success_P), rng)
+        found = compare(base, trained, KS, rng=rng, simultaneous=case.simultaneous, resamples=RESAMPLES)
+        held.append((found.difference.low <= truth_K) & (truth_K <= found.difference.high))
+        reliable.append(found.reliable)
+        claims = zip(found.verdicts, truth_K, strict=True)
+        false_claim.append(any(v == "expanded" and d <= 0.0 or v == "shrunk" and d >= 0.0 for v, d in claims))
+    return Found(np.array(held), np.array(reliable), np.array(false_claim))
+
+
+def run(case: Case, replications: int) -> Found:
+    return (comparison_case if case.what in TRAINED else curve_case)(case, replications)
+
+
+def _many(case: Case) -> Floats:
+    return generator(0, "truth", case.rates).beta(*RATES[case.rates], 1_000_000)
+
+
+def cell(found: Found, k: int) -> str:
+    held_N, reliable_N = found.held[:, KS.index(k)], found.reliable[:, KS.index(k)]
+    if reliable_N.mean() < 0.5:
+        return f"({held_N.mean():.3f})"
+    return f"{held_N[reliable_N].mean():.3f}"
+
+
+def all_reliable(found: Found) -> str:
+    """Simultaneous coverage: the truth is held at every k where the interval is called reliable."""
+    some_N = found.reliable.any(axis=1)
+    return f"{(found.held | ~found.reliable).all(axis=1)[some_N].mean():.3f}" if some_N.any() else "–"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--replications", type=int, default=2000)
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args()
+    started = time.monotonic()
+    kinds = ["new problems", "this set", *TRAINED]
+    cases = [Case(*parts) for parts in itertools.product(RATES, PROBLEMS, kinds, (False, True))]
+    with ProcessPoolExecutor(args.workers) as pool:
+        futures = {case: pool.submit(run, case, args.replications) for case in cases}
+        found = {case: future.result() for case, future in futures.items()}
+    heads = ["success rates", "problems", *(f"k = {k}" for k in SHOWN), "whole band"]
+    for kind in kinds:
+        extra = ["false claims"] if kind in TRAINED else []
+        print(f"\n{kind}\n\n| {' | '.join(heads + extra)} |\n|{'---|' * len(heads + extra)}")
+        for rates, problems in itertools.product(RATES, PROBLEMS):
+            pointwise, joint = (found[Case(rates, problems, kind, flag)] for flag in (False, True))
+            claims = [f"{joint.false_claim.mean():.3f}"] if extra else []
+            cells = [rates, str(problems), *(cell(pointwise, k) for k in SHOWN), all_reliable(joint), *claims]
+            print(f"| {' | '.join(cells)} |")
+    print(f"\n{args.replications} replications, {time.monotonic() - started:.0f} s with {args.workers} workers")
+
+
+if __name__ == "__main__":
+    main()
