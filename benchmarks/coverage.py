@@ -90,7 +90,7 @@ def comparison_case(case: Case, replications: int) -> Found:
         held.append((found.difference.low <= truth_K) & (truth_K <= found.difference.high))
         reliable.append(found.reliable)
         claims = zip(found.verdicts, truth_K, strict=True)
-        false_claim.append(any(v == "expanded" and d <= 0.0 or v == "shrunk" and d >= 0.0 for v, d in claims))
+        false_claim.append(any((v == "expanded" and d <= 0.0) or (v == "shrunk" and d >= 0.0) for v, d in claims))
     return Found(np.array(held), np.array(reliable), np.array(false_claim))
 
 
@@ -111,8 +111,8 @@ def cell(found: Found, k: int) -> str:
 
 def all_reliable(found: Found) -> str:
     """Simultaneous coverage: the truth is held at every k where the interval is called reliable."""
-    some_N = found.reliable.any(axis=1)
-    return f"{(found.held | ~found.reliable).all(axis=1)[some_N].mean():.3f}" if some_N.any() else "–"
+    some_N, held_N = found.reliable.any(axis=1), np.all(found.held | ~found.reliable, axis=1)
+    return f"{held_N[some_N].mean():.3f}" if some_N.any() else "–"
 
 
 def main() -> None:

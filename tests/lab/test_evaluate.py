@@ -14,7 +14,7 @@ from massflow.lab.evaluate import Evaluator, SolutionSet, solution_mass
 from massflow.lab.model import Transformer, token_logp
 from massflow.lab.recipe import EvaluateConfig, ModelConfig, Recipe
 from massflow.lab.sampler import sample
-from massflow.report.results import Experiment
+from massflow.report.experiment.results import Experiment
 from massflow.seeding import generator
 from massflow.stats import pass_at_k, pass_at_k_exact
 from massflow.tasks import Line

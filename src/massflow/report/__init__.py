@@ -1,1 +1,1 @@
-"""What an experiment showed, for people: tables, charts and one offline page. Needs `massflow[report]`."""
+"""What was found, for people: tables, charts and offline pages. Needs `massflow[report]`."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from massflow.lab.recipe import BOUNDARY_K
-from massflow.report.results import Experiment, Run
+from massflow.report.experiment.results import Experiment, Run
 from massflow.seeding import generator
 from massflow.stats import Interval, bootstrap_mean, pass_at_k_exact, pass_at_matched_gain, resample_weights
 from massflow.stats.bootstrap import Floats

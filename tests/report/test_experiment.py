@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from massflow import InputError
-from massflow.report.experiment import write_report
-from massflow.report.findings import Findings, Number
-from massflow.report.results import Experiment
+from massflow.report.experiment.findings import Findings, Number
+from massflow.report.experiment.results import Experiment
+from massflow.report.experiment.write import write_report
 from massflow.stats import pass_at_k_exact
 
 CHARTS = ("frontier", "pass-at-k", "training", "mass-flow")

@@ -8,18 +8,15 @@ import altair as alt
 import numpy as np
 
 from massflow.lab.recipe import BOUNDARY_K
-from massflow.report.findings import Findings
-from massflow.report.results import Experiment, Run
+from massflow.report.experiment.findings import Findings
+from massflow.report.experiment.results import Experiment, Run
+from massflow.report.style import BASE_COLOUR, COLOURS, by_model, number, styled, title
 from massflow.stats import pass_at_k_exact
 
 KS = [2**power for power in range(11)]
 WINDOW = 10
 """Steps averaged into one point of a telemetry curve."""
 
-# Okabe and Ito's colours, told apart by the colour-blind; dashes tell them apart in grey.
-BASE_COLOUR = "#444444"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#8C6D1F", "#7A4FA3")
-DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3), (4, 2), (10, 4), (1, 3), (12, 3, 3, 3))
 MASS_KINDS = {
     "dominant": "right, dominant at the start",
     "other": "right, other",
@@ -38,7 +35,7 @@ def charts(findings: Findings) -> dict[str, alt.TopLevelMixin]:
         "training": training_curves(findings.experiment),
         "mass-flow": mass_flow(findings.experiment),
     }
-    return {name: _styled(chart) for name, chart in made.items()}
+    return {name: styled(chart) for name, chart in made.items()}
 
 
 def frontier(experiment: Experiment) -> Any:
@@ -52,11 +49,12 @@ def frontier(experiment: Experiment) -> Any:
     x = alt.X("pass@1:Q", title="pass@1 (mean over held-out prompts)", scale=alt.Scale(zero=False, padding=24))
     y = alt.Y("pass@256:Q", title="pass@256", scale=alt.Scale(zero=False, padding=16))
     trained = alt.Chart(alt.Data(values=points)).encode(x=x, y=y, order=alt.Order("step:Q"))
-    details = [alt.Tooltip("model:N"), alt.Tooltip("step:Q"), _number("pass@1"), _number("pass@256")]
-    line = trained.mark_line(strokeWidth=2).encode(color=_model_colour(experiment), strokeDash=_model_dash(experiment))
-    dot = trained.mark_circle(size=32, opacity=1).encode(color=_model_colour(experiment).legend(None), tooltip=details)
+    details = [alt.Tooltip("model:N"), alt.Tooltip("step:Q"), number("pass@1"), number("pass@256")]
+    colour, dash = by_model([name.upper() for name in experiment.objectives])
+    line = trained.mark_line(strokeWidth=2).encode(color=colour, strokeDash=dash)
+    dot = trained.mark_circle(size=32, opacity=1).encode(color=colour.legend(None), tooltip=details)
     final = trained.transform_filter("datum.last").mark_point(size=150, strokeWidth=2.5, filled=False, opacity=1)
-    final = final.encode(color=_model_colour(experiment).legend(None), tooltip=details)
+    final = final.encode(color=colour.legend(None), tooltip=details)
     base = alt.Chart(alt.Data(values=_cooled_base(experiment))).encode(x=x, y=y, order=alt.Order("temperature:Q"))
     label = base.mark_text(align="right", dx=-7, dy=9, color=BASE_COLOUR).encode(text="label:N")
     return (
@@ -69,7 +67,7 @@ def frontier(experiment: Experiment) -> Any:
     ).properties(
         width=600,
         height=400,
-        title=_title(
+        title=title(
             "Along training: what pass@1 costs at pass@256",
             f"Up and right is better. A point every {experiment.recipe.evaluate.every} steps, mean over "
             "RL seeds; rings: the final models. Diamonds: the untrained base at temperatures T.",
@@ -105,9 +103,9 @@ def pass_at_k_curves(findings: Findings) -> Any:
             tooltip=[
                 alt.Tooltip("model:N"),
                 alt.Tooltip("k:Q"),
-                _number("pass"),
-                _number("low"),
-                _number("high"),
+                number("pass"),
+                number("low"),
+                number("high"),
             ],
         )
         panels.append((band + line).properties(width=225, height=190, title=f"{name.upper()} (solid), base (dashed)"))
@@ -115,7 +113,7 @@ def pass_at_k_curves(findings: Findings) -> Any:
         alt.concat(*panels, columns=3)
         .resolve_scale(color="independent", strokeDash="independent")
         .properties(
-            title=_title(
+            title=title(
                 "pass@k after training against the base",
                 f"Exact on {findings.prompts} held-out prompts; bands: pointwise 95 % bootstrap over prompts.",
             )
@@ -136,8 +134,9 @@ def training_curves(experiment: Experiment) -> Any:
         "actor entropy loss, nats (training)": lambda run: _logged(run, "actor_entropy"),
         "reward (training)": lambda run: _logged(run, "reward"),
     }
+    colour, dash = by_model([name.upper() for name in experiment.objectives])
     drawn = []
-    for title, series in panels.items():
+    for heading, series in panels.items():
         rows = [
             {"model": name.upper(), "step": step, "value": value}
             for name in experiment.objectives
@@ -148,13 +147,13 @@ def training_curves(experiment: Experiment) -> Any:
             chart.encode(
                 x=alt.X("step:Q", title="RL step"),
                 y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-                color=_model_colour(experiment),
-                strokeDash=_model_dash(experiment),
-                tooltip=[alt.Tooltip("model:N"), alt.Tooltip("step:Q"), _number("value")],
-            ).properties(width=225, height=150, title=title)
+                color=colour,
+                strokeDash=dash,
+                tooltip=[alt.Tooltip("model:N"), alt.Tooltip("step:Q"), number("value")],
+            ).properties(width=225, height=150, title=heading)
         )
     return alt.concat(*drawn, columns=3).properties(
-        title=_title("Over training", f"Mean over RL seeds; training curves are means over {WINDOW} steps.")
+        title=title("Over training", f"Mean over RL seeds; training curves are means over {WINDOW} steps.")
     )
 
 
@@ -200,7 +199,7 @@ def mass_flow(experiment: Experiment) -> Any:
         alt.concat(*panels, columns=3)
         .resolve_scale(y="shared")
         .properties(
-            title=_title(
+            title=title(
                 "Mass flow: where the probability goes",
                 "Mean over held-out prompts and RL seeds; every right answer is listed, its mass is exact.",
             )
@@ -262,35 +261,3 @@ def _mean_series(series: list[list[tuple[int, float]]]) -> list[tuple[int, float
     tables = [dict(points) for points in series]
     shared = [step for step in tables[0] if all(step in table for table in tables)]
     return [(step, float(np.mean([table[step] for table in tables]))) for step in shared]
-
-
-def _model_colour(experiment: Experiment) -> alt.Color:
-    domain = [name.upper() for name in experiment.objectives]
-    scale = alt.Scale(domain=domain, range=[COLOURS[i % len(COLOURS)] for i in range(len(domain))])
-    return alt.Color("model:N", scale=scale, legend=_LEGEND)
-
-
-def _model_dash(experiment: Experiment) -> alt.StrokeDash:
-    domain = [name.upper() for name in experiment.objectives]
-    scale = alt.Scale(domain=domain, range=[DASHES[i % len(DASHES)] for i in range(len(domain))])
-    return alt.StrokeDash("model:N", scale=scale, legend=_LEGEND)
-
-
-_LEGEND = alt.Legend(orient="bottom", title=None, symbolType="stroke", symbolStrokeWidth=2, symbolSize=400)
-
-
-def _number(field: str) -> alt.Tooltip:
-    return alt.Tooltip(f"{field}:Q", format=".3f")
-
-
-def _title(text: str, subtitle: str) -> alt.TitleParams:
-    return alt.TitleParams(text, subtitle=subtitle, anchor="start", fontSize=15, subtitleColor="#555555", offset=14)
-
-
-def _styled(chart: Any) -> Any:
-    return (
-        chart.configure(font="sans-serif", background="white")
-        .configure_view(stroke="#cccccc")
-        .configure_axis(gridColor="#eeeeee", labelFontSize=11, titleFontSize=11, titleFontWeight="normal")
-        .configure_legend(labelFontSize=12)
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from massflow.report.findings import Findings, Model
+from massflow.report.experiment.findings import Findings, Model
 
 COLUMNS = ("", "pass@1", "greedy", "entropy", "distinct", "pass@256", "change in pass@256")
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
 from typing import Any
 
 import altair as alt
-import jinja2
-import vl_convert
-from markupsafe import Markup
 
 from massflow import config
-from massflow.report.findings import RESAMPLES, Findings, Model, Number
-from massflow.report.results import Experiment
+from massflow.report import html
+from massflow.report.experiment.findings import RESAMPLES, Findings, Model, Number
+from massflow.report.experiment.results import Experiment
 
 HEADINGS = {
     "frontier": (
@@ -55,11 +51,10 @@ PHASES = ("sample", "reference", "update", "evaluate")
 
 def render(findings: Findings, charts: dict[str, alt.TopLevelMixin]) -> str:
     """The whole page as text."""
-    source = (files("massflow.report") / "page.html.j2").read_text(encoding="utf-8")
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
     experiment = findings.experiment
-    specs = json.dumps({name: chart.to_dict() for name, chart in charts.items()}).replace("<", "\\u003c")
-    return template.render(
+    return html.render(
+        "experiment.html.j2",
+        charts,
         title=f"Where the mass went: {experiment.recipe.name}",
         lead=_lead(experiment),
         sentences=findings.sentences,
@@ -69,8 +64,6 @@ def render(findings: Findings, charts: dict[str, alt.TopLevelMixin]) -> str:
         environment=_environment(experiment),
         times=_times(experiment),
         recipe=config.dumps(experiment.recipe),
-        bundle=Markup(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
-        specs=Markup(specs),
     )
 
 
@@ -132,17 +125,19 @@ def _number_cell(number: Number, form: str) -> Cell:
     return {"text": f"{number.value:{form}}", "range": f"[{number.low:{form}}, {number.high:{form}}]"}
 
 
-def _environment(experiment: Experiment) -> list[tuple[str, str]]:
+def _environment(experiment: Experiment) -> dict[str, Any]:
     compare = experiment.recipe.compare
     assert compare is not None
     facts = [(name.replace("_", " "), str(value)) for name, value in experiment.environment.items()]
     seeds = f"bases {list(compare.bases)}, RL {list(compare.seeds)}; bootstrap 0, {RESAMPLES:,} resamples"
-    return [("seeds", seeds), *facts]
+    rows = [[{"text": name}, {"text": value, "wrap": True}] for name, value in (("seeds", seeds), *facts)]
+    return {"heads": (), "rows": rows}
 
 
 def _times(experiment: Experiment) -> dict[str, Any]:
     rows = []
     for run in experiment.runs:
         sums = [sum(row.get(phase, 0.0) for row in run.timing) for phase in PHASES]
-        rows.append([run.name, *(f"{seconds:.1f}" for seconds in sums), f"{sum(sums):.1f}"])
+        texts = [run.name, *(f"{seconds:.1f}" for seconds in sums), f"{sum(sums):.1f}"]
+        rows.append([{"text": text} for text in texts])
     return {"heads": ("run", *PHASES, "all"), "rows": rows}

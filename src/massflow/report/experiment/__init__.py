@@ -1,0 +1,1 @@
+"""What an experiment in the lab showed."""
