@@ -23,7 +23,7 @@ Array = Any
 """A NumPy array or a torch tensor. Functions typed so return the kind they were given."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class GroupCounts:
     """How many of a model's samples were right, problem by problem: a table of one row a problem and training run.
 
@@ -35,21 +35,31 @@ class GroupCounts:
     run has every problem, and all columns have one length of at least 1.
     """
 
-    problem: Sequence[Any]
-    n: ArrayLike
-    c: ArrayLike
-    seed: Sequence[Any] | None = None
-    base: Sequence[Any] | None = None
-    cluster: Sequence[Any] | None = None
+    problem: tuple[str, ...]
+    n: NDArray[np.int64]
+    c: NDArray[np.int64]
+    seed: tuple[str, ...] | None
+    base: tuple[str, ...] | None
+    cluster: tuple[str, ...] | None
 
-    def __post_init__(self) -> None:
-        for name in ("problem", "seed", "base", "cluster"):
-            values = getattr(self, name)
+    def __init__(
+        self,
+        problem: Sequence[Any],
+        n: ArrayLike,
+        c: ArrayLike,
+        seed: Sequence[Any] | None = None,
+        base: Sequence[Any] | None = None,
+        cluster: Sequence[Any] | None = None,
+    ) -> None:
+        labels = {"problem": problem, "seed": seed, "base": base, "cluster": cluster}
+        for name, values in labels.items():
             object.__setattr__(self, name, None if values is None else tuple(map(str, values)))
-        for name in ("n", "c"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name)))
+        object.__setattr__(self, "n", np.asarray(n))
+        object.__setattr__(self, "c", np.asarray(c))
         self._check_columns()
-        self._check_counts()
+        n_N, c_N = check_counts(self.n, self.c, self.problem)
+        object.__setattr__(self, "n", n_N)
+        object.__setattr__(self, "c", c_N)
         self._check_grid()
 
     def _check_columns(self) -> None:
@@ -57,11 +67,6 @@ class GroupCounts:
         lengths = {name: np.shape(values) for name, values in columns.items() if values is not None}
         if set(lengths.values()) != {(len(self.problem),)} or not len(self.problem):
             raise InputError(f"counts need columns of one length, at least 1; got {lengths}")
-
-    def _check_counts(self) -> None:
-        n_N, c_N = check_counts(self.n, self.c, self.problem)
-        object.__setattr__(self, "n", n_N)
-        object.__setattr__(self, "c", c_N)
 
     def _check_grid(self) -> None:
         cells = list(zip(*self._labels, self.problem, strict=True))

@@ -1,0 +1,31 @@
+"""Which files can be read, told by their suffix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from massflow.errors import InputError
+from massflow.sampling.parquet import ParquetTable
+from massflow.sampling.table import Table
+from massflow.sampling.textfiles import CsvTable, JsonlTable
+
+KINDS: dict[str, type[CsvTable] | type[JsonlTable] | type[ParquetTable]] = {
+    ".csv": CsvTable,
+    ".csv.gz": CsvTable,
+    ".jsonl": JsonlTable,
+    ".jsonl.gz": JsonlTable,
+    ".parquet": ParquetTable,
+}
+
+
+def open_table(path: Path) -> Table:
+    """The file as a table. Raises InputError for a suffix not known and for a file that holds no columns."""
+    suffix = suffix_of(path)
+    if suffix is None:
+        raise InputError(f"{path}: samples and counts are read from {', '.join(KINDS)}; got {path.suffix!r}")
+    return KINDS[suffix].open(path)
+
+
+def suffix_of(path: Path) -> str | None:
+    """Which of KINDS a file is; None if none."""
+    return next((suffix for suffix in KINDS if path.name.lower().endswith(suffix)), None)
