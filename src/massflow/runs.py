@@ -159,7 +159,7 @@ def read_json(path: Path) -> Row:
 def environment(**facts: Any) -> Row:
     """What a result was made with: versions and machine, besides the `facts` given."""
     versions = {}
-    for name in ("massflow", "numpy", "torch"):
+    for name in ("massflow", "numpy", "scipy", "torch"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     machine = {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()}

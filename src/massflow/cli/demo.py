@@ -42,8 +42,8 @@ def demo(
         from massflow.lab.experiment import run_experiment
         from massflow.lab.recipe import Recipe
     with needs_extra("report", "the report"):
-        from massflow.report.experiment.write import write_report
         from massflow.report.experiment.tables import summary_table
+        from massflow.report.experiment.write import write_report
 
     started = time.monotonic()
     with as_file(files("massflow") / "recipes" / ("demo-quick.toml" if quick else "demo.toml")) as path:

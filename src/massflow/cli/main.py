@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import massflow
-from massflow.cli import demo, lab
+from massflow.cli import boundary, demo, lab
 from massflow.cli.guard import OUTPUT, set_debug
 
 app = typer.Typer(
@@ -17,6 +17,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("demo")(demo.demo)
+app.command("boundary")(boundary.boundary)
+app.command("plan")(boundary.plan)
 app.add_typer(lab.app, name="lab")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,9 +44,17 @@ class ModelCounts:
     def has_answers(self) -> bool:
         return self.source is not None and self.source.has_answers
 
-    def texts(self, problem: str, limit: int = 20) -> list[SampleText]:
+    def texts(self, problem: str, limit: int = 20, correct: bool | None = None) -> list[SampleText]:
         """The first `limit` samples of a problem, read from their file now; none where the source has no texts."""
-        return [] if self.source is None else self.source.texts(problem, limit)
+        return self.texts_of([problem], limit, correct)[problem]
+
+    def texts_of(
+        self, problems: Collection[str], limit: int = 20, correct: bool | None = None
+    ) -> dict[str, list[SampleText]]:
+        """The same for several problems, in one reading. correct: only right samples, or only wrong ones."""
+        if self.source is None:
+            return {problem: [] for problem in problems}
+        return self.source.texts(problems, limit, correct)
 
     def answers(self) -> tuple[list[str], list[str | None], list[bool]] | None:
         """(problem, answer or None, correct) of every sample; None where the source has no answers."""

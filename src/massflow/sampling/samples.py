@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,16 +45,14 @@ class Samples:
     def has_answers(self) -> bool:
         return all("answer" in reader.schema.names for reader in self.readers)
 
-    def texts(self, problem: str, limit: int) -> list[SampleText]:
-        """The first `limit` samples of a problem."""
-        found: list[SampleText] = []
+    def texts(self, problems: Collection[str], limit: int, correct: bool | None = None) -> dict[str, list[SampleText]]:
+        """The first `limit` samples of each problem, in one reading; `correct`: only right ones, or only wrong ones."""
+        found: dict[str, list[SampleText]] = {problem: [] for problem in problems}
         for reader in self.readers if self.has_texts else ():
             for part in reader.table.parts:
-                most = limit - len(found)
-                if reader.table.columnar:
-                    most = min(most, self._number_in(reader, part, problem))
-                if most > 0:
-                    found += self._texts_in(reader, part, problem, most)
+                left = self._left(reader, part, found, limit, correct) if reader.table.columnar else math.inf
+                if left > 0 and any(len(texts) < limit for texts in found.values()):
+                    self._read(reader, part, found, limit, correct, left)
         return found
 
     def answers(self) -> tuple[list[str], list[str | None], list[bool]]:
@@ -70,34 +70,55 @@ class Samples:
                     correct += reader.right(batch).tolist()
         return problems, answers, correct
 
-    def _number_in(self, reader: Reader, part: int, problem: str) -> int:
-        return sum(int(self._mine(reader, batch, problem).sum()) for batch in reader.batches(parts=[part]))
+    def _left(
+        self, reader: Reader, part: int, found: Mapping[str, Sequence[SampleText]], limit: int, correct: bool | None
+    ) -> int:
+        """How many texts this part has to give: read from the other columns, which cost little."""
+        there: Counter[str] = Counter()
+        for batch in reader.batches(parts=[part]):
+            there.update(reader.problems(batch.only(self._mine(reader, batch, found, correct))).list())
+        return sum(min(number, limit - len(found[problem])) for problem, number in there.items())
 
-    def _texts_in(self, reader: Reader, part: int, problem: str, most: int) -> list[SampleText]:
-        found: list[SampleText] = []
+    def _read(
+        self,
+        reader: Reader,
+        part: int,
+        found: dict[str, list[SampleText]],
+        limit: int,
+        correct: bool | None,
+        left: float,
+    ) -> None:
         names = reader.schema.names
         extra = tuple(names[ours] for ours in ("text", "answer") if ours in names)
         for batch in reader.batches(extra, parts=[part], rows=_TEXT_ROWS):
-            found += self._written(reader, batch.only(self._mine(reader, batch, problem)))
-            if len(found) >= most:
+            wanted = {problem for problem, texts in found.items() if len(texts) < limit}
+            for problem, sample in self._written(reader, batch.only(self._mine(reader, batch, wanted, correct))):
+                if len(found[problem]) < limit:
+                    found[problem].append(sample)
+                    left -= 1
+            if left <= 0 or not wanted:
                 break
-        return found[:most]
 
-    def _mine(self, reader: Reader, batch: Batch, problem: str | None = None) -> NDArray[np.bool_]:
-        """(B,) is the row this model's, at this step (and of this problem)."""
+    def _mine(
+        self, reader: Reader, batch: Batch, wanted: Collection[str] | None = None, correct: bool | None = None
+    ) -> NDArray[np.bool_]:
+        """(B,) is the row this model's, at this step (and of a wanted problem, and right or wrong as asked)."""
         model, step, _, _, problems, _ = reader.keys(batch)
         mine_B = model.array(lambda value: value == self.model) & step.array(lambda value: value == self.step)
-        return mine_B if problem is None else mine_B & problems.array(lambda value: value == problem)
+        if wanted is not None:
+            mine_B &= problems.array(lambda value: value in wanted)
+        return mine_B if correct is None else mine_B & (reader.right(batch) == correct)
 
-    def _written(self, reader: Reader, batch: Batch) -> Iterator[SampleText]:
+    def _written(self, reader: Reader, batch: Batch) -> Iterator[tuple[str, SampleText]]:
         if not len(batch.row_B):
             return
-        _, _, base, seed, _, _ = reader.keys(batch)
+        _, _, base, seed, problems, _ = reader.keys(batch)
         nothing: list[Any] = [None] * len(batch.row_B)
         text, answer = (
             batch.columns[reader.schema.names[ours]].list() if ours in reader.schema.names else nothing
             for ours in ("text", "answer")
         )
-        rows = zip(text, answer, reader.right(batch).tolist(), base.list(), seed.list(), strict=True)
-        for said, came_to, right, of_base, of_seed in rows:
-            yield SampleText(message_text(said), label(came_to), right, of_base, of_seed)
+        right = reader.right(batch).tolist()
+        rows = zip(problems.list(), text, answer, right, base.list(), seed.list(), strict=True)
+        for problem, said, came_to, right, of_base, of_seed in rows:
+            yield problem, SampleText(message_text(said), label(came_to), right, of_base, of_seed)

@@ -23,10 +23,11 @@ ZETA = 0.05
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate of the ledger, and the same of the base sampled twice: what no change looks like."""
+    """A rate of the ledger; the same of the base sampled twice, as no change would look; and their difference."""
 
     observed: Interval
     null: Interval
+    difference: Interval
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,16 @@ def _rates(
     units = Units.of([base, trained])
     (draws_RC,) = draw_means([(columns_PC[None], np.ones((resamples, 1)))], units, resamples, rng)
     estimate_C = columns_PC.mean(axis=0)
-    observed, null = (_formulas(estimate_C[part], draws_RC[:, part], confidence) for part in (slice(0, 3), slice(3, 6)))
-    return {name: Rate(observed[name], null[name]) for name in observed}
+    observed, null = _ratios(estimate_C[:3]), _ratios(estimate_C[3:])
+    observed_R, null_R = _ratios(draws_RC[:, :3]), _ratios(draws_RC[:, 3:])
+    return {
+        name: Rate(
+            observed=_interval(observed[name], observed_R[name], confidence),
+            null=_interval(null[name], null_R[name], confidence),
+            difference=_interval(observed[name] - null[name], observed_R[name] - null_R[name], confidence),
+        )
+        for name in observed
+    }
 
 
 def _mean_pass(counts: GroupCounts, k: int) -> Floats:
@@ -127,14 +136,10 @@ def _mean_pass(counts: GroupCounts, k: int) -> Floats:
     return pass_at_k(n_UP.ravel(), c_UP.ravel(), [k]).reshape(n_UP.shape).mean(axis=0)
 
 
-def _formulas(sums_C: Floats, draws_RC: Floats, confidence: float) -> dict[str, Interval]:
-    estimates, draws = _ratios(sums_C), _ratios(draws_RC)
-    return {
-        name: percentile_interval(estimates[name], draws[name], confidence)
-        if np.isfinite(draws[name]).any()
-        else Interval(estimates[name], np.asarray(np.nan), np.asarray(np.nan))
-        for name in estimates
-    }
+def _interval(estimate: Floats, draws_R: Floats, confidence: float) -> Interval:
+    if np.isfinite(draws_R).any() and np.isfinite(estimate):
+        return percentile_interval(estimate, draws_R, confidence)
+    return Interval(estimate, np.asarray(np.nan), np.asarray(np.nan))
 
 
 def _ratios(sums_C: Floats) -> dict[str, Floats]:

@@ -1,0 +1,1 @@
+"""What training did to a model's boundary, from counts of samples."""

@@ -1,0 +1,189 @@
+"""The charts of a boundary: one Altair definition each, from which page, PNG and SVG are made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+
+from massflow.report.boundary.findings import RATES, Boundary
+from massflow.report.boundary.words import crossing_range
+from massflow.report.style import BASE_COLOUR, COLOURS, number, styled, title
+from massflow.stats import Comparison, Curve
+from massflow.stats.compare import EXPANDED, SHRUNK, UNCHANGED, UNDECIDED
+from massflow.stats.curve import RELIABLE_SHARE
+from massflow.stats.variation import NEW_PROBLEMS
+
+SHAPES = {EXPANDED: "triangle-up", SHRUNK: "triangle-down", UNCHANGED: "square", UNDECIDED: "cross"}
+WIDE, NARROW = 560, 330
+
+
+def charts(boundary: Boundary) -> dict[str, alt.TopLevelMixin]:
+    """Every chart by the name of its file."""
+    return {"boundary": styled(curves(boundary)), "moves": styled(moves(boundary))}
+
+
+def curves(boundary: Boundary) -> Any:
+    """pass@k of the base and of each trained model with bands, and below it their difference with its verdicts."""
+    width = WIDE if len(boundary.trained) == 1 else NARROW
+    panels = [_panel(boundary, index, name, width) for index, name in enumerate(boundary.trained)]
+    simultaneous = "simultaneous" if boundary.question.simultaneous else "pointwise"
+    target = "problems" if boundary.question.target == NEW_PROBLEMS else "samples of these problems"
+    return alt.concat(*panels, columns=2).properties(
+        title=title(
+            f"pass@k: what training did to {boundary.base.name}",
+            [
+                f"{boundary.problems} problems, {boundary.fewest} samples of each or more; bands: {simultaneous} "
+                f"{boundary.question.confidence:.0%}, over {target}.",
+                "Grey bar: differences within the margin. Shaded: k above a quarter of the samples.",
+            ],
+        )
+    )
+
+
+def moves(boundary: Boundary) -> Any:
+    """How many problems went from where to where: solved never, rarely, often or always."""
+    panels = [_matrix(boundary, name) for name in boundary.trained]
+    return alt.concat(*panels, columns=2).properties(
+        title=title(
+            "How problems moved",
+            "Number of problems by how often they are solved; rarely: under half of the samples. Diagonal: as before.",
+        )
+    )
+
+
+def _panel(boundary: Boundary, index: int, name: str, width: int) -> Any:
+    found, colour = boundary.comparisons[name], COLOURS[index % len(COLOURS)]
+    upper = _curves(boundary, name, found, colour).properties(
+        width=width, height=240, title=f"{name} (solid) and {boundary.base.name} (dashed)"
+    )
+    lower = _difference(boundary, found, colour).properties(
+        width=width, height=150, title=f"{name} - {boundary.base.name}"
+    )
+    return alt.vconcat(upper, lower, spacing=14)
+
+
+def _x(boundary: Boundary, label: str | None) -> alt.X:
+    scale = alt.Scale(type="log", base=2, domain=[boundary.ks[0], max(boundary.ks[-1], boundary.ks[0] + 1)], nice=False)
+    step = 1 if len(boundary.ks) <= 12 else 2
+    return alt.X("k:Q", title=label, scale=scale, axis=alt.Axis(values=list(boundary.ks[::step]), format="d"))
+
+
+def _curves(boundary: Boundary, name: str, found: Comparison, colour: str) -> Any:
+    models = {boundary.base.name: found.base, name: found.trained}
+    rows = [row for model, curve in models.items() for row in _curve_rows(model, curve)]
+    colours = alt.Color("model:N", scale=alt.Scale(domain=list(models), range=[BASE_COLOUR, colour]), legend=None)
+    dashes = alt.StrokeDash("model:N", scale=alt.Scale(domain=list(models), range=[[5, 3], [1, 0]]), legend=None)
+    y = alt.Y("pass:Q", title="pass@k (mean over problems)", scale=alt.Scale(zero=False))
+    data = alt.Chart(alt.Data(values=rows)).encode(x=_x(boundary, None))
+    band = data.mark_area(opacity=0.22).encode(
+        y=alt.Y("low:Q", scale=alt.Scale(zero=False)), y2="high:Q", color=colours
+    )
+    tips = [
+        alt.Tooltip("model:N"),
+        alt.Tooltip("k:Q"),
+        number("pass"),
+        number("low"),
+        number("high"),
+        alt.Tooltip("reliable:N"),
+    ]
+    line = data.mark_line(strokeWidth=2).encode(y=y, color=colours, strokeDash=dashes)
+    dots = data.mark_circle(size=30, opacity=1).encode(y=y, color=colours, tooltip=tips)
+    return _shade(boundary) + band + line + dots + _crossover(boundary, found)
+
+
+def _curve_rows(model: str, curve: Curve) -> list[dict[str, Any]]:
+    return [
+        {"model": model, "k": k, "pass": float(m), "low": float(low), "high": float(high), "reliable": bool(reliable)}
+        for k, m, low, high, reliable in zip(
+            curve.ks, curve.estimate, curve.low, curve.high, curve.reliable, strict=True
+        )
+        if m == m
+    ]
+
+
+def _difference(boundary: Boundary, found: Comparison, colour: str) -> Any:
+    d = found.difference
+    rows = [
+        {
+            "k": k,
+            "difference": float(m),
+            "low": _finite(low),
+            "high": _finite(high),
+            "verdict": verdict,
+            "reliable": bool(ok),
+        }
+        for k, m, low, high, verdict, ok in zip(
+            found.ks, d.estimate, d.low, d.high, found.verdicts, found.reliable, strict=True
+        )
+        if m == m
+    ]
+    y = alt.Y("difference:Q", title="difference in pass@k", axis=alt.Axis(format="+.2f"))
+    data = alt.Chart(alt.Data(values=rows)).encode(x=_x(boundary, "k (samples)"))
+    band = data.mark_area(opacity=0.22, color=colour).encode(y=alt.Y("low:Q"), y2="high:Q")
+    line = data.mark_line(strokeWidth=2, color=colour).encode(y=y)
+    tips = [alt.Tooltip("k:Q"), number("difference", "+.3f"), number("low", "+.3f"), number("high", "+.3f")]
+    scale = alt.Scale(domain=list(SHAPES), range=list(SHAPES.values()))
+    legend = alt.Legend(
+        orient="bottom", title=None, symbolFillColor=BASE_COLOUR, symbolStrokeColor=BASE_COLOUR, symbolSize=90
+    )
+    marks = data.mark_point(size=90, filled=True, color=colour, opacity=1).encode(
+        y=y,
+        shape=alt.Shape("verdict:N", scale=scale, legend=legend),
+        tooltip=[*tips, alt.Tooltip("verdict:N"), alt.Tooltip("reliable:N")],
+    )
+    zero = alt.Chart(alt.Data(values=[{"low": -found.margin, "high": found.margin, "zero": 0.0}]))
+    margin = zero.mark_rect(color=BASE_COLOUR, opacity=0.25).encode(y="low:Q", y2="high:Q")
+    rule = zero.mark_rule(color=BASE_COLOUR).encode(y="zero:Q")
+    return _shade(boundary) + margin + rule + band + line + marks
+
+
+def _shade(boundary: Boundary) -> Any:
+    """k above n / 4: few disjoint draws of k stand behind the estimate."""
+    start, end = max(boundary.fewest / RELIABLE_SHARE, boundary.ks[0]), boundary.ks[-1]
+    rows = [{"k": start, "end": end}] if start < end else []
+    return (
+        alt.Chart(alt.Data(values=rows))
+        .mark_rect(color=BASE_COLOUR, opacity=0.1)
+        .encode(x=_x(boundary, None), x2="end:Q")
+    )
+
+
+def _crossover(boundary: Boundary, found: Comparison) -> Any:
+    """A rule where the curves cross, if they do cross: a verdict on each side."""
+    crossing = found.crossover
+    crosses = {EXPANDED, SHRUNK} <= set(found.verdicts) and crossing.k is not None
+    low, high = crossing_range(found)
+    label = f"cross at k = {crossing.k} ({low} to {high})"
+    right = crossing.k is not None and crossing.k**2 > boundary.ks[-1]
+    mark = alt.Chart(alt.Data(values=[{"k": crossing.k, "label": label}] if crosses else [])).encode(
+        x=_x(boundary, None)
+    )
+    text = mark.mark_text(
+        align="right" if right else "left", dx=-6 if right else 6, baseline="bottom", color=BASE_COLOUR
+    ).encode(y=alt.value(234), text="label:N")
+    return mark.mark_rule(color=BASE_COLOUR, strokeDash=[2, 2]) + text
+
+
+def _matrix(boundary: Boundary, name: str) -> Any:
+    table = boundary.moves(name)
+    rows = [
+        {"base": base, "trained": trained, "problems": int(table[i, j]), "dark": bool(table[i, j] > table.max() / 2)}
+        for i, base in enumerate(RATES)
+        for j, trained in enumerate(RATES)
+    ]
+    data = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X(
+            "trained:N", sort=list(RATES), title=f"by {name}", axis=alt.Axis(orient="top", labelAngle=0, grid=False)
+        ),
+        y=alt.Y("base:N", sort=list(reversed(RATES)), title=f"by {boundary.base.name}", axis=alt.Axis(grid=False)),
+    )
+    fill = alt.Color("problems:Q", scale=alt.Scale(range=["#f3f6f9", "#0b4a75"], type="sqrt"), legend=None)
+    ink = alt.condition("datum.dark", alt.value("white"), alt.value("#222222"))
+    cells = data.mark_rect(stroke="#ffffff").encode(color=fill, tooltip=["base:N", "trained:N", "problems:Q"])
+    words = data.mark_text(fontSize=13).encode(text="problems:Q", color=ink)
+    return (cells + words).properties(width=300, height=200)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if value == value else None

@@ -1,0 +1,134 @@
+"""A base against trained models: the comparison and what goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from massflow.errors import InputError
+from massflow.report.boundary.beside import Metric, metrics
+from massflow.sampling import ModelCounts
+from massflow.seeding import generator
+from massflow.stats import Comparison, Curve, compare_all, shared_problems
+from massflow.stats.variation import NEW_PROBLEMS
+from massflow.types import GroupCounts
+
+RATES = ("never", "rarely", "often", "always")
+"""A problem is solved never (c = 0), rarely (under half of the samples), often, or always (c = n)."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the counts: see `massflow.stats.compare_all`.
+
+    ks: by default 1, 2, 4, ... up to the fewest samples. options: answers to choose from, for the guessing baseline.
+    """
+
+    ks: tuple[int, ...] | None = None
+    confidence: float = 0.95
+    target: str = NEW_PROBLEMS
+    simultaneous: bool = True
+    margin: float = 0.01
+    ledger_k: int | None = None
+    resamples: int = 10_000
+    seed: int = 0
+    options: int | None = None
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """One base and the models trained from it, compared; trained models by name, in the order they came."""
+
+    base: ModelCounts
+    trained: dict[str, ModelCounts]
+    question: Question
+    comparisons: dict[str, Comparison]
+
+    @classmethod
+    def of(
+        cls, base: ModelCounts, trained: Sequence[ModelCounts], question: Question = Question(), shared: bool = False
+    ) -> Boundary:
+        """Raises InputError for models of other problems (unless `shared`), and for what `compare_all` refuses."""
+        if shared:
+            base, trained = _shared(base, trained)
+        _, *names = named([base, *trained])
+        by_name = dict(zip(names, trained, strict=True))
+        ks = question.ks or default_ks([base.counts, *(model.counts for model in trained)])
+        comparisons = compare_all(
+            base.counts,
+            {name: model.counts for name, model in by_name.items()},
+            ks,
+            rng=generator(question.seed, "boundary"),
+            confidence=question.confidence,
+            target=question.target,
+            simultaneous=question.simultaneous,
+            margin=question.margin,
+            ledger_k=question.ledger_k,
+            resamples=question.resamples,
+        )
+        return cls(base, by_name, question, comparisons)
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        return next(iter(self.comparisons.values())).ks
+
+    @property
+    def base_curve(self) -> Curve:
+        return next(iter(self.comparisons.values())).base
+
+    @property
+    def problems(self) -> int:
+        return len(self.base.counts.problems)
+
+    @property
+    def fewest(self) -> int:
+        """The fewest samples that any problem has from any model."""
+        return int(min(model.counts.n.min() for model in (self.base, *self.trained.values())))
+
+    @cached_property
+    def metrics(self) -> list[Metric]:
+        """What stands beside pass@k: pass^k, G-Pass, Cover, majority, guessing."""
+        return metrics([self.base, *self.trained.values()], self.fewest, self.question.options)
+
+    def moves(self, name: str) -> np.ndarray:
+        """(4, 4) how many problems were solved how often by the base (row) and by the trained model (column)."""
+        rows, columns = (
+            _rate_class(model.counts, self.base.counts.problems) for model in (self.base, self.trained[name])
+        )
+        table = np.zeros((len(RATES), len(RATES)), dtype=int)
+        np.add.at(table, (rows, columns), 1)
+        return table
+
+
+def default_ks(counts: Sequence[GroupCounts]) -> tuple[int, ...]:
+    """1, 2, 4, ... up to the fewest samples of any problem. Raises InputError if one has none."""
+    fewest = int(min(side.n.min() for side in counts))
+    if fewest < 1:
+        raise InputError("a problem has no samples at all (n = 0): leave it out, or sample it")
+    return tuple(2**power for power in range(fewest.bit_length()))
+
+
+def _shared(base: ModelCounts, trained: Sequence[ModelCounts]) -> tuple[ModelCounts, list[ModelCounts]]:
+    """All models with the problems that all of them have."""
+    counts = base.counts
+    for model in trained:
+        counts, _ = shared_problems(counts, model.counts)
+    kept = [ModelCounts(model.name, model.counts.only(counts.problems), model.source) for model in trained]
+    return ModelCounts(base.name, counts, base.source), kept
+
+
+def named(models: Sequence[ModelCounts]) -> dict[str, ModelCounts]:
+    """By name; a name that is taken gets a number."""
+    found: dict[str, ModelCounts] = {}
+    for model in models:
+        names = [model.name, *(f"{model.name} ({number})" for number in range(2, len(models) + 1))]
+        found[next(name for name in names if name not in found)] = model
+    return found
+
+
+def _rate_class(counts: GroupCounts, problems: Sequence[str]) -> np.ndarray:
+    n_P, c_P = (side_UP.sum(axis=0) for side_UP in counts.only(problems).grid)
+    return np.select([c_P == 0, c_P == n_P, 2 * c_P < n_P], [0, 3, 1], default=2)
