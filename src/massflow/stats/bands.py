@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from massflow.errors import InputError
 from massflow.stats.passk import Floats
@@ -31,15 +31,15 @@ def critical_values(maxima_R: Floats | None, df_C: Floats, alpha: float) -> Floa
     """(C,) how many standard errors a band reaches: the quantile 1 - alpha of the maxima, taken from the normal to
     Student's t scale at each column's degrees of freedom. Without maxima, pointwise: the normal's own quantile.
     """
-    pointwise = float(norm.isf(alpha / 2.0))
+    pointwise = float(-ndtri(alpha / 2.0))
     z = pointwise if maxima_R is None else max(pointwise, float(np.quantile(maxima_R, 1.0 - alpha)))
-    return t.isf(norm.sf(z), df_C)
+    return -stdtrit(df_C, ndtr(-z))
 
 
 def p_values(z_scores_C: Floats, maxima_R: Floats | None, df_C: Floats) -> Floats:
     """(C,) the least alpha at which the band of `critical_values` leaves 0 out; NaN where nothing is known."""
-    normal_C = norm.isf(t.sf(np.abs(z_scores_C), df_C))
-    pointwise_C = 2.0 * norm.sf(normal_C)
+    normal_C = -ndtri(stdtr(df_C, -np.abs(z_scores_C)))
+    pointwise_C = 2.0 * ndtr(-normal_C)
     if maxima_R is None:
         return pointwise_C
     ordered_R = np.sort(maxima_R)

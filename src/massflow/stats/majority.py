@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import binom
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln, xlog1py, xlogy
 
 from massflow.errors import InputError
 from massflow.stats.passk import Whole, check_ks
@@ -69,13 +69,13 @@ def _majority(right: int, wrong: Counter[int], none: int, k: int) -> float:
         return 1.0 if right > top else 1.0 / (1 + wrong[top]) if right == top else 0.0
     share, cells = k / n, _cells(n - right, k)
     frequency_F = np.arange(cells // 2 + 1)
-    turns_JF = np.exp(-2j * np.pi / cells * np.outer(np.arange(cells), frequency_F))
-    terms = {votes: binom.pmf(np.arange(cells), votes, share)[:, None] * turns_JF for votes in wrong}
-    none_F = binom.pmf(np.arange(cells), none, share) @ turns_JF
+    turns_JF: Complex = np.exp(-2j * np.pi / cells * np.outer(np.arange(cells), frequency_F))
+    terms = {votes: _binomial(np.arange(cells), votes, share)[:, None] * turns_JF for votes in wrong}
+    none_F = _binomial(np.arange(cells), none, share) @ turns_JF
     weight_F = np.where((frequency_F == 0) | (2 * frequency_F == cells), 1.0, 2.0) / cells  # the others are conjugates
     votes_M = np.arange(1, most + 1)
     votes_M = votes_M[k - votes_M < cells]
-    right_M = binom.pmf(votes_M, right, share)
+    right_M = _binomial(votes_M, right, share)
     nodes_M = _tie_nodes(wrong, votes_M, k)
     chance = 0.0
     for nodes in np.unique(nodes_M):
@@ -84,10 +84,18 @@ def _majority(right: int, wrong: Counter[int], none: int, k: int) -> float:
         back_MF = weight_F * np.exp(2j * np.pi / cells * np.outer(k - some, frequency_F))
         weight_S = np.polynomial.legendre.leggauss(nodes)[1] / 2.0
         chance += weight_S @ np.einsum("smf,mf->sm", product_SMF, back_MF).real @ right_M[nodes_M == nodes]
-    return float(np.clip(chance / binom.pmf(k, n, share), 0.0, 1.0))
+    return float(np.clip(chance / _binomial(k, n, share), 0.0, 1.0))
 
 
-def _no_more_than(votes_M: Whole, terms: dict[int, Complex], wrong: Counter[int], nodes: int) -> Complex:
+def _binomial(number: ArrayLike, draws: int, share: float) -> NDArray[np.float64]:
+    """The chance of each `number` of successes in so many draws; 0 beyond them."""
+    number = np.asarray(number, dtype=np.float64)
+    inside = np.minimum(number, draws)
+    ways = gammaln(draws + 1.0) - gammaln(inside + 1.0) - gammaln(draws - inside + 1.0)
+    return np.where(number <= draws, np.exp(ways + xlogy(inside, share) + xlog1py(draws - inside, -share)), 0.0)
+
+
+def _no_more_than(votes_M: Whole, terms: Mapping[int, Complex], wrong: Counter[int], nodes: int) -> Complex:
     """(S, M, F): the transform of prod_a (sum_{j<m} b_a(j) x^j + s b_a(m) x^m) at Gauss-Legendre nodes s on [0, 1]."""
     node_S = (np.polynomial.legendre.leggauss(nodes)[0] + 1.0) / 2.0
     product_SMF = np.ones((nodes, len(votes_M), next(iter(terms.values())).shape[1] if terms else 1), dtype=complex)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import hypergeom
 
 from massflow.errors import InputError
 from massflow.types import check_counts
@@ -52,6 +51,8 @@ def g_pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence
     Shapes as in `pass_at_k`. tau = 1 is pass^k, tau towards 0 is pass@k. Raises InputError also for tau outside [0, 1].
     Source: arXiv 2412.13147, eq. 3.
     """
+    from scipy.stats import hypergeom  # late: it takes most of a second, and the lab's workers need none of it
+
     if not 0.0 <= tau <= 1.0:
         raise InputError(f"tau is a share, from 0 to 1; got {tau}")
 

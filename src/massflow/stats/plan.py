@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
-from scipy.special import betaln
-from scipy.stats import hypergeom, norm
+from scipy.special import betaln, ndtri
 
 from massflow.errors import InputError
 from massflow.stats.bands import check_confidence
@@ -89,7 +87,7 @@ def plan(
     else:
         spread_k = _bearable(sides, k)
         spread_squared = _measured_spread(sides[0], sides[1], spread_k)
-    reach = float(norm.isf((1.0 - confidence) / 2.0) + norm.ppf(power))
+    reach = float(-ndtri((1.0 - confidence) / 2.0) + ndtri(power))
     samples = [k * 2**step for step in range(5)]
     per_problem = [spread_squared + sum(_noise(*shape, n, k) for shape in shapes) for n in samples]
     options = tuple(
@@ -117,6 +115,8 @@ def fit_beta(counts: GroupCounts) -> tuple[float, float]:
     A weak prior (a standard normal on log a and on log b, centred at 0 with standard deviation 3) keeps it finite where
     all problems agree. Raises InputError for fewer than 3 problems, or one without samples.
     """
+    from scipy.optimize import minimize  # late: few need it, and it takes a while
+
     n_P, c_P = (side_UP.sum(axis=0) for side_UP in counts.grid)
     if len(n_P) < 3 or (n_P == 0).any():
         raise InputError(f"a pilot needs at least 3 problems with samples; got {int((n_P > 0).sum())} of {len(n_P)}")
@@ -146,6 +146,8 @@ def _noise(a: float, b: float, n: int, k: int) -> float:
     Two random subsets of k of n samples share j with hypergeometric probability; both are all wrong with probability
     (1 - p)^(2k - j). Its mean less that of (1 - p)^(2k) is the variance (Hoeffding 1948).
     """
+    from scipy.stats import hypergeom
+
     shared = np.arange(max(0, 2 * k - n), k + 1)
     return float(hypergeom.pmf(shared, n, k, k) @ _missed(a, b, 2.0 * k - shared) - _missed(a, b, 2 * k))
 
