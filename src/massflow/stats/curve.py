@@ -76,14 +76,16 @@ def pass_at_k_curve(
     check_confidence(confidence)
     check_target(target)
     ks = tuple(int(k) for k in check_ks(ks))
-    values_UPK = values(counts, ks)
     if target == THIS_SET:
+        values_UPK = values(counts, ks)
         factors_NK = noise_factors(counts, ks)
         spread = noise_spread(values_UPK.mean(axis=(0, 1)), factors_NK)
         maxima_R = maxima(noise_draws(factors_NK, resamples, rng), np.zeros(len(ks))) if simultaneous else None
         return band(counts, ks, spread, maxima_R, 1.0 - confidence, target)
-    units, group_U = Units.of([counts]), run_groups(counts)
-    spread = with_runs(units.spread(values_UPK.mean(axis=0)), group_means(values_UPK.mean(axis=1), group_U))
+    (alike,), units = Units.distinct([counts])
+    values_UPK, group_U = values(alike, ks), run_groups(counts)
+    run_means_UK = np.array([units.mean(run_PK) for run_PK in values_UPK])
+    spread = with_runs(units.spread(values_UPK.mean(axis=0)), group_means(run_means_UK, group_U))
     maxima_R = None
     if simultaneous:
         weight_RU = run_weights(group_U, group_weights(group_U.max() + 1, resamples, rng), rng)

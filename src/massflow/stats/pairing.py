@@ -81,10 +81,13 @@ def _over_problems(
     sides: tuple[GroupCounts, GroupCounts], ks: Sequence[int], resamples: int, rng: np.random.Generator
 ) -> Pair:
     """Problems drawn for both at once; training runs for each side, and for both at once where they share bases."""
-    units = Units.of(sides)
-    of_runs = [values(side, ks) for side in sides]
+    alike, units = Units.distinct(sides)
+    of_runs = [values(side, ks) for side in alike]
     groups = [run_groups(side) for side in sides]
-    means = [group_means(side_UPK.mean(axis=1), group_U) for side_UPK, group_U in zip(of_runs, groups, strict=True)]
+    means = [
+        group_means(np.array([units.mean(run_PK) for run_PK in side_UPK]), group_U)
+        for side_UPK, group_U in zip(of_runs, groups, strict=True)
+    ]
     base_PK, trained_PK = (side_UPK.mean(axis=0) for side_UPK in of_runs)
     drawn = [group_weights(len(side_GK), resamples, rng) for side_GK in means]
     between = means

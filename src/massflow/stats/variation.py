@@ -62,6 +62,16 @@ class Units:
         _, of_P, number_D = np.unique(profile_PC, axis=0, return_inverse=True, return_counts=True)
         return cls(np.ones_like(number_D), number_D, of_P.ravel())
 
+    @classmethod
+    def distinct(cls, sides: Sequence[GroupCounts]) -> tuple[list[GroupCounts], Units]:
+        """The sides with one problem of each alike kind, and their units: the same statistics from fewer rows."""
+        units = cls.of(sides)
+        if len(units.of_P) == len(units.size_D) or any(side.cluster for side in sides):
+            return list(sides), units
+        _, first_D = np.unique(units.of_P, return_index=True)
+        kept = [sides[0].problems[index] for index in first_D]
+        return [side.only(kept) for side in sides], cls(units.size_D, units.number_D, np.arange(len(kept)))
+
     @property
     def count(self) -> int:
         """The number of units that are drawn."""
@@ -77,13 +87,17 @@ class Units:
             np.add.at(totals_DC, self.of_P, values_PC)
         return totals_DC
 
+    def mean(self, values_PC: Floats) -> Floats:
+        """(C,) the mean over problems."""
+        return (self.number_D @ self.totals(values_PC)) / float(self.number_D @ self.size_D)
+
     def spread(self, values_PC: Floats) -> Spread:
         """Mean over problems; the standard error of a ratio of totals, by linearisation."""
         count, totals_DC = self.count, self.totals(values_PC)
         if count < 2:
             raise InputError("an interval for new problems needs at least 2 problems (or clusters of them); got 1")
         number_D1, problems = self.number_D[:, None], float(self.number_D @ self.size_D)
-        mean_C = (number_D1 * totals_DC).sum(axis=0) / problems
+        mean_C = self.mean(values_PC)
         residual_DC = totals_DC - mean_C * self.size_D[:, None]
         variance_C = (number_D1 * residual_DC**2).sum(axis=0) * count / (count - 1) / problems**2
         second_C, fourth_C = ((number_D1 * totals_DC**power).sum(axis=0) for power in (2, 4))
