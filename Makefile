@@ -22,6 +22,7 @@ check: $(STAMPS)/dev
 
 bench: $(STAMPS)/dev
 	$(BIN)/python benchmarks/lab.py
+	$(BIN)/python benchmarks/stats.py
 
 docs: $(STAMPS)/dev
 	$(BIN)/mkdocs build --strict --quiet

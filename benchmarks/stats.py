@@ -76,8 +76,8 @@ def comparison(repeats: int) -> None:
         rng = generator(0)
         for _ in range(FEW):
             drawn = rng.integers(500, size=500)
-            for side in (base, trained):
-                np.mean([[human_eval_formula(side.n[i], side.c[i], k) for k in ks] for i in drawn], axis=0)
+            for right in (base.c.tolist(), trained.c.tolist()):
+                np.mean([[human_eval_formula(SAMPLES, right[i], k) for k in ks] for i in drawn], axis=0)
 
     looped = seconds(loop, 1) * 10_000 / FEW
     print("500 problems x 11 ks, 10,000 resamples:")
