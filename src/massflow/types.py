@@ -99,6 +99,12 @@ class GroupCounts:
         return list(dict.fromkeys(zip(*self._labels, strict=True)))
 
     @cached_property
+    def run_share(self) -> NDArray[np.float64]:
+        """(U,) the weight of each run in a mean: bases count alike, and so do the seeds of one base."""
+        bases = [base for base, _ in self.runs]
+        return np.array([1.0 / (len(set(bases)) * bases.count(base)) for base in bases])
+
+    @cached_property
     def clusters(self) -> NDArray[np.int64] | None:
         """(P,) the number of each problem's cluster, from 0 on; None without clusters."""
         if self.cluster is None:

@@ -8,6 +8,9 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 from massflow.errors import InputError
 from massflow.stats.passk import Floats
 
+ROUNDING = 1e-12
+"""A standard deviation of shares below it is rounding, not spread."""
+
 
 def check_confidence(confidence: float) -> None:
     """Raises InputError for a confidence outside (0, 1)."""
@@ -21,7 +24,7 @@ def maxima(draws_RC: Floats, estimate_C: Floats) -> Floats:
     Source: the sup-t band, Montiel Olea and Plagborg-Moller, Journal of Applied Econometrics 34 (2019).
     """
     spread_C = draws_RC.std(axis=0)
-    varies = np.isfinite(spread_C) & (spread_C > 1e-12)
+    varies = np.isfinite(spread_C) & (spread_C > ROUNDING)
     if not varies.any():
         return np.zeros(len(draws_RC))
     return (np.abs(draws_RC[:, varies] - estimate_C[varies]) / spread_C[varies]).max(axis=1)
@@ -59,7 +62,7 @@ def score_interval(estimate_C: Floats, se_C: Floats, critical_C: Floats, count: 
     """
     binary_C = estimate_C * (1.0 - estimate_C)
     with np.errstate(divide="ignore", invalid="ignore"):
-        effective_C = np.where((se_C > 0.0) & (binary_C > 0.0), binary_C / se_C**2, count)
+        effective_C = np.where((se_C > ROUNDING) & (binary_C > 0.0), binary_C / se_C**2, count)
         share_C = critical_C**2 / effective_C
         centre_C = (estimate_C + share_C / 2.0) / (1.0 + share_C)
         half_C = np.sqrt(share_C * binary_C + share_C**2 / 4.0) / (1.0 + share_C)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from massflow.errors import InputError
 from massflow.stats.bands import check_confidence, critical_values, maxima, p_values
 from massflow.stats.bootstrap import Interval
 from massflow.stats.crossover import Crossover, crossover_ks, find_crossover
-from massflow.stats.curve import Curve, band, within_noise_limit
+from massflow.stats.curve import Curve, band, noise_is_known
 from massflow.stats.ledger import Ledger, support_ledger
 from massflow.stats.pairing import Pair, aligned, pair
 from massflow.stats.passk import Floats, check_ks
@@ -179,13 +179,15 @@ class _Test:
         draws_RA = everywhere.trained_RK - everywhere.base_RK
         at_K = np.searchsorted(all_ks, ks)
         asked = everywhere.at(at_K.tolist())
-        difference = asked.difference
+        difference = asked.difference.vague_where_few_agree(LEAST_CARRIERS)
+        asked = replace(asked, difference=difference)
         maxima_R = maxima(draws_RA[:, at_K], difference.estimate_C) if simultaneous else None
         with np.errstate(divide="ignore", invalid="ignore"):
             score_K = np.where(difference.estimate_C == 0.0, 0.0, difference.estimate_C / difference.se_C)
-        reliable_K = np.isfinite(difference.se_C) & (difference.carriers_C >= LEAST_CARRIERS)
         if target == THIS_SET:
-            reliable_K &= within_noise_limit(base, ks) & within_noise_limit(trained, ks)
+            reliable_K = noise_is_known(base, ks, difference) & noise_is_known(trained, ks, difference)
+        else:
+            reliable_K = np.isfinite(difference.se_C) & (difference.carriers_C >= LEAST_CARRIERS)
         crossover = find_crossover(all_ks, everywhere.difference.estimate_C, draws_RA)
         return cls(ks, target, asked, maxima_R, p_values(score_K, maxima_R, difference.df_C), reliable_K, crossover)
 
@@ -207,4 +209,4 @@ class _Test:
 
     def curve(self, counts: GroupCounts, spread: Spread, draws_RK: Floats, alpha: float) -> Curve:
         maxima_R = None if self.maxima_R is None else maxima(draws_RK, spread.estimate_C)
-        return band(counts, self.ks, spread, maxima_R, alpha, self.target)
+        return band(counts, self.ks, spread, maxima_R, alpha, self.target, self.pair.units)

@@ -21,9 +21,9 @@ def cover_at(counts: GroupCounts, taus: Sequence[float]) -> Floats:
     """
     taus_T = np.asarray(taus, dtype=np.float64)
     if taus_T.ndim != 1 or not ((taus_T >= 0.0) & (taus_T <= 1.0)).all():
-        raise InputError(f"taus must be a list of shares from 0 to 1; got {list(np.atleast_1d(taus_T))}")
+        raise InputError(f"taus must be a list of shares from 0 to 1; got {np.atleast_1d(taus_T).tolist()}")
     n_UP, c_UP = counts.grid
     if (n_UP == 0).any():
         return np.full(len(taus_T), np.nan)
-    rate_P = (c_UP / n_UP).mean(axis=0)
+    rate_P = counts.run_share @ (c_UP / n_UP)
     return (rate_P[:, None] >= taus_T - 1e-12).mean(axis=0)

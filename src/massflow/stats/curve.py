@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from massflow.stats.bands import check_confidence, critical_values, maxima, score_interval
+from massflow.stats.bands import ROUNDING, check_confidence, critical_values, maxima, score_interval
 from massflow.stats.passk import Floats, Whole, check_ks
 from massflow.stats.variation import (
     NEW_PROBLEMS,
@@ -22,6 +22,7 @@ from massflow.stats.variation import (
     noise_draws,
     noise_factors,
     noise_spread,
+    over_runs,
     run_groups,
     run_weights,
     values,
@@ -32,7 +33,9 @@ from massflow.types import GroupCounts
 LEAST_ON_EACH_SIDE = 5.0
 """Problems' worth of success and of failure that an interval needs to cover as it says: benchmarks/coverage.py."""
 RELIABLE_SHARE = 4
-"""Sampling noise is known well up to k = n / 4."""
+"""Sampling noise is known well up to k = n / 4 ..."""
+LEAST_NOISY = 3.0
+"""... where at least so many problems' worth make it."""
 
 
 @dataclass(frozen=True)
@@ -77,34 +80,38 @@ def pass_at_k_curve(
     check_target(target)
     ks = tuple(int(k) for k in check_ks(ks))
     if target == THIS_SET:
-        values_UPK = values(counts, ks)
         factors_NK = noise_factors(counts, ks)
-        spread = noise_spread(values_UPK.mean(axis=(0, 1)), factors_NK)
+        spread = noise_spread(over_runs(counts, values(counts, ks)).mean(axis=0), factors_NK)
         maxima_R = maxima(noise_draws(factors_NK, resamples, rng), np.zeros(len(ks))) if simultaneous else None
-        return band(counts, ks, spread, maxima_R, 1.0 - confidence, target)
+        return band(counts, ks, spread, maxima_R, 1.0 - confidence, target, len(counts.problems))
     (alike,), units = Units.distinct([counts])
     values_UPK, group_U = values(alike, ks), run_groups(counts)
     run_means_UK = np.array([units.mean(run_PK) for run_PK in values_UPK])
-    spread = with_runs(units.spread(values_UPK.mean(axis=0)), group_means(run_means_UK, group_U))
+    spread = with_runs(units.spread(over_runs(counts, values_UPK)), group_means(run_means_UK, group_U))
     maxima_R = None
     if simultaneous:
         weight_RU = run_weights(group_U, group_weights(group_U.max() + 1, resamples, rng), rng)
         (draws_RK,) = draw_means([(values_UPK, weight_RU)], units, resamples, rng)
         maxima_R = maxima(draws_RK, spread.estimate_C)
-    return band(counts, ks, spread, maxima_R, 1.0 - confidence, target)
+    return band(counts, ks, spread, maxima_R, 1.0 - confidence, target, units.count)
 
 
 def band(
-    counts: GroupCounts, ks: tuple[int, ...], spread: Spread, maxima_R: Floats | None, alpha: float, target: str
+    counts: GroupCounts,
+    ks: tuple[int, ...],
+    spread: Spread,
+    maxima_R: Floats | None,
+    alpha: float,
+    target: str,
+    units: int,
 ) -> Curve:
-    """The curve of a model whose means and standard errors are known."""
+    """The curve of a model whose means and standard errors are known; units: of problems, or clusters of them."""
     n_UP, _ = counts.grid
-    units = len(set(counts.cluster)) if counts.cluster else len(counts.problems)
     if target == THIS_SET:
-        reliable_K = within_noise_limit(counts, ks)
+        reliable_K = noise_is_known(counts, ks, spread)
     else:
         worth_K = units * np.minimum(spread.estimate_C, 1.0 - spread.estimate_C)
-        reliable_K = worth_K >= LEAST_ON_EACH_SIDE
+        reliable_K = worth_K >= LEAST_ON_EACH_SIDE - ROUNDING
     critical_K = critical_values(maxima_R, spread.df_C, alpha)
     low_K, high_K = score_interval(spread.estimate_C, spread.se_C, critical_K, units)
     return Curve(
@@ -121,7 +128,7 @@ def band(
     )
 
 
-def within_noise_limit(counts: GroupCounts, ks: Sequence[int]) -> NDArray[np.bool_]:
-    """(K,) where the sampling noise is known well: k <= n / 4 of every problem."""
+def noise_is_known(counts: GroupCounts, ks: Sequence[int], spread: Spread) -> NDArray[np.bool_]:
+    """(K,) where an interval for sampling noise covers as often as it says."""
     n_UP, _ = counts.grid
-    return np.array(ks) <= n_UP.min() / RELIABLE_SHARE
+    return (np.array(ks) <= n_UP.min() / RELIABLE_SHARE) & (spread.carriers_C >= LEAST_NOISY)

@@ -11,8 +11,8 @@ from scipy.special import betainc
 from massflow.errors import InputError
 from massflow.stats.bands import check_confidence
 from massflow.stats.bootstrap import Interval, percentile_interval
-from massflow.stats.passk import Floats, pass_at_k
-from massflow.stats.variation import Units, draw_means
+from massflow.stats.passk import Floats
+from massflow.stats.variation import Units, draw_means, over_runs, values
 from massflow.types import GroupCounts
 
 PRESERVED, GAINED, LOST, OUT_OF_REACH, UNDECIDED = "preserved", "gained", "lost", "out of reach", "undecided"
@@ -132,8 +132,7 @@ def _rates(
 
 
 def _mean_pass(counts: GroupCounts, k: int) -> Floats:
-    n_UP, c_UP = counts.grid
-    return pass_at_k(n_UP.ravel(), c_UP.ravel(), [k]).reshape(n_UP.shape).mean(axis=0)
+    return over_runs(counts, values(counts, [k]))[:, 0]
 
 
 def _interval(estimate: Floats, draws_R: Floats, confidence: float) -> Interval:

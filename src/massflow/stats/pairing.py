@@ -19,6 +19,7 @@ from massflow.stats.variation import (
     noise_draws,
     noise_factors,
     noise_spread,
+    over_runs,
     run_groups,
     run_weights,
     values,
@@ -29,13 +30,17 @@ from massflow.types import GroupCounts
 
 @dataclass(frozen=True)
 class Pair:
-    """Both models' means over problems, their difference (trained - base), and joint draws, at each of ks."""
+    """Both models' means over problems, their difference (trained - base), and joint draws, at each of ks.
+
+    units: the number of problems, or clusters of them.
+    """
 
     base: Spread
     trained: Spread
     difference: Spread
     base_RK: Floats
     trained_RK: Floats
+    units: int
 
     def at(self, index: Sequence[int]) -> Pair:
         """The same at some of the ks."""
@@ -45,6 +50,7 @@ class Pair:
             difference=self.difference.at(index),
             base_RK=self.base_RK[:, index],
             trained_RK=self.trained_RK[:, index],
+            units=self.units,
         )
 
 
@@ -88,7 +94,7 @@ def _over_problems(
         group_means(np.array([units.mean(run_PK) for run_PK in side_UPK]), group_U)
         for side_UPK, group_U in zip(of_runs, groups, strict=True)
     ]
-    base_PK, trained_PK = (side_UPK.mean(axis=0) for side_UPK in of_runs)
+    base_PK, trained_PK = (over_runs(side, side_UPK) for side, side_UPK in zip(sides, of_runs, strict=True))
     drawn = [group_weights(len(side_GK), resamples, rng) for side_GK in means]
     between = means
     if _share_bases(sides):
@@ -101,6 +107,7 @@ def _over_problems(
         difference=with_runs(units.spread(trained_PK - base_PK), *between),
         base_RK=base_RK,
         trained_RK=trained_RK,
+        units=units.count,
     )
 
 
@@ -108,7 +115,7 @@ def _over_samples(
     sides: tuple[GroupCounts, GroupCounts], ks: Sequence[int], resamples: int, rng: np.random.Generator
 ) -> Pair:
     """Problems and runs as they are: the sampling noise of each side by itself."""
-    means = [values(side, ks).mean(axis=(0, 1)) for side in sides]
+    means = [over_runs(side, values(side, ks)).mean(axis=0) for side in sides]
     factors = [noise_factors(side, ks) for side in sides]
     base_RK, trained_RK = (
         mean_K + noise_draws(factors_NK, resamples, rng) for mean_K, factors_NK in zip(means, factors, strict=True)
@@ -119,6 +126,7 @@ def _over_samples(
         difference=noise_spread(means[1] - means[0], np.concatenate(factors)),
         base_RK=base_RK,
         trained_RK=trained_RK,
+        units=len(sides[0].problems),
     )
 
 

@@ -75,9 +75,9 @@ def plan(
     """
     check_confidence(confidence)
     check_confidence(power)
-    if not 0.0 < difference < 1.0 or k < 1 or not -1.0 <= correlation <= 1.0:
+    if not 0.0 < difference < 1.0 or not k >= 1 or k != int(k) or not -1.0 <= correlation <= 1.0:
         raise InputError(
-            f"a plan needs a difference between 0 and 1, k from 1 up and a correlation from -1 to 1; "
+            f"a plan needs a difference between 0 and 1, a whole k from 1 up and a correlation from -1 to 1; "
             f"got {difference}, {k} and {correlation}"
         )
     sides = [pilot, pilot if trained is None else aligned(pilot, trained, "the second pilot")]

@@ -8,11 +8,12 @@ what is no mean (the crossover, ratios).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from massflow.errors import InputError
+from massflow.stats.bands import ROUNDING
 from massflow.stats.passk import Floats, Whole, pass_at_k
 from massflow.types import GroupCounts
 
@@ -38,6 +39,13 @@ class Spread:
     def at(self, index: Sequence[int]) -> Spread:
         """The same of some columns."""
         return Spread(self.estimate_C[index], self.se_C[index], self.df_C[index], self.carriers_C[index])
+
+    def vague_where_few_agree(self, carriers: float) -> Spread:
+        """NaN for a standard error of 0 beside a mean that is not 0, unless so many problems carry it: a few problems
+        that agree by chance are no certainty.
+        """
+        vague_C = (self.se_C <= ROUNDING) & (np.abs(self.estimate_C) > ROUNDING) & (self.carriers_C < carriers)
+        return replace(self, se_C=np.where(vague_C, np.nan, self.se_C))
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,11 @@ def values(counts: GroupCounts, ks: Sequence[int]) -> Floats:
     """(U, P, K): pass@k of every run and problem."""
     n_UP, c_UP = counts.grid
     return pass_at_k(n_UP.ravel(), c_UP.ravel(), ks).reshape(*n_UP.shape, len(ks))
+
+
+def over_runs(counts: GroupCounts, values_UPC: Floats) -> Floats:
+    """(P, C): the mean over bases of the mean over their seeds."""
+    return np.tensordot(counts.run_share, values_UPC, axes=1)
 
 
 def run_groups(counts: GroupCounts) -> Whole:
@@ -206,22 +219,23 @@ def noise_factors(counts: GroupCounts, ks: Sequence[int]) -> Floats:
     without_right = pass_at_k(fewer_N, np.clip(c_N - 1, 0, fewer_N), ks)
     without_wrong = pass_at_k(fewer_N, np.minimum(c_N, fewer_N), ks)
     scale_N = np.sqrt(fewer_N * c_N * (n_N - c_N)) / np.maximum(n_N, 1)
-    return scale_N[:, None] * (without_wrong - without_right) / len(n_N)
+    share_N = np.repeat(counts.run_share / n_UP.shape[1], n_UP.shape[1])
+    return (share_N * scale_N)[:, None] * (without_wrong - without_right)
 
 
 def noise_spread(estimate_K: Floats, factors_NK: Floats) -> Spread:
-    """Sampling noise alone, from `noise_factors`."""
-    se_K = np.sqrt((factors_NK**2).sum(axis=0))
-    return Spread(estimate_K, se_K, np.full_like(se_K, np.inf), np.full_like(se_K, np.inf))
+    """Sampling noise alone, from `noise_factors`; its carriers are the problems from which the noise comes."""
+    second_K, fourth_K = ((factors_NK**power).sum(axis=0) for power in (2, 4))
+    carriers_K = np.divide(second_K**2, fourth_K, out=np.zeros_like(second_K), where=fourth_K > 0.0)
+    return Spread(estimate_K, np.sqrt(second_K), np.full_like(second_K, np.inf), carriers_K)
 
 
 def noise_draws(factors_NK: Floats, resamples: int, rng: np.random.Generator) -> Floats:
     """(R, K) joint draws of the sampling noise: normal, with its covariance. NaN columns stay NaN."""
     draws_RK = np.full((resamples, factors_NK.shape[1]), np.nan)
     known_K = np.isfinite(factors_NK).all(axis=0)
-    covariance_KK = factors_NK[:, known_K].T @ factors_NK[:, known_K]
-    zero_K = np.zeros(known_K.sum())
-    draws_RK[:, known_K] = rng.multivariate_normal(
-        zero_K, covariance_KK, resamples, method="eigh", check_valid="ignore"
-    )
+    if known_K.any():
+        covariance_KK = factors_NK[:, known_K].T @ factors_NK[:, known_K]
+        zero_K = np.zeros(len(covariance_KK))
+        draws_RK[:, known_K] = rng.multivariate_normal(zero_K, covariance_KK, resamples, "ignore", method="eigh")
     return draws_RK

@@ -1,0 +1,130 @@
+"""Intervals and bands: Wilson's formula, sup-t critical values, p-values."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm, t
+
+from massflow import InputError
+from massflow.seeding import generator
+from massflow.stats.bands import check_confidence, critical_values, maxima, p_values, score_interval
+
+INF = np.array([np.inf])
+
+
+def wilson(successes: int, trials: int, z: float) -> tuple[float, float]:
+    """The textbook's formula for a share of successes."""
+    p = successes / trials
+    centre = p + z**2 / (2 * trials)
+    half = z * math.sqrt(p * (1 - p) / trials + z**2 / (4 * trials**2))
+    return (centre - half) / (1 + z**2 / trials), (centre + half) / (1 + z**2 / trials)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(14, 30), (1, 30), (29, 30), (250, 500), (0, 30), (30, 30)])
+def test_binary_data_give_wilsons_interval(successes: int, trials: int):
+    # se^2 = m (1 - m) / N makes the effective number N itself; at 0 and 1, where se = 0, it is the number of problems.
+    m, z = np.array([successes / trials]), np.array([1.96])
+    low, high = score_interval(m, np.sqrt(m * (1 - m) / trials), z, trials)
+    np.testing.assert_allclose([low[0], high[0]], wilson(successes, trials, 1.96), atol=1e-15)
+
+
+def test_wilson_by_hand():
+    # No success in N = 4 at z = 2: z^2 / N = 1, so the interval is 0 .. (1/2 + 1/2) / 2 = 1/2.
+    low, high = score_interval(np.zeros(1), np.zeros(1), np.array([2.0]), 4)
+    assert (low[0], high[0]) == (0.0, pytest.approx(0.5))
+    # m = 1/2, se = 1/4: N = 1/4 * 16 = 4. Half-width sqrt(1/4 + 1/4) / 2 = sqrt(2) / 4 about 1/2.
+    low, high = score_interval(np.array([0.5]), np.array([0.25]), np.array([2.0]), 99)
+    np.testing.assert_allclose([low[0], high[0]], [0.5 - math.sqrt(2) / 4, 0.5 + math.sqrt(2) / 4])
+
+
+@settings(deadline=None)
+@given(st.floats(0.0, 1.0), st.one_of(st.just(0.0), st.floats(1e-3, 1.0)), st.floats(0.0, 8.0), st.integers(1, 1000))
+def test_the_interval_holds_the_estimate_inside_the_unit_interval(m: float, share: float, z: float, count: int):
+    se = share * math.sqrt(m * (1.0 - m))  # no mean of values in [0, 1] has a larger one
+    low, high = score_interval(np.array([m]), np.array([se]), np.array([z]), count)
+    assert 0.0 <= low[0] <= m <= high[0] <= 1.0
+    lower, higher = score_interval(np.array([m]), np.array([se]), np.array([z + 1.0]), count)
+    assert lower[0] <= low[0] + 1e-12
+    assert higher[0] >= high[0] - 1e-12
+
+
+@settings(deadline=None)
+@given(st.floats(0.01, 0.99), st.floats(0.001, 0.2))
+def test_success_and_failure_are_treated_alike(m: float, se: float):
+    low, high = score_interval(np.array([m, 1 - m]), np.array([se, se]), np.array([1.96, 1.96]), 50)
+    np.testing.assert_allclose(low, 1.0 - high[::-1], atol=1e-12)
+
+
+def test_an_undefined_estimate_or_error_has_no_interval():
+    low, high = score_interval(np.array([np.nan, 0.5]), np.array([0.1, np.nan]), np.array([2.0, 2.0]), 9)
+    assert np.isnan([low, high]).all()
+
+
+def test_largest_deviation_by_hand():
+    # Columns (1, -1, 1, -1) around 0 (sd 1), and (0, 0, 4, 0) around 1 (sd sqrt 3); a constant and an undefined column
+    # say nothing. Deviations: 1 1 1 1 and 1/s 1/s 3/s 1/s with s = sqrt 3; the largest: 1, 1, sqrt 3, 1.
+    draws = np.array([[1.0, 0, 5, np.nan], [-1, 0, 5, np.nan], [1, 4, 5, np.nan], [-1, 0, 5, np.nan]])
+    found = maxima(draws, np.array([0.0, 1.0, 5.0, np.nan]))
+    np.testing.assert_allclose(found, [1.0, 1.0, math.sqrt(3), 1.0])
+    np.testing.assert_array_equal(maxima(draws[:, 2:3], np.array([5.0])), np.zeros(4))
+
+
+def test_critical_values_by_hand():
+    # Pointwise: Student's own quantile. Jointly: the maxima's quantile carried from the normal to Student's scale.
+    df = np.array([4.0, 29.0, np.inf])
+    np.testing.assert_allclose(critical_values(None, df, 0.05), [2.7764451, 2.0452296, 1.9599640], rtol=1e-7)
+    grid = np.linspace(0.0, 4.0, 1001)  # its quantile .9 is 3.6
+    np.testing.assert_allclose(critical_values(grid, INF, 0.1), [3.6])
+    np.testing.assert_allclose(norm.isf(t.sf(critical_values(grid, df, 0.1), df)), 3.6)
+    # Never narrower than pointwise.
+    np.testing.assert_allclose(critical_values(np.zeros(100), df, 0.05), critical_values(None, df, 0.05))
+
+
+def test_independent_columns_need_sidaks_level():
+    # Ten independent normal columns: all within z with probability (1 - 2 sf(z))^10 = .95 at z = 2.8 (Sidak).
+    draws = generator(0, "sidak").normal(size=(40_000, 10))
+    found = critical_values(maxima(draws, np.zeros(10)), INF, 0.05)[0]
+    assert found == pytest.approx(norm.isf((1 - 0.95**0.1) / 2), abs=0.03)
+
+
+def test_pointwise_p_values_are_students():
+    found = p_values(np.array([0.0, 2.0, -2.0, np.nan]), None, np.array([10.0, 10.0, 3.0, 5.0]))
+    np.testing.assert_allclose(found, [1.0, 2 * float(t.sf(2.0, 10)), 2 * float(t.sf(2.0, 3)), np.nan])
+
+
+def test_joint_p_values_count_the_draws_beyond():
+    # Of nine maxima 1 .. 9, three are at least 7: (1 + 3) / (1 + 9). None is at least 10: 1 / 10, not 0.
+    found = p_values(np.array([7.0, -7.0, 10.0, 0.5, np.nan]), np.arange(1.0, 10.0), np.full(5, np.inf))
+    np.testing.assert_allclose(found, [0.4, 0.4, 0.1, 1.0, np.nan])
+
+
+@pytest.mark.parametrize("df", [3.0, 50.0, math.inf])
+def test_a_p_value_is_the_least_alpha_whose_band_leaves_zero_out(df: float):
+    # Within one draw in 999: between two draws the band's quantile is interpolated.
+    drawn = np.abs(generator(0, "p").normal(size=(999, 4))).max(axis=1)
+    dfs = np.array([df])
+    for score in np.linspace(0.5, 4.0, 15):
+        p = p_values(np.array([score]), drawn, dfs)[0]
+        if 2e-3 < p < 0.99:
+            assert critical_values(drawn, dfs, p + 2e-3)[0] < score < critical_values(drawn, dfs, p - 2e-3)[0]
+
+
+@settings(deadline=None)
+@given(st.floats(0.0, 6.0), st.floats(0.0, 6.0))
+def test_larger_scores_have_smaller_p_values(one: float, other: float):
+    drawn = np.linspace(0.0, 4.0, 200)
+    for maxima_R in (None, drawn):
+        small, large = p_values(np.array(sorted([one, other])), maxima_R, np.full(2, 12.0))
+        assert 0.0 <= large <= small <= 1.0
+        assert p_values(np.array([one]), drawn, INF)[0] >= p_values(np.array([one]), None, INF)[0]
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, -0.1, 95, math.nan])
+def test_a_confidence_outside_its_range_is_refused(confidence: float):
+    with pytest.raises(InputError, match=f"between 0 and 1; got {confidence}"):
+        check_confidence(confidence)
