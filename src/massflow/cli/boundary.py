@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from massflow.cli.guard import MESSAGES, OUTPUT, JsonOption, guarded, print_json
-from massflow.config import nearest
 from massflow.errors import InputError
 from massflow.extras import needs_extra
 
@@ -61,6 +61,8 @@ def boundary(
     as_json: JsonOption = False,
 ) -> None:
     """Compare pass@k of a base and of what was trained from it: differences with bands, and a verdict for each k."""
+    written = [path for path in (html, png, csv) if path]
+    _check_outputs(written, [base, *trained], png, problem)
     with needs_extra("report", "the report"):
         from massflow.report.boundary.findings import Boundary, Question
         from massflow.report.boundary.plain import as_dict
@@ -87,7 +89,7 @@ def boundary(
     if facts is not None:
         print_json(facts)
     else:
-        _print(found, [path for path in (html, png, csv) if path])
+        _print(found, written)
 
 
 @guarded
@@ -113,7 +115,9 @@ def plan(
     from massflow.stats import plan as plan_for
 
     first = _only_model(pilot, _read(pilot, column or (), threshold, samples))
-    second = None if trained is None else _only_model(trained, _read(trained, column or (), threshold, samples))
+    second = None
+    if trained is not None:
+        second = _only_model(trained, _others(first, _read(trained, column or (), threshold, samples)))
     found = plan_for(
         first.counts,
         difference,
@@ -152,23 +156,44 @@ def _read_all(
 ) -> tuple[ModelCounts, list[ModelCounts]]:
     """The base, and every trained model; of a source that holds the base too, the others."""
     before = _only_model(base, _read(base, column, threshold, samples))
-    after = []
-    for source in trained:
-        models = _read(source, column, threshold, samples)
-        others = [model for model in models if model.name != before.name]
-        after += others if len(models) > 1 and others else models
+    after = [model for source in trained for model in _others(before, _read(source, column, threshold, samples))]
     return before, after
+
+
+def _others(base: ModelCounts, models: Sequence[ModelCounts]) -> Sequence[ModelCounts]:
+    """The models that are not called as the base is; all, if there is but one."""
+    others = [model for model in models if model.name != base.name]
+    return others if len(models) > 1 and others else models
 
 
 def _only_model(source: str, models: Sequence[ModelCounts]) -> ModelCounts:
     """The one model of a source, or the one that is called base."""
+    from massflow.sampling.values import listed
+
     named = [model for model in models if model.name == "base"] or models
     if len(named) > 1:
         raise InputError(
             f"{source} holds {len(models)} models, and one is needed: {source}#NAME with one of "
-            f"{', '.join(model.name for model in models)}"
+            f"{listed(model.name for model in models)}"
         )
     return named[0]
+
+
+def _check_outputs(paths: Sequence[Path], sources: Sequence[str], png: Path | None, problem: str | None) -> None:
+    """Before anything is read: nothing may be written over a source or twice, nor to a picture of another kind."""
+    from massflow.sampling.source import Source
+
+    if paths and problem is not None:
+        raise InputError("--problem shows answers and writes no file: leave out --html, --png and --csv")
+    if png is not None and png.suffix not in (".png", ".svg"):
+        raise InputError(f"a picture is .png or .svg; got {png}")
+    taken = {Source.parse(source).path.resolve() for source in sources} if paths else set()
+    for path in paths:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder, and a file's name is needed")
+        if path.resolve() in taken:
+            raise InputError(f"{path} is read or written here already: give every file a name of its own")
+        taken.add(path.resolve())
 
 
 def _parse_ks(text: str | None) -> tuple[int, ...] | None:
@@ -191,28 +216,28 @@ def _write(found: Boundary, html: Path | None, png: Path | None, csv: Path | Non
     from massflow.runs import environment, write_atomic
 
     drawn = charts(found) if html or png else {}
-    if png:
-        save(drawn["boundary"], png)
     if html:
         question = found.question
         made = environment(resampling=f"{question.resamples:,} resamples, seed {question.seed}")
         facts = {name.replace("_", " "): str(value) for name, value in {**sources, **made}.items()}
         write_atomic(html, render(found, drawn, facts))
+    if png:
+        save(drawn["boundary"], png)
     if csv:
         write_atomic(csv, as_csv(found))
 
 
 def _print(found: Boundary, written: Sequence[Path]) -> None:
-    from massflow.report.boundary.tables import printable, verdict_table
+    from massflow.report.boundary.tables import verdict_table
     from massflow.report.boundary.words import conclusion, notes
 
     for name in found.trained:
         OUTPUT.print(verdict_table(found, name))
         OUTPUT.print()
     for name in found.trained:
-        OUTPUT.print(printable(conclusion(found, name)), markup=False, highlight=False)
+        OUTPUT.print(conclusion(found, name), markup=False, highlight=False)
     for note in notes(found):
-        OUTPUT.print(printable(note), markup=False, highlight=False, style="dim")
+        OUTPUT.print(note, markup=False, highlight=False, style="dim")
     for path in written:
         OUTPUT.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
 
@@ -221,11 +246,15 @@ def _show_problem(problem: str, models: Sequence[ModelCounts], limit: int, as_js
     """The right answers of all models to one problem."""
     from massflow.report.boundary.findings import named
     from massflow.report.boundary.tables import answers_table
+    from massflow.sampling.values import listed
 
     sides = named(models)
     for name, model in sides.items():
-        if problem not in model.counts.problems:
-            raise InputError(f"{name} has no problem {problem!r}. {nearest(problem, model.counts.problems[:100])}")
+        known = model.counts.problems
+        if problem not in known:
+            close = difflib.get_close_matches(problem, known, n=5, cutoff=0.5)
+            hint = f"Nearest: {listed(close)}" if close else f"It has {listed(known)}"
+            raise InputError(f"{listed([name])} has no problem {problem!r}. {hint}")
     if not any(model.has_texts for model in sides.values()):
         raise InputError("these sources hold no texts: --problem needs rows of samples with a text column")
     if as_json:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from massflow.__main__ import INTERRUPTED, MESSAGE
 from massflow.errors import MassflowError
+from massflow.report.text import one_line
 
 OUTPUT = Console()
 MESSAGES = Console(stderr=True)
@@ -26,6 +27,9 @@ SetOption = Annotated[list[str] | None, typer.Option("--set", help="Change the r
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, or cuda where there is one.")]
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Worker processes; results do not depend on it.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+MOST_CHARACTERS = 4_000
+"""Of an error: names in it may have any length."""
 
 _debug = False
 
@@ -45,7 +49,8 @@ def guarded(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
         except MassflowError as error:
             if _debug:
                 raise
-            MESSAGES.print("error:", str(error), style="bold red", markup=False, highlight=False, soft_wrap=True)
+            message = one_line(str(error), MOST_CHARACTERS)
+            MESSAGES.print("error:", message, style="bold red", markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             MESSAGES.print(MESSAGE)
@@ -58,4 +63,4 @@ def guarded(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
 
 
 def print_json(value: Any) -> None:
-    OUTPUT.print_json(data=value)
+    OUTPUT.print_json(data=value, ensure_ascii=True)

@@ -49,7 +49,7 @@ def metrics(models: Sequence[ModelCounts], fewest: int, options: int | None) -> 
         majorities = [_majority(model, ks) for model in models]
         found += [Metric(f"maj@{k}", tuple(float(m[index]) for m in majorities)) for index, k in enumerate(ks)]
     if options is not None:
-        found += [_guessing(options, k, counts) for k in (1, most)]
+        found += [_guessing(options, k, counts) for k in sorted({1, most})]
     return found
 
 

@@ -13,7 +13,7 @@ from massflow.report.boundary.beside import Metric, metrics
 from massflow.sampling import ModelCounts
 from massflow.seeding import generator
 from massflow.stats import Comparison, Curve, compare_all, shared_problems
-from massflow.stats.variation import NEW_PROBLEMS
+from massflow.stats.variation import NEW_PROBLEMS, THIS_SET
 from massflow.types import GroupCounts
 
 RATES = ("never", "rarely", "often", "always")
@@ -52,15 +52,19 @@ class Boundary:
         cls, base: ModelCounts, trained: Sequence[ModelCounts], question: Question = Question(), shared: bool = False
     ) -> Boundary:
         """Raises InputError for models of other problems (unless `shared`), and for what `compare_all` refuses."""
+        if not question.margin <= 1.0:
+            raise InputError(f"no difference in pass@k is beyond 1, so the margin is at most 1; got {question.margin}")
         if shared:
             base, trained = _shared(base, trained)
         _, *names = named([base, *trained])
         by_name = dict(zip(names, trained, strict=True))
-        ks = question.ks or default_ks([base.counts, *(model.counts for model in trained)])
+        ks = default_ks([base.counts, *(model.counts for model in trained)])
+        if question.target == THIS_SET and ks == (1,):
+            raise InputError("other samples of this set: their noise shows from 2 samples of every problem on; got 1")
         comparisons = compare_all(
             base.counts,
             {name: model.counts for name, model in by_name.items()},
-            ks,
+            question.ks or ks,
             rng=generator(question.seed, "boundary"),
             confidence=question.confidence,
             target=question.target,

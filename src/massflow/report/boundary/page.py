@@ -10,13 +10,14 @@ import numpy as np
 
 from massflow.report import html
 from massflow.report.boundary.findings import Boundary
-from massflow.report.boundary.words import conclusion, notes
+from massflow.report.boundary.words import MOST_NAME, conclusion, notes, starred
+from massflow.report.text import one_line, printable
 from massflow.sampling import ModelCounts, SampleText
 from massflow.stats.ledger import GAINED, LOST, STATUSES
 from massflow.stats.variation import NEW_PROBLEMS
 
-MOST_PROBLEMS, MOST_TEXTS, MOST_CHARACTERS = 20, 2, 4_000
-"""On the page: problems whose texts are shown, right texts of each model, characters of a text."""
+MOST_PROBLEMS, MOST_TEXTS, MOST_CHARACTERS, MOST_ID = 20, 2, 4_000, 200
+"""On the page: problems whose texts are shown, right texts of each model, characters of a text, of a problem's id."""
 FIGURES = {
     "boundary": (
         "pass@k",
@@ -36,15 +37,15 @@ def render(boundary: Boundary, charts: Mapping[str, alt.TopLevelMixin], facts: M
     return html.render(
         "boundary.html.j2",
         charts,
-        title=f"What training did to {boundary.base.name}",
+        title=f"What training did to {_name(boundary.base.name)}",
         lead=_lead(boundary),
         sentences=[conclusion(boundary, name) for name in boundary.trained],
         notes=notes(boundary),
-        tables=[{"name": name, **_verdicts(boundary, name)} for name in boundary.trained],
+        tables=[{"name": _name(name), **_verdicts(boundary, name)} for name in boundary.trained],
         figures=[{"name": name, "heading": FIGURES[name][0], "caption": FIGURES[name][1]} for name in charts],
         ledgers=[_ledger(boundary, name) for name in boundary.trained],
         beside=_beside(boundary),
-        facts={"heads": (), "rows": [[{"text": name}, {"text": value, "wrap": True}] for name, value in facts.items()]},
+        facts={"heads": (), "rows": [[{"text": k}, {"text": printable(v), "wrap": True}] for k, v in facts.items()]},
     )
 
 
@@ -73,10 +74,10 @@ def _verdicts(boundary: Boundary, name: str) -> dict[str, Any]:
                 _interval(found.base, index, ".3f"),
                 _interval(found.trained, index, ".3f"),
                 _interval(found.difference, index, "+.3f"),
-                {"text": found.verdicts[index] + ("" if found.reliable[index] else " *")},
+                {"text": found.verdicts[index] + (" *" if starred(found, index) else "")},
             ]
         )
-    return {"heads": ("k", boundary.base.name, name, "difference", "verdict"), "rows": rows}
+    return {"heads": ("k", _name(boundary.base.name), _name(name), "difference", "verdict"), "rows": rows}
 
 
 def _interval(value: Any, index: int, form: str) -> Cell:
@@ -96,7 +97,7 @@ def _ledger(boundary: Boundary, name: str) -> dict[str, Any]:
     ]
     counts = ", ".join(f"{ledger.count(status)} {status}" for status in STATUSES)
     return {
-        "name": name,
+        "name": _name(name),
         "certainty": f"{ledger.certainty:g}",
         "summary": (
             f"{counts}. Within reach: a success probability above {ledger.eps:.4f}, at which {ledger.k} samples hold a "
@@ -104,7 +105,7 @@ def _ledger(boundary: Boundary, name: str) -> dict[str, Any]:
             f"{ledger.certainty:g}."
         ),
         "rates": {
-            "heads": (f"at k = {ledger.k}", name, f"{boundary.base.name} sampled twice", "difference"),
+            "heads": (f"at k = {ledger.k}", _name(name), f"{_name(boundary.base.name)} sampled twice", "difference"),
             "rows": rates,
         },
         "moved": _moved(boundary, name),
@@ -126,14 +127,19 @@ def _moved(boundary: Boundary, name: str) -> list[dict[str, Any]]:
     shown = [int(index) for index in order if chance_P[index].max() > 0.5]
     problems = [ledger.problems[index] for index in shown]
     models = {boundary.base.name: boundary.base, name: trained}
+    most = MOST_CHARACTERS // len(boundary.trained)
     sides = [(label, _rates(model), model.texts_of(problems, MOST_TEXTS, True)) for label, model in models.items()]
     return [
         {
-            "problem": problem,
+            "problem": one_line(problem, MOST_ID),
             "what": (GAINED, LOST)[int(chance_P[index].argmax())],
             "probability": f"{chance_P[index].max():.3f}",
             "sides": [
-                {"model": label, "rate": rate[problem], "texts": [_clip(sample) for sample in texts[problem]]}
+                {
+                    "model": _name(label),
+                    "rate": rate[problem],
+                    "texts": [_clip(sample, most) for sample in texts[problem]],
+                }
                 for label, rate, texts in sides
             ],
         }
@@ -146,10 +152,13 @@ def _rates(model: ModelCounts) -> dict[str, str]:
     return {problem: f"{c} of {n}" for problem, n, c in zip(model.counts.problems, n_P, c_P, strict=True)}
 
 
-def _clip(sample: SampleText) -> str:
-    if len(sample.text) <= MOST_CHARACTERS:
-        return sample.text
-    return f"{sample.text[:MOST_CHARACTERS]}\n[{len(sample.text) - MOST_CHARACTERS:,} more characters]"
+def _clip(sample: SampleText, most: int) -> str:
+    shown = printable(sample.text[:most])
+    return shown if len(sample.text) <= most else f"{shown}\n[{len(sample.text) - most:,} more characters]"
+
+
+def _name(model: str) -> str:
+    return one_line(model, MOST_NAME)
 
 
 def _beside(boundary: Boundary) -> dict[str, Any]:
@@ -157,4 +166,4 @@ def _beside(boundary: Boundary) -> dict[str, Any]:
         [{"text": metric.name}, *({"text": f"{value:.3f}" if value == value else "–"} for value in metric.values)]
         for metric in boundary.metrics
     ]
-    return {"heads": ("", boundary.base.name, *boundary.trained), "rows": rows}
+    return {"heads": ("", *map(_name, (boundary.base.name, *boundary.trained))), "rows": rows}

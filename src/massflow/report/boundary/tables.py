@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import unicodedata
 from collections.abc import Mapping
 
+from rich.cells import cell_len, set_cell_size
 from rich.markup import escape
 from rich.table import Table
 
 from massflow.report.boundary.findings import Boundary
+from massflow.report.boundary.words import starred
+from massflow.report.text import one_line, printable
 from massflow.sampling import ModelCounts
-from massflow.stats import Plan
+from massflow.stats import Interval, Plan
 
-MOST_CHARACTERS = 2_000
+MOST_CHARACTERS, MOST_TITLE = 2_000, 200
+NAME_CELLS = 16
 
 
 def verdict_table(boundary: Boundary, name: str) -> Table:
@@ -23,15 +26,13 @@ def verdict_table(boundary: Boundary, name: str) -> Table:
     for head in ("k", _short(boundary.base.name), _short(name), "difference"):
         table.add_column(escape(head), justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    d = found.difference
     for index, k in enumerate(found.ks):
-        band = f"{d.estimate[index]:+.3f} [{d.low[index]:+.3f}, {d.high[index]:+.3f}]"
         table.add_row(
             str(k),
             _share(found.base.estimate[index]),
             _share(found.trained.estimate[index]),
-            escape(band) if d.estimate[index] == d.estimate[index] else "undefined",
-            found.verdicts[index] + ("" if found.reliable[index] else " *"),
+            escape(_band(found.difference, index)),
+            found.verdicts[index] + (" *" if starred(found, index) else ""),
         )
     return table
 
@@ -48,7 +49,7 @@ def plan_table(plan: Plan) -> Table:
 
 def answers_table(problem: str, models: Mapping[str, ModelCounts], limit: int) -> Table:
     """The right answers of models to one problem, side by side."""
-    table = Table(title=escape(printable(problem)), show_lines=True, expand=True)
+    table = Table(title=escape(one_line(problem, MOST_TITLE)), show_lines=True, expand=True)
     columns = []
     for name, model in models.items():
         n_P, c_P = (side_UP.sum(axis=0) for side_UP in model.counts.grid)
@@ -60,14 +61,11 @@ def answers_table(problem: str, models: Mapping[str, ModelCounts], limit: int) -
     return table
 
 
-def printable(text: str) -> str:
-    """Text that can't move the cursor or colour the screen: control and format characters as escapes."""
-    return "".join(
-        character
-        if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
-        else ascii(character)[1:-1]
-        for character in text
-    )
+def _band(difference: Interval, index: int) -> str:
+    estimate, low, high = (values[index] for values in (difference.estimate, difference.low, difference.high))
+    if estimate != estimate:
+        return "undefined"
+    return f"{estimate:+.3f} " + (f"[{low:+.3f}, {high:+.3f}]" if low == low else "(no band)")
 
 
 def _clip(text: str) -> str:
@@ -79,5 +77,9 @@ def _share(value: float) -> str:
 
 
 def _short(name: str) -> str:
-    name = printable(name)
-    return name if len(name) <= 16 else name[:15] + "…"
+    """Both ends of a long name: models often differ in the last characters alone."""
+    name = one_line(name, 200)
+    if cell_len(name) <= NAME_CELLS:
+        return name
+    start = (NAME_CELLS - 1) // 2
+    return f"{set_cell_size(name, start)}…{set_cell_size(name[::-1], NAME_CELLS - 1 - start)[::-1]}"

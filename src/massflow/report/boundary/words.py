@@ -5,23 +5,29 @@ from __future__ import annotations
 import numpy as np
 
 from massflow.report.boundary.findings import Boundary
+from massflow.report.text import one_line
 from massflow.stats import Comparison
 from massflow.stats.compare import EXPANDED, SHRUNK, UNCHANGED
 from massflow.stats.variation import NEW_PROBLEMS
 
 DID = {EXPANDED: "expanded", SHRUNK: "shrank", UNCHANGED: "did not change"}
+MOST_NAME = 80
+"""Characters of a model's name in a sentence."""
 MOVED = {EXPANDED: "rose", SHRUNK: "fell", UNCHANGED: "stayed:"}
 
 
 def conclusion(boundary: Boundary, name: str) -> str:
     """What training did, in one sentence, and of what it is said."""
-    found = boundary.comparisons[name]
+    found, name = boundary.comparisons[name], one_line(name, MOST_NAME)
     known = np.flatnonzero(np.isfinite(found.difference.low))
     if not len(known):
-        return f"{name}: nothing can be said: every k asked for is beyond the samples of some problem."
+        return f"{name}: nothing can be said: {_why_unknown(found)}."
     first, last = int(known[0]), int(known[-1])
     verdict, change = found.verdicts[last], f"pass@{found.ks[last]} {_change(found, last)}"
-    settled = f"the boundary {DID[verdict]}" if verdict in DID else f"{boundary.problems} problems do not settle it"
+    star = "" if found.reliable[last] else " *"
+    settled = (
+        f"the boundary {DID[verdict]}{star}" if verdict in DID else f"{boundary.problems} problems do not settle it"
+    )
     start = f"; pass@{found.ks[first]} {_moved(found, first)}" if last > first else ""
     kind = "new problems of this kind" if boundary.question.target == NEW_PROBLEMS else "this very set"
     return f"{name}: {settled}: {change}{start}{_crossing(found)}. Said of {found.scope} on {kind}."
@@ -37,9 +43,14 @@ def notes(boundary: Boundary) -> list[str]:
         for k, defined in zip(curve.ks, curve.num_defined, strict=True):
             if defined < curve.num_problems:
                 short = curve.num_problems - defined
-                found.append(f"{model}: pass@{k} is undefined for {short} of {curve.num_problems} problems (n < {k}).")
+                name = one_line(model, MOST_NAME)
+                found.append(f"{name}: pass@{k} is undefined for {short} of {curve.num_problems} problems (n < {k}).")
                 break
-    if any(not comparison.reliable.all() for comparison in boundary.comparisons.values()):
+    if any(
+        starred(comparison, index)
+        for comparison in boundary.comparisons.values()
+        for index in range(len(comparison.ks))
+    ):
         found.append(f"* {_why_unreliable(boundary)}")
     most = int(max(model.counts.n.max() for model in (boundary.base, *boundary.trained.values())))
     if boundary.question.ks is None and most >= 2 * boundary.fewest:
@@ -50,6 +61,25 @@ def notes(boundary: Boundary) -> list[str]:
     if len(boundary.trained) > 1:
         found.append(f"{len(boundary.trained)} models are judged at once: Holm's correction.")
     return found
+
+
+def starred(found: Comparison, index: int) -> bool:
+    """Is there a difference at this k whose band is not reliable?"""
+    return bool(np.isfinite(found.difference.estimate[index]) and not found.reliable[index])
+
+
+def crosses(found: Comparison) -> bool:
+    """Does the trained model go from surely better to surely worse, and is the crossover between?"""
+    verdicts, k = found.verdicts, found.crossover.k
+    if k is None or not {EXPANDED, SHRUNK} <= set(verdicts):
+        return False
+    return found.ks[verdicts.index(EXPANDED)] < k <= found.ks[len(verdicts) - 1 - verdicts[::-1].index(SHRUNK)]
+
+
+def _why_unknown(found: Comparison) -> str:
+    if np.isnan(found.difference.estimate).all():
+        return "every k asked for is beyond the samples of some problem"
+    return "there are too few samples of each problem for a band"
 
 
 def _why_unreliable(boundary: Boundary) -> str:
@@ -68,12 +98,11 @@ def _moved(found: Comparison, index: int) -> str:
 
 
 def _crossing(found: Comparison) -> str:
-    """Only where the curves do cross: a verdict on each side of 0."""
-    crossing = found.crossover
-    if not {EXPANDED, SHRUNK} <= set(found.verdicts) or crossing.k is None:
+    """Only where the curves do cross."""
+    if not crosses(found):
         return ""
     low, high = crossing_range(found)
-    return f"; the curves cross at k = {crossing.k} ({low} to {high} in {found.confidence:.0%} of resamples)"
+    return f"; the curves cross at k = {found.crossover.k} ({low} to {high} in {found.confidence:.0%} of resamples)"
 
 
 def crossing_range(found: Comparison) -> tuple[str, str]:

@@ -1,0 +1,428 @@
+"""`massflow boundary` and `massflow plan` as a user runs them: numbers, files, mistakes, hostile input."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.cells import cell_len
+from typer.testing import CliRunner, Result
+
+from massflow.cli.main import app
+from massflow.sampling import read_models
+from massflow.seeding import generator
+from massflow.stats import compare, compare_all, plan
+
+KS = [1, 2, 4, 8]
+ROWS = [{"problem": f"p{i:02}", "n": 8, "base": i % 5, "grpo": (i * 3) % 9, "other": (i * 7) % 9} for i in range(40)]
+
+
+def run(*words: str | Path, code: int = 0) -> Result:
+    """A command in this process, in a terminal of 80 columns."""
+    done = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "80"})
+    assert done.exit_code == code, done.output + repr(done.exception)
+    assert done.exception is None or isinstance(done.exception, SystemExit), repr(done.exception)
+    return done
+
+
+def refused(*words: str | Path, code: int = 2) -> str:
+    """The one line of a refusal."""
+    done = run(*words, code=code)
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert not controls(done.stderr)
+    return done.stderr
+
+
+def controls(text: str) -> set[str]:
+    """Characters that move the cursor, colour the screen or turn text around."""
+    return {c for c in text if (not c.isprintable() and c not in "\n\t") or c in "\u202e\u2066"}
+
+
+def samples(name: str, key: str, rows: Iterable[dict[str, Any]] = ROWS) -> list[dict[str, Any]]:
+    """One row a sample, the right ones first."""
+    return [
+        {
+            "model": name,
+            "problem": row["problem"],
+            "correct": j < row[key],
+            "text": f"{name} says {j}",
+            "answer": str(j),
+        }
+        for row in rows
+        for j in range(row["n"])
+    ]
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def write_counts(path: Path, key: str, rows: Iterable[dict[str, Any]] = ROWS) -> Path:
+    path.write_text("problem,n,c\n" + "".join(f"{row['problem']},{row['n']},{row[key]}\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in: base, grpo and other as counts, and all three as samples of one file."""
+    monkeypatch.chdir(tmp_path)
+    for key in ("base", "grpo", "other"):
+        write_counts(tmp_path / f"{key}.csv", key)
+    write_jsonl(tmp_path / "all.jsonl", [row for key in ("base", "grpo", "other") for row in samples(key, key)])
+    return tmp_path
+
+
+def facts(*words: str | Path) -> dict[str, Any]:
+    """What --json says; NaN and Infinity are no JSON."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(run(*words, "--json").stdout, parse_constant=refuse)
+
+
+def widths(text: str) -> int:
+    return max(map(len, text.splitlines()))
+
+
+# What is printed.
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        ([], {}),
+        (["--pointwise", "--confidence", "0.8"], {"simultaneous": False, "confidence": 0.8}),
+        (["--this-set", "--seed", "3"], {"target": "this set"}),
+        (["--k", "8,1,1", "--margin", "0.2"], {"margin": 0.2}),
+    ],
+)
+def test_the_numbers_are_those_of_compare(at: Path, words: list[str], settings: dict[str, Any]):
+    (base,), (trained,) = read_models("base.csv"), read_models("grpo.csv")
+    ks, seed = ([1, 8] if "--k" in words else KS), (3 if "--seed" in words else 0)
+    expected = compare(base.counts, trained.counts, ks, rng=generator(seed, "boundary"), **settings)
+    found = facts("boundary", "base.csv", "grpo.csv", *words)
+    (model,) = found["models"]
+    shown = run("boundary", "base.csv", "grpo.csv", *words, "--csv", "table.csv").stdout
+    table = list(csv.DictReader((at / "table.csv").open()))
+    assert [row["k"] for row in model["rows"]] == ks
+    for index, row in enumerate(model["rows"]):
+        assert row["verdict"] == expected.verdicts[index] == table[index]["verdict"]
+        for part, key in (("estimate", "difference"), ("low", "difference_low"), ("high", "difference_high")):
+            number = float(getattr(expected.difference, part)[index])
+            assert row[key] == (number if np.isfinite(number) else None)
+            assert table[index][key] == ("" if row[key] is None else repr(row[key]))
+            assert row[key] is None or f"{row[key]:+.3f}" in shown
+        assert row["base"] == expected.base.estimate[index]
+        assert f"{row['base']:.3f}" in shown
+    assert " ".join(model["conclusion"].split()) in " ".join(shown.split())
+    assert widths(shown) <= 80
+
+
+def test_every_kind_of_file_gives_the_same(at: Path):
+    expected = facts("boundary", "base.csv", "grpo.csv")["models"][0]["rows"]
+    for key in ("base", "grpo"):
+        write_jsonl(at / f"{key}.jsonl", samples(key, key))
+        pq.write_table(pa.Table.from_pylist(samples(key, key)), at / f"{key}.parquet")
+    for suffix in ("jsonl", "parquet"):
+        assert facts("boundary", f"base.{suffix}", f"grpo.{suffix}")["models"][0]["rows"] == expected
+
+
+@pytest.mark.usefixtures("at")
+def test_several_models_are_judged_together():
+    shown = run("boundary", "base.csv", "grpo.csv", "other.csv").stdout
+    assert "2 models are judged at once: Holm's correction." in shown
+    assert widths(shown) <= 80
+    counts = {name: read_models(f"{name}.csv")[0].counts for name in ("base", "grpo", "other")}
+    base = counts.pop("base")
+    expected = compare_all(base, counts, KS, rng=generator(0, "boundary"))
+    for model in facts("boundary", "base.csv", "grpo.csv", "other.csv")["models"]:
+        assert model["level"] == expected[model["model"]].level
+        assert [row["difference_low"] for row in model["rows"]] == expected[model["model"]].difference.low.tolist()
+
+
+def test_a_source_may_hold_many_models(at: Path):
+    every = facts("boundary", "all.jsonl", "all.jsonl")
+    assert every["base"] == "base"
+    assert [model["model"] for model in every["models"]] == ["grpo", "other"]
+    one = facts("boundary", "all.jsonl#grpo", "all.jsonl#other")
+    assert (one["base"], [model["model"] for model in one["models"]]) == ("grpo", ["other"])
+    other = facts("boundary", "all.jsonl#grpo", "all.jsonl")
+    assert [model["model"] for model in other["models"]] == ["base", "other"]
+    write_jsonl(at / "two.jsonl", [*samples("a", "base"), *samples("b\x1b[31m", "grpo")])
+    assert "two.jsonl#NAME with one of a, b\\x1b[31m" in refused("boundary", "two.jsonl", "grpo.csv")
+    assert "there is no model 'c'; there is a, b" in refused("boundary", "two.jsonl#c", "grpo.csv")
+
+
+def test_other_columns_scores_and_options(at: Path):
+    rows = [{"task": row["problem"], "reward": 0.9 if row["correct"] else 0.3} for row in samples("base", "base")]
+    write_jsonl(at / "scores.jsonl", rows)
+    named = ["--column", "problem=task", "--column", "score=reward"]
+    found = facts("boundary", "scores.jsonl", "grpo.csv", *named, "--threshold", "0.5", "--options", "4")
+    assert found["models"][0]["rows"] == facts("boundary", "base.csv", "grpo.csv")["models"][0]["rows"]
+    beside = {entry["metric"]: entry["values"] for entry in found["beside"]}
+    assert beside["pass@1 above guessing (0.250)"][0] == pytest.approx(found["models"][0]["rows"][0]["base"] - 0.25)
+    assert "or --threshold X be given" in refused("boundary", "scores.jsonl", "grpo.csv", *named)
+
+
+def test_shared_problems(at: Path):
+    write_counts(at / "few.csv", "grpo", [*ROWS[::-2], {"problem": "new", "n": 8, "grpo": 1}])
+    message = refused("boundary", "base.csv", "few.csv")
+    assert "20 only in the base, 1 only in few" in message
+    assert "--shared" in message
+    found = facts("boundary", "base.csv", "few.csv", "--shared")
+    assert found["problems"] == 20
+    same = write_counts(at / "same.csv", "base", ROWS[1::2])
+    rows = facts("boundary", same, write_counts(at / "half.csv", "grpo", ROWS[1::2]))["models"][0]["rows"]
+    assert [row["difference"] for row in rows] == [row["difference"] for row in found["models"][0]["rows"]]
+
+
+@pytest.mark.usefixtures("at")
+def test_ks_beyond_the_samples_are_undefined_not_invented():
+    shown = run("boundary", "base.csv", "grpo.csv", "--k", "8,16").stdout
+    assert "16      -      -" in shown
+    assert "pass@16 is undefined for 40 of 40 problems (n < 16)." in shown
+    assert "nan" not in shown
+    assert facts("boundary", "base.csv", "grpo.csv", "--k", "8,16")["models"][0]["rows"][1]["difference"] is None
+    assert "(no band)" in run("boundary", "base.csv", "grpo.csv", "--this-set").stdout
+
+
+def test_a_lab_experiment(experiment: Path):
+    found = facts("boundary", f"{experiment}#base", experiment, "--samples", "64")
+    assert [model["model"] for model in found["models"]] == ["grpo", "grpo-p"]
+    assert found["fewest_samples"] == 64
+    assert facts("boundary", experiment, experiment, "--samples", "64") == found
+    assert widths(run("boundary", experiment, experiment).stdout) <= 80
+
+
+# One problem.
+
+
+@pytest.mark.usefixtures("at")
+def test_the_answers_to_one_problem():
+    words = ["boundary", "all.jsonl", "all.jsonl", "--problem", "p02"]
+    shown = run(*words).stdout
+    assert "base: 2 of 8 right" in shown
+    assert "grpo: 6 of 8 right" in shown
+    assert "base says 1" in shown
+    assert "base says 2" not in shown, "a wrong one"
+    assert "grpo says 4" not in shown, "beyond the limit"
+    assert widths(shown) <= 80
+    right = facts(*words, "--limit", "1")["right"]
+    assert {name: [sample["text"] for sample in found] for name, found in right.items()} == {
+        "base": ["base says 0"],
+        "grpo": ["grpo says 0"],
+        "other": ["other says 0"],
+    }
+
+
+def test_a_problem_that_can_not_be_shown(at: Path):
+    assert "base has no problem 'p99'. Nearest: p" in refused("boundary", "all.jsonl", "all.jsonl", "--problem", "p99")
+    assert "It has p00, p01, " in refused("boundary", "all.jsonl", "all.jsonl", "--problem", "zebra")
+    assert "hold no texts" in refused("boundary", "base.csv", "grpo.csv", "--problem", "p01")
+    message = refused("boundary", "all.jsonl", "all.jsonl", "--problem", "p01", "--html", "x.html")
+    assert "leave out --html" in message
+    assert not (at / "x.html").exists()
+
+
+# Files.
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def test_the_same_command_writes_the_same_bytes(at: Path):
+    """In another process too, with another seed of Python's hashes."""
+    files = ["--html", "out/page.html", "--png", "out/a.png", "--csv", "out/a.csv"]
+    words = ["boundary", "base.csv", "grpo.csv", *files]
+    first = run(*words).stdout
+    before = digests(at / "out")
+    assert set(before) == {"page.html", "a.png", "a.csv"}
+    assert (at / "out" / "a.png").read_bytes().startswith(b"\x89PNG")
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONHASHSEED": "7"}
+    command = [sys.executable, "-m", "massflow", *words]
+    again = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert (again.stdout, again.stderr) == (first, "")
+    assert digests(at / "out") == before
+    assert {path.name for path in at.iterdir()} == {"base.csv", "grpo.csv", "other.csv", "all.jsonl", "out"}
+
+
+def test_a_vector_picture(at: Path):
+    assert "Written: x.svg" in run("boundary", "base.csv", "grpo.csv", "--k", "1,8", "--png", "x.svg").stdout
+    assert (at / "x.svg").read_text().startswith("<svg")
+
+
+# Mistakes.
+
+Make = Callable[[Path], object]
+
+
+def text(name: str, content: str) -> Make:
+    return lambda folder: (folder / name).write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("make", "words", "message"),
+    [
+        (text("bad.csv", "problem,n,c\na,4,5\n"), ["base.csv", "bad.csv"], "bad.csv: line 2: 'c' must be at most n"),
+        (text("bad.csv", "problem,n,c\na,4,-1\n"), ["base.csv", "bad.csv"], "'c' must be a whole number, 0 or more"),
+        (text("bad.csv", "problem,n,c\na,4,1\na,4,1\n"), ["base.csv", "bad.csv"], "they stand at bad.csv: line 2"),
+        (text("bad.csv", "task,tries\na,4\n"), ["base.csv", "bad.csv"], "It has task, tries"),
+        (text("bad.csv", "problem,n,c\n"), ["base.csv", "bad.csv"], "no rows: there is nothing to count"),
+        (text("bad.csv", ""), ["base.csv", "bad.csv"], "needs a first line that names its columns"),
+        (text("bad.jsonl", ""), ["base.csv", "bad.jsonl"], "bad.jsonl: no rows"),
+        (text("bad.csv", "problem,n,c\na,0,0\nb,4,1\n"), ["bad.csv", "bad.csv"], "has no samples at all (n = 0)"),
+        (text("bad.csv", "problem,n,c\na,4,1\n"), ["bad.csv", "bad.csv"], "needs at least 2 problems"),
+        (
+            text("bad.csv", "problem,n,c\na,1,1\nb,1,0\n"),
+            ["bad.csv", "bad.csv", "--this-set"],
+            "from 2 samples of every",
+        ),
+        (None, ["base.csv", "none.csv"], "'none.csv': there is no such file or folder"),
+        (None, ["base.csv", "grpo.csv", "--k", "0"], "every k must be 1 or more; got 0"),
+        (None, ["base.csv", "grpo.csv", "--k", "garbage"], "--k takes whole numbers with commas between"),
+        (None, ["base.csv", "grpo.csv", "--k", ""], "--k takes whole numbers with commas between"),
+        (None, ["base.csv", "grpo.csv", "--k", "9" * 30], "ks must be whole numbers from 1 up"),
+        (None, ["base.csv", "grpo.csv", "--margin", "-0.1"], "a margin of at least 0"),
+        (None, ["base.csv", "grpo.csv", "--margin", "inf"], "the margin is at most 1; got inf"),
+        (None, ["base.csv", "grpo.csv", "--confidence", "1.5"], "confidence must lie between 0 and 1; got 1.5"),
+        (None, ["base.csv", "grpo.csv", "--column", "problm=x"], "Did you mean 'problem'?"),
+        (None, ["base.csv", "grpo.csv", "--png", "a.gif"], "a picture is .png or .svg; got a.gif"),
+        (None, ["base.csv", "grpo.csv", "--html", "folder"], "folder is a folder, and a file's name is needed"),
+        (None, ["base.csv", "grpo.csv", "--csv", "grpo.csv"], "grpo.csv is read or written here already"),
+        (None, ["base.csv", "grpo.csv", "--csv", "x", "--html", "./x"], "x is read or written here already"),
+    ],
+)
+def test_mistakes_are_one_line_and_nothing_is_written(at: Path, make: Make | None, words: list[str], message: str):
+    (at / "folder").mkdir()
+    for name in ("old.html", "old.png", "old.csv"):
+        (at / name).write_text("before")
+    if make is not None:
+        make(at)
+    before = digests_of_files(at)
+    outputs = {"--html": "old.html", "--png": "old.png", "--csv": "old.csv"}
+    outputs = [part for flag, name in outputs.items() if flag not in words for part in (flag, name)]
+    assert message in refused("boundary", *words, *outputs)
+    assert digests_of_files(at) == before
+
+
+def digests_of_files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_page_that_can_not_be_written_is_failed_work(at: Path):
+    before = digests_of_files(at)
+    words = ["boundary", "base.csv", "grpo.csv", "--k", "1", "--html", "base.csv/x.html", "--csv", "x.csv"]
+    assert "cannot write base.csv/x.html" in refused(*words, code=1)
+    assert digests_of_files(at) == before
+
+
+# Hostile text.
+
+EVIL = "[bold]x[/] [/] <script>alert(1)</script> {{ 7*7 }}\x1b[31m\x1b]0;t\x07 \x00 \u202eback\u2066\n\x9b2J"
+
+
+def test_hostile_text_can_not_touch_the_terminal(at: Path):
+    rows = [{**row, "problem": row["problem"] + EVIL} for row in ROWS[:6]]
+    for name, key in ((f"one {EVIL}", "base"), (f"two {EVIL}", "grpo")):
+        found = [
+            {**row, "text": EVIL + "x" * (row["problem"] == rows[0]["problem"]) * 1_000_000}
+            for row in samples(name, key, rows)
+        ]
+        write_jsonl(at / f"{key}.jsonl", found)
+    words = ["boundary", "base.jsonl", "grpo.jsonl"]
+    shown = run(*words).stdout
+    assert not controls(shown)
+    assert widths(shown) <= 80
+    problem = rows[1]["problem"]
+    answers = run(*words, "--problem", problem).stdout
+    assert not controls(answers)
+    assert "[bold]x[/] [/]" in answers
+    assert widths(answers) <= 80
+    for flags in ([], ["--problem", problem]):
+        printed = run(*words, *flags, "--json").stdout
+        assert not controls(printed)
+        assert EVIL in "".join(map(str, json.loads(printed).values())), "JSON keeps what stood there"
+    refused(*words, "--problem", "none")
+    (at / "short.csv").write_text("problem,n,c\na,1,1\nb,1,1\n")
+    refused("boundary", "base.jsonl", "short.csv")
+    refused("boundary", "short.csv", "grpo.jsonl")
+
+
+def test_long_and_wide_names_keep_the_table_in_80_columns(at: Path):
+    write_jsonl(at / "base.jsonl", samples("モデル" * 30, "base"))
+    write_jsonl(
+        at / "grpo.jsonl", [*samples("a-long-name-of-step-100", "grpo"), *samples("a-long-name-of-step-200", "other")]
+    )
+    shown = run("boundary", "base.jsonl", "grpo.jsonl").stdout
+    heads = [line for line in shown.splitlines() if "difference" in line]
+    assert len(heads) == 2
+    assert "step-100" in heads[0]
+    assert "step-200" in heads[1]
+    assert all("verdict" in head and cell_len(head) <= 80 for head in heads)
+
+
+# Planning.
+
+
+@pytest.mark.usefixtures("at")
+def test_plan_says_what_plan_computes():
+    (base,), (trained,) = read_models("base.csv"), read_models("grpo.csv")
+    for words, second in ((["base.csv"], None), (["base.csv", "grpo.csv"], trained.counts)):
+        expected = plan(base.counts, 0.05, 4, second)
+        found = facts("plan", *words, "--difference", "0.05", "--k", "4")
+        shown = run("plan", *words, "--difference", "0.05", "--k", "4").stdout
+        assert found["spread"] == expected.spread
+        assert found["detectable"] == list(expected.detectable)
+        assert [(o["samples"], o["problems"]) for o in found["options"]] == [
+            (option.samples, option.problems) for option in expected.options
+        ]
+        for option, detectable in zip(expected.options, expected.detectable, strict=True):
+            assert f"{option.problems:,}" in shown
+            assert f"{option.total:,}" in shown
+            assert f"{detectable:.3f}" in shown
+        assert ("assuming" in shown) == (second is None)
+        assert "settled by 40 problems" in shown
+        assert widths(shown) <= 80
+
+
+def test_plan_takes_the_trained_model_of_a_source_with_both(at: Path):
+    write_jsonl(at / "two.jsonl", [*samples("base", "base"), *samples("grpo", "grpo")])
+    assert facts("plan", "two.jsonl", "two.jsonl", "--k", "4") == facts("plan", "base.csv", "grpo.csv", "--k", "4")
+    assert "one is needed" in refused("plan", "all.jsonl", "all.jsonl", "--k", "4")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["none.csv"], "'none.csv': there is no such file or folder"),
+        (["base.csv", "--difference", "0"], "a difference between 0 and 1"),
+        (["base.csv", "--power", "1"], "must lie between 0 and 1"),
+        (["base.csv", "--correlation", "2"], "a correlation from -1 to 1"),
+        (["base.csv", "few.csv"], "must have the same problems"),
+        (["few.csv"], "at least 3 problems"),
+    ],
+)
+def test_plans_that_can_not_be_made(at: Path, words: list[str], message: str):
+    write_counts(at / "few.csv", "grpo", ROWS[:2])
+    assert message in refused("plan", *words, "--k", "4")
+
+
+def test_help_fits_a_narrow_terminal():
+    for command in ("boundary", "plan"):
+        assert widths(run(command, "--help").stdout) <= 80

@@ -1,0 +1,426 @@
+"""The boundary's findings, words, charts and page: by hand, against hostile text, and in a browser."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import vl_convert
+
+from massflow import InputError
+from massflow.report.boundary.charts import charts, curves, moves
+from massflow.report.boundary.findings import Boundary, Question, default_ks, named
+from massflow.report.boundary.page import render
+from massflow.report.boundary.plain import as_csv, as_dict
+from massflow.report.boundary.words import conclusion, notes
+from massflow.report.style import save
+from massflow.report.text import one_line, printable
+from massflow.sampling import ModelCounts, read_models
+from massflow.types import GroupCounts
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(2)</script>",
+    "{{ 7*7 }}{% raw %}",
+    "\x1b[31mred\x1b]0;title\x07",
+    "nul\x00x",
+    "turned \u202eround\u2066",
+    "[bold]x[/] [/]",
+    "two\nlines\ttab\r",
+    "\x9b31m \x7f \ufffe \u2028",
+    "quoted \"' + x + '\" \\",
+]
+
+
+def model(name: str, c: Sequence[int], n: int | Sequence[int] = 64, **labels: Any) -> ModelCounts:
+    problems = labels.pop("problem", [f"p{index}" for index in range(len(c))])
+    return ModelCounts(name, GroupCounts(problems, np.broadcast_to(n, len(c)), c, **labels))
+
+
+def question(**changes: Any) -> Question:
+    return Question(**{"resamples": 500, **changes})
+
+
+WIDE = model("base", [4] * 50 + [32] * 50)
+"""Solves every problem within 64 samples; NARROW solves half of them never and half of them nearly always."""
+NARROW = model("grpo", [0] * 50 + [60] * 50)
+
+
+def spread_out(name: str, seed: int, n: int | Sequence[int] = 64, problems: int = 60, gain: float = 1.0) -> ModelCounts:
+    rng = np.random.default_rng(seed)
+    success = np.clip(np.random.default_rng(0).beta(0.4, 1.0, problems) * gain, 0.0, 1.0)
+    return model(name, rng.binomial(n, success).tolist(), n)
+
+
+# The words.
+
+
+def said(base: ModelCounts, trained: ModelCounts, **changes: Any) -> str:
+    return conclusion(Boundary.of(base, [trained], question(**changes)), trained.name)
+
+
+def test_a_shrunk_boundary_is_called_so():
+    sentence = said(WIDE, NARROW)
+    assert sentence.startswith("grpo: the boundary shrank: pass@64 -0.500 [")
+    assert "; pass@1 rose +0.188 [" in sentence
+    crossing = Boundary.of(WIDE, [NARROW], question()).comparisons["grpo"].crossover.k
+    assert f"; the curves cross at k = {crossing} (" in sentence
+    assert sentence.endswith("Said of this checkpoint on new problems of this kind.")
+
+
+def test_an_expanded_boundary_is_called_so_and_curves_that_cross_upwards_have_no_crossover():
+    """The crossover is the k from which the base is no worse: here it is better at k = 1 already."""
+    sentence = said(NARROW, WIDE)
+    assert sentence.startswith("base: the boundary expanded: pass@64 +0.500 [")
+    assert "; pass@1 fell -0.188 [" in sentence
+    assert "cross" not in sentence
+    assert "cross at" not in json.dumps(panels(Boundary.of(NARROW, [WIDE], question())))
+
+
+def test_no_change_must_be_shown():
+    turn = np.tile([1, -1], 50)
+    one, other = model("base", 32 + turn), model("grpo", 32 - turn)
+    assert said(one, other, ks=(1,), margin=0.05).startswith("grpo: the boundary did not change: pass@1 +0.000 [")
+    assert "100 problems do not settle it" in said(one, other, ks=(1,), margin=0.001)
+    assert "100 problems do not settle it: pass@2" in said(one, other, ks=(1, 2), margin=0.001)
+
+
+def test_few_problems_settle_nothing_or_carry_a_star():
+    assert "4 problems do not settle it: pass@8" in said(model("a", [1, 2, 3, 0], 8), model("b", [2, 1, 4, 1], 8))
+    sure = Boundary.of(model("a", [0, 0], 8), [model("b", [8, 8], 8)], question())
+    assert "b: the boundary expanded *: pass@8 +1.000" in conclusion(sure, "b")
+    assert any(note.startswith("* Fewer than 10 problems' worth") for note in notes(sure))
+
+
+def test_beyond_the_samples_nothing_can_be_said():
+    found = Boundary.of(WIDE, [NARROW], question(ks=(128, 256)))
+    expected = "nothing can be said: every k asked for is beyond the samples of some problem."
+    assert conclusion(found, "grpo") == f"grpo: {expected}"
+    assert notes(found) == [
+        "base: pass@128 is undefined for 100 of 100 problems (n < 128).",
+        "grpo: pass@128 is undefined for 100 of 100 problems (n < 128).",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"), [("new problems", "new problems of this kind"), ("this set", "this very set")]
+)
+def test_several_runs_speak_for_the_objective(target: str, kind: str):
+    runs = {"problem": [f"p{i}" for i in range(100)] * 2, "seed": [0] * 100 + [1] * 100}
+    twice = model("grpo", [*NARROW.counts.c, *NARROW.counts.c], **runs)
+    assert said(WIDE, twice, target=target).endswith(f"Said of this objective on {kind}.")
+    assert said(WIDE, NARROW, target=target).endswith(f"Said of this checkpoint on {kind}.")
+
+
+def test_other_samples_of_one_sample_each_are_refused():
+    with pytest.raises(InputError, match="from 2 samples of every problem on"):
+        Boundary.of(model("a", [0, 1, 1], 1), [model("b", [1, 1, 1], 1)], question(target="this set"))
+
+
+def test_several_models_are_noted():
+    found = Boundary.of(WIDE, [NARROW, WIDE], question(ks=(1,)))
+    assert list(found.trained) == ["grpo", "base (2)"]
+    assert "2 models are judged at once: Holm's correction." in notes(found)
+
+
+# The findings.
+
+
+def test_moves_by_hand():
+    base = model("base", [0, 0, 1, 4, 7, 8, 8], 8)
+    trained = model("grpo", [8, 8, 8, 3, 0, 1, 0], 8, problem=["p6", "p5", "p4", "p3", "p2", "p1", "p0"])
+    found = Boundary.of(base, [trained], question(ks=(1,)))
+    # never: 0 of 8; rarely: under 4; often: 4 to 7; always: 8. p0 never -> never, p1 never -> rarely, p2 rarely ->
+    # never, p3 often -> rarely, p4 often -> always, p5 and p6 always -> always.
+    expected = [[1, 1, 0, 0], [1, 0, 0, 0], [0, 1, 0, 1], [0, 0, 0, 2]]
+    assert found.moves("grpo").tolist() == expected
+    assert as_dict(found)["models"][0]["moves"]["problems"] == expected
+
+
+def test_every_problem_moves_once():
+    base, trained = spread_out("base", 1), spread_out("grpo", 2, gain=2.0)
+    found = Boundary.of(base, [trained], question(ks=(1,)))
+    table = found.moves("grpo")
+    assert table.sum() == 60
+    assert table.sum(axis=1)[[0, 3]].tolist() == [(base.counts.c == 0).sum(), (base.counts.c == 64).sum()]
+    assert table.sum(axis=0)[[0, 3]].tolist() == [(trained.counts.c == 0).sum(), (trained.counts.c == 64).sum()]
+
+
+def test_default_ks_end_at_the_fewest_samples():
+    ragged = model("base", [1, 2, 3], [20, 64, 1000])
+    assert default_ks([ragged.counts]) == (1, 2, 4, 8, 16)
+    assert default_ks([ragged.counts, model("b", [1, 1, 1], 3).counts]) == (1, 2)
+    found = Boundary.of(ragged, [model("grpo", [2, 3, 4], 40)], question())
+    assert found.ks == (1, 2, 4, 8, 16)
+    assert "k ends at the fewest samples of a problem, 20; others have up to 1000. --k asks for more." in notes(found)
+
+
+@pytest.mark.parametrize("ks", [None, (1,)])
+def test_a_problem_without_samples_is_refused(ks: tuple[int, ...] | None):
+    empty = model("base", [0, 1, 2], [0, 4, 4])
+    with pytest.raises(InputError, match=r"no samples at all \(n = 0\)"):
+        Boundary.of(empty, [empty], question(ks=ks))
+
+
+@pytest.mark.parametrize("margin", [-0.1, 1.5, float("inf"), float("nan")])
+def test_impossible_margins_are_refused(margin: float):
+    with pytest.raises(InputError, match="margin"):
+        Boundary.of(WIDE, [NARROW], question(margin=margin))
+
+
+def test_a_taken_name_gets_a_number():
+    models = [model(name, [1]) for name in ("a", "a (2)", "a", "a")]
+    assert list(named(models)) == ["a", "a (2)", "a (3)", "a (4)"]
+
+
+def test_shared_problems_keep_their_order_and_pairs():
+    base = model("base", [1, 2, 3, 4], 8, problem=["a", "b", "c", "d"])
+    trained = model("grpo", [5, 6, 7], 8, problem=["d", "x", "b"])
+    with pytest.raises(InputError, match=r"2 only in the base, 1 only in grpo .* 2 in both.*--shared"):
+        Boundary.of(base, [trained], question())
+    found = Boundary.of(base, [trained], question(), shared=True)
+    assert found.problems == 2
+    assert found.base.counts.problems == ["b", "d"]
+    assert found.trained["grpo"].counts.grid[1].tolist() == [[7, 5]]
+
+
+def test_json_and_csv_hold_no_nan():
+    found = Boundary.of(WIDE, [model("grpo", [1] * 100, 32)], question(ks=(1, 32, 64), target="this set", options=4))
+    facts = json.loads(json.dumps(as_dict(found), allow_nan=False))
+    undefined = facts["models"][0]["rows"][-1]
+    assert undefined["difference"] is None
+    assert undefined["problems_defined"] == 0
+    assert "nan" not in as_csv(found).lower()
+    assert as_csv(found).count("\n") == 4
+
+
+def test_guessing_stands_once_where_one_sample_is_all():
+    one = model("base", [1, 0, 1], 1)
+    metrics = Boundary.of(one, [one], question(options=4)).metrics
+    assert [metric.name for metric in metrics if "guessing" in metric.name] == ["pass@1 above guessing (0.250)"]
+
+
+# The charts.
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_bundle():
+    """The charts' code is made once: it takes a second, and is the same on every page."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vl_convert, "javascript_bundle", functools.cache(vl_convert.javascript_bundle))
+        yield
+
+
+def panels(found: Boundary) -> list[dict[str, Any]]:
+    return curves(found).to_dict()["concat"]
+
+
+def specs(page: str) -> dict[str, Any]:
+    """The charts of a page."""
+    return json.loads(re.findall(r'id="specs">(.*)</script>', page)[0])
+
+
+def test_every_model_has_its_own_colour(pages: dict[str, str]):
+    """Scales must not be shared over panels, or the second model looks like the base."""
+    drawn = specs(pages["three"])
+    for part in (*drawn.values(), *drawn["boundary"]["concat"]):
+        assert part["resolve"]["scale"]["color"] == "independent"
+
+
+def test_a_single_k_lies_inside_its_panel_with_a_bar(pages: dict[str, str]):
+    text = json.dumps(specs(pages["single-k"])["boundary"]["concat"])
+    assert '"domain": [4.0, 16]' in text
+    assert '"type": "area"' not in text
+
+
+def test_long_names_stay_over_their_panels():
+    long = "a-model-with-a-name-" * 20
+    found = Boundary.of(model(f"{long}base", WIDE.counts.c), [model(f"{long}grpo", NARROW.counts.c)], question())
+    for panel in panels(found):
+        (upper, lower) = panel["vconcat"]
+        assert all(len(line) < 45 for line in upper["title"])
+        assert "grpo" in upper["title"][0]
+        assert "base" in upper["title"][1]
+        assert "title" not in lower
+    assert long not in json.dumps(moves(found).to_dict())
+
+
+def test_ticks_stand_apart_however_many_ks():
+    found = Boundary.of(WIDE, [NARROW], question(ks=tuple(range(1, 65))))
+    ticks = json.loads(re.findall(r'"values": (\[1, [0-9, ]+\])', json.dumps(panels(found)))[0])
+    assert ticks[0] == 1
+    assert len(ticks) <= 13
+
+
+def test_hostile_names_make_whole_pictures(tmp_path: Path):
+    """An SVG with a NUL in it is no XML, and no PNG can be made of it."""
+    found = Boundary.of(
+        model("".join(HOSTILE), [1, 2, 3], 8), [model("".join(HOSTILE[::-1]), [3, 4, 5], 8)], question()
+    )
+    for name, chart in charts(found).items():
+        save(chart, tmp_path / f"{name}.svg")
+        ElementTree.fromstring((tmp_path / f"{name}.svg").read_text())
+
+
+# The page.
+
+
+class Page(HTMLParser):
+    """Tags, and the text outside scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.said: list[str] = []
+        self._inside = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside not in ("script", "style"):
+            self.said.append(data)
+
+    @property
+    def scripts(self) -> int:
+        return [tag for tag, _ in self.tags].count("script")
+
+
+def page_of(found: Boundary) -> str:
+    return render(found, charts(found), {"base": "base.csv"})
+
+
+@pytest.fixture(scope="module")
+def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Twenty problems gained, texts of every hostile sort and of a megabyte, for two trained models."""
+    path = tmp_path_factory.mktemp("hostile") / "samples.jsonl"
+    with path.open("w") as file:
+        for name, right in (("base" + "".join(HOSTILE), False), ("grpo" + "".join(HOSTILE), True), ("x" * 1000, True)):
+            for index in range(24):
+                problem = HOSTILE[index % len(HOSTILE)] + str(index) + ("id" * 500_000 if index == 23 else "")
+                text = HOSTILE[index % len(HOSTILE)] * (30_000 if index < 2 else 500)
+                row = {"model": name, "problem": problem, "correct": right, "text": text}
+                file.write((json.dumps(row) + "\n") * 8)
+    base, *trained = read_models(str(path))
+    return page_of(Boundary.of(base, trained, question()))
+
+
+def test_hostile_text_stays_text(hostile_page: str):
+    page = Page(hostile_page)
+    text = "".join(page.said)
+    assert page.scripts == 3
+    assert {tag for tag, _ in page.tags}.isdisjoint({"b", "img", "iframe", "object", "link", "base", "form", "a"})
+    assert "<script>alert(1)</script>" in text
+    assert "{{ 7*7 }}{% raw %}" in text
+    assert "[bold]x[/] [/]" in text
+    assert "\\x1b[31mred" in text
+    assert "nul\\x00x" in text
+    assert "\\u202eround" in text
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u202a-\u202e\u2066-\u2069]", text)
+    assert text.count("gained with probability") == 40, "20 problems of each model"
+    assert " more characters]" in text
+
+
+def test_the_page_stays_small(hostile_page: str):
+    assert len(hostile_page.encode()) < 3_000_000
+
+
+def test_texts_and_names_are_made_printable():
+    assert printable("a\tb\n\x1b[0m") == "a\tb\n\\x1b[0m"
+    assert printable("naïve 日本語 😀") == "naïve 日本語 😀"
+    assert one_line("a\nb\u202e") == "a\\nb\\u202e"
+    assert one_line("abcdefghij", 5) == "ab…ij"
+    assert one_line("abcde", 5) == "abcde"
+
+
+CASES: dict[str, Any] = {
+    "one": lambda: Boundary.of(WIDE, [NARROW], question()),
+    "three": lambda: Boundary.of(
+        spread_out("base", 1), [spread_out(name, seed, gain=1.5) for seed, name in enumerate("abc", 2)], question()
+    ),
+    "undefined": lambda: Boundary.of(
+        spread_out("base", 1, [20, 64] * 30), [spread_out("grpo", 2)], question(ks=(1, 2, 16, 32, 64, 128))
+    ),
+    "single-k": lambda: Boundary.of(WIDE, [NARROW], question(ks=(8,))),
+    "two-problems": lambda: Boundary.of(model("base", [1, 20]), [model("grpo", [30, 10])], question()),
+}
+POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:"
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    return {name: page_of(make()) for name, make in CASES.items()}
+
+
+@pytest.fixture(scope="module")
+def in_a_browser(
+    pages: dict[str, str], hostile_page: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[str, str]]:
+    """Every case as Chromium has it after drawing, dark and light, with its console; the network is forbidden."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        assert "CI" not in os.environ, "CI must have chromium"
+        pytest.skip("no chromium on this machine: install Debian's, or Chrome, to test the page")
+    folder = tmp_path_factory.mktemp("browser")
+    flags = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+        --disable-component-update --disable-sync --virtual-time-budget=20000 --enable-logging=stderr --dump-dom"""
+
+    def draw(name: str, page: str, *more: str) -> tuple[str, str]:
+        path = folder / f"{name}.html"
+        path.write_text(page.replace("<head>", f'<head><meta http-equiv="Content-Security-Policy" content="{POLICY}">'))
+        command = [chromium, *flags.split(), *more, f"--user-data-dir={folder / name}", f"file://{path}"]
+        done = subprocess.run(command, capture_output=True, timeout=120)
+        return done.stdout.decode(), "".join(re.findall(r".*CONSOLE.*\n", done.stderr.decode(errors="replace")))
+
+    wanted = {**pages, "hostile": hostile_page}
+    with ThreadPoolExecutor(2) as pool:
+        jobs = {name: pool.submit(draw, name, page) for name, page in wanted.items()}
+        jobs["dark"] = pool.submit(draw, "dark", pages["three"], "--force-dark-mode")
+        return {name: job.result() for name, job in jobs.items()}
+
+
+@pytest.mark.parametrize("name", [*CASES, "hostile", "dark"])
+def test_the_page_draws_without_a_network(in_a_browser: dict[str, tuple[str, str]], name: str):
+    drawn, console = in_a_browser[name]
+    assert 'data-charts="drawn"' in drawn
+    assert console == "", "something was refused or failed"
+    for chart in ("boundary", "moves"):
+        start = drawn.index(f'<div id="{chart}"')
+        assert "<svg" in drawn[start : start + 2000], f"{chart} was not drawn"
+    assert "NaN" not in "".join(re.findall(r"<path[^>]*>", drawn))
+
+
+def test_dark_screens_get_light_letters(in_a_browser: dict[str, tuple[str, str]]):
+    light, dark = (re.findall(r'<text[^>]*fill="(#\w+)"', in_a_browser[name][0]) for name in ("three", "dark"))
+    assert "#dddddd" in dark
+    assert "#dddddd" not in light
+
+
+def test_the_page_says_what_the_findings_say(pages: dict[str, str]):
+    found = CASES["three"]()
+    page = Page(pages["three"])
+    text = "".join(page.said)
+    for name in found.trained:
+        assert conclusion(found, name) in text
+        for row in as_dict(found)["models"][list(found.trained).index(name)]["rows"]:
+            assert f"{row['difference']:+.3f}" in text
+    assert page.scripts == 3
+    assert not [attrs for _, attrs in page.tags if {"src", "href"} & attrs.keys()], "something would be fetched"
+    assert len(pages["three"].encode()) < 3_000_000
