@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from massflow.errors import InputError
 
+MOST_SAMPLES = 2**31
 Array = Any
 """A NumPy array or a torch tensor. Functions typed so return the kind they were given."""
 
@@ -152,9 +153,11 @@ def check_counts(
         raise InputError(f"counts must be numbers; got {n_N.dtype} and {c_N.dtype}")
     with np.errstate(invalid="ignore"):
         bad_N = ~(np.isfinite(n_N) & np.isfinite(c_N)) | (c_N < 0) | (c_N > n_N)
-        bad_N |= (n_N != np.floor(n_N)) | (c_N != np.floor(c_N))
+        bad_N |= (n_N != np.floor(n_N)) | (c_N != np.floor(c_N)) | (n_N > MOST_SAMPLES)
     if bad_N.any():
         i = int(np.argmax(bad_N))
         name = i if problems is None else repr(problems[i])
-        raise InputError(f"counts must be whole, with 0 <= correct <= samples; problem {name} has {c_N[i]} of {n_N[i]}")
+        raise InputError(
+            f"counts must be whole, with 0 <= correct <= samples <= 2^31; problem {name} has {c_N[i]} of {n_N[i]}"
+        )
     return n_N.astype(np.int64), c_N.astype(np.int64)

@@ -99,8 +99,10 @@ def test_no_change_must_be_shown():
 
 def test_few_problems_settle_nothing_or_carry_a_star():
     assert "4 problems do not settle it: pass@8" in said(model("a", [1, 2, 3, 0], 8), model("b", [2, 1, 4, 1], 8))
-    sure = Boundary.of(model("a", [0, 0], 8), [model("b", [8, 8], 8)], question())
-    assert "b: the boundary expanded *: pass@8 +1.000" in conclusion(sure, "b")
+    two = Boundary.of(model("a", [0, 0], 8), [model("b", [8, 8], 8)], question())
+    assert conclusion(two, "b") == "b: nothing can be said: too few problems differ for a band."
+    sure = Boundary.of(model("a", [0] * 10, 8), [model("b", [8] * 7 + [0] * 3, 8)], question())
+    assert "b: the boundary expanded *: pass@8 +0.700" in conclusion(sure, "b")
     assert any(note.startswith("* Fewer than 10 problems' worth") for note in notes(sure))
 
 

@@ -293,6 +293,35 @@ def test_three_models_of_which_one_differs():
     np.testing.assert_array_equal(found["better"].difference.estimate, alone.difference.estimate)
 
 
+@pytest.mark.parametrize(("moved", "verdict"), [(5, "undecided"), (6, "expanded")])
+def test_a_claim_needs_as_many_problems_as_a_sign_test_does(moved: int, verdict: str):
+    # All one way: 2^(1 - 5) = .0625 is above .05, 2^(1 - 6) = .03125 below, though both bands lie above 0.
+    base, trained = np.zeros(12, int), np.where(np.arange(12) < moved, 1, 0)
+    found = quick(table(1, base), table(1, trained), [1], simultaneous=False)
+    assert found.difference.low[0] > 0.0
+    assert found.verdicts == (verdict,)
+    assert found.p_values[0] >= 2.0 ** (1 - moved)
+
+
+@pytest.mark.parametrize(("problems", "verdict"), [(300, "unchanged"), (290, "undecided")])
+def test_no_difference_at_all_is_unchanged_where_there_are_problems_enough(problems: int, verdict: str):
+    # None of P problems differs: at 95 % fewer than -log(.05) / P of such problems do, .00999 for P = 300.
+    same = table(4, np.arange(problems) % 5)
+    assert quick(same, same, [1, 4]).verdicts == (verdict, verdict)
+
+
+def test_clusters_must_agree():
+    one, two = table(4, [1, 2, 3], cluster=[0, 0, 1]), table(4, [1, 2, 3], cluster=[0, 1, 1])
+    with pytest.raises(InputError, match="same clusters"):
+        quick(one, two, [1])
+
+
+def test_a_problem_without_samples_is_named():
+    base = GroupCounts(["x", "y"], [4, 0], [1, 0])
+    with pytest.raises(InputError, match="'y' has none"):
+        quick(base, base, [1])
+
+
 def test_verdicts_are_of_the_level_left_to_each_model():
     # Pointwise at k = 1, 30 problems. d = (.1 + .24 x) with x = +-1: t = .1 sqrt(29) / .24 = 2.24, p = .033. Enough
     # alone; not as the smallest of three, which is judged at .05 / 3.
@@ -459,12 +488,13 @@ def test_models_on_other_problems_are_refused_with_counts_of_both_sides():
         ({"margin": -0.01}, "margin of at least 0; got 1 and -0.01"),
         ({"margin": math.nan}, "margin of at least 0; got 1 and nan"),
         ({"trained": {}}, "at least one trained model"),
+        ({"resamples": 99}, "resamples must be at least 100 .*; got 99"),
         ({"ledger_k": 0}, "between 1 and the fewest samples of a problem, 8; got 0"),
         ({"ledger_k": 9}, "between 1 and the fewest samples of a problem, 8; got 9"),
     ],
 )
 def test_settings_out_of_range_are_refused(changed: dict[str, Any], message: str):
-    settings = {"base": BASE, "trained": {"m": BASE}, "ks": [1], "rng": generator(0), "resamples": 20, **changed}
+    settings = {"base": BASE, "trained": {"m": BASE}, "ks": [1], "rng": generator(0), "resamples": 200, **changed}
     with pytest.raises(InputError, match=message) as caught:
         compare_all(**settings)
     assert "\n" not in str(caught.value)

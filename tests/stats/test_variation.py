@@ -128,7 +128,7 @@ def test_groups_of_runs():
 def test_variance_between_runs_by_hand():
     # Problems: se .03 with 9 degrees of freedom. Three seeds at .1, .2, .3: variance .01, of the mean .01 / 3, with 2.
     # se^2 = .0009 + .01 / 3;  df = se^4 / (.0009^2 / 9 + (.01 / 3)^2 / 2).
-    start = Spread(np.array([0.2]), np.array([0.03]), np.array([9.0]), np.array([10.0]))
+    start = Spread(np.array([0.2]), np.array([0.03]), np.array([9.0]), np.array([10.0]), np.array([10.0]))
     found = with_runs(start, np.array([[0.1], [0.2], [0.3]]))
     total = 0.0009 + 0.01 / 3
     assert found.se_C[0] == pytest.approx(math.sqrt(total))

@@ -41,12 +41,13 @@ def title(text: str, subtitle: str | list[str]) -> alt.TitleParams:
 
 def styled(chart: Any) -> Any:
     """Colours of text and lines stand here alone: the page replaces them for a dark screen."""
-    return (
-        chart.configure(font="sans-serif", background="white")
-        .configure_view(stroke="#cccccc")
-        .configure_title(color="#222222", subtitleColor="#555555")
-        .configure_axis(gridColor="#eeeeee", labelFontSize=11, titleFontSize=11, titleFontWeight="normal")
-        .configure_legend(labelFontSize=12)
+    return chart.configure(
+        font="sans-serif",
+        background="white",
+        view=alt.ViewConfig(stroke="#cccccc"),
+        title=alt.TitleConfig(color="#222222", subtitleColor="#555555"),
+        axis=alt.AxisConfig(gridColor="#eeeeee", labelFontSize=11, titleFontSize=11, titleFontWeight="normal"),
+        legend=alt.LegendConfig(labelFontSize=12),
     )
 
 

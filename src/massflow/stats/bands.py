@@ -35,7 +35,7 @@ def critical_values(maxima_R: Floats | None, df_C: Floats, alpha: float) -> Floa
     Student's t scale at each column's degrees of freedom. Without maxima, pointwise: the normal's own quantile.
     """
     pointwise = float(-ndtri(alpha / 2.0))
-    z = pointwise if maxima_R is None else max(pointwise, float(np.quantile(maxima_R, 1.0 - alpha)))
+    z = pointwise if maxima_R is None else max(pointwise, float(np.quantile(maxima_R, 1.0 - alpha, method="higher")))
     return -stdtrit(df_C, ndtr(-z))
 
 

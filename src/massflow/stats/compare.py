@@ -22,6 +22,8 @@ from massflow.types import GroupCounts
 EXPANDED, SHRUNK, UNCHANGED, UNDECIDED = "expanded", "shrunk", "unchanged", "undecided"
 LEAST_CARRIERS = 10.0
 """Problems' worth that must carry a difference for its band to cover as it says: benchmarks/coverage.py."""
+LEAST_BEYOND = 5.0
+"""Resamples that must lie beyond the quantile that is asked of them."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ def compare_all(
     t: Student's, at the simultaneous (sup-t) level over ks, or the pointwise one. Verdict at k: *expanded* where the
     band lies above 0, *shrunk* below; *unchanged* where it lies within `margin` of 0 and is reliable; else *undecided*.
     Holm: the i-th smallest p-value of M models is judged at alpha / (M - i + 1), until one stands; *unchanged* is
-    always judged at alpha / M. Where there are several training runs they are drawn too: bases, then seeds.
+    always judged at alpha / M. A change is claimed only if a sign test could be sure: m problems that moved can give no
+    p-value below 2^(1 - m), so fewer than 6 claim nothing at .05. Where there are several training runs they are
+    drawn too: bases, then seeds.
 
     ledger_k: the k of the ledger (`support_ledger`), by default half of the fewest samples.
     Raises InputError where one model has problems of its own (`shared_problems` keeps those of both), for fewer than 2
@@ -113,6 +117,7 @@ def compare_all(
     if not trained or not margin >= 0.0:
         raise InputError(f"give at least one trained model and a margin of at least 0; got {len(trained)} and {margin}")
     alpha = 1.0 - confidence
+    check_resamples(resamples, alpha / len(trained) if simultaneous else 1.0)
     sides = {name: aligned(base, counts, name) for name, counts in trained.items()}
     tests = {name: _Test.of(base, side, ks, target, simultaneous, resamples, rng) for name, side in sides.items()}
     levels = holm_levels({name: test.least_p for name, test in tests.items()}, alpha)
@@ -149,6 +154,20 @@ def holm_levels(p_values: Mapping[str, float], alpha: float) -> dict[str, float]
         rejected = p <= alpha / left and len(levels) == len(p_values) - left + 1
         left -= int(rejected)
     return levels
+
+
+def sign_test_floor(moved_C: Floats) -> Floats:
+    """The least p-value that so many problems can give, however much they moved: 2^(1 - m), all of one sign."""
+    return np.minimum(np.exp2(1.0 - moved_C), 1.0)
+
+
+def check_resamples(resamples: int, alpha: float) -> None:
+    """Raises InputError for too few resamples to know a quantile of 1 - alpha."""
+    if not resamples * alpha >= LEAST_BEYOND:
+        raise InputError(
+            f"resamples must be at least {LEAST_BEYOND / alpha:.0f} at this confidence and number of models; "
+            f"got {resamples}"
+        )
 
 
 @dataclass(frozen=True)
@@ -188,8 +207,9 @@ class _Test:
             reliable_K = noise_is_known(base, ks, difference) & noise_is_known(trained, ks, difference)
         else:
             reliable_K = np.isfinite(difference.se_C) & (difference.carriers_C >= LEAST_CARRIERS)
+        p_K = np.maximum(p_values(score_K, maxima_R, difference.df_C), sign_test_floor(difference.moved_C))
         crossover = find_crossover(all_ks, everywhere.difference.estimate_C, draws_RA)
-        return cls(ks, target, asked, maxima_R, p_values(score_K, maxima_R, difference.df_C), reliable_K, crossover)
+        return cls(ks, target, asked, maxima_R, p_K, reliable_K, crossover)
 
     @property
     def least_p(self) -> float:
@@ -203,8 +223,11 @@ class _Test:
 
     def verdicts(self, alpha: float, alpha_unchanged: float, margin: float) -> tuple[str, ...]:
         judged, strict = self.interval(alpha), self.interval(alpha_unchanged)
-        within_K = self.reliable_K & (strict.low >= -margin) & (strict.high <= margin)
-        cases = [judged.low > 0.0, judged.high < 0.0, within_K]
+        claimable_K = sign_test_floor(self.pair.difference.moved_C) <= alpha
+        # Where no problem differs at all, up to -log(alpha) / units of them still may.
+        idle_K = (self.pair.difference.moved_C == 0) & (-np.log(alpha_unchanged) / self.pair.units <= margin)
+        within_K = idle_K | (self.reliable_K & (strict.low >= -margin) & (strict.high <= margin))
+        cases = [claimable_K & (judged.low > 0.0), claimable_K & (judged.high < 0.0), within_K]
         return tuple(map(str, np.select(cases, [EXPANDED, SHRUNK, UNCHANGED], default=UNDECIDED)))
 
     def curve(self, counts: GroupCounts, spread: Spread, draws_RK: Floats, alpha: float) -> Curve:

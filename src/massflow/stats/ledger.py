@@ -82,6 +82,9 @@ def support_ledger(
     if base.problems != trained.problems:
         raise InputError("base and trained must have the same problems in the same order: see shared_problems")
     fewest = int(min(side.grid[0].min() for side in (base, trained)))
+    if fewest < 1:
+        empty = next(p for side in (base, trained) for p, n in zip(side.problem, side.n, strict=True) if n < 1)
+        raise InputError(f"a ledger needs samples of every problem; {empty!r} has none (n = 0): leave it out")
     k = max(1, fewest // 2) if k is None else k
     if not 1 <= k <= fewest:
         raise InputError(f"the ledger's k must lie between 1 and the fewest samples of a problem, {fewest}; got {k}")

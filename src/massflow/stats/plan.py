@@ -75,6 +75,8 @@ def plan(
     """
     check_confidence(confidence)
     check_confidence(power)
+    if power <= 1.0 - confidence:
+        raise InputError(f"power must be above 1 - confidence, which chance alone gives; got {power}")
     if not 0.0 < difference < 1.0 or not k >= 1 or k != int(k) or not -1.0 <= correlation <= 1.0:
         raise InputError(
             f"a plan needs a difference between 0 and 1, a whole k from 1 up and a correlation from -1 to 1; "

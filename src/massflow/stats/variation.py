@@ -8,7 +8,7 @@ what is no mean (the crossover, ratios).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -28,17 +28,19 @@ class Spread:
     """Means over problems with what is needed for intervals; C columns.
 
     se_C: standard errors. df_C: their degrees of freedom (Welch and Satterthwaite). carriers_C: the number of problems
-    (or clusters) that carry the mean square, (sum x^2)^2 / sum x^4: 1 if a single one does.
+    (or clusters) that carry the mean square, (sum x^2)^2 / sum x^4: 1 if a single one does. moved_C: the number whose
+    value is not 0.
     """
 
     estimate_C: Floats
     se_C: Floats
     df_C: Floats
     carriers_C: Floats
+    moved_C: Floats
 
     def at(self, index: Sequence[int]) -> Spread:
         """The same of some columns."""
-        return Spread(self.estimate_C[index], self.se_C[index], self.df_C[index], self.carriers_C[index])
+        return Spread(*(getattr(self, field.name)[index] for field in fields(self)))
 
     def vague_where_few_agree(self, carriers: float) -> Spread:
         """NaN for a standard error of 0 beside a mean that is not 0, unless so many problems carry it: a few problems
@@ -62,8 +64,11 @@ class Units:
     @classmethod
     def of(cls, sides: Sequence[GroupCounts]) -> Units:
         """The clusters, where the counts have them; else problems, those with the same counts in all sides together."""
-        clusters_P = next((side.clusters for side in sides if side.clusters is not None), None)
-        if clusters_P is not None:
+        named = [side.clusters for side in sides if side.clusters is not None]
+        if named:
+            clusters_P = named[0]
+            if any((other_P != clusters_P).any() for other_P in named):
+                raise InputError("both models must put the problems into the same clusters")
             size_D = np.bincount(clusters_P)
             return cls(size_D, np.ones_like(size_D), clusters_P)
         profile_PC = np.concatenate([part for side in sides for part in side.grid]).T
@@ -110,7 +115,8 @@ class Units:
         variance_C = (number_D1 * residual_DC**2).sum(axis=0) * count / (count - 1) / problems**2
         second_C, fourth_C = ((number_D1 * totals_DC**power).sum(axis=0) for power in (2, 4))
         carriers_C = np.divide(second_C**2, fourth_C, out=np.zeros_like(mean_C), where=fourth_C > 0.0)
-        return Spread(mean_C, np.sqrt(variance_C), np.full_like(mean_C, count - 1.0), carriers_C)
+        moved_C = (self.number_D @ (np.abs(totals_DC) > ROUNDING)).astype(np.float64)
+        return Spread(mean_C, np.sqrt(variance_C), np.full_like(mean_C, count - 1.0), carriers_C, moved_C)
 
 
 def check_target(target: str) -> None:
@@ -160,7 +166,7 @@ def with_runs(spread: Spread, *sides_GC: Floats) -> Spread:
     total_C = np.sum([variance_C for variance_C, _ in parts], axis=0)
     below_C = np.sum([variance_C**2 / df_C for variance_C, df_C in parts], axis=0)
     df_C = np.divide(total_C**2, below_C, out=spread.df_C.copy(), where=below_C > 0.0)
-    return Spread(spread.estimate_C, np.sqrt(total_C), df_C, spread.carriers_C)
+    return replace(spread, se_C=np.sqrt(total_C), df_C=df_C)
 
 
 def group_weights(groups: int, resamples: int, rng: np.random.Generator) -> Floats:
@@ -227,7 +233,8 @@ def noise_spread(estimate_K: Floats, factors_NK: Floats) -> Spread:
     """Sampling noise alone, from `noise_factors`; its carriers are the problems from which the noise comes."""
     second_K, fourth_K = ((factors_NK**power).sum(axis=0) for power in (2, 4))
     carriers_K = np.divide(second_K**2, fourth_K, out=np.zeros_like(second_K), where=fourth_K > 0.0)
-    return Spread(estimate_K, np.sqrt(second_K), np.full_like(second_K, np.inf), carriers_K)
+    endless_K = np.full_like(second_K, np.inf)
+    return Spread(estimate_K, np.sqrt(second_K), endless_K, carriers_K, endless_K)
 
 
 def noise_draws(factors_NK: Floats, resamples: int, rng: np.random.Generator) -> Floats:

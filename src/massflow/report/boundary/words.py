@@ -79,6 +79,8 @@ def crosses(found: Comparison) -> bool:
 def _why_unknown(found: Comparison) -> str:
     if np.isnan(found.difference.estimate).all():
         return "every k asked for is beyond the samples of some problem"
+    if found.base.target == NEW_PROBLEMS:
+        return "too few problems differ for a band"
     return "there are too few samples of each problem for a band"
 
 
