@@ -1,4 +1,4 @@
-"""`massflow boundary`: what training did to pass@k, with a verdict; `massflow plan`: what would settle it."""
+"""`massflow boundary`: what training did to pass@k, with a verdict."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from massflow.cli.guard import MESSAGES, OUTPUT, JsonOption, guarded, print_json
+from massflow.cli.sources import (
+    SOURCE,
+    ColumnOption,
+    ConfidenceOption,
+    SamplesOption,
+    ThresholdOption,
+    read_all,
+)
 from massflow.errors import InputError
 from massflow.extras import needs_extra
 
@@ -18,18 +26,7 @@ if TYPE_CHECKING:
     from massflow.report.boundary.findings import Boundary
     from massflow.sampling import ModelCounts
 
-SOURCE = "PATH, PATH@STEP or PATH#MODEL: a table (CSV, JSONL, Parquet), a folder of dumps, a run folder."
-ColumnOption = Annotated[
-    list[str] | None, typer.Option("--column", help="A column's name in the files: problem=task_id (repeatable).")
-]
-ThresholdOption = Annotated[
-    float | None, typer.Option("--threshold", help="A sample is right if its score is at least this.")
-]
-SamplesOption = Annotated[
-    int, typer.Option("--samples", min=1, help="Samples to draw a prompt from a lab run's exact probabilities.")
-]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of the resampling.")]
-ConfidenceOption = Annotated[float, typer.Option("--confidence", help="Of bands and intervals.")]
 
 
 @guarded
@@ -66,10 +63,11 @@ def boundary(
     with needs_extra("report", "the report"):
         from massflow.report.boundary.findings import Boundary, Question
         from massflow.report.boundary.plain import as_dict
+        from massflow.report.boundary.write import write_boundary
         from massflow.stats.variation import NEW_PROBLEMS, THIS_SET
 
     with MESSAGES.status("reading"):
-        before, after = _read_all(base, trained, column or (), threshold, samples)
+        before, after = read_all(base, trained, column or (), threshold, samples)
     if problem is not None:
         _show_problem(problem, [before, *after], limit, as_json)
         return
@@ -84,99 +82,12 @@ def boundary(
     )
     with MESSAGES.status("comparing"):
         found = Boundary.of(before, after, question, shared)
-        _write(found, html, png, csv, {"base": base, "trained": ", ".join(trained)})
+        write_boundary(found, html, png, csv, {"base": base, "trained": ", ".join(trained)})
         facts = as_dict(found) if as_json else None
     if facts is not None:
         print_json(facts)
     else:
         _print(found, written)
-
-
-@guarded
-def plan(
-    pilot: Annotated[str, typer.Argument(metavar="PILOT", help=f"A pilot of the base. {SOURCE}")],
-    trained: Annotated[
-        str | None, typer.Argument(metavar="[TRAINED]", help="A pilot of the trained model: measures what is assumed.")
-    ] = None,
-    difference: Annotated[float, typer.Option("--difference", help="The difference in pass@k to settle.")] = 0.02,
-    k: Annotated[int, typer.Option("--k", min=1, help="The k of pass@k.")] = 256,
-    confidence: ConfidenceOption = 0.95,
-    power: Annotated[float, typer.Option("--power", help="How often a true difference should be settled.")] = 0.8,
-    correlation: Annotated[
-        float, typer.Option("--correlation", help="Of the two models' pass@k over problems, without a second pilot.")
-    ] = 0.9,
-    column: ColumnOption = None,
-    threshold: ThresholdOption = None,
-    samples: SamplesOption = 256,
-    as_json: JsonOption = False,
-) -> None:
-    """Say how many problems and samples would settle a difference in pass@k, judging from a pilot."""
-    from massflow.report.boundary.tables import plan_table
-    from massflow.stats import plan as plan_for
-
-    first = _only_model(pilot, _read(pilot, column or (), threshold, samples))
-    second = None
-    if trained is not None:
-        second = _only_model(trained, _others(first, _read(trained, column or (), threshold, samples)))
-    found = plan_for(
-        first.counts,
-        difference,
-        k,
-        None if second is None else second.counts,
-        confidence=confidence,
-        power=power,
-        correlation=correlation,
-    )
-    if as_json:
-        print_json({"format_version": 1, **asdict(found)})
-        return
-    OUTPUT.print(
-        f"To settle a difference of {difference:g} in pass@{k} ({confidence:.0%} confidence, {power:.0%} power):",
-        highlight=False,
-    )
-    OUTPUT.print(plan_table(found))
-    if found.spread_k is None:
-        basis = (
-            f"assuming that both models' pass@{k} correlate by {correlation:g} over problems; a pilot of the trained "
-        )
-        basis += "model, as second argument, measures it"
-    else:
-        basis = f"the true difference varies over problems by {found.spread:.3f} (measured at k = {found.spread_k})"
-    OUTPUT.print(f"Last column: the difference that as many problems as the pilot has would settle. Basis: {basis}.")
-
-
-def _read(source: str, column: Sequence[str], threshold: float | None, samples: int) -> list[ModelCounts]:
-    from massflow.sampling import Columns, read_models
-
-    return read_models(source, Columns.parse(column), threshold, samples)
-
-
-def _read_all(
-    base: str, trained: Sequence[str], column: Sequence[str], threshold: float | None, samples: int
-) -> tuple[ModelCounts, list[ModelCounts]]:
-    """The base, and every trained model; of a source that holds the base too, the others."""
-    before = _only_model(base, _read(base, column, threshold, samples))
-    after = [model for source in trained for model in _others(before, _read(source, column, threshold, samples))]
-    return before, after
-
-
-def _others(base: ModelCounts, models: Sequence[ModelCounts]) -> Sequence[ModelCounts]:
-    """The models that are not called as the base is; all, if there is but one."""
-    others = [model for model in models if model.name != base.name]
-    return others if len(models) > 1 and others else models
-
-
-def _only_model(source: str, models: Sequence[ModelCounts]) -> ModelCounts:
-    """The one model of a source, or the one that is called base."""
-    from massflow.sampling.values import listed
-
-    named = [model for model in models if model.name == "base"] or models
-    if len(named) > 1:
-        raise InputError(
-            f"{source} holds {len(models)} models, and one is needed: {source}#NAME with one of "
-            f"{listed(model.name for model in models)}"
-        )
-    return named[0]
 
 
 def _check_outputs(paths: Sequence[Path], sources: Sequence[str], png: Path | None, problem: str | None) -> None:
@@ -206,25 +117,6 @@ def _parse_ks(text: str | None) -> tuple[int, ...] | None:
     if ks[0] < 1:
         raise InputError(f"every k must be 1 or more; got {ks[0]}")
     return tuple(ks)
-
-
-def _write(found: Boundary, html: Path | None, png: Path | None, csv: Path | None, sources: dict[str, str]) -> None:
-    from massflow.report.boundary.charts import charts
-    from massflow.report.boundary.page import render
-    from massflow.report.boundary.plain import as_csv
-    from massflow.report.style import save
-    from massflow.runs import environment, write_atomic
-
-    drawn = charts(found) if html or png else {}
-    if html:
-        question = found.question
-        made = environment(resampling=f"{question.resamples:,} resamples, seed {question.seed}")
-        facts = {name.replace("_", " "): str(value) for name, value in {**sources, **made}.items()}
-        write_atomic(html, render(found, drawn, facts))
-    if png:
-        save(drawn["boundary"], png)
-    if csv:
-        write_atomic(csv, as_csv(found))
 
 
 def _print(found: Boundary, written: Sequence[Path]) -> None:
