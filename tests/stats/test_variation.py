@@ -11,21 +11,9 @@ import pytest
 from massflow import InputError
 from massflow.seeding import generator
 from massflow.stats import pass_at_k
-from massflow.stats.variation import (
-    Spread,
-    Units,
-    check_target,
-    draw_means,
-    group_means,
-    group_weights,
-    noise_draws,
-    noise_factors,
-    noise_spread,
-    run_groups,
-    run_weights,
-    values,
-    with_runs,
-)
+from massflow.stats.noise import noise_draws, noise_factors, noise_spread
+from massflow.stats.training import group_means, group_weights, run_groups, run_weights, with_runs
+from massflow.stats.variation import Spread, Units, check_target, draw_means, values
 from massflow.types import GroupCounts
 
 

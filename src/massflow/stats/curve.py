@@ -9,25 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from massflow.stats.bands import ROUNDING, check_confidence, critical_values, maxima, score_interval
+from massflow.stats.noise import noise_draws, noise_factors, noise_spread
 from massflow.stats.passk import Floats, Whole, check_ks
-from massflow.stats.variation import (
-    NEW_PROBLEMS,
-    THIS_SET,
-    Spread,
-    Units,
-    check_target,
-    draw_means,
-    group_means,
-    group_weights,
-    noise_draws,
-    noise_factors,
-    noise_spread,
-    over_runs,
-    run_groups,
-    run_weights,
-    values,
-    with_runs,
-)
+from massflow.stats.training import group_means, group_weights, over_runs, run_groups, run_weights, with_runs
+from massflow.stats.variation import NEW_PROBLEMS, THIS_SET, Spread, Units, check_target, draw_means, values
 from massflow.types import GroupCounts
 
 LEAST_ON_EACH_SIDE = 5.0

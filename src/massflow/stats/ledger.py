@@ -12,7 +12,8 @@ from massflow.errors import InputError
 from massflow.stats.bands import check_confidence
 from massflow.stats.bootstrap import Interval, percentile_interval
 from massflow.stats.passk import Floats
-from massflow.stats.variation import Units, draw_means, over_runs, values
+from massflow.stats.training import over_runs
+from massflow.stats.variation import Units, draw_means, values
 from massflow.types import GroupCounts
 
 PRESERVED, GAINED, LOST, OUT_OF_REACH, UNDECIDED = "preserved", "gained", "lost", "out of reach", "undecided"

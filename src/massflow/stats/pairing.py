@@ -8,23 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from massflow.errors import InputError
+from massflow.stats.noise import noise_draws, noise_factors, noise_spread
 from massflow.stats.passk import Floats
-from massflow.stats.variation import (
-    THIS_SET,
-    Spread,
-    Units,
-    draw_means,
-    group_means,
-    group_weights,
-    noise_draws,
-    noise_factors,
-    noise_spread,
-    over_runs,
-    run_groups,
-    run_weights,
-    values,
-    with_runs,
-)
+from massflow.stats.training import group_means, group_weights, over_runs, run_groups, run_weights, with_runs
+from massflow.stats.variation import THIS_SET, Spread, Units, draw_means, values
 from massflow.types import GroupCounts
 
 

@@ -1,8 +1,8 @@
-"""How an estimate over problems would vary: over other problems and training runs, or over other samples of these.
+"""How an estimate would vary over other problems.
 
-Every estimate here is a mean over problems of a mean over training runs, of C columns at once (the k's, say). Its
-standard errors are closed formulas; joint draws of all columns come from the bootstrap, for simultaneous bands and for
-what is no mean (the crossover, ratios).
+Every estimate here is a mean over problems of a mean over training runs (training.py), of C columns at once (the k's,
+say). Its standard errors are closed formulas; joint draws of all columns come from the bootstrap, for simultaneous
+bands and for what is no mean (the crossover, ratios).
 """
 
 from __future__ import annotations
@@ -131,64 +131,6 @@ def values(counts: GroupCounts, ks: Sequence[int]) -> Floats:
     return pass_at_k(n_UP.ravel(), c_UP.ravel(), ks).reshape(*n_UP.shape, len(ks))
 
 
-def over_runs(counts: GroupCounts, values_UPC: Floats) -> Floats:
-    """(P, C): the mean over bases of the mean over their seeds."""
-    return np.tensordot(counts.run_share, values_UPC, axes=1)
-
-
-def run_groups(counts: GroupCounts) -> Whole:
-    """(U,) the group of each run at the level that is drawn first: its base if there are several, else its seed."""
-    bases = sorted({base for base, _ in counts.runs})  # in the same order for every model of these bases
-    if len(bases) == 1:
-        return np.arange(len(counts.runs))
-    return np.array([bases.index(base) for base, _ in counts.runs])
-
-
-def group_means(values_UC: Floats, group_U: Whole) -> Floats:
-    """(groups, C): the mean over the runs of each group."""
-    sums = np.zeros((group_U.max() + 1, values_UC.shape[1]))
-    np.add.at(sums, group_U, values_UC)
-    return sums / np.bincount(group_U)[:, None]
-
-
-def with_runs(spread: Spread, *sides_GC: Floats) -> Spread:
-    """Add the variance between groups of training runs; each side, (groups, C), is drawn by itself.
-
-        se^2 = sum of the levels' se^2,   df = se^4 / sum of se_level^4 / df_level
-
-    A side of one group adds nothing: the statement is then about that run.
-    Source: Welch (1947), Satterthwaite (1946).
-    """
-    parts = [(spread.se_C**2, spread.df_C)]
-    for side_GC in sides_GC:
-        if len(side_GC) > 1:
-            parts.append((side_GC.var(axis=0, ddof=1) / len(side_GC), np.full_like(spread.df_C, len(side_GC) - 1.0)))
-    total_C = np.sum([variance_C for variance_C, _ in parts], axis=0)
-    below_C = np.sum([variance_C**2 / df_C for variance_C, df_C in parts], axis=0)
-    df_C = np.divide(total_C**2, below_C, out=spread.df_C.copy(), where=below_C > 0.0)
-    return replace(spread, se_C=np.sqrt(total_C), df_C=df_C)
-
-
-def group_weights(groups: int, resamples: int, rng: np.random.Generator) -> Floats:
-    """(R, groups): groups drawn with replacement, one fewer than there are, which makes the variance unbiased.
-
-    Source: Rao and Wu, JASA 83 (1988).
-    """
-    if groups == 1:
-        return np.ones((resamples, 1))
-    return rng.multinomial(groups - 1, np.full(groups, 1.0 / groups), resamples) / (groups - 1)
-
-
-def run_weights(group_U: Whole, weight_RG: Floats, rng: np.random.Generator) -> Floats:
-    """(R, U) weights of runs: the groups as drawn, then the runs within each drawn anew."""
-    weight_RU = weight_RG[:, group_U]
-    for group in range(weight_RG.shape[1]):
-        members = np.flatnonzero(group_U == group)
-        within = rng.multinomial(len(members), np.full(len(members), 1.0 / len(members)), len(weight_RG))
-        weight_RU[:, members] *= within / len(members)
-    return weight_RU
-
-
 def draw_means(
     sides: Sequence[tuple[Floats, Floats]], units: Units, resamples: int, rng: np.random.Generator
 ) -> list[Floats]:
@@ -210,39 +152,3 @@ def draw_means(
                 weight_RU[part, run, None] * (drawn_RD @ totals_DC) for run, totals_DC in enumerate(totals_U)
             )
     return found
-
-
-def noise_factors(counts: GroupCounts, ks: Sequence[int]) -> Floats:
-    """(U P, K): x such that sum x x^T is the covariance of the mean's sampling noise, the problems staying as they are.
-
-    The jackknife over a problem's samples: leaving out a right one gives pass@k(n - 1, c - 1), a wrong one
-    pass@k(n - 1, c), so its variance is (n - 1) / n * c (n - c) / n * (difference of the two)^2, on average a little
-    too large. NaN where n <= k. Source: Efron and Stein, Annals of Statistics 9 (1981).
-    """
-    n_UP, c_UP = counts.grid
-    n_N, c_N = n_UP.ravel(), c_UP.ravel()
-    fewer_N = np.maximum(n_N - 1, 0)
-    without_right = pass_at_k(fewer_N, np.clip(c_N - 1, 0, fewer_N), ks)
-    without_wrong = pass_at_k(fewer_N, np.minimum(c_N, fewer_N), ks)
-    scale_N = np.sqrt(fewer_N * c_N * (n_N - c_N)) / np.maximum(n_N, 1)
-    share_N = np.repeat(counts.run_share / n_UP.shape[1], n_UP.shape[1])
-    return (share_N * scale_N)[:, None] * (without_wrong - without_right)
-
-
-def noise_spread(estimate_K: Floats, factors_NK: Floats) -> Spread:
-    """Sampling noise alone, from `noise_factors`; its carriers are the problems from which the noise comes."""
-    second_K, fourth_K = ((factors_NK**power).sum(axis=0) for power in (2, 4))
-    carriers_K = np.divide(second_K**2, fourth_K, out=np.zeros_like(second_K), where=fourth_K > 0.0)
-    endless_K = np.full_like(second_K, np.inf)
-    return Spread(estimate_K, np.sqrt(second_K), endless_K, carriers_K, endless_K)
-
-
-def noise_draws(factors_NK: Floats, resamples: int, rng: np.random.Generator) -> Floats:
-    """(R, K) joint draws of the sampling noise: normal, with its covariance. NaN columns stay NaN."""
-    draws_RK = np.full((resamples, factors_NK.shape[1]), np.nan)
-    known_K = np.isfinite(factors_NK).all(axis=0)
-    if known_K.any():
-        covariance_KK = factors_NK[:, known_K].T @ factors_NK[:, known_K]
-        zero_K = np.zeros(len(covariance_KK))
-        draws_RK[:, known_K] = rng.multivariate_normal(zero_K, covariance_KK, resamples, "ignore", method="eigh")
-    return draws_RK
