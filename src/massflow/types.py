@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from massflow.errors import InputError
 
-MOST_SAMPLES = 2**31
+MOST_SAMPLES = 10_000_000
+"""Of a problem: pass@k at every k up to there is worked out at once."""
 Array = Any
 """A NumPy array or a torch tensor. Functions typed so return the kind they were given."""
 
@@ -158,6 +159,6 @@ def check_counts(
         i = int(np.argmax(bad_N))
         name = i if problems is None else repr(problems[i])
         raise InputError(
-            f"counts must be whole, with 0 <= correct <= samples <= 2^31; problem {name} has {c_N[i]} of {n_N[i]}"
+            f"counts must be whole, with 0 <= correct <= samples <= 10,000,000; problem {name} has {c_N[i]} of {n_N[i]}"
         )
     return n_N.astype(np.int64), c_N.astype(np.int64)

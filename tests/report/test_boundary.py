@@ -92,13 +92,13 @@ def test_an_expanded_boundary_is_called_so_and_curves_that_cross_upwards_have_no
 def test_no_change_must_be_shown():
     turn = np.tile([1, -1], 50)
     one, other = model("base", 32 + turn), model("grpo", 32 - turn)
-    assert said(one, other, ks=(1,), margin=0.05).startswith("grpo: the boundary did not change: pass@1 +0.000 [")
-    assert "100 problems do not settle it" in said(one, other, ks=(1,), margin=0.001)
-    assert "100 problems do not settle it: pass@2" in said(one, other, ks=(1, 2), margin=0.001)
+    assert said(one, other, ks=(1,), margin=0.05).startswith("grpo: pass@1 did not change: +0.000 [")
+    assert "100 problems do not settle pass@1: " in said(one, other, ks=(1,), margin=0.001)
+    assert "100 problems do not settle pass@2: " in said(one, other, ks=(1, 2), margin=0.001)
 
 
 def test_few_problems_settle_nothing_or_carry_a_star():
-    assert "4 problems do not settle it: pass@8" in said(model("a", [1, 2, 3, 0], 8), model("b", [2, 1, 4, 1], 8))
+    assert "4 problems do not settle pass@8: " in said(model("a", [1, 2, 3, 0], 8), model("b", [2, 1, 4, 1], 8))
     two = Boundary.of(model("a", [0, 0], 8), [model("b", [8, 8], 8)], question())
     assert conclusion(two, "b") == "b: nothing can be said: too few problems differ for a band."
     sure = Boundary.of(model("a", [0] * 10, 8), [model("b", [8] * 7 + [0] * 3, 8)], question())
@@ -122,7 +122,8 @@ def test_beyond_the_samples_nothing_can_be_said():
 def test_several_runs_speak_for_the_objective(target: str, kind: str):
     runs = {"problem": [f"p{i}" for i in range(100)] * 2, "seed": [0] * 100 + [1] * 100}
     twice = model("grpo", [*NARROW.counts.c, *NARROW.counts.c], **runs)
-    assert said(WIDE, twice, target=target).endswith(f"Said of this objective on {kind}.")
+    whom = "this objective" if target == "new problems" else "these checkpoints"
+    assert said(WIDE, twice, target=target).endswith(f"Said of {whom} on {kind}.")
     assert said(WIDE, NARROW, target=target).endswith(f"Said of this checkpoint on {kind}.")
 
 
@@ -190,7 +191,7 @@ def test_a_taken_name_gets_a_number():
 def test_shared_problems_keep_their_order_and_pairs():
     base = model("base", [1, 2, 3, 4], 8, problem=["a", "b", "c", "d"])
     trained = model("grpo", [5, 6, 7], 8, problem=["d", "x", "b"])
-    with pytest.raises(InputError, match=r"2 only in the base, 1 only in grpo .* 2 in both.*--shared"):
+    with pytest.raises(InputError, match=r"2 .* only in the base, 1 .* only in grpo, 2 in both.*--shared"):
         Boundary.of(base, [trained], question())
     found = Boundary.of(base, [trained], question(), shared=True)
     assert found.problems == 2
@@ -336,7 +337,7 @@ def test_hostile_text_stays_text(hostile_page: str):
     assert "nul\\x00x" in text
     assert "\\u202eround" in text
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u202a-\u202e\u2066-\u2069]", text)
-    assert text.count("gained with probability") == 40, "20 problems of each model"
+    assert text.count("gained (probability") == 20, "20 problems on the page, 10 of each model"
     assert " more characters]" in text
 
 

@@ -465,7 +465,7 @@ BASE = GroupCounts(["x", "y", "z"], [8, 8, 8], [1, 2, 3])
 
 def test_models_on_other_problems_are_refused_with_counts_of_both_sides():
     other = GroupCounts(["y", "z", "v", "w"], [8] * 4, [1] * 4)
-    expected = r"1 only in the base, 2 only in sharp \(such as 'v'\), 2 in both"
+    expected = r"1 \(such as 'x'\) only in the base, 2 \(such as 'v'\) only in sharp, 2 in both"
     with pytest.raises(InputError, match=expected) as caught:
         compare_all(BASE, {"sharp": other}, [1], rng=generator(0))
     assert "\n" not in str(caught.value)
@@ -514,3 +514,22 @@ def test_pass_at_k_of_both_sides_is_in_the_comparison():
     np.testing.assert_array_equal(found.difference.estimate, [0.0, 0.0, 0.0])
     np.testing.assert_array_equal(found.p_values, [1.0, 1.0, 1.0])
     assert not {"expanded", "shrunk"} & set(found.verdicts)
+
+
+def test_few_training_runs_are_no_reliable_witness():
+    rng = generator(0, "few runs")
+    for runs, reliable in ((1, True), (2, False), (4, False), (5, True)):
+        labels = {"problem": [*range(60)] * runs, "seed": np.repeat(np.arange(runs), 60)}
+        trained = GroupCounts(n=[32] * 60 * runs, c=rng.integers(0, 33, 60 * runs), **labels)
+        base = GroupCounts(range(60), [32] * 60, rng.integers(0, 33, 60))
+        assert bool(quick(base, trained, [1]).reliable[0]) == reliable
+        assert bool(quick(base, trained, [1]).trained.reliable[0]) == reliable
+
+
+def test_a_model_is_judged_the_same_whoever_else_is():
+    rng = generator(0, "others")
+    base, one, two = (table(16, rng.integers(0, 17, 40)) for _ in range(3))
+    alone = compare_all(base, {"one": one}, [1, 4], rng=generator(1), resamples=300)["one"]
+    beside = compare_all(base, {"one": one, "two": two}, [1, 4], rng=generator(1), resamples=300)["one"]
+    np.testing.assert_array_equal(alone.p_values, beside.p_values)
+    np.testing.assert_array_equal(alone.crossover.draws_R, beside.crossover.draws_R)

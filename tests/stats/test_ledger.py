@@ -44,16 +44,16 @@ def test_rates_by_hand():
 
 
 def test_statuses_by_hand():
-    # k = 30: eps = -ln(.05) / 30 = .09986. P(p > eps | c, n) for p ~ Beta(c + 1, n - c + 1) is the chance of at most c
-    # successes of n + 1 at rate eps. n = 60: c = 0 gives (1 - eps)^61 = .00163, c = 20 gives .999998.
+    # k = 30: eps = 1 - .05^(1/30) = .09503. P(p > eps | c, n) for p ~ Beta(c + 1, n - c + 1) is the chance of at most c
+    # successes of n + 1 at rate eps. n = 60: c = 0 gives .05^(61/30) = .00226, c = 20 gives .999999.
     found = ledger(table(60, [20, 0, 20, 0, 20]), table(60, [20, 20, 0, 0, 6]), 30)
     assert (found.k, found.certainty) == (30, 0.95)
-    assert found.eps == pytest.approx(-math.log(0.05) / 30)
+    assert found.eps == pytest.approx(1 - 0.05 ** (1 / 30))
     assert found.status_P == ("preserved", "gained", "lost", "out of reach", "undecided")
     assert [found.count(status) for status in ("preserved", "undecided", "unheard of")] == [1, 1, 0]
     assert found.problems == ("p0", "p1", "p2", "p3", "p4")
     reach = {c: binom.cdf(c, 61, found.eps) for c in (0, 6, 20)}
-    assert reach[0] == pytest.approx(0.00163, abs=1e-5)
+    assert reach[0] == pytest.approx(0.05 ** (61 / 30))
     for row, (b, a) in enumerate([(20, 20), (0, 20), (20, 0), (0, 0), (20, 6)]):
         one, two = reach[b], reach[a]
         expected = [one * two, (1 - one) * two, one * (1 - two), (1 - one) * (1 - two)]
@@ -220,3 +220,27 @@ def test_what_is_out_of_range_is_refused(changed: dict[str, Any], message: str):
     with pytest.raises(InputError, match=message) as caught:
         support_ledger(**settings)
     assert "\n" not in str(caught.value)
+
+
+def test_several_bases_that_did_not_change_show_no_change():
+    """Two bases good at different problems, sampled again: each is paired with its own, not with the other."""
+    rng = generator(0, "two bases")
+    rates = np.concatenate([rng.beta(0.3, 0.6, 200), rng.beta(0.3, 0.6, 200)])
+    labels = {"base": [0] * 200 + [1] * 200}
+    base, again = (GroupCounts([*range(200)] * 2, [64] * 400, rng.binomial(64, rates), **labels) for _ in range(2))
+    found = support_ledger(base, again, rng=rng, resamples=500)
+    for rate in found.rates.values():
+        assert rate.difference.low <= 0.0 <= rate.difference.high
+
+
+def test_other_runs_of_one_objective_are_its_null():
+    # Against two runs of which one solves only x and the other only y, both always: two different runs share nothing.
+    one = GroupCounts(["x", "y"] * 2, [4] * 4, [4, 0, 0, 4], seed=[0, 0, 1, 1])
+    found = support_ledger(one, one, 1, rng=generator(0), resamples=50)
+    assert found.rates["SRR"].null.estimate == 0.0
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_few_samples_do_not_put_the_solved_out_of_reach(n: int):
+    solved = table(n, [n] * 40)
+    assert ledger(solved, solved).count("out of reach") == 0

@@ -17,6 +17,7 @@ from massflow.cli.sources import (
     ConfidenceOption,
     SamplesOption,
     ThresholdOption,
+    as_runs,
     read_all,
 )
 from massflow.errors import InputError
@@ -40,6 +41,9 @@ def boundary(
     ] = False,
     pointwise: Annotated[bool, typer.Option("--pointwise", help="A band for each k by itself.")] = False,
     margin: Annotated[float, typer.Option("--margin", help="Differences within it are no change.")] = 0.01,
+    seeds: Annotated[
+        bool, typer.Option("--seeds", help="The TRAINED are training runs of one objective, not rivals.")
+    ] = False,
     shared: Annotated[bool, typer.Option("--shared", help="Compare the problems that all models have.")] = False,
     column: ColumnOption = None,
     threshold: ThresholdOption = None,
@@ -55,6 +59,7 @@ def boundary(
     png: Annotated[Path | None, typer.Option("--png", help="Write the curves as a picture (.png or .svg).")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the table as CSV.")] = None,
     seed: SeedOption = 0,
+    resamples: Annotated[int, typer.Option("--resamples", min=2, help="Bootstrap draws.")] = 10_000,
     as_json: JsonOption = False,
 ) -> None:
     """Compare pass@k of a base and of what was trained from it: differences with bands, and a verdict for each k."""
@@ -68,6 +73,7 @@ def boundary(
 
     with MESSAGES.status("reading"):
         before, after = read_all(base, trained, column or (), threshold, samples)
+        after = [as_runs(after)] if seeds and problem is None else after
     if problem is not None:
         _show_problem(problem, [before, *after], limit, as_json)
         return
@@ -78,6 +84,7 @@ def boundary(
         simultaneous=not pointwise,
         margin=margin,
         seed=seed,
+        resamples=resamples,
         options=options,
     )
     with MESSAGES.status("comparing"):

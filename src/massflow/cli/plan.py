@@ -59,7 +59,8 @@ def plan(
         print_json({"format_version": 1, **asdict(found)})
         return
     OUTPUT.print(
-        f"To settle a difference of {difference:g} in pass@{k} ({confidence:.0%} confidence, {power:.0%} power):",
+        f"To settle a difference of {difference:g} in pass@{k} ({confidence:.0%} confidence, {power:.0%} power) by "
+        f"`massflow boundary ... --k {k}`, one trained model and training run:",
         highlight=False,
     )
     OUTPUT.print(plan_table(found))

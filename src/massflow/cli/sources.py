@@ -57,3 +57,30 @@ def only_model(source: str, models: Sequence[ModelCounts]) -> ModelCounts:
             f"{listed(model.name for model in models)}"
         )
     return named[0]
+
+
+def as_runs(models: Sequence[ModelCounts]) -> ModelCounts:
+    """Models as training runs of one objective, each a seed. Raises InputError where they have seeds already."""
+    from massflow.sampling import ModelCounts
+    from massflow.types import GroupCounts
+
+    if any(model.counts.seed is not None for model in models):
+        raise InputError(
+            "--seeds makes every TRAINED a training run; these have a seed column already, so leave it out"
+        )
+    sides = [model.counts for model in models]
+    counts = GroupCounts(
+        problem=[problem for side in sides for problem in side.problem],
+        n=[n for side in sides for n in side.n],
+        c=[c for side in sides for c in side.c],
+        seed=[number for number, side in enumerate(sides) for _ in side.problem],
+        base=_all_or_none([side.base for side in sides]),
+        cluster=_all_or_none([side.cluster for side in sides]),
+    )
+    return ModelCounts(f"{models[0].name} and {len(models) - 1} more", counts)
+
+
+def _all_or_none(columns: Sequence[Sequence[str] | None]) -> list[str] | None:
+    if any(column is None for column in columns):
+        return None
+    return [label for column in columns for label in column or ()]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 from massflow.errors import InputError
 from massflow.stats.bands import check_confidence, critical_values, maxima, p_values
@@ -16,6 +17,7 @@ from massflow.stats.curve import Curve, band, noise_is_known
 from massflow.stats.ledger import Ledger, support_ledger
 from massflow.stats.pairing import Pair, aligned, pair
 from massflow.stats.passk import Floats, check_ks
+from massflow.stats.training import runs_are_few
 from massflow.stats.variation import NEW_PROBLEMS, THIS_SET, Spread, check_target
 from massflow.types import GroupCounts
 
@@ -34,7 +36,8 @@ class Comparison:
     correction over the models compared (`confidence` for one model). se, unpaired_se: the standard error of the
     difference, and what it were on other problems for each model. p_values: of no difference, over all ks at once if
     simultaneous. reliable: where the band covers as often as it says. verdicts: one a k. scope: of a model trained
-    once the verdict is about "this checkpoint", of several training runs about "this objective".
+    once the verdict is about "this checkpoint", of several training runs about "this objective" (about "these
+    checkpoints" where only samples are drawn).
     """
 
     ks: tuple[int, ...]
@@ -101,7 +104,9 @@ def compare_all(
         d_k = mean over problems of (pass@k of trained - pass@k of base),   band d_k -+ t se_k
 
     t: Student's, at the simultaneous (sup-t) level over ks, or the pointwise one. Verdict at k: *expanded* where the
-    band lies above 0, *shrunk* below; *unchanged* where it lies within `margin` of 0 and is reliable; else *undecided*.
+    band lies above 0, *shrunk* below; *unchanged* where it lies within `margin` of 0 and is reliable, or where so few
+    problems differ at all that no mean of them could be larger (Poisson); else *undecided*.
+
     Holm: the i-th smallest p-value of M models is judged at alpha / (M - i + 1), until one stands; *unchanged* is
     always judged at alpha / M. A change is claimed only if a sign test could be sure: m problems that moved can give no
     p-value below 2^(1 - m), so fewer than 6 claim nothing at .05. Where there are several training runs they are
@@ -119,7 +124,8 @@ def compare_all(
     alpha = 1.0 - confidence
     check_resamples(resamples, alpha / len(trained) if simultaneous else 1.0)
     sides = {name: aligned(base, counts, name) for name, counts in trained.items()}
-    tests = {name: _Test.of(base, side, ks, target, simultaneous, resamples, rng) for name, side in sides.items()}
+    own = dict(zip(sides, rng.spawn(len(sides)), strict=True))
+    tests = {name: _Test.of(base, side, ks, target, simultaneous, resamples, own[name]) for name, side in sides.items()}
     levels = holm_levels({name: test.least_p for name, test in tests.items()}, alpha)
     return {
         name: Comparison(
@@ -133,14 +139,23 @@ def compare_all(
             reliable=test.reliable_K,
             verdicts=test.verdicts(levels[name], alpha / len(tests), margin),
             crossover=test.crossover,
-            ledger=support_ledger(base, sides[name], ledger_k, rng=rng, confidence=confidence, resamples=resamples),
+            ledger=support_ledger(
+                base, sides[name], ledger_k, rng=own[name], confidence=confidence, resamples=resamples
+            ),
             margin=margin,
             confidence=confidence,
             level=1.0 - levels[name],
-            scope="this objective" if len(sides[name].runs) > 1 else "this checkpoint",
+            scope=scope(sides[name], target),
         )
         for name, test in tests.items()
     }
+
+
+def scope(trained: GroupCounts, target: str) -> str:
+    """What a verdict speaks of: runs speak for their objective only where other runs are what the interval is over."""
+    if len(trained.runs) == 1:
+        return "this checkpoint"
+    return "this objective" if target == NEW_PROBLEMS else "these checkpoints"
 
 
 def holm_levels(p_values: Mapping[str, float], alpha: float) -> dict[str, float]:
@@ -159,6 +174,15 @@ def holm_levels(p_values: Mapping[str, float], alpha: float) -> dict[str, float]
 def sign_test_floor(moved_C: Floats) -> Floats:
     """The least p-value that so many problems can give, however much they moved: 2^(1 - m), all of one sign."""
     return np.minimum(np.exp2(1.0 - moved_C), 1.0)
+
+
+def few_can_differ(moved_C: Floats, units: int, alpha: float) -> Floats:
+    """The upper limit, at confidence 1 - alpha, of the share of problems that differ at all: m of `units` did.
+
+    Poisson's: -log(alpha) / units where none did. No mean difference is larger. NaN where m is not known.
+    """
+    known_C = np.where(np.isfinite(moved_C), moved_C, np.nan)
+    return gammaincinv(known_C + 1.0, 1.0 - alpha) / units
 
 
 def check_resamples(resamples: int, alpha: float) -> None:
@@ -207,6 +231,7 @@ class _Test:
             reliable_K = noise_is_known(base, ks, difference) & noise_is_known(trained, ks, difference)
         else:
             reliable_K = np.isfinite(difference.se_C) & (difference.carriers_C >= LEAST_CARRIERS)
+            reliable_K &= not (runs_are_few(base) or runs_are_few(trained))
         p_K = np.maximum(p_values(score_K, maxima_R, difference.df_C), sign_test_floor(difference.moved_C))
         crossover = find_crossover(all_ks, everywhere.difference.estimate_C, draws_RA)
         return cls(ks, target, asked, maxima_R, p_K, reliable_K, crossover)
@@ -224,8 +249,7 @@ class _Test:
     def verdicts(self, alpha: float, alpha_unchanged: float, margin: float) -> tuple[str, ...]:
         judged, strict = self.interval(alpha), self.interval(alpha_unchanged)
         claimable_K = sign_test_floor(self.pair.difference.moved_C) <= alpha
-        # Where no problem differs at all, up to -log(alpha) / units of them still may.
-        idle_K = (self.pair.difference.moved_C == 0) & (-np.log(alpha_unchanged) / self.pair.units <= margin)
+        idle_K = few_can_differ(self.pair.difference.moved_C, self.pair.units, alpha_unchanged) <= margin
         within_K = idle_K | (self.reliable_K & (strict.low >= -margin) & (strict.high <= margin))
         cases = [claimable_K & (judged.low > 0.0), claimable_K & (judged.high < 0.0), within_K]
         return tuple(map(str, np.select(cases, [EXPANDED, SHRUNK, UNCHANGED], default=UNDECIDED)))

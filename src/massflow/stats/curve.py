@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from massflow.stats.bands import ROUNDING, check_confidence, critical_values, maxima, score_interval
 from massflow.stats.noise import noise_draws, noise_factors, noise_spread
 from massflow.stats.passk import Floats, Whole, check_ks
-from massflow.stats.training import group_means, group_weights, over_runs, run_groups, run_weights, with_runs
+from massflow.stats.training import (
+    group_means,
+    group_weights,
+    over_runs,
+    run_groups,
+    run_weights,
+    runs_are_few,
+    with_runs,
+)
 from massflow.stats.variation import NEW_PROBLEMS, THIS_SET, Spread, Units, check_target, draw_means, values
 from massflow.types import GroupCounts
 
@@ -96,7 +104,7 @@ def band(
         reliable_K = noise_is_known(counts, ks, spread)
     else:
         worth_K = units * np.minimum(spread.estimate_C, 1.0 - spread.estimate_C)
-        reliable_K = worth_K >= LEAST_ON_EACH_SIDE - ROUNDING
+        reliable_K = (worth_K >= LEAST_ON_EACH_SIDE - ROUNDING) & (not runs_are_few(counts))
     critical_K = critical_values(maxima_R, spread.df_C, alpha)
     low_K, high_K = score_interval(spread.estimate_C, spread.se_C, critical_K, units)
     return Curve(

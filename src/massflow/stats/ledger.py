@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from massflow.errors import InputError
 from massflow.stats.bands import check_confidence
 from massflow.stats.bootstrap import Interval, percentile_interval
 from massflow.stats.passk import Floats
-from massflow.stats.training import over_runs
+from massflow.stats.training import group_means, run_groups, share_bases
 from massflow.stats.variation import Units, draw_means, values
 from massflow.types import GroupCounts
 
@@ -36,7 +35,8 @@ class Ledger:
     """Problem by problem, and in sum.
 
     k: the samples a model is given. eps: a problem is within reach if its success probability is above
-    -ln(.05) / k. status_P: the one of preserved, gained, lost and out of reach whose posterior probability is above
+    1 - .05^(1/k), at which k samples hold a right one 95 % of the time. status_P: the one of preserved, gained, lost
+    and out of reach whose posterior probability is above
     `certainty`, else undecided. probability_PS: those four probabilities. rates: SRR, NDR, SDS, NSCR.
     """
 
@@ -66,7 +66,8 @@ def support_ledger(
     """Who gained and who lost at k samples (half of the fewest samples of any problem, unless given).
 
     A problem's status: p ~ Beta(c + 1, n - c + 1) for each model, runs put together; within reach where p > eps =
-    -ln(.05) / k; the four probabilities are products, and a status is given where one is above `certainty`.
+    1 - .05^(1/k) (about 3 / k); the four probabilities are products, and a status is given where one is above
+    `certainty`.
 
     The rates count a problem as solved by a model if k of its samples hold a right one. With the unbiased pass@k, a of
     the base and b of the trained model, and the sums over problems P = a b, E = (1 - a) b, S = a (1 - b):
@@ -74,8 +75,9 @@ def support_ledger(
         SRR = P / (P + S)   NDR = E / (P + E)   SDS = 2 SRR NDR / (SRR + NDR)   NSCR = (E - S) / (P + E + S)
 
     and of the base sampled twice, without bias since a^2 is estimated by 2 pass@k - pass@2k: P = 2 A_k - A_2k,
-    E = S = A_2k - A_k. Intervals: percentile, over problems. Needs 2k samples of every problem of the base for the
-    null (NaN otherwise). Raises InputError for k below 1 or above the fewest samples.
+    E = S = A_2k - A_k; this needs 2k samples of every problem of the base (NaN otherwise). Of several bases each is
+    paired with what was trained from it; where the base itself has several runs, no bases shared, its null pairs
+    different runs. Intervals: percentile, over problems. Raises InputError for k below 1 or above the fewest samples.
     Source: Invisible Leash (arXiv 2507.14843), with the null its own.
     """
     check_confidence(confidence)
@@ -89,7 +91,7 @@ def support_ledger(
     k = max(1, fewest // 2) if k is None else k
     if not 1 <= k <= fewest:
         raise InputError(f"the ledger's k must lie between 1 and the fewest samples of a problem, {fewest}; got {k}")
-    eps = -math.log(ZETA) / k
+    eps = 1.0 - ZETA ** (1.0 / k)
     reach_P, still_P = (_within_reach(side, eps) for side in (base, trained))
     probability_PS = np.stack(
         [reach_P * still_P, (1 - reach_P) * still_P, reach_P * (1 - still_P), (1 - reach_P) * (1 - still_P)], axis=1
@@ -109,17 +111,13 @@ def support_ledger(
 def _within_reach(counts: GroupCounts, eps: float) -> Floats:
     """P(p > eps | counts) of each problem, all runs put together, with a uniform prior."""
     n_P, c_P = (side_UP.sum(axis=0) for side_UP in counts.grid)
-    return 1.0 - betainc(c_P + 1.0, n_P - c_P + 1.0, min(eps, 1.0))
+    return 1.0 - betainc(c_P + 1.0, n_P - c_P + 1.0, eps)
 
 
 def _rates(
     base: GroupCounts, trained: GroupCounts, k: int, confidence: float, resamples: int, rng: np.random.Generator
 ) -> dict[str, Rate]:
-    a_P, twice_P = _mean_pass(base, k), _mean_pass(base, 2 * k)
-    b_P = _mean_pass(trained, k)
-    sums_PC = np.stack([a_P * b_P, (1 - a_P) * b_P, a_P * (1 - b_P)], axis=1)
-    null_PC = np.stack([2 * a_P - twice_P, twice_P - a_P, twice_P - a_P], axis=1)
-    columns_PC = np.concatenate([sums_PC, null_PC], axis=1)
+    columns_PC = np.concatenate([_observed(base, trained, k), _null(base, trained, k)], axis=1)
     units = Units.of([base, trained])
     (draws_RC,) = draw_means([(columns_PC[None], np.ones((resamples, 1)))], units, resamples, rng)
     estimate_C = columns_PC.mean(axis=0)
@@ -135,8 +133,29 @@ def _rates(
     }
 
 
-def _mean_pass(counts: GroupCounts, k: int) -> Floats:
-    return over_runs(counts, values(counts, [k]))[:, 0]
+def _observed(base: GroupCounts, trained: GroupCounts, k: int) -> Floats:
+    """(P, 3): the chances that k samples of each solve it for both, the trained model only, the base only."""
+    sides = [values(side, [k])[:, :, 0] for side in (base, trained)]
+    if share_bases(base, trained):
+        a_GP, b_GP = (group_means(s, run_groups(c)) for s, c in zip(sides, (base, trained), strict=True))
+    else:
+        a_GP, b_GP = (side.run_share @ s for side, s in zip((base, trained), sides, strict=True))
+    return np.stack(
+        [np.atleast_2d(part).mean(axis=0) for part in (a_GP * b_GP, b_GP - a_GP * b_GP, a_GP - a_GP * b_GP)], 1
+    )
+
+
+def _null(base: GroupCounts, trained: GroupCounts, k: int) -> Floats:
+    """(P, 3): the same for the base and the base again, or another run of it."""
+    a_UP = values(base, [k])[:, :, 0]
+    a_GP = group_means(a_UP, run_groups(base))
+    groups = len(a_GP)
+    if groups > 1 and not share_bases(base, trained):
+        both_P = (a_GP.sum(axis=0) ** 2 - (a_GP**2).sum(axis=0)) / (groups * (groups - 1))
+    else:
+        both_P = base.run_share @ (2.0 * a_UP - values(base, [2 * k])[:, :, 0])
+    only_P = base.run_share @ a_UP - both_P
+    return np.stack([both_P, only_P, only_P], axis=1)
 
 
 def _interval(estimate: Floats, draws_R: Floats, confidence: float) -> Interval:

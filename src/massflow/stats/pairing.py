@@ -10,7 +10,15 @@ import numpy as np
 from massflow.errors import InputError
 from massflow.stats.noise import noise_draws, noise_factors, noise_spread
 from massflow.stats.passk import Floats
-from massflow.stats.training import group_means, group_weights, over_runs, run_groups, run_weights, with_runs
+from massflow.stats.training import (
+    group_means,
+    group_weights,
+    over_runs,
+    run_groups,
+    run_weights,
+    share_bases,
+    with_runs,
+)
 from massflow.stats.variation import THIS_SET, Spread, Units, draw_means, values
 from massflow.types import GroupCounts
 
@@ -54,11 +62,19 @@ def aligned(base: GroupCounts, trained: GroupCounts, name: str = "the trained mo
     ours, theirs = set(base.problems), set(trained.problems)
     if ours != theirs:
         raise InputError(
-            f"base and {name} must have the same problems: {len(ours - theirs)} only in the base, "
-            f"{len(theirs - ours)} only in {name} (such as {min(ours ^ theirs)!r}), {len(ours & theirs)} in both. "
-            "To compare those in both: shared_problems, or --shared on the command line."
+            f"base and {name} must have the same problems: {_some(ours - theirs)} only in the base, "
+            f"{_some(theirs - ours)} only in {name}, {len(ours & theirs)} in both."
+            + (
+                " To compare those in both: shared_problems, or --shared of `massflow boundary`."
+                if ours & theirs
+                else ""
+            )
         )
     return trained if trained.problems == base.problems else trained.only(base.problems)
+
+
+def _some(problems: set[str]) -> str:
+    return f"{len(problems)} (such as {min(problems)!r})" if problems else "0"
 
 
 def shared_problems(base: GroupCounts, trained: GroupCounts) -> tuple[GroupCounts, GroupCounts]:
@@ -84,7 +100,7 @@ def _over_problems(
     base_PK, trained_PK = (over_runs(side, side_UPK) for side, side_UPK in zip(sides, of_runs, strict=True))
     drawn = [group_weights(len(side_GK), resamples, rng) for side_GK in means]
     between = means
-    if _share_bases(sides):
+    if share_bases(*sides):
         drawn, between = [drawn[1], drawn[1]], [means[1] - means[0]]
     weights = [run_weights(group_U, weight_RG, rng) for group_U, weight_RG in zip(groups, drawn, strict=True)]
     base_RK, trained_RK = draw_means(list(zip(of_runs, weights, strict=True)), units, resamples, rng)
@@ -115,8 +131,3 @@ def _over_samples(
         trained_RK=trained_RK,
         units=len(sides[0].problems),
     )
-
-
-def _share_bases(sides: tuple[GroupCounts, GroupCounts]) -> bool:
-    bases = [{base for base, _ in side.runs} for side in sides]
-    return len(bases[0]) > 1 and bases[0] == bases[1]

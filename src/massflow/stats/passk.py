@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaln
 
 from massflow.errors import InputError
 from massflow.types import check_counts
@@ -67,15 +68,14 @@ def g_pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence
 def pass_at_k_posterior(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
     """The posterior mean of 1 - (1 - p)^k for each problem, with p ~ Beta(c + 1, n - c + 1).
 
-        1 - prod_{j < k} (n - c + 1 + j) / (n + 2 + j)
+        1 - B(c + 1, n - c + 1 + k) / B(c + 1, n - c + 1)
 
     Defined for every k, beyond n too, where it leans on its uniform prior. Shapes and errors as in `pass_at_k`.
     Source: arXiv 2510.04265.
     """
-    n_P, c_P = check_counts(num_samples_P, num_correct_P)
-    ks_K = check_ks(ks)
-    log_PD = np.log1p(-(c_P[:, None] + 1.0) / (n_P[:, None] + 2.0 + np.arange(ks_K.max())))
-    return -np.expm1(np.cumsum(log_PD, axis=1))[:, ks_K - 1]
+    n_P, c_P = (side_P[:, None] for side_P in check_counts(num_samples_P, num_correct_P))
+    beyond_PK = betaln(c_P + 1.0, n_P - c_P + 1.0 + check_ks(ks))
+    return -np.expm1(beyond_PK - betaln(c_P + 1.0, n_P - c_P + 1.0))
 
 
 def pass_at_k_exact(success_P: ArrayLike, ks: Sequence[int]) -> Floats:

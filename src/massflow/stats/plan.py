@@ -14,6 +14,7 @@ from massflow.stats.pairing import aligned
 from massflow.stats.passk import Floats, pass_at_k
 from massflow.types import GroupCounts
 
+MOST_K = 1_000_000
 CORRELATION = 0.9
 """Taken between two models' pass@k over problems where the pilot has only one."""
 
@@ -33,7 +34,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a comparison at k needs to tell a difference of `difference` from none, `power` of the time.
+    """What a comparison at k alone needs to tell a difference of `difference` from none, `power` of the time.
 
     options: by samples a problem. spread: the standard deviation of the true difference over problems; measured at
     `spread_k` where the pilot holds both models, else None there and `correlation` assumed between their pass@k.
@@ -74,12 +75,11 @@ def plan(
     Raises InputError for a difference outside (0, 1), k below 1, a pilot of fewer than 3 problems or without samples.
     """
     check_confidence(confidence)
-    check_confidence(power)
-    if power <= 1.0 - confidence:
-        raise InputError(f"power must be above 1 - confidence, which chance alone gives; got {power}")
-    if not 0.0 < difference < 1.0 or not k >= 1 or k != int(k) or not -1.0 <= correlation <= 1.0:
+    if not 1.0 - confidence < power < 1.0:
+        raise InputError(f"power must lie between 1 - confidence, which chance alone gives, and 1; got {power}")
+    if not 0.0 < difference < 1.0 or not 1 <= k <= MOST_K or k != int(k) or not -1.0 <= correlation <= 1.0:
         raise InputError(
-            f"a plan needs a difference between 0 and 1, a whole k from 1 up and a correlation from -1 to 1; "
+            f"a plan needs a difference between 0 and 1, a whole k from 1 to 1,000,000 and a correlation from -1 to 1; "
             f"got {difference}, {k} and {correlation}"
         )
     sides = [pilot, pilot if trained is None else aligned(pilot, trained, "the second pilot")]
@@ -120,6 +120,8 @@ def fit_beta(counts: GroupCounts) -> tuple[float, float]:
     from scipy.optimize import minimize  # late: few need it, and it takes a while
 
     n_P, c_P = (side_UP.sum(axis=0) for side_UP in counts.grid)
+    if c_P.sum() in (0, n_P.sum()):
+        raise InputError("a pilot needs some right and some wrong samples: of all alike nothing can be foretold")
     if len(n_P) < 3 or (n_P == 0).any():
         raise InputError(f"a pilot needs at least 3 problems with samples; got {int((n_P > 0).sum())} of {len(n_P)}")
 

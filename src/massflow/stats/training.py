@@ -14,6 +14,17 @@ LEAST_RUNS = 5
 """Fewer training runs tell their variation too badly for an interval to cover as it says: benchmarks/coverage.py."""
 
 
+def share_bases(base: GroupCounts, trained: GroupCounts) -> bool:
+    """Were several bases trained, the same on both sides? Then each is compared with what came of it."""
+    bases = [{label for label, _ in side.runs} for side in (base, trained)]
+    return len(bases[0]) > 1 and bases[0] == bases[1]
+
+
+def runs_are_few(counts: GroupCounts) -> bool:
+    """Are there several training runs (or bases), but too few to know how they vary?"""
+    return 1 < len(set(run_groups(counts).tolist())) < LEAST_RUNS
+
+
 def over_runs(counts: GroupCounts, values_UPC: Floats) -> Floats:
     """(P, C): the mean over bases of the mean over their seeds."""
     return np.tensordot(counts.run_share, values_UPC, axes=1)

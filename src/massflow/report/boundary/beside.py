@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,6 @@ from massflow.stats import (
     guessing_pass_at_k,
     majority_at_k,
     pass_at_k,
-    pass_at_k_posterior,
 )
 from massflow.types import GroupCounts
 
@@ -38,9 +37,10 @@ def metrics(models: Sequence[ModelCounts], fewest: int, options: int | None) -> 
     few, most = min(FEW, fewest), 2 ** (fewest.bit_length() - 1)
     counts = [model.counts for model in models]
     found = [
-        Metric(f"pass^{few}", tuple(_mean(all_at_k(side.n, side.c, [few])) for side in counts)),
-        Metric(f"G-Pass@{few}, tau = .5", tuple(_mean(g_pass_at_k(side.n, side.c, [few], 0.5)) for side in counts)),
-        Metric(f"pass@{most}, posterior mean", tuple(_mean(pass_at_k_posterior(s.n, s.c, [most])) for s in counts)),
+        Metric(f"pass^{few}", tuple(_mean(side, lambda n, c: all_at_k(n, c, [few])) for side in counts)),
+        Metric(
+            f"G-Pass@{few}, tau = .5", tuple(_mean(side, lambda n, c: g_pass_at_k(n, c, [few], 0.5)) for side in counts)
+        ),
     ]
     covers = [cover_at(side, TAUS) for side in counts]
     found += [Metric(f"Cover@{tau:g}", tuple(float(c[i]) for c in covers)) for i, tau in enumerate(TAUS)]
@@ -56,12 +56,15 @@ def metrics(models: Sequence[ModelCounts], fewest: int, options: int | None) -> 
 def _guessing(options: int, k: int, counts: Sequence[GroupCounts]) -> Metric:
     """pass@k above what blind guessing would give."""
     guess = float(guessing_pass_at_k([options], [k])[0, 0])
-    above = tuple(_mean(pass_at_k(side.n, side.c, [k])) - guess for side in counts)
+    above = tuple(_mean(side, lambda n, c: pass_at_k(n, c, [k])) - guess for side in counts)
     return Metric(f"pass@{k} above guessing ({guess:.3f})", above)
 
 
-def _mean(values_N1: np.ndarray) -> float:
-    return float(values_N1.mean())
+def _mean(counts: GroupCounts, formula: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> float:
+    """Of a formula of (n, c) over problems and runs, as pass@k is averaged."""
+    n_UP, c_UP = counts.grid
+    values_UP = formula(n_UP.ravel(), c_UP.ravel()).reshape(n_UP.shape)
+    return float((counts.run_share @ values_UP).mean())
 
 
 def _majority(model: ModelCounts, ks: Sequence[int]) -> np.ndarray:

@@ -37,14 +37,18 @@ def curves(boundary: Boundary) -> Any:
     width = WIDE if len(boundary.trained) == 1 else NARROW
     panels = [_panel(boundary, index, name, width) for index, name in enumerate(boundary.trained)]
     simultaneous = "simultaneous" if boundary.question.simultaneous else "pointwise"
-    target = "problems" if boundary.question.target == NEW_PROBLEMS else "samples of these problems"
+    runs = max(len(model.counts.runs) for model in (boundary.base, *boundary.trained.values()))
+    target = "problems and training runs" if runs > 1 else "problems"
+    if boundary.question.target != NEW_PROBLEMS:
+        target = "samples of these problems"
     return _beside(
         panels,
         f"pass@k: what training did to {one_line(boundary.base.name, 2 * MOST_NAME)}",
         [
             f"{boundary.problems} problems, {boundary.fewest} samples of each or more; bands: {simultaneous} "
             f"{boundary.question.confidence:.0%}, over {target}.",
-            "Grey bar: differences within the margin. Shaded: k above a quarter of the samples.",
+            "Grey bar: differences within the margin. Hollow: the band may be too narrow. Shaded: k above a quarter of "
+            "the samples.",
         ],
     )
 
@@ -151,7 +155,7 @@ def _difference(boundary: Boundary, found: Comparison, colour: str) -> list[alt.
         )
         if m == m
     ]
-    y = alt.Y("difference:Q", title="difference in pass@k", axis=alt.Axis(format="+.4~f"))
+    y = alt.Y("difference:Q", title="difference in pass@k", axis=alt.Axis(format="+.4~f"), scale=_same_scale(boundary))
     data = alt.Chart(alt.Data(values=rows)).encode(x=_x(boundary, "k (samples)"))
     band = _band(data, d).encode(y=alt.Y("low:Q"), y2="high:Q", color=alt.value(colour))
     line = data.mark_line(strokeWidth=2, color=colour).encode(y=y)
@@ -160,8 +164,9 @@ def _difference(boundary: Boundary, found: Comparison, colour: str) -> list[alt.
     legend = alt.Legend(
         orient="bottom", title=None, symbolFillColor=BASE_COLOUR, symbolStrokeColor=BASE_COLOUR, symbolSize=90
     )
-    marks = data.mark_point(size=90, filled=True, color=colour, opacity=1).encode(
+    marks = data.mark_point(size=90, stroke=colour, strokeWidth=1.5, opacity=1).encode(
         y=y,
+        fill=alt.condition("datum.reliable", alt.value(colour), alt.value("transparent")),
         shape=alt.Shape("verdict:N", scale=scale, legend=legend),
         tooltip=[*tips, alt.Tooltip("verdict:N"), alt.Tooltip("reliable:N")],
     )
@@ -169,6 +174,17 @@ def _difference(boundary: Boundary, found: Comparison, colour: str) -> list[alt.
     margin = zero.mark_rect(color=BASE_COLOUR, opacity=0.25).encode(y="low:Q", y2="high:Q")
     rule = zero.mark_rule(color=BASE_COLOUR).encode(y="zero:Q")
     return [_shade(boundary), margin, rule, band, line, marks]
+
+
+def _same_scale(boundary: Boundary) -> alt.Scale:
+    """One for the differences of all models, so that a small one looks small."""
+    ends = [
+        (found.difference.low, found.difference.high, [-found.margin, found.margin])
+        for found in boundary.comparisons.values()
+    ]
+    values = np.concatenate([part for parts in ends for part in parts])
+    values = values[np.isfinite(values)]
+    return alt.Scale(domain=[float(values.min()), float(values.max())])
 
 
 def _shade(boundary: Boundary) -> Any:

@@ -40,12 +40,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Boundary:
-    """One base and the models trained from it, compared; trained models by name, in the order they came."""
+    """One base and the models trained from it, compared; trained models by name, in the order they came.
+
+    left_out: how many problems of each model are not compared, since not all models have them.
+    """
 
     base: ModelCounts
     trained: dict[str, ModelCounts]
     question: Question
     comparisons: dict[str, Comparison]
+    left_out: dict[str, int]
 
     @classmethod
     def of(
@@ -54,9 +58,10 @@ class Boundary:
         """Raises InputError for models of other problems (unless `shared`), and for what `compare_all` refuses."""
         if not question.margin <= 1.0:
             raise InputError(f"no difference in pass@k is beyond 1, so the margin is at most 1; got {question.margin}")
+        before = {name: len(model.counts.problems) for name, model in named([base, *trained]).items()}
         if shared:
             base, trained = _shared(base, trained)
-        _, *names = named([base, *trained])
+        _, *names = before
         by_name = dict(zip(names, trained, strict=True))
         ks = default_ks([base.counts, *(model.counts for model in trained)])
         if question.target == THIS_SET and ks == (1,):
@@ -73,7 +78,8 @@ class Boundary:
             ledger_k=question.ledger_k,
             resamples=question.resamples,
         )
-        return cls(base, by_name, question, comparisons)
+        left_out = {name: number - len(base.counts.problems) for name, number in before.items()}
+        return cls(base, by_name, question, comparisons, left_out)
 
     @property
     def ks(self) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ def render(boundary: Boundary, charts: Mapping[str, alt.TopLevelMixin], facts: M
         charts,
         title=f"What training did to {_name(boundary.base.name)}",
         lead=_lead(boundary),
+        moves_note=_moves_note(boundary),
         sentences=[conclusion(boundary, name) for name in boundary.trained],
         notes=notes(boundary),
         tables=[{"name": _name(name), **_verdicts(boundary, name)} for name in boundary.trained],
@@ -62,6 +63,16 @@ def _lead(boundary: Boundary) -> str:
         f"{question.confidence:.0%} bands, {kind}, {over}; differences are paired on problems. Unchanged means within "
         f"{question.margin:g}."
     )
+
+
+def _moves_note(boundary: Boundary) -> str:
+    """Of how many samples "never" is none: with other numbers it is not the same for both models."""
+    models = {boundary.base.name: boundary.base, **boundary.trained}
+    ranges = {name: (int(model.counts.n.min()), int(model.counts.n.max())) for name, model in models.items()}
+    if len(set(ranges.values())) == 1:
+        return ""
+    texts = [f"{_name(name)} {low if low == high else f'{low} to {high}'}" for name, (low, high) in ranges.items()]
+    return f'Samples of a problem: {", ".join(texts)}. With unequal numbers "never" is not the same for all models.'
 
 
 def _verdicts(boundary: Boundary, name: str) -> dict[str, Any]:
@@ -101,8 +112,8 @@ def _ledger(boundary: Boundary, name: str) -> dict[str, Any]:
         "certainty": f"{ledger.certainty:g}",
         "summary": (
             f"{counts}. Within reach: a success probability above {ledger.eps:.4f}, at which {ledger.k} samples hold a "
-            f"right one 95 % of the time; a problem is given a status if its posterior probability is above "
-            f"{ledger.certainty:g}."
+            f"right one 95 % of the time, so a problem solved a few times only may be out of reach. A problem is given "
+            f"a status if its posterior probability is above {ledger.certainty:g}; training runs are put together."
         ),
         "rates": {
             "heads": (f"at k = {ledger.k}", _name(name), f"{_name(boundary.base.name)} sampled twice", "difference"),
@@ -123,7 +134,7 @@ def _moved(boundary: Boundary, name: str) -> list[dict[str, Any]]:
     """The problems most surely gained or lost, with right answers of both models where there are texts."""
     ledger, trained = boundary.comparisons[name].ledger, boundary.trained[name]
     chance_P = ledger.probability_PS[:, [STATUSES.index(GAINED), STATUSES.index(LOST)]]
-    order = np.argsort(-chance_P.max(axis=1), kind="stable")[:MOST_PROBLEMS]
+    order = np.argsort(-chance_P.max(axis=1), kind="stable")[: max(1, MOST_PROBLEMS // len(boundary.trained))]
     shown = [int(index) for index in order if chance_P[index].max() > 0.5]
     problems = [ledger.problems[index] for index in shown]
     models = {boundary.base.name: boundary.base, name: trained}
@@ -134,6 +145,7 @@ def _moved(boundary: Boundary, name: str) -> list[dict[str, Any]]:
             "problem": one_line(problem, MOST_ID),
             "what": (GAINED, LOST)[int(chance_P[index].argmax())],
             "probability": f"{chance_P[index].max():.3f}",
+            "decided": ledger.status_P[index] in (GAINED, LOST),
             "sides": [
                 {
                     "model": _name(label),
