@@ -36,7 +36,8 @@ SAMPLES, SHOWN = 256, (1, 4, 16, 64, 256)
 KS = [2**power for power in range(9)]
 RATES = {"Beta(.1, .5)": (0.1, 0.5), "Beta(1, 1)": (1.0, 1.0)}
 PROBLEMS = (30, 100, 500)
-PERCENTILE = "percentile bootstrap"
+PERCENTILE, SEEDS = "percentile bootstrap", "training runs"
+RUNS = (2, 3, 5, 10)
 RESAMPLES = 500
 TRAINED: dict[str, Callable[[Floats], Floats]] = {
     "the same": lambda p: p,
@@ -49,6 +50,7 @@ TRAINED: dict[str, Callable[[Floats], Floats]] = {
 class Case:
     rates: str
     problems: int
+    """Or the number of training runs, of 200 problems."""
     what: str
     """A target of a curve, or what training did."""
     simultaneous: bool
@@ -85,6 +87,22 @@ def curve_case(case: Case, replications: int) -> Found:
     return Found(np.array(held), np.array(reliable), np.zeros(replications, bool))
 
 
+def seeds_case(case: Case, replications: int) -> Found:
+    """Coverage of a difference that is 0 over training runs: each run moves the success rates by its own amount."""
+    held, reliable, false_claim = [], [], []
+    for replication in range(replications):
+        rng = generator(replication, "seeds", case.rates, case.problems)
+        success_P = rng.beta(*RATES[case.rates], 200)
+        moved_SP = success_P + rng.uniform(-0.5, 0.5, (case.problems, 1)) * success_P * (1.0 - success_P)
+        labels = {"problem": [*range(200)] * case.problems, "seed": np.repeat(np.arange(case.problems), 200)}
+        trained = GroupCounts(n=np.full(moved_SP.size, SAMPLES), c=rng.binomial(SAMPLES, moved_SP).ravel(), **labels)
+        found = compare(draw(success_P, rng), trained, [1], rng=rng, simultaneous=False, resamples=RESAMPLES)
+        held.append((found.difference.low <= 0.0) & (found.difference.high >= 0.0))
+        reliable.append(found.reliable)
+        false_claim.append(found.verdicts[0] in ("expanded", "shrunk"))
+    return Found(np.array(held), np.array(reliable), np.array(false_claim))
+
+
 def percentile_case(case: Case, replications: int) -> Found:
     """Coverage of what is mostly used instead: the percentile bootstrap over problems."""
     held = []
@@ -119,6 +137,8 @@ def comparison_case(case: Case, replications: int) -> Found:
 def run(case: Case, replications: int) -> Found:
     if case.what == PERCENTILE:
         return percentile_case(case, replications)
+    if case.what == SEEDS:
+        return seeds_case(case, replications)
     return (comparison_case if case.what in TRAINED else curve_case)(case, replications)
 
 
@@ -143,11 +163,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replications", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", help="one table: " + ", ".join(("new problems", "this set", *TRAINED, PERCENTILE)))
+    every = ("new problems", "this set", *TRAINED, PERCENTILE, SEEDS)
+    parser.add_argument("--only", choices=every, help="one table")
     args = parser.parse_args()
     started = time.monotonic()
-    kinds = [kind for kind in ("new problems", "this set", *TRAINED, PERCENTILE) if args.only in (None, kind)]
+    kinds = [kind for kind in every[:-1] if args.only in (None, kind)]
     cases = [Case(*parts) for parts in itertools.product(RATES, PROBLEMS, kinds, (False, True))]
+    if args.only in (None, SEEDS):
+        cases += [Case(rates, runs, SEEDS, False) for rates, runs in itertools.product(RATES, RUNS)]
     with ProcessPoolExecutor(args.workers) as pool:
         futures = {case: pool.submit(run, case, args.replications) for case in cases}
         found = {case: future.result() for case, future in futures.items()}
@@ -160,6 +183,12 @@ def main() -> None:
             claims = [f"{joint.false_claim.mean():.3f}"] if extra else []
             cells = [rates, str(problems), *(cell(pointwise, k) for k in SHOWN), all_reliable(joint), *claims]
             print(f"| {' | '.join(cells)} |")
+    if args.only in (None, SEEDS):
+        print(f"\n{SEEDS}\n\n| success rates | runs | pass@1 | false claims | called reliable |\n|{'---|' * 5}")
+        for rates, runs in itertools.product(RATES, RUNS):
+            case = found[Case(rates, runs, SEEDS, False)]
+            cells = [case.held.mean(), case.false_claim.mean(), case.reliable.mean()]
+            print(f"| {rates} | {runs} | {' | '.join(f'{cell:.3f}' for cell in cells)} |")
     print(f"\n{args.replications} replications, {time.monotonic() - started:.0f} s with {args.workers} workers")
 
 

@@ -426,3 +426,13 @@ def test_plans_that_can_not_be_made(at: Path, words: list[str], message: str):
 def test_help_fits_a_narrow_terminal():
     for command in ("boundary", "plan"):
         assert widths(run(command, "--help").stdout) <= 80
+
+
+@pytest.mark.usefixtures("at")
+def test_training_runs_in_several_files():
+    found = facts("boundary", "base.csv", "grpo.csv", "other.csv", "--seeds")
+    (model,) = found["models"]
+    assert (model["model"], model["scope"]) == ("grpo and 1 more", "this objective")
+    means = [sum(row[key] for row in ROWS) / 320 for key in ("grpo", "other")]
+    assert model["rows"][0]["trained"] == pytest.approx(sum(means) / 2)
+    assert any(note.startswith("* 2 training runs do not tell how runs vary") for note in found["notes"])

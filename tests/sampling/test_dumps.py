@@ -69,9 +69,14 @@ def test_a_folder_of_verl_dumps_is_one_model_at_several_steps(verl_folder: str):
         read_models(f"{verl_folder}@7")
 
 
+def test_a_reward_that_is_named_must_be_there(verl_folder: str):
+    with pytest.raises(InputError, match="no column for --column score=reward. It has"):
+        read_models(verl_folder, Columns.parse(["score=reward"]))
+
+
 def test_one_verl_dump(verl_folder: str):
     (model,) = read_models(f"{verl_folder}/20.jsonl")
-    assert (model.name, right(model)) == ("20", [(2, 1), (2, 1)])
+    assert (model.name, right(model)) == ("val@20", [(2, 1), (2, 1)]), "called after the run, not after the step"
     (text,) = model.texts(model.counts.problem[1], limit=1)
     assert (text.text, text.answer, text.correct) == ("It is 2.", None, True)
 
@@ -136,14 +141,17 @@ def test_columns_of_a_dump_can_be_mapped(write: Write):
 
 
 def test_a_folder_of_trl_completions(tmp_path: Path):
-    folder = tmp_path / "completions"
+    folder = tmp_path / "my-run" / "completions"
+    folder.mkdir(parents=True)
     chats = [
         [{"role": "system", "content": "Think."}, {"role": "user", "content": f"What is {i // 2}?"}] for i in range(4)
     ]
     trl(folder / "completions_00010.parquet", 10, chats, {"accuracy": [0.0, 0.0, 0.0, 1.0]})
     trl(folder / "completions_00200.parquet", 200, chats, {"accuracy": [1.0, 0.0, 1.0, 1.0]})
     (last,) = read_models(str(folder))
-    assert (last.name, right(last)) == ("completions@200", [(2, 1), (2, 2)])
+    assert (last.name, right(last)) == ("my-run@200", [(2, 1), (2, 2)])
+    (same,) = read_models(str(tmp_path / "my-run"))
+    assert (same.name, right(same)) == (last.name, right(last)), "the run's folder does as well"
     assert [problem.rpartition(" ")[0] for problem in last.counts.problem] == ["What is 0?", "What is 1?"]
     (first,) = read_models(f"{folder}@10")
     assert right(first) == [(2, 0), (2, 1)]

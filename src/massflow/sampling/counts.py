@@ -7,9 +7,8 @@ folders of such files, and the lab's runs and experiments.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from massflow.errors import InputError, file_errors
@@ -18,14 +17,11 @@ from massflow.sampling.files import KINDS, open_table, suffix_of
 from massflow.sampling.lab_runs import is_lab_folder, read_lab
 from massflow.sampling.samples import Samples, SampleText
 from massflow.sampling.schema import Schema, recognise
-from massflow.sampling.source import Source
+from massflow.sampling.source import COMPLETIONS, STEP_FILE, Source
 from massflow.sampling.table import Table
 from massflow.sampling.tally import Cell, Key, Reader, Tally
 from massflow.sampling.values import listed
 from massflow.types import GroupCounts
-
-_STEP_FILE = re.compile(r"(?:completions_)?([0-9]{1,15})\.(?:jsonl|parquet)")
-"""verl writes {step}.jsonl, TRL completions_{step}.parquet."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +122,11 @@ def _folder(wanted: Source, columns: Columns, threshold: float | None) -> list[M
     with file_errors("read", wanted.path, InputError):
         inside = sorted(path for path in wanted.path.iterdir() if path.is_file() and not path.name.startswith("."))
     paths = [path for path in inside if suffix_of(path)]
+    if not paths and (wanted.path / COMPLETIONS).is_dir():
+        return _folder(replace(wanted, path=wanted.path / COMPLETIONS), columns, threshold)
     if not paths:
         raise InputError(f"{wanted.path}: there is no {', '.join(KINDS)} file in this folder, and no recipe.toml")
-    at = {int(match[1]): path for path in paths if (match := _STEP_FILE.fullmatch(path.name))}
+    at = {int(match[1]): path for path in paths if (match := STEP_FILE.fullmatch(path.name))}
     if at and _Tables.of([at[max(at)]], columns, threshold).schema.kind in ("verl", "trl"):
         step = max(at) if wanted.step is None else wanted.step
         if step not in at:

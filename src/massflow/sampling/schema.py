@@ -50,7 +50,7 @@ def recognise(table: Table, columns: Columns) -> Schema:
     names = {ours: name for ours in COLUMNS if (name := _theirs(ours, table, columns)) is not None}
     _check_spelling(table, columns)
     schema = _kind(table, columns, names)
-    for name in {*schema.names.values(), *schema.prompt}:
+    for name in dict.fromkeys((*schema.names.values(), *schema.prompt)):
         if list(table.names).count(name) > 1:
             raise InputError(f"{table.path}: column {name!r} stands there twice: rename one")
     return schema
@@ -93,6 +93,7 @@ def _kind(table: Table, columns: Columns, names: dict[str, str]) -> Schema:
 
 def _verl(held: set[str], columns: Columns, names: dict[str, str]) -> Schema:
     """A verl dump of validation or rollouts: a problem is its prompt and gold answer."""
+    _check_rating(held, columns)
     found = {"text": "output", **_given(columns, held), "step": names["step"]}
     if "pred" in held:
         found.setdefault("answer", "pred")
@@ -107,6 +108,7 @@ def _verl(held: set[str], columns: Columns, names: dict[str, str]) -> Schema:
 def _trl(table: Table, columns: Columns, names: dict[str, str]) -> Schema:
     """TRL's logged completions: training prompts of one step, one column a reward function."""
     held = set(table.names)
+    _check_rating(held, columns)
     found = {"text": "completion", **_given(columns, held), "step": names["step"]}
     if "correct" not in found and "score" not in found:
         rewards = [name for name in table.numeric if name not in ("step", "advantage", *found.values())]
@@ -118,6 +120,14 @@ def _trl(table: Table, columns: Columns, names: dict[str, str]) -> Schema:
             )
         found["score"] = rewards[0]
     return Schema("trl", _one_rating(found, columns), () if "problem" in found else ("prompt",))
+
+
+def _check_rating(held: set[str], columns: Columns) -> None:
+    """A reward that the user named must be there: another one of the dump is no substitute."""
+    for ours in ("correct", "score"):
+        theirs = columns.theirs(ours)
+        if theirs is not None and theirs not in held:
+            raise InputError(f"there is no column for --column {ours}={theirs}. It has {listed(sorted(held))}")
 
 
 def _given(columns: Columns, held: set[str]) -> dict[str, str]:

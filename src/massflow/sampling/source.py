@@ -12,6 +12,10 @@ from typing import Self
 from massflow.errors import InputError
 from massflow.sampling.files import suffix_of
 
+COMPLETIONS = "completions"
+STEP_FILE = re.compile(r"(?:completions_)?([0-9]{1,15})\.(?:jsonl|parquet)")
+"""verl writes {step}.jsonl, TRL completions/completions_{step}.parquet."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -41,10 +45,18 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The folder's name, or the file's without its suffix."""
-        name = self.path.name if self.path.name not in ("", "..") else self.path.resolve().name
-        end = len(name) - len(suffix_of(self.path) or "")
-        return name if self.path.is_dir() else name[:end] or name
+        """The folder's name, or the file's without its suffix; of an engine's dump the run's, for a step names none."""
+        path = self.path if self.path.name not in ("", "..") else self.path.resolve()
+        if path.is_dir():
+            return _run_name(path)
+        name = path.name[: len(path.name) - len(suffix_of(path) or "")] or path.name
+        step = STEP_FILE.fullmatch(path.name)
+        return f"{_run_name(path.resolve().parent)}@{int(step[1])}" if step else name
+
+
+def _run_name(folder: Path) -> str:
+    """TRL logs into RUN/completions."""
+    return folder.resolve().parent.name if folder.name == COMPLETIONS else folder.name
 
 
 def _readings(text: str) -> Iterator[tuple[str, str | None, str | None]]:
