@@ -1,0 +1,16 @@
+"""How probability mass moves in theory: exact expectations, mean field, closed forms, simulation."""
+
+from massflow.dynamics.closed import kappa, lowest_mass, transition_time
+from massflow.dynamics.exact import effective_advantage, expected_update
+from massflow.dynamics.flow import flow
+from massflow.dynamics.trajectory import Trajectory
+
+__all__ = [
+    "Trajectory",
+    "effective_advantage",
+    "expected_update",
+    "flow",
+    "kappa",
+    "lowest_mass",
+    "transition_time",
+]
