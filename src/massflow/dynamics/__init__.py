@@ -3,14 +3,17 @@
 from massflow.dynamics.closed import kappa, lowest_mass, transition_time
 from massflow.dynamics.exact import effective_advantage, expected_update
 from massflow.dynamics.flow import flow
+from massflow.dynamics.simulate import Interrupted, simulate
 from massflow.dynamics.trajectory import Trajectory
 
 __all__ = [
+    "Interrupted",
     "Trajectory",
     "effective_advantage",
     "expected_update",
     "flow",
     "kappa",
     "lowest_mass",
+    "simulate",
     "transition_time",
 ]

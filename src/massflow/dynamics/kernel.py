@@ -1,0 +1,308 @@
+"""The simulator's fast version, compiled by numba and kept on disk: one seed after another, without Python.
+
+It holds its own copy of the advantage formulas, tested equal to `massflow.objectives` on every count vector of small
+groups, and of the clear version's step, tested equal to `plain`. Two ways to hold a policy: `dense` renews every
+probability after a step; `sparse` keeps a tree of sums and renews only what was drawn, for balanced rules.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from massflow.dynamics.rule import Rule
+from massflow.dynamics.streams import FIRST, GAMMA, S12, S27, S30, S31, SECOND, UNIT
+from massflow.objectives.surrogate import LOG_RATIO_BOUND
+
+POLL = 1024
+"""Steps between looks at the stop flag."""
+SMALL, LARGE = 1e-200, 1e200
+"""Sums of weights outside are scaled anew."""
+FEW = 12
+"""Actions up to which a walk beats bisection."""
+
+
+class Watch(NamedTuple):
+    """W sets of actions, one after the other: set w is actions[first[w]:first[w + 1]]."""
+
+    first: NDArray[np.int64]
+    actions: NDArray[np.int64]
+    threshold_W: NDArray[np.float64]
+
+
+class Record(NamedTuple):
+    """What is kept of a block of seeds; probs_STV has T = 0 where probabilities are not."""
+
+    steps_T: NDArray[np.int64]
+    probs_STV: NDArray[np.float64]
+    entropy_ST: NDArray[np.float64]
+    mass_SWT: NDArray[np.float64]
+    passage_SW: NDArray[np.float64]
+    done_S: NDArray[np.int64]
+
+
+@njit(nogil=True, cache=True, inline="always")
+def uniform(state: np.uint64) -> float:
+    """The draw of a state, in [0, 1): see `streams`."""
+    x = (state ^ (state >> S30)) * FIRST
+    x = (x ^ (x >> S27)) * SECOND
+    x = x ^ (x >> S31)
+    return np.float64(np.int64(x >> S12)) * UNIT
+
+
+@njit(nogil=True, cache=True)
+def group_weights(signal_V, rule: Rule, drawn, count_V, distinct: int, weight) -> bool:
+    """The weight of each distinct action of a group into `weight`; False if all are 0."""
+    low, high, total = np.inf, -np.inf, 0.0
+    for j in range(distinct):
+        value = signal_V[drawn[j]]
+        low, high = min(low, value), max(high, value)
+        total += count_V[drawn[j]] * value
+    if rule.relative and low == high:
+        weight[:distinct] = 0.0
+        return False
+    mean = total / rule.group_size
+    scale = 1.0
+    if rule.scaled:
+        squares = 0.0
+        for j in range(distinct):
+            squares += count_V[drawn[j]] * (signal_V[drawn[j]] - mean) ** 2
+        scale = math.sqrt(squares / rule.divisor) + rule.eps
+    some = False
+    for j in range(distinct):
+        centred = rule.factor * (signal_V[drawn[j]] - mean) if rule.centred else signal_V[drawn[j]]
+        advantage = centred / scale
+        weight[j] = advantage * (rule.positive if advantage > 0.0 else rule.negative)
+        some = some or weight[j] != 0.0
+    return some
+
+
+@njit(nogil=True, cache=True, inline="always")
+def slope(rule: Rule, advantage: float, log_ratio: float, away: float) -> float:
+    """d J / d log pi of one rollout: the clipped surrogate less the KL term. away: log pi_ref - log pi."""
+    ratio = math.exp(min(max(log_ratio, -LOG_RATIO_BOUND), LOG_RATIO_BOUND))
+    low, high = 1.0 - rule.clip_low, 1.0 + rule.clip_high
+    found = 0.0
+    if rule.cispo:
+        found = min(max(ratio, low), high) * advantage
+    elif abs(log_ratio) <= LOG_RATIO_BOUND:
+        if advantage < 0.0:
+            found = ratio * advantage if low <= ratio <= rule.dual_clip else 0.0
+        else:
+            found = ratio * advantage if ratio <= high else 0.0
+    if rule.kl_coef > 0.0 and abs(away) <= LOG_RATIO_BOUND:
+        found += rule.kl_coef * math.expm1(away)
+    return found
+
+
+@njit(nogil=True, cache=True)
+def note(record: Record, s: int, t: int, watch: Watch, weight_V, total: float) -> None:
+    """Keep row t of seed s. weight_V: probabilities times total."""
+    entropy = 0.0
+    for v in range(len(weight_V)):
+        p = weight_V[v] / total
+        if p > 0.0:
+            entropy -= p * math.log(p)
+        if record.probs_STV.shape[1] > 0:
+            record.probs_STV[s, t, v] = p
+    record.entropy_ST[s, t] = entropy
+    for w in range(len(watch.threshold_W)):
+        record.mass_SWT[s, w, t] = set_weight(watch, w, weight_V) / total
+
+
+@njit(nogil=True, cache=True, inline="always")
+def set_weight(watch: Watch, w: int, weight_V) -> float:
+    found = 0.0
+    for i in range(watch.first[w], watch.first[w + 1]):
+        found += weight_V[watch.actions[i]]
+    return found
+
+
+@njit(nogil=True, cache=True, inline="always")
+def look(record: Record, s: int, step: int, watch: Watch, weight_V, total: float) -> int:
+    """Note sets that are above their threshold for the first time; returns how many."""
+    passed = 0
+    for w in range(len(watch.threshold_W)):
+        if math.isnan(record.passage_SW[s, w]) and set_weight(watch, w, weight_V) > watch.threshold_W[w] * total:
+            record.passage_SW[s, w] = step
+            passed += 1
+    return passed
+
+
+@njit(nogil=True, cache=True, inline="always")
+def fill(logits_V, shift: float, weight_V, cumulative_V) -> float:
+    """exp(z - shift) and its cumulative sum; returns the total."""
+    for v in range(len(logits_V)):
+        weight_V[v] = math.exp(logits_V[v] - shift)
+    total = 0.0
+    for v in range(len(logits_V)):
+        total += weight_V[v]
+        cumulative_V[v] = total
+    return total
+
+
+@njit(nogil=True, cache=True, inline="always")
+def find(cumulative_V, target: float) -> int:
+    """The first action whose cumulative weight is above the target."""
+    if len(cumulative_V) <= FEW:
+        v = 0
+        while cumulative_V[v] <= target:
+            v += 1
+        return v
+    low, high = 0, len(cumulative_V) - 1
+    while low < high:
+        middle = (low + high) >> 1
+        if cumulative_V[middle] > target:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@njit(nogil=True, cache=True)
+def dense_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record: Record, stop) -> bool:
+    """One seed, every probability renewed after each update. False if stopped."""
+    n, num_actions = rule.group_size, len(start_V)
+    logits_V, weight_V, cumulative_V = start_V.copy(), np.empty(num_actions), np.empty(num_actions)
+    count_V, drawn = np.zeros(num_actions, np.int64), np.empty(n, np.int64)
+    weight, gain, old = np.empty(n), np.empty(n), np.empty(n)
+    off_policy = rule.epochs > 1 or rule.kl_coef > 0.0
+    shift, state, row, waiting = logits_V.max(), key, 1, len(watch.threshold_W)
+    total = fill(logits_V, shift, weight_V, cumulative_V)
+    note(record, s, 0, watch, weight_V, total)
+    waiting -= look(record, s, 0, watch, weight_V, total)
+    for step in range(1, record.steps_T[-1] + 1):
+        distinct = 0
+        for _ in range(n):
+            state += GAMMA
+            action = find(cumulative_V, uniform(state) * total)
+            if count_V[action] == 0:
+                drawn[distinct] = action
+                distinct += 1
+            count_V[action] += 1
+        some = group_weights(signal_V, rule, drawn, count_V, distinct, weight)
+        if some or rule.kl_coef > 0.0:
+            for epoch in range(rule.epochs):
+                drift, log_total = 0.0, math.log(total) if off_policy else 0.0
+                for j in range(distinct):
+                    action = drawn[j]
+                    gain[j] = weight[j]
+                    if off_policy:
+                        log_prob = logits_V[action] - shift - log_total
+                        if epoch == 0:
+                            old[j] = log_prob
+                        gain[j] = slope(rule, weight[j], log_prob - old[j], start_V[action] - log_prob)
+                    gain[j] *= rule.rate * count_V[action]
+                    drift += gain[j]
+                if not rule.balanced:
+                    drift /= total
+                    for v in range(num_actions):
+                        logits_V[v] -= drift * weight_V[v]
+                for j in range(distinct):
+                    logits_V[drawn[j]] += gain[j]
+                total = fill(logits_V, shift, weight_V, cumulative_V)
+                if not SMALL < total < LARGE:
+                    shift = logits_V.max()
+                    total = fill(logits_V, shift, weight_V, cumulative_V)
+            if waiting > 0:
+                waiting -= look(record, s, step, watch, weight_V, total)
+        for j in range(distinct):
+            count_V[drawn[j]] = 0
+        if step == record.steps_T[row]:
+            note(record, s, row, watch, weight_V, total)
+            row += 1
+        if step % POLL == 0:
+            record.done_S[s] = step
+            if stop[0]:
+                return False
+    record.done_S[s] = record.steps_T[-1]
+    return True
+
+
+@njit(nogil=True, cache=True)
+def build(logits_V, shift: float, tree) -> None:
+    """Leaves tree[L + v] = exp(z_v - shift), L a power of two; every node above is the sum of its two."""
+    leaves = len(tree) // 2
+    for v in range(len(logits_V)):
+        tree[leaves + v] = math.exp(logits_V[v] - shift)
+    for node in range(leaves - 1, 0, -1):
+        tree[node] = tree[2 * node] + tree[2 * node + 1]
+
+
+@njit(nogil=True, cache=True, inline="always")
+def descend(tree, target: float) -> int:
+    """The action at which the cumulative weight, from the left, passes the target."""
+    leaves = len(tree) // 2
+    node = 1
+    while node < leaves:
+        node = 2 * node
+        if target >= tree[node] and tree[node + 1] > 0.0:
+            target -= tree[node]
+            node += 1
+    return node - leaves
+
+
+@njit(nogil=True, cache=True)
+def sparse_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record: Record, stop) -> bool:
+    """One seed of a balanced rule: logits that were not drawn stay, so a step costs n log V. False if stopped."""
+    n, num_actions = rule.group_size, len(start_V)
+    leaves = 1
+    while leaves < num_actions:
+        leaves *= 2
+    logits_V, tree = start_V.copy(), np.zeros(2 * leaves)
+    weight_V = tree[leaves : leaves + num_actions]
+    count_V, drawn, weight = np.zeros(num_actions, np.int64), np.empty(n, np.int64), np.empty(n)
+    shift, state, row, waiting = logits_V.max(), key, 1, len(watch.threshold_W)
+    build(logits_V, shift, tree)
+    note(record, s, 0, watch, weight_V, tree[1])
+    waiting -= look(record, s, 0, watch, weight_V, tree[1])
+    for step in range(1, record.steps_T[-1] + 1):
+        distinct = 0
+        for _ in range(n):
+            state += GAMMA
+            action = descend(tree, uniform(state) * tree[1])
+            if count_V[action] == 0:
+                drawn[distinct] = action
+                distinct += 1
+            count_V[action] += 1
+        if group_weights(signal_V, rule, drawn, count_V, distinct, weight):
+            for j in range(distinct):
+                action = drawn[j]
+                logits_V[action] += rule.rate * count_V[action] * weight[j]
+                node = leaves + action
+                tree[node] = math.exp(logits_V[action] - shift)
+                while node > 1:
+                    node >>= 1
+                    tree[node] = tree[2 * node] + tree[2 * node + 1]
+            if not SMALL < tree[1] < LARGE:
+                shift = logits_V.max()
+                build(logits_V, shift, tree)
+            if waiting > 0:
+                waiting -= look(record, s, step, watch, weight_V, tree[1])
+        for j in range(distinct):
+            count_V[drawn[j]] = 0
+        if step == record.steps_T[row]:
+            note(record, s, row, watch, weight_V, tree[1])
+            row += 1
+        if step % POLL == 0:
+            record.done_S[s] = step
+            if stop[0]:
+                return False
+    record.done_S[s] = record.steps_T[-1]
+    return True
+
+
+@njit(nogil=True, cache=True)
+def run_seeds(sparse: bool, keys_S, signal_V, start_V, rule: Rule, watch: Watch, record: Record, stop) -> None:
+    """A block of seeds, one after the other; returns early if the stop flag is raised."""
+    for s in range(len(keys_S)):
+        if sparse:
+            going = sparse_seed(s, keys_S[s], signal_V, start_V, rule, watch, record, stop)
+        else:
+            going = dense_seed(s, keys_S[s], signal_V, start_V, rule, watch, record, stop)
+        if not going:
+            return
