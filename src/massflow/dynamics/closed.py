@@ -66,9 +66,7 @@ def transition_time(
     return 1.0 / (6.0 * eta * _singleton(chosen, int(size)) * kept**2)
 
 
-def lowest_mass(
-    rewards_V: ArrayLike, objective: Objective | str, group_size: float, *, probs_V: ArrayLike
-) -> float:
+def lowest_mass(rewards_V: ArrayLike, objective: Objective | str, group_size: float, *, probs_V: ArrayLike) -> float:
     """The least mass of the best action on its way, by the mean field near the corner of the dominant action.
 
         RLOO, or std and n infinite     27 D kappa^2 / (4 r_1)
@@ -101,7 +99,8 @@ def _corner(rewards_V: ArrayLike, probs_V: ArrayLike) -> _Corner:
     if not probs.all():
         raise InputError(f"the closed forms need three possible actions; probs_V is {probs.tolist()}")
     invariant = probs[best] / math.sqrt(probs[dominant] * probs[worst])
-    return _Corner(rewards[dominant] - rewards[worst], rewards[best] - rewards[dominant], float(invariant))
+    gap, lead = rewards[dominant] - rewards[worst], rewards[best] - rewards[dominant]
+    return _Corner(float(gap), float(lead), float(invariant))
 
 
 def _mean_only_factor(objective: Objective, size: float) -> float:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from massflow.dynamics.exact import effective_advantage_of, softmax_step
 from massflow.dynamics.inputs import Floats, bandit, check_count, check_rate
 from massflow.dynamics.trajectory import Trajectory, recorded_steps
 from massflow.errors import WorkError
 from massflow.objectives import Objective
+
+Update = Callable[[Floats], Floats]
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Tolerances of the integration, of logits."""
@@ -41,14 +43,18 @@ def flow(
     advantage = effective_advantage_of(state.rewards_V, objective, group_size)
 
     def update(log_probs_V: Floats) -> Floats:
-        return eta * softmax_step(np.exp(log_probs_V), advantage(log_probs_V, np.sum), np.sum)
+        return eta * softmax_step(np.exp(log_probs_V), advantage(log_probs_V, _sum), _sum)
 
     path = _integrated if group_size == math.inf else _iterated
     probs_TV = np.exp(path(state.log_probs_V, update, steps_T))
     return Trajectory.of_probs(np.array([0]), steps_T, probs_TV[None])
 
 
-def _iterated(log_probs_V: Floats, update, steps_T) -> Floats:
+def _sum(values: Floats) -> float:
+    return float(values.sum())
+
+
+def _iterated(log_probs_V: Floats, update: Update, steps_T: NDArray[np.int64]) -> Floats:
     rows, step = [log_probs_V], 0
     for wanted in steps_T[1:]:
         while step < wanted:
@@ -58,7 +64,7 @@ def _iterated(log_probs_V: Floats, update, steps_T) -> Floats:
     return np.array(rows)
 
 
-def _integrated(log_probs_V: Floats, update, steps_T) -> Floats:
+def _integrated(log_probs_V: Floats, update: Update, steps_T: NDArray[np.int64]) -> Floats:
     from scipy.integrate import solve_ivp
 
     possible = np.isfinite(log_probs_V)

@@ -21,7 +21,7 @@ SUM_TOLERANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Bandit:
-    """One state, V actions: rewards_V, and log_probs_V = log softmax of the start's logits, nats (-inf: never drawn)."""
+    """One state, V actions. log_probs_V: log softmax of the start's logits, nats (-inf: never drawn)."""
 
     rewards_V: Floats
     log_probs_V: Floats

@@ -163,47 +163,77 @@ def find(cumulative_V, target: float) -> int:
     return low
 
 
+class Group(NamedTuple):
+    """The group being learnt from: its distinct actions, how often each was drawn, its weight, and room to work in."""
+
+    drawn: NDArray[np.int64]
+    count_V: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    gain: NDArray[np.float64]
+    old: NDArray[np.float64]
+
+
+@njit(nogil=True, cache=True)
+def room(group_size: int, num_actions: int) -> Group:
+    drawn, count_V = np.empty(group_size, np.int64), np.zeros(num_actions, np.int64)
+    return Group(drawn, count_V, np.empty(group_size), np.empty(group_size), np.empty(group_size))
+
+
+@njit(nogil=True, cache=True, inline="always")
+def count(group: Group, distinct: int, action: int) -> int:
+    """Count one more rollout; returns the number of distinct actions."""
+    group.count_V[action] += 1
+    if group.count_V[action] > 1:
+        return distinct
+    group.drawn[distinct] = action
+    return distinct + 1
+
+
+@njit(nogil=True, cache=True, inline="always")
+def slopes(rule: Rule, group: Group, distinct: int, epoch: int, logits_V, log_total: float, start_V) -> float:
+    """What each drawn logit gains, before the pull of the normaliser, into `gain`; returns the sum."""
+    drift = 0.0
+    for j in range(distinct):
+        action = group.drawn[j]
+        gain = group.weight[j]
+        if rule.epochs > 1 or rule.kl_coef > 0.0:
+            log_prob = logits_V[action] - log_total
+            if epoch == 0:
+                group.old[j] = log_prob
+            gain = slope(rule, gain, log_prob - group.old[j], start_V[action] - log_prob)
+        group.gain[j] = gain * rule.rate * group.count_V[action]
+        drift += group.gain[j]
+    return drift
+
+
+@njit(nogil=True, cache=True, inline="always")
+def move(rule: Rule, group: Group, distinct: int, drift: float, logits_V, weight_V) -> None:
+    """z_v += gain_v - drift pi_v. drift: over the total of the weights."""
+    if not rule.balanced:
+        for v in range(len(logits_V)):
+            logits_V[v] -= drift * weight_V[v]
+    for j in range(distinct):
+        logits_V[group.drawn[j]] += group.gain[j]
+
+
 @njit(nogil=True, cache=True)
 def dense_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record: Record, stop) -> bool:
     """One seed, every probability renewed after each update. False if stopped."""
-    n, num_actions = rule.group_size, len(start_V)
-    logits_V, weight_V, cumulative_V = start_V.copy(), np.empty(num_actions), np.empty(num_actions)
-    count_V, drawn = np.zeros(num_actions, np.int64), np.empty(n, np.int64)
-    weight, gain, old = np.empty(n), np.empty(n), np.empty(n)
-    off_policy = rule.epochs > 1 or rule.kl_coef > 0.0
-    shift, state, row, waiting = logits_V.max(), key, 1, len(watch.threshold_W)
+    logits_V, weight_V, cumulative_V = start_V.copy(), np.empty(len(start_V)), np.empty(len(start_V))
+    group = room(rule.group_size, len(start_V))
+    shift, state, row = logits_V.max(), key, 1
     total = fill(logits_V, shift, weight_V, cumulative_V)
     note(record, s, 0, watch, weight_V, total)
-    waiting -= look(record, s, 0, watch, weight_V, total)
+    waiting = len(watch.threshold_W) - look(record, s, 0, watch, weight_V, total)
     for step in range(1, record.steps_T[-1] + 1):
         distinct = 0
-        for _ in range(n):
+        for _ in range(rule.group_size):
             state += GAMMA
-            action = find(cumulative_V, uniform(state) * total)
-            if count_V[action] == 0:
-                drawn[distinct] = action
-                distinct += 1
-            count_V[action] += 1
-        some = group_weights(signal_V, rule, drawn, count_V, distinct, weight)
-        if some or rule.kl_coef > 0.0:
+            distinct = count(group, distinct, find(cumulative_V, uniform(state) * total))
+        if group_weights(signal_V, rule, group.drawn, group.count_V, distinct, group.weight) or rule.kl_coef > 0.0:
             for epoch in range(rule.epochs):
-                drift, log_total = 0.0, math.log(total) if off_policy else 0.0
-                for j in range(distinct):
-                    action = drawn[j]
-                    gain[j] = weight[j]
-                    if off_policy:
-                        log_prob = logits_V[action] - shift - log_total
-                        if epoch == 0:
-                            old[j] = log_prob
-                        gain[j] = slope(rule, weight[j], log_prob - old[j], start_V[action] - log_prob)
-                    gain[j] *= rule.rate * count_V[action]
-                    drift += gain[j]
-                if not rule.balanced:
-                    drift /= total
-                    for v in range(num_actions):
-                        logits_V[v] -= drift * weight_V[v]
-                for j in range(distinct):
-                    logits_V[drawn[j]] += gain[j]
+                drift = slopes(rule, group, distinct, epoch, logits_V, shift + math.log(total), start_V)
+                move(rule, group, distinct, drift / total, logits_V, weight_V)
                 total = fill(logits_V, shift, weight_V, cumulative_V)
                 if not SMALL < total < LARGE:
                     shift = logits_V.max()
@@ -211,16 +241,22 @@ def dense_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record:
             if waiting > 0:
                 waiting -= look(record, s, step, watch, weight_V, total)
         for j in range(distinct):
-            count_V[drawn[j]] = 0
+            group.count_V[group.drawn[j]] = 0
         if step == record.steps_T[row]:
             note(record, s, row, watch, weight_V, total)
             row += 1
-        if step % POLL == 0:
-            record.done_S[s] = step
-            if stop[0]:
-                return False
-    record.done_S[s] = record.steps_T[-1]
+        if leave(record, s, step, stop):
+            return False
     return True
+
+
+@njit(nogil=True, cache=True, inline="always")
+def leave(record: Record, s: int, step: int, stop) -> bool:
+    """Say how far seed s is; True if it has to stop here."""
+    if step % POLL == 0 or step == record.steps_T[-1]:
+        record.done_S[s] = step
+        return stop[0] and step < record.steps_T[-1]
+    return False
 
 
 @njit(nogil=True, cache=True)
@@ -246,53 +282,50 @@ def descend(tree, target: float) -> int:
     return node - leaves
 
 
+@njit(nogil=True, cache=True, inline="always")
+def renew(tree, leaf: int, value: float) -> None:
+    """Put a value at a leaf, and renew the sums above it."""
+    tree[leaf] = value
+    while leaf > 1:
+        leaf >>= 1
+        tree[leaf] = tree[2 * leaf] + tree[2 * leaf + 1]
+
+
 @njit(nogil=True, cache=True)
 def sparse_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record: Record, stop) -> bool:
     """One seed of a balanced rule: logits that were not drawn stay, so a step costs n log V. False if stopped."""
-    n, num_actions = rule.group_size, len(start_V)
     leaves = 1
-    while leaves < num_actions:
+    while leaves < len(start_V):
         leaves *= 2
     logits_V, tree = start_V.copy(), np.zeros(2 * leaves)
-    weight_V = tree[leaves : leaves + num_actions]
-    count_V, drawn, weight = np.zeros(num_actions, np.int64), np.empty(n, np.int64), np.empty(n)
-    shift, state, row, waiting = logits_V.max(), key, 1, len(watch.threshold_W)
+    weight_V = tree[leaves : leaves + len(start_V)]
+    group = room(rule.group_size, len(start_V))
+    shift, state, row = logits_V.max(), key, 1
     build(logits_V, shift, tree)
     note(record, s, 0, watch, weight_V, tree[1])
-    waiting -= look(record, s, 0, watch, weight_V, tree[1])
+    waiting = len(watch.threshold_W) - look(record, s, 0, watch, weight_V, tree[1])
     for step in range(1, record.steps_T[-1] + 1):
         distinct = 0
-        for _ in range(n):
+        for _ in range(rule.group_size):
             state += GAMMA
-            action = descend(tree, uniform(state) * tree[1])
-            if count_V[action] == 0:
-                drawn[distinct] = action
-                distinct += 1
-            count_V[action] += 1
-        if group_weights(signal_V, rule, drawn, count_V, distinct, weight):
+            distinct = count(group, distinct, descend(tree, uniform(state) * tree[1]))
+        if group_weights(signal_V, rule, group.drawn, group.count_V, distinct, group.weight):
             for j in range(distinct):
-                action = drawn[j]
-                logits_V[action] += rule.rate * count_V[action] * weight[j]
-                node = leaves + action
-                tree[node] = math.exp(logits_V[action] - shift)
-                while node > 1:
-                    node >>= 1
-                    tree[node] = tree[2 * node] + tree[2 * node + 1]
+                action = group.drawn[j]
+                logits_V[action] += rule.rate * group.count_V[action] * group.weight[j]
+                renew(tree, leaves + action, math.exp(logits_V[action] - shift))
             if not SMALL < tree[1] < LARGE:
                 shift = logits_V.max()
                 build(logits_V, shift, tree)
             if waiting > 0:
                 waiting -= look(record, s, step, watch, weight_V, tree[1])
         for j in range(distinct):
-            count_V[drawn[j]] = 0
+            group.count_V[group.drawn[j]] = 0
         if step == record.steps_T[row]:
             note(record, s, row, watch, weight_V, tree[1])
             row += 1
-        if step % POLL == 0:
-            record.done_S[s] = step
-            if stop[0]:
-                return False
-    record.done_S[s] = record.steps_T[-1]
+        if leave(record, s, step, stop):
+            return False
     return True
 
 

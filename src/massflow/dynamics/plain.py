@@ -36,8 +36,10 @@ class Plain:
             logits_SV = logits_SV + rule.rate * self._direction(log_probs_SV, action_SG, slope_SG)
         return logits_SV
 
-    def _slope(self, log_probs_SV: Floats, old_SV: Floats, action_SG: NDArray[np.int64], advantage_SG: Floats) -> Floats:
-        """d J / d log pi(a_i), J the clipped surrogate less the KL term, as `massflow.objectives.policy_loss` has it."""
+    def _slope(
+        self, log_probs_SV: Floats, old_SV: Floats, action_SG: NDArray[np.int64], advantage_SG: Floats
+    ) -> Floats:
+        """d J / d log pi(a_i), J the clipped surrogate less the KL term, as `policy_loss` has them."""
         rule = self.rule
         log_prob_SG = np.take_along_axis(log_probs_SV, action_SG, axis=1)
         log_ratio_SG = log_prob_SG - np.take_along_axis(old_SV, action_SG, axis=1)
@@ -65,9 +67,7 @@ class Plain:
         return drawn_SV - np.exp(log_probs_SV) * slope_SG.sum(axis=1, keepdims=True)
 
 
-def run_plain(
-    plain: Plain, keys_S: NDArray[np.uint64], steps: int, after: Callable[[int, Floats], None]
-) -> None:
+def run_plain(plain: Plain, keys_S: NDArray[np.uint64], steps: int, after: Callable[[int, Floats], None]) -> None:
     """Run all seeds; after(step, probs_SV) is called at the start (step 0) and after every step."""
     logits_SV = np.tile(plain.state.log_probs_V, (len(keys_S), 1))
     after(0, np.exp(log_softmax(logits_SV)))

@@ -39,7 +39,7 @@ class Trajectory:
         probs_STV = self._kept()
         return probs_STV[:, :, check_actions("actions", actions, probs_STV.shape[2])].sum(axis=2)
 
-    def pass_at_k(self, actions: Sequence[int], ks: ArrayLike) -> Floats:
+    def pass_at_k(self, actions: Sequence[int], ks: Sequence[int]) -> Floats:
         """The chance that k draws hold one of these actions, 1 - (1 - mass)^k: (S, T, K)."""
         mass_ST = np.clip(self.mass(actions), 0.0, 1.0)
         return pass_at_k_exact(mass_ST.ravel(), ks).reshape(*mass_ST.shape, -1)
