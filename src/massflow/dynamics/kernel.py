@@ -163,77 +163,75 @@ def find(cumulative_V, target: float) -> int:
     return low
 
 
-class Group(NamedTuple):
-    """The group being learnt from: its distinct actions, how often each was drawn, its weight, and room to work in."""
-
-    drawn: NDArray[np.int64]
-    count_V: NDArray[np.int64]
-    weight: NDArray[np.float64]
-    gain: NDArray[np.float64]
-    old: NDArray[np.float64]
-
-
 @njit(nogil=True, cache=True)
-def room(group_size: int, num_actions: int) -> Group:
+def room(group_size: int, num_actions: int):
+    """The group being learnt from: its distinct actions, how often each was drawn, its weight, and room to work in.
+
+    Arrays by themselves: a tuple of them would have its references counted at every step.
+    """
     drawn, count_V = np.empty(group_size, np.int64), np.zeros(num_actions, np.int64)
-    return Group(drawn, count_V, np.empty(group_size), np.empty(group_size), np.empty(group_size))
+    return drawn, count_V, np.empty(group_size), np.empty(group_size), np.empty(group_size)
 
 
 @njit(nogil=True, cache=True, inline="always")
-def count(group: Group, distinct: int, action: int) -> int:
+def count(drawn, count_V, distinct: int, action: int) -> int:
     """Count one more rollout; returns the number of distinct actions."""
-    group.count_V[action] += 1
-    if group.count_V[action] > 1:
+    count_V[action] += 1
+    if count_V[action] > 1:
         return distinct
-    group.drawn[distinct] = action
+    drawn[distinct] = action
     return distinct + 1
 
 
-@njit(nogil=True, cache=True, inline="always")
-def slopes(rule: Rule, group: Group, distinct: int, epoch: int, logits_V, log_total: float, start_V) -> float:
-    """What each drawn logit gains, before the pull of the normaliser, into `gain`; returns the sum."""
-    drift = 0.0
+@njit(nogil=True, cache=True)
+def slopes(
+    rule: Rule, drawn, weight, old, gain, distinct: int, epoch: int, logits_V, log_total: float, start_V
+) -> None:
+    """The slope of each drawn action where ratios or the KL term count, into `gain`. old: log pi at epoch 0."""
     for j in range(distinct):
-        action = group.drawn[j]
-        gain = group.weight[j]
-        if rule.epochs > 1 or rule.kl_coef > 0.0:
-            log_prob = logits_V[action] - log_total
-            if epoch == 0:
-                group.old[j] = log_prob
-            gain = slope(rule, gain, log_prob - group.old[j], start_V[action] - log_prob)
-        group.gain[j] = gain * rule.rate * group.count_V[action]
-        drift += group.gain[j]
-    return drift
+        log_prob = logits_V[drawn[j]] - log_total
+        if epoch == 0:
+            old[j] = log_prob
+        gain[j] = slope(rule, weight[j], log_prob - old[j], start_V[drawn[j]] - log_prob)
 
 
 @njit(nogil=True, cache=True, inline="always")
-def move(rule: Rule, group: Group, distinct: int, drift: float, logits_V, weight_V) -> None:
-    """z_v += gain_v - drift pi_v. drift: over the total of the weights."""
+def move(rule: Rule, drawn, count_V, gain, distinct: int, logits_V, weight_V, total: float) -> None:
+    """z_v += rate (C_v g_v - pi_v sum_u C_u g_u)."""
+    pull = 0.0
+    for j in range(distinct):
+        gain[j] *= rule.rate * count_V[drawn[j]]
+        pull += gain[j]
     if not rule.balanced:
+        pull /= total
         for v in range(len(logits_V)):
-            logits_V[v] -= drift * weight_V[v]
+            logits_V[v] -= pull * weight_V[v]
     for j in range(distinct):
-        logits_V[group.drawn[j]] += group.gain[j]
+        logits_V[drawn[j]] += gain[j]
 
 
 @njit(nogil=True, cache=True)
 def dense_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record: Record, stop) -> bool:
     """One seed, every probability renewed after each update. False if stopped."""
     logits_V, weight_V, cumulative_V = start_V.copy(), np.empty(len(start_V)), np.empty(len(start_V))
-    group = room(rule.group_size, len(start_V))
-    shift, state, row = logits_V.max(), key, 1
+    drawn, count_V, weight, gain, old = room(rule.group_size, len(start_V))
+    done_S, steps_T = record.done_S, record.steps_T
+    shift, state, row, off_policy = logits_V.max(), key, 1, rule.epochs > 1 or rule.kl_coef > 0.0
     total = fill(logits_V, shift, weight_V, cumulative_V)
     note(record, s, 0, watch, weight_V, total)
     waiting = len(watch.threshold_W) - look(record, s, 0, watch, weight_V, total)
-    for step in range(1, record.steps_T[-1] + 1):
+    for step in range(1, steps_T[-1] + 1):
         distinct = 0
         for _ in range(rule.group_size):
             state += GAMMA
-            distinct = count(group, distinct, find(cumulative_V, uniform(state) * total))
-        if group_weights(signal_V, rule, group.drawn, group.count_V, distinct, group.weight) or rule.kl_coef > 0.0:
+            distinct = count(drawn, count_V, distinct, find(cumulative_V, uniform(state) * total))
+        if group_weights(signal_V, rule, drawn, count_V, distinct, weight) or rule.kl_coef > 0.0:
             for epoch in range(rule.epochs):
-                drift = slopes(rule, group, distinct, epoch, logits_V, shift + math.log(total), start_V)
-                move(rule, group, distinct, drift / total, logits_V, weight_V)
+                gain[:distinct] = weight[:distinct]
+                if off_policy:
+                    log_total = shift + math.log(total)
+                    slopes(rule, drawn, weight, old, gain, distinct, epoch, logits_V, log_total, start_V)
+                move(rule, drawn, count_V, gain, distinct, logits_V, weight_V, total)
                 total = fill(logits_V, shift, weight_V, cumulative_V)
                 if not SMALL < total < LARGE:
                     shift = logits_V.max()
@@ -241,21 +239,21 @@ def dense_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record:
             if waiting > 0:
                 waiting -= look(record, s, step, watch, weight_V, total)
         for j in range(distinct):
-            group.count_V[group.drawn[j]] = 0
-        if step == record.steps_T[row]:
+            count_V[drawn[j]] = 0
+        if step == steps_T[row]:
             note(record, s, row, watch, weight_V, total)
             row += 1
-        if leave(record, s, step, stop):
+        if leave(done_S, s, step, steps_T[-1], stop):
             return False
     return True
 
 
 @njit(nogil=True, cache=True, inline="always")
-def leave(record: Record, s: int, step: int, stop) -> bool:
+def leave(done_S, s: int, step: int, last: int, stop) -> bool:
     """Say how far seed s is; True if it has to stop here."""
-    if step % POLL == 0 or step == record.steps_T[-1]:
-        record.done_S[s] = step
-        return stop[0] and step < record.steps_T[-1]
+    if step % POLL == 0 or step == last:
+        done_S[s] = step
+        return stop[0] and step < last
     return False
 
 
@@ -299,20 +297,21 @@ def sparse_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record
         leaves *= 2
     logits_V, tree = start_V.copy(), np.zeros(2 * leaves)
     weight_V = tree[leaves : leaves + len(start_V)]
-    group = room(rule.group_size, len(start_V))
+    drawn, count_V, weight, _, _ = room(rule.group_size, len(start_V))
+    done_S, steps_T = record.done_S, record.steps_T
     shift, state, row = logits_V.max(), key, 1
     build(logits_V, shift, tree)
     note(record, s, 0, watch, weight_V, tree[1])
     waiting = len(watch.threshold_W) - look(record, s, 0, watch, weight_V, tree[1])
-    for step in range(1, record.steps_T[-1] + 1):
+    for step in range(1, steps_T[-1] + 1):
         distinct = 0
         for _ in range(rule.group_size):
             state += GAMMA
-            distinct = count(group, distinct, descend(tree, uniform(state) * tree[1]))
-        if group_weights(signal_V, rule, group.drawn, group.count_V, distinct, group.weight):
+            distinct = count(drawn, count_V, distinct, descend(tree, uniform(state) * tree[1]))
+        if group_weights(signal_V, rule, drawn, count_V, distinct, weight):
             for j in range(distinct):
-                action = group.drawn[j]
-                logits_V[action] += rule.rate * group.count_V[action] * group.weight[j]
+                action = drawn[j]
+                logits_V[action] += rule.rate * count_V[action] * weight[j]
                 renew(tree, leaves + action, math.exp(logits_V[action] - shift))
             if not SMALL < tree[1] < LARGE:
                 shift = logits_V.max()
@@ -320,11 +319,11 @@ def sparse_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record
             if waiting > 0:
                 waiting -= look(record, s, step, watch, weight_V, tree[1])
         for j in range(distinct):
-            group.count_V[group.drawn[j]] = 0
-        if step == record.steps_T[row]:
+            count_V[drawn[j]] = 0
+        if step == steps_T[row]:
             note(record, s, row, watch, weight_V, tree[1])
             row += 1
-        if leave(record, s, step, stop):
+        if leave(done_S, s, step, steps_T[-1], stop):
             return False
     return True
 

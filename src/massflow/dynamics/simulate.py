@@ -264,6 +264,6 @@ def _check_memory(job: Job) -> None:
     if needed > MOST_BYTES:
         raise InputError(
             f"{len(job.seeds)} seeds x {len(job.steps_T)} recorded steps x {job.state.rewards_V.size} actions would "
-            f"take {needed / 2**30:.1f} GiB, and at most {MOST_BYTES >> 30} are taken: raise record_every, or watch sets of "
-            "actions with keep_probs=False"
+            f"take {needed / 2**30:.1f} GiB, and at most {MOST_BYTES >> 30} are taken: raise record_every, or watch "
+            "sets of actions with keep_probs=False"
         )
