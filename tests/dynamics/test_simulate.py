@@ -74,6 +74,7 @@ def test_the_kernel_equals_the_clear_version(objective: Objective, knobs: dict):
     np.testing.assert_allclose(fast.entropy_ST, clear.entropy_ST, atol=1e-10)
     np.testing.assert_allclose(fast.masses["rare"], clear.masses["rare"], atol=1e-12)
     np.testing.assert_array_equal(fast.first_passage["rare"], clear.first_passage["rare"])
+    np.testing.assert_allclose(fast.lowest["rare"], clear.lowest["rare"], atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["grpo", "rloo", "grpo-n"])
@@ -152,6 +153,7 @@ def test_the_first_passage_is_the_first_step_above_the_threshold():
     above_ST = path.mass([1]) > 0.4
     expected = np.where(above_ST.any(axis=1), above_ST.argmax(axis=1), np.nan)
     np.testing.assert_array_equal(path.first_passage["rare"], expected)
+    np.testing.assert_allclose(path.lowest["rare"], path.mass([1]).min(axis=1), rtol=1e-14)
 
 
 def test_a_vocabulary_of_50_000():

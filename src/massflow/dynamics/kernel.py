@@ -42,6 +42,7 @@ class Record(NamedTuple):
     entropy_ST: NDArray[np.float64]
     mass_SWT: NDArray[np.float64]
     passage_SW: NDArray[np.float64]
+    lowest_SW: NDArray[np.float64]
     done_S: NDArray[np.int64]
 
 
@@ -123,14 +124,16 @@ def set_weight(watch: Watch, w: int, weight_V) -> float:
 
 
 @njit(nogil=True, cache=True, inline="always")
-def look(record: Record, s: int, step: int, watch: Watch, weight_V, total: float) -> int:
-    """Note sets that are above their threshold for the first time; returns how many."""
-    passed = 0
-    for w in range(len(watch.threshold_W)):
-        if math.isnan(record.passage_SW[s, w]) and set_weight(watch, w, weight_V) > watch.threshold_W[w] * total:
-            record.passage_SW[s, w] = step
-            passed += 1
-    return passed
+def look(passage_W, lowest_W, step: int, first, actions, threshold_W, weight_V, total: float) -> None:
+    """Note, of each watched set, its least mass so far and when it was first above its threshold."""
+    for w in range(len(threshold_W)):
+        mass = 0.0
+        for i in range(first[w], first[w + 1]):
+            mass += weight_V[actions[i]]
+        mass /= total
+        lowest_W[w] = min(lowest_W[w], mass)
+        if mass > threshold_W[w] and math.isnan(passage_W[w]):
+            passage_W[w] = step
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -219,7 +222,9 @@ def dense_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record:
     shift, state, row, off_policy = logits_V.max(), key, 1, rule.epochs > 1 or rule.kl_coef > 0.0
     total = fill(logits_V, shift, weight_V, cumulative_V)
     note(record, s, 0, watch, weight_V, total)
-    waiting = len(watch.threshold_W) - look(record, s, 0, watch, weight_V, total)
+    passage_W, lowest_W = record.passage_SW[s], record.lowest_SW[s]
+    first, actions, threshold_W = watch.first, watch.actions, watch.threshold_W
+    look(passage_W, lowest_W, 0, first, actions, threshold_W, weight_V, total)
     for step in range(1, steps_T[-1] + 1):
         distinct = 0
         for _ in range(rule.group_size):
@@ -236,8 +241,7 @@ def dense_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record:
                 if not SMALL < total < LARGE:
                     shift = logits_V.max()
                     total = fill(logits_V, shift, weight_V, cumulative_V)
-            if waiting > 0:
-                waiting -= look(record, s, step, watch, weight_V, total)
+            look(passage_W, lowest_W, step, first, actions, threshold_W, weight_V, total)
         for j in range(distinct):
             count_V[drawn[j]] = 0
         if step == steps_T[row]:
@@ -302,7 +306,9 @@ def sparse_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record
     shift, state, row = logits_V.max(), key, 1
     build(logits_V, shift, tree)
     note(record, s, 0, watch, weight_V, tree[1])
-    waiting = len(watch.threshold_W) - look(record, s, 0, watch, weight_V, tree[1])
+    passage_W, lowest_W = record.passage_SW[s], record.lowest_SW[s]
+    first, actions, threshold_W = watch.first, watch.actions, watch.threshold_W
+    look(passage_W, lowest_W, 0, first, actions, threshold_W, weight_V, tree[1])
     for step in range(1, steps_T[-1] + 1):
         distinct = 0
         for _ in range(rule.group_size):
@@ -316,8 +322,7 @@ def sparse_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record
             if not SMALL < tree[1] < LARGE:
                 shift = logits_V.max()
                 build(logits_V, shift, tree)
-            if waiting > 0:
-                waiting -= look(record, s, step, watch, weight_V, tree[1])
+            look(passage_W, lowest_W, step, first, actions, threshold_W, weight_V, tree[1])
         for j in range(distinct):
             count_V[drawn[j]] = 0
         if step == steps_T[row]:

@@ -94,7 +94,8 @@ def simulate(
     rewards_V, probs_V or logits_V: (V,). clip: (low, high) in place of the objective's; kl_coef: likewise.
     seeds: a count or ids. rng yields one root key: seed s has one path, whichever others run, on any number of
     threads. record_every: so many steps, or the steps to record. watch: sets of actions by name, whose masses are
-    recorded, and the step after which each is first above `threshold`. keep_probs: False keeps sets and entropy only.
+    recorded, with the step after which each is first above `threshold`, and its least mass on the way. keep_probs:
+    False keeps sets and entropy only.
     Memory follows what is recorded. on_progress: called with the number of seed-steps done.
     backend: the numba kernel, or the clear NumPy version; they agree to rounding.
     Raises InputError for bad input, MissingExtraError without numba, Interrupted (a KeyboardInterrupt that holds the
@@ -137,6 +138,7 @@ def _run_plain(job: Job) -> Trajectory:
             mass_S = probs_SV[:, actions].sum(axis=1)
             first = np.isnan(kept.passage_SW[:, w]) & (mass_S > threshold)
             kept.passage_SW[first, w] = step
+            kept.lowest_SW[:, w] = np.minimum(kept.lowest_SW[:, w], mass_S)
             if row is not None:
                 kept.mass_SWT[:, w, row] = mass_S
         if row is not None:
@@ -190,6 +192,7 @@ class _Kept:
     entropy_ST: Floats
     mass_SWT: Floats
     passage_SW: Floats
+    lowest_SW: Floats
     done_S: NDArray[np.int64]
 
     @classmethod
@@ -200,12 +203,13 @@ class _Kept:
             np.empty(shape),
             np.empty((shape[0], len(job.sets), shape[1])),
             np.full((shape[0], len(job.sets)), np.nan),
+            np.full((shape[0], len(job.sets)), np.inf),
             np.zeros(shape[0], dtype=np.int64),
         )
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        return self.probs_STV, self.entropy_ST, self.mass_SWT, self.passage_SW, self.done_S
+        return self.probs_STV, self.entropy_ST, self.mass_SWT, self.passage_SW, self.lowest_SW, self.done_S
 
     def trajectory(self, job: Job, finished: NDArray[np.bool_]) -> Trajectory:
         some = slice(None) if finished.all() else finished
@@ -217,6 +221,7 @@ class _Kept:
             self.entropy_ST[some],
             {name: self.mass_SWT[some, w] for w, name in enumerate(names)},
             {name: self.passage_SW[some, w] for w, name in enumerate(names)},
+            {name: self.lowest_SW[some, w] for w, name in enumerate(names)},
         )
 
 

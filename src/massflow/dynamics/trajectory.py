@@ -20,7 +20,7 @@ class Trajectory:
     seeds: (S,) ids. steps_T: (T,) after how many updates. probs_STV: (S, T, V), or None where not kept.
     entropy_ST: nats. masses: for each set of actions that was watched, its mass (S, T).
     first_passage: for each, (S,) the first of all steps, recorded or not, after which its mass was above its
-    threshold; NaN where it never was.
+    threshold; NaN where it never was. lowest: for each, (S,) its least mass over all steps.
     """
 
     seeds: NDArray[np.int64]
@@ -29,6 +29,7 @@ class Trajectory:
     entropy_ST: Floats
     masses: Mapping[str, Floats] = field(default_factory=dict)
     first_passage: Mapping[str, Floats] = field(default_factory=dict)
+    lowest: Mapping[str, Floats] = field(default_factory=dict)
 
     @classmethod
     def of_probs(cls, seeds: NDArray[np.int64], steps_T: NDArray[np.int64], probs_STV: Floats) -> Trajectory:

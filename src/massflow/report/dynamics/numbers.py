@@ -19,7 +19,8 @@ def mass_rows(case: Case, path: Trajectory) -> list[Row]:
     """A row for each action and recorded step: the 10, 50 and 90 % quantile of its mass over seeds."""
     if path.probs_STV is None:
         return _quantile_rows(case, "best actions", path, path.masses[BEST])
-    names = [f"a{v + 1}" for v in range(path.probs_STV.shape[2])]
+    best = case.setting.best
+    names = [f"a{v + 1}{' (best)' if v in best else ''}" for v in range(path.probs_STV.shape[2])]
     return [row for v, name in enumerate(names) for row in _quantile_rows(case, name, path, path.probs_STV[:, :, v])]
 
 
@@ -39,9 +40,8 @@ def _quantile_rows(case: Case, name: str, path: Trajectory, mass_ST: Any) -> lis
 
 
 def passage_row(case: Case, path: Trajectory) -> Row:
-    """When the best actions have their threshold, how often never, and how low their median mass fell."""
+    """When the best actions are there, how often never; medians over seeds of their least and their last mass."""
     early, middle, late = (_whole(value) for value in path.passage_quantiles(BEST, SHARES))
-    median_T = np.median(path.masses[BEST], axis=0)
     return {
         "objective": case.objective.name,
         "seeds": len(path.seeds),
@@ -49,9 +49,8 @@ def passage_row(case: Case, path: Trajectory) -> Row:
         "steps_50": middle,
         "steps_90": late,
         "never": path.share_never(BEST),
-        "lowest_median": float(median_T.min()),
-        "lowest_at": int(path.steps_T[median_T.argmin()]),
-        "final_median": float(median_T[-1]),
+        "lowest": float(np.median(path.lowest[BEST])),
+        "final": float(np.median(path.masses[BEST][:, -1])),
         "final_entropy": float(path.entropy_ST[:, -1].mean()),
     }
 

@@ -160,12 +160,12 @@ def binary_plan(setting: Setting, names: Sequence[str], rates: Sequence[float]) 
             (f"{row['objective']}, η = {row['learning_rate']:g}", f"spread {row['spread']:.3f}"): share_rows(case, path)
             for row, (case, path) in zip(summary, results, strict=True)
         }
-        heading = "Two right answers: how the mass splits between them"
+        heading = "Two right answers: the share of the second in their mass, over seeds"
         below = [
             setting.words("learning_rate"),
-            f"η × steps = {setting.learning_rate * setting.steps:g}. A narrow peak: sampling moved no mass between them.",
+            f"η × steps = {setting.learning_rate * setting.steps:g}. One half in every seed: sampling moved nothing.",
         ]
-        chart = charts.shares(panels, 3, heading, below)
+        chart = charts.shares(panels, len(names), heading, below)
         rows = [row for part in panels.values() for row in part]
         return Study("binary", heading, below[0], below[1], styled(chart), rows, summary)
 
