@@ -22,6 +22,10 @@ POLL = 1024
 """Steps between looks at the stop flag."""
 SMALL, LARGE = 1e-200, 1e200
 """Sums of weights outside are scaled anew."""
+NEAR, RENEWAL = 0.05, 64
+"""A pull below moves weights by a series of 9 terms (error 0.05^10 / 10!, nothing); every 64 steps by exp again."""
+ZERO, ONE = np.uint64(0), np.uint64(1)
+"""Indices without a sign need no check for negative ones."""
 FEW = 12
 """Actions up to which a walk beats bisection."""
 
@@ -149,6 +153,23 @@ def fill(logits_V, shift: float, weight_V, cumulative_V) -> float:
 
 
 @njit(nogil=True, cache=True, inline="always")
+def shrink(share: float, drawn, distinct: int, logits_V, shift: float, weight_V, cumulative_V) -> float:
+    """What `fill` does after a small pull: w exp(-share w) by its series, to rounding; drawn actions anew."""
+    for v in range(len(weight_V)):
+        x = -share * weight_V[v]
+        series = 1.0 + x * (1 / 7) * (1.0 + x * (1 / 8) * (1.0 + x * (1 / 9)))
+        series = 1.0 + x * (1 / 4) * (1.0 + x * (1 / 5) * (1.0 + x * (1 / 6) * series))
+        weight_V[v] *= 1.0 + x * (1.0 + x * (1 / 2) * (1.0 + x * (1 / 3) * series))
+    for j in range(distinct):
+        weight_V[drawn[j]] = math.exp(logits_V[drawn[j]] - shift)
+    total = 0.0
+    for v in range(len(weight_V)):
+        total += weight_V[v]
+        cumulative_V[v] = total
+    return total
+
+
+@njit(nogil=True, cache=True, inline="always")
 def find(cumulative_V, target: float) -> int:
     """The first action whose cumulative weight is above the target."""
     if len(cumulative_V) <= FEW:
@@ -199,18 +220,20 @@ def slopes(
 
 
 @njit(nogil=True, cache=True, inline="always")
-def move(rule: Rule, drawn, count_V, gain, distinct: int, logits_V, weight_V, total: float) -> None:
-    """z_v += rate (C_v g_v - pi_v sum_u C_u g_u)."""
+def move(rule: Rule, drawn, count_V, gain, distinct: int, logits_V, weight_V, total: float) -> float:
+    """z_v += rate (C_v g_v - pi_v sum_u C_u g_u); returns rate sum_u C_u g_u, 0 of a balanced rule."""
     pull = 0.0
     for j in range(distinct):
         gain[j] *= rule.rate * count_V[drawn[j]]
         pull += gain[j]
-    if not rule.balanced:
-        pull /= total
-        for v in range(len(logits_V)):
-            logits_V[v] -= pull * weight_V[v]
+    if rule.balanced:
+        pull = 0.0
+    share = pull / total
+    for v in range(len(logits_V)):
+        logits_V[v] -= share * weight_V[v]
     for j in range(distinct):
         logits_V[drawn[j]] += gain[j]
+    return pull
 
 
 @njit(nogil=True, cache=True)
@@ -236,8 +259,11 @@ def dense_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record:
                 if off_policy:
                     log_total = shift + math.log(total)
                     slopes(rule, drawn, weight, old, gain, distinct, epoch, logits_V, log_total, start_V)
-                move(rule, drawn, count_V, gain, distinct, logits_V, weight_V, total)
-                total = fill(logits_V, shift, weight_V, cumulative_V)
+                pull = move(rule, drawn, count_V, gain, distinct, logits_V, weight_V, total)
+                if abs(pull) < NEAR and step % RENEWAL != 0:
+                    total = shrink(pull / total, drawn, distinct, logits_V, shift, weight_V, cumulative_V)
+                else:
+                    total = fill(logits_V, shift, weight_V, cumulative_V)
                 if not SMALL < total < LARGE:
                     shift = logits_V.max()
                     total = fill(logits_V, shift, weight_V, cumulative_V)
@@ -273,24 +299,30 @@ def build(logits_V, shift: float, tree) -> None:
 
 @njit(nogil=True, cache=True, inline="always")
 def descend(tree, target: float) -> int:
-    """The action at which the cumulative weight, from the left, passes the target."""
-    leaves = len(tree) // 2
-    node = 1
+    """The action at which the cumulative weight, from the left, passes the target. No branches: half would miss."""
+    leaves = np.uint64(len(tree) // 2)
+    node = ONE
     while node < leaves:
-        node = 2 * node
-        if target >= tree[node] and tree[node + 1] > 0.0:
-            target -= tree[node]
-            node += 1
-    return node - leaves
+        node = node << ONE
+        left = tree[node]
+        right = target >= left
+        target -= left if right else 0.0
+        node += ONE if right else ZERO
+    while tree[node] <= 0.0:  # rounding led past the last possible action
+        node -= ONE
+    return np.int64(node - leaves)
 
 
 @njit(nogil=True, cache=True, inline="always")
-def renew(tree, leaf: int, value: float) -> None:
-    """Put a value at a leaf, and renew the sums above it."""
-    tree[leaf] = value
-    while leaf > 1:
-        leaf >>= 1
-        tree[leaf] = tree[2 * leaf] + tree[2 * leaf + 1]
+def renew(tree, nodes, distinct: int) -> None:
+    """Renew the sums above these leaves, level by level: those of one level don't wait for each other."""
+    level = len(tree) // 2
+    while level > 1:
+        level //= 2
+        for j in range(distinct):
+            node = nodes[j] >> ONE
+            nodes[j] = node
+            tree[node] = tree[node << ONE] + tree[(node << ONE) + ONE]
 
 
 @njit(nogil=True, cache=True)
@@ -302,6 +334,7 @@ def sparse_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record
     logits_V, tree = start_V.copy(), np.zeros(2 * leaves)
     weight_V = tree[leaves : leaves + len(start_V)]
     drawn, count_V, weight, _, _ = room(rule.group_size, len(start_V))
+    nodes = np.empty(rule.group_size, np.uint64)
     done_S, steps_T = record.done_S, record.steps_T
     shift, state, row = logits_V.max(), key, 1
     build(logits_V, shift, tree)
@@ -318,7 +351,9 @@ def sparse_seed(s: int, key, signal_V, start_V, rule: Rule, watch: Watch, record
             for j in range(distinct):
                 action = drawn[j]
                 logits_V[action] += rule.rate * count_V[action] * weight[j]
-                renew(tree, leaves + action, math.exp(logits_V[action] - shift))
+                nodes[j] = leaves + action
+                tree[leaves + action] = math.exp(logits_V[action] - shift)
+            renew(tree, nodes, distinct)
             if not SMALL < tree[1] < LARGE:
                 shift = logits_V.max()
                 build(logits_V, shift, tree)
