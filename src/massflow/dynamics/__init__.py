@@ -3,6 +3,7 @@
 from massflow.dynamics.closed import kappa, lowest_mass, transition_time
 from massflow.dynamics.exact import effective_advantage, expected_update
 from massflow.dynamics.flow import flow
+from massflow.dynamics.sequences import simulate_sequences
 from massflow.dynamics.simulate import Interrupted, simulate
 from massflow.dynamics.trajectory import Trajectory
 
@@ -15,5 +16,6 @@ __all__ = [
     "kappa",
     "lowest_mass",
     "simulate",
+    "simulate_sequences",
     "transition_time",
 ]

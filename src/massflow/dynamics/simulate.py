@@ -105,7 +105,7 @@ def simulate(
     size = check_group_size(group_size, chosen)
     if size == math.inf:
         raise InputError("a group that is drawn has a finite size; group_size=inf is for flow")
-    ids, steps_T = _seed_ids(seeds), recorded_steps(check_count("steps", steps), record_every)
+    ids, steps_T = seed_ids(seeds), recorded_steps(check_count("steps", steps), record_every)
     rule = rule_of(
         chosen,
         int(size),
@@ -225,7 +225,8 @@ class _Kept:
         )
 
 
-def _seed_ids(seeds: int | Sequence[int]) -> NDArray[np.int64]:
+def seed_ids(seeds: int | Sequence[int]) -> NDArray[np.int64]:
+    """A count as the ids from 0 on, or the ids. Raises InputError for others, or an id twice."""
     if np.ndim(seeds) == 0:
         return np.arange(check_count("seeds", seeds), dtype=np.int64)
     ids = np.asarray(seeds)
