@@ -28,8 +28,9 @@ GRPO_N = OBJECTIVES["grpo-n"].replace(std_ddof=0)
 BASE = (np.array([0.8, 1.0, 0.0]), np.array([0.49, 0.02, 0.49]))
 
 
-def naive(rewards: np.ndarray, probs: np.ndarray, group_size: int, steps: int, negative_only: bool) -> None:
+def naive(problem: tuple, group_size: int, steps: int, negative_only: bool) -> None:
     """One seed, step by step, as a tutorial has it."""
+    rewards, probs = problem
     reward, logits = torch.tensor(rewards), torch.tensor(np.log(probs), requires_grad=True)
     optimizer = torch.optim.SGD([logits], lr=0.1)
     for _ in range(steps):
@@ -61,7 +62,7 @@ def compare(name: str, problem: tuple, objective: Objective, group_size: int, se
     fast(problem, objective, group_size, 2, 1)  # compiled, or read from disk
     only = objective.positive_weight == 0.0
     ways: dict[str, tuple[Callable[[], None], int]] = {
-        "torch": (lambda: naive(*problem, group_size, 1500, only), 1500),
+        "torch": (lambda: naive(problem, group_size, 1500, only), 1500),
         "numpy": (lambda: fast(problem, objective, group_size, 50, 200, backend="numpy"), 50 * 200),
         "kernel": (lambda: fast(problem, objective, group_size, 2000, seeds, threads=1), 2000 * seeds),
     }

@@ -52,6 +52,8 @@ def test_one_token_is_the_bandit():
     answers = simulate_sequences(
         [0.8, 1, 0], "grpo", 8, tokens=3, probs_Y=[0.4, 0.2, 0.4], rng=generator(1), **settings
     )
+    assert bandit.probs_STV is not None
+    assert answers.probs_STV is not None
     np.testing.assert_allclose(bandit.probs_STV, answers.probs_STV, rtol=1e-10)
 
 

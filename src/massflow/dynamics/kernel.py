@@ -310,7 +310,7 @@ def descend(tree, target: float) -> int:
         node += ONE if right else ZERO
     while tree[node] <= 0.0:  # rounding led past the last possible action
         node -= ONE
-    return np.int64(node - leaves)
+    return int(node - leaves)
 
 
 @njit(nogil=True, cache=True, inline="always")

@@ -15,7 +15,7 @@ PANEL = {"width": 250, "height": 170}
 WIDE = {"width": 620, "height": 280}
 
 
-def masses(panels: Mapping[str | tuple[str, ...], Sequence[Row]], columns: int, heading: str, below: list[str]) -> Any:
+def masses(panels: Mapping[tuple[str, ...], Sequence[Row]], columns: int, heading: str, below: list[str]) -> Any:
     """A panel for each title: the median mass of each action over steps, with 10 to 90 % of the seeds shaded."""
     size = PANEL if len(panels) > 1 else WIDE
     least = min(max(row["median"], FLOOR) for rows in panels.values() for row in rows)
@@ -24,8 +24,8 @@ def masses(panels: Mapping[str | tuple[str, ...], Sequence[Row]], columns: int, 
     return alt.concat(*drawn, columns=columns, title=title(heading, below))
 
 
-def _panel_title(name: str | tuple[str, ...]) -> alt.TitleParams:
-    return alt.TitleParams(list(name) if isinstance(name, tuple) else name, fontSize=11, anchor="start")
+def _panel_title(lines: tuple[str, ...]) -> alt.TitleParams:
+    return alt.TitleParams(list(lines), fontSize=11, anchor="start")
 
 
 def _step_axis() -> alt.X:
@@ -91,7 +91,7 @@ def _never_text(row: Row) -> str:
     return f"{row['never']:.0%} never · lowest {row['lowest']:.2g}"
 
 
-def shares(panels: Mapping[str, Sequence[Row]], columns: int, heading: str, below: list[str]) -> Any:
+def shares(panels: Mapping[tuple[str, ...], Sequence[Row]], columns: int, heading: str, below: list[str]) -> Any:
     """A histogram for each title: the share of the second right answer, a count of seeds in each of 21 bins."""
     drawn = [
         alt.Chart(alt.Data(values=list(rows)))

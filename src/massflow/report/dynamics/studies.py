@@ -61,7 +61,7 @@ def simulate_plan(setting: Setting, objective: str) -> Plan:
         ((_, path),) = results
         rows = mass_rows(case, path)
         heading = f"{case.objective.name}: where the mass goes"
-        chart = charts.masses({"mass of each action": rows}, 1, heading, [setting.words(), BANDS])
+        chart = charts.masses({("mass of each action",): rows}, 1, heading, [setting.words(), BANDS])
         lead = f"{case.objective.name}, {setting.words()}, {setting.steps:,} steps."
         return Study("simulate", heading, lead, BANDS, styled(chart), rows, [passage_row(case, path)])
 
@@ -99,7 +99,9 @@ def _panels(
     def make(results: Results) -> Study:
         rows = {case.key: mass_rows(case, path) for case, path in results}
         summary = [{**facts[case.key], **passage_row(case, path)} for case, path in results]
-        panels = {(*titles[key], _reached(row)): rows[key] for key, row in zip(rows, summary, strict=True)}
+        panels: dict[tuple[str, ...], list[Row]] = {
+            (*titles[key], _reached(row)): rows[key] for key, row in zip(rows, summary, strict=True)
+        }
         chart = charts.masses(panels, columns, heading, [words, BANDS])
         behind = [{**facts[key], **row} for key, part in rows.items() for row in part]
         return Study(name, heading, words, BANDS, styled(chart), behind, summary)
@@ -156,7 +158,7 @@ def binary_plan(setting: Setting, names: Sequence[str], rates: Sequence[float]) 
 
     def make(results: Results) -> Study:
         summary = [spread_row(case, path) for case, path in results]
-        panels = {
+        panels: dict[tuple[str, ...], list[Row]] = {
             (f"{row['objective']}, η = {row['learning_rate']:g}", f"spread {row['spread']:.3f}"): share_rows(case, path)
             for row, (case, path) in zip(summary, results, strict=True)
         }
