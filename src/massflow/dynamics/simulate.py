@@ -261,7 +261,9 @@ def _not_negative(name: str, value: float) -> float:
 
 
 def _threads(threads: int | None) -> int:
-    return len(os.sched_getaffinity(0)) if threads is None else check_count("threads", threads)
+    if threads is not None:
+        return check_count("threads", threads)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_memory(job: Job) -> None:

@@ -134,7 +134,7 @@ def phase(rows: Sequence[Row], x: tuple[str, str], y: tuple[str, str], heading: 
     cells = data.transform_filter("datum.steps_50 != null").mark_rect().encode(color=colour, tooltip=tips)
     never = data.transform_filter("datum.steps_50 == null").mark_rect(color="#cccccc").encode(tooltip=tips)
     late = sorted(row["steps_50"] for row in rows if row["steps_50"] is not None)
-    middle = late[len(late) // 2] if late else 0
+    middle = math.sqrt(max(late[0], 1) * late[-1]) if late else 0  # of the logarithmic colours
     text = data.mark_text(fontSize=10).encode(
         text="text:N",
         color=alt.condition(
