@@ -23,6 +23,7 @@ check: $(STAMPS)/dev
 bench: $(STAMPS)/dev
 	$(BIN)/python benchmarks/lab.py
 	$(BIN)/python benchmarks/stats.py
+	$(BIN)/python benchmarks/dynamics.py
 
 docs: $(STAMPS)/dev
 	$(BIN)/mkdocs build --strict --quiet

@@ -1,8 +1,9 @@
 """Shared value types, and the legend of shape suffixes used throughout.
 
 P problem (prompt) · G rollout in a group · B row of a batch (usually P x G, flattened) · T token ·
-V action or vocabulary entry · K the k's asked for · R bootstrap resample · S training step or seed · Y completion ·
-U training run (a base and a seed) · N row of a table
+V action or vocabulary entry · K the k's asked for · R bootstrap resample, or class of equal reward ·
+S training step or seed · Y completion · U training run (a base and a seed) · N row of a table, or group of a list ·
+W watched set of actions · X state of a policy over tokens
 
 So `rewards_PG` has one row per problem and one column per rollout.
 """

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import massflow
-from massflow.cli import boundary, demo, lab, plan
+from massflow.cli import boundary, demo, dynamics, lab, plan
 from massflow.cli.guard import OUTPUT, set_debug
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("boundary")(boundary.boundary)
 app.command("plan")(plan.plan)
+app.add_typer(dynamics.app, name="dynamics")
 app.add_typer(lab.app, name="lab")
 
 

@@ -1,0 +1,1 @@
+"""Figures of the dynamics: what to run, what to read off it, how to draw it."""

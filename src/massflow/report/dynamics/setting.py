@@ -1,0 +1,124 @@
+"""What a run of the simulator is given, as a value with words for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from massflow.dynamics import Trajectory, simulate
+from massflow.errors import InputError
+from massflow.objectives import Objective, objective_from
+from massflow.seeding import generator
+
+BEST = "best"
+"""The name of the set that is watched: the actions of the highest reward."""
+POINTS = 240
+"""Steps recorded for a curve."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Every knob of the simulator. rewards, probs: one entry an action. seed: the root of all draws."""
+
+    rewards: tuple[float, ...] = (0.8, 1.0, 0.0)
+    probs: tuple[float, ...] = (0.49, 0.02, 0.49)
+    group_size: int = 8
+    learning_rate: float = 0.1
+    steps: int = 3000
+    seeds: int = 200
+    std_ddof: int = 0
+    std_eps: float = 1e-6
+    kl_coef: float = 0.0
+    inner_epochs: int = 1
+    clip: tuple[float, float] | None = None
+    threshold: float = 0.5
+    seed: int = 0
+    threads: int | None = None
+
+    def replace(self, **changes: Any) -> Setting:
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def best(self) -> list[int]:
+        """The actions of the highest reward."""
+        return [action for action, reward in enumerate(self.rewards) if reward == max(self.rewards)]
+
+    @property
+    def record(self) -> NDArray[np.int64]:
+        """Steps to record: dense at the start, even later on, and the last."""
+        early = np.geomspace(1, self.steps, POINTS // 2)
+        return np.unique(np.concatenate([early, np.linspace(0, self.steps, POINTS // 2)]).round().astype(np.int64))
+
+    def words(self, *left_out: str) -> str:
+        """The setting in a line, without the parts that a figure varies."""
+        parts = {
+            "rewards": f"r = ({listed(self.rewards)})",
+            "probs": f"start ({listed(self.probs)})",
+            "group_size": f"n = {self.group_size}",
+            "learning_rate": f"η = {self.learning_rate:g}",
+            "std_ddof": f"{'population' if self.std_ddof == 0 else 'sample'} std",
+            "seeds": f"{self.seeds:,} seeds",
+        }
+        parts |= {"kl_coef": f"KL {self.kl_coef:g}"} if self.kl_coef else {}
+        parts |= {"inner_epochs": f"{self.inner_epochs} inner epochs"} if self.inner_epochs > 1 else {}
+        parts |= {"clip": f"clip {listed(self.clip)}"} if self.clip else {}
+        return ", ".join(text for name, text in parts.items() if name not in left_out)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One simulation of a figure. key: where it stands in it."""
+
+    key: tuple[Any, ...]
+    objective: Objective
+    setting: Setting
+
+    @property
+    def work(self) -> int:
+        """Seed-steps."""
+        return self.setting.seeds * self.setting.steps
+
+    def run(self, on_progress: Callable[[int], None]) -> Trajectory:
+        setting = self.setting
+        wide = len(setting.rewards) > 64
+        return simulate(
+            setting.rewards,
+            self.objective,
+            setting.group_size,
+            rng=generator(setting.seed, "dynamics"),  # the same draws in every case: cases are compared on them
+            probs_V=setting.probs,
+            learning_rate=setting.learning_rate,
+            steps=setting.steps,
+            seeds=setting.seeds,
+            record_every=setting.record.tolist(),
+            kl_coef=setting.kl_coef,
+            inner_epochs=setting.inner_epochs,
+            clip=setting.clip,
+            watch={BEST: setting.best},
+            threshold=setting.threshold,
+            keep_probs=not wide,
+            threads=setting.threads,
+            on_progress=on_progress,
+        )
+
+
+def objective_for(name: str, setting: Setting) -> Objective:
+    """An objective by name with the setting's std. `w-relative`: 0.1 of relative positives, all relative negatives."""
+    if name == "w-relative":
+        chosen = objective_from("grpo").replace(name=name, source="0.1 GRPO-P + GRPO-N", positive_weight=0.1)
+    else:
+        chosen = objective_from(name)
+    if setting.std_ddof not in (0, 1):
+        raise InputError(f"the std is 0 (population) or 1 (sample); got {setting.std_ddof}")
+    return chosen.replace(std_ddof=setting.std_ddof, std_eps=setting.std_eps)
+
+
+def listed(values: Sequence[float]) -> str:
+    """.8, 1, 0 - at most six of them."""
+    shown = [f"{value:.4g}" for value in values[:6]]
+    return ", ".join(shown + (["…"] if len(values) > 6 else []))

@@ -1,0 +1,219 @@
+"""The figures: which cases each runs, and what it makes of their trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from massflow.dynamics import Trajectory
+from massflow.dynamics.rule import rule_of
+from massflow.errors import InputError
+from massflow.objectives import OBJECTIVES
+from massflow.report.dynamics import charts
+from massflow.report.dynamics.numbers import Row, mass_rows, passage_row, share_rows, spread_row
+from massflow.report.dynamics.setting import Case, Setting, listed, objective_for
+from massflow.report.style import styled
+
+FIGURE1_REWARDS = ((0.8, 1.0, 0.0), (0.5, 1.0, 0.0))
+FIGURE1_PROBS = ((0.49, 0.02, 0.49), (0.3, 0.2, 0.5), (0.15, 0.05, 0.8))
+FIGURE5_ROLLOUTS = (2, 3, 5, 10)
+BANDS = "Lines: medians over seeds. Shaded: 10 to 90 % of the seeds."
+KNOBS = {
+    "rare": "start of the best action",
+    "dominant": "reward of the second best action",
+    "n": "rollouts n",
+    "eta": "step size η",
+    "kl": "KL coefficient",
+    "epochs": "inner epochs",
+}
+Results = Sequence[tuple[Case, Trajectory]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a figure shows. rows: the numbers behind it, for CSV. summary: a table for people and for JSON."""
+
+    name: str
+    heading: str
+    lead: str
+    caption: str
+    chart: Any
+    rows: Sequence[Row]
+    summary: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A figure to be made: its cases, and what makes it of those that were run."""
+
+    cases: Sequence[Case]
+    make: Callable[[Results], Study]
+
+
+def simulate_plan(setting: Setting, objective: str) -> Plan:
+    """One setting: the masses of all actions."""
+    case = Case((), objective_for(objective, setting), setting)
+
+    def make(results: Results) -> Study:
+        ((_, path),) = results
+        rows = mass_rows(case, path)
+        heading = f"{case.objective.name}: where the mass goes"
+        chart = charts.masses({("mass of each action",): rows}, 1, heading, [setting.words(), BANDS])
+        lead = f"{case.objective.name}, {setting.words()}, {setting.steps:,} steps."
+        return Study("simulate", heading, lead, BANDS, styled(chart), rows, [passage_row(case, path)])
+
+    return Plan([case], make)
+
+
+def figure1_plan(setting: Setting, objective: str, rewards: Sequence[Any], probs: Sequence[Any]) -> Plan:
+    """Masses over steps, for every pair of rewards and starts."""
+    chosen = objective_for(objective, setting)
+    cases = [Case((r, p), chosen, setting.replace(rewards=r, probs=p)) for r in rewards for p in probs]
+    titles = {case.key: (f"r = ({listed(case.key[0])})", f"start ({listed(case.key[1])})") for case in cases}
+    facts = {case.key: {"rewards": listed(case.key[0]), "start": listed(case.key[1])} for case in cases}
+    heading = f"{chosen.name}: masses over steps, by rewards and start"
+    return Plan(cases, _panels("figure1", heading, setting.words("rewards", "probs"), titles, facts, len(probs)))
+
+
+def figure5_plan(setting: Setting, objective: str, rollouts: Sequence[int]) -> Plan:
+    """Masses over steps, for several numbers of rollouts."""
+    chosen = objective_for(objective, setting)
+    cases = [Case((n,), chosen, setting.replace(group_size=n)) for n in rollouts]
+    titles = {(n,): (f"n = {n} rollouts",) for n in rollouts}
+    facts = {(n,): {"rollouts": n} for n in rollouts}
+    heading = f"{chosen.name}: masses over steps, by rollouts n"
+    return Plan(cases, _panels("figure5", heading, setting.words("group_size"), titles, facts, 2))
+
+
+def _panels(
+    name: str,
+    heading: str,
+    words: str,
+    titles: Mapping[Any, tuple[str, ...]],
+    facts: Mapping[Any, Row],
+    columns: int,
+) -> Callable[[Results], Study]:
+    def make(results: Results) -> Study:
+        rows = {case.key: mass_rows(case, path) for case, path in results}
+        summary = [{**facts[case.key], **passage_row(case, path)} for case, path in results]
+        panels: dict[tuple[str, ...], list[Row]] = {
+            (*titles[key], _reached(row)): rows[key] for key, row in zip(rows, summary, strict=True)
+        }
+        chart = charts.masses(panels, columns, heading, [words, BANDS])
+        behind = [{**facts[key], **row} for key, part in rows.items() for row in part]
+        return Study(name, heading, words, BANDS, styled(chart), behind, summary)
+
+    return make
+
+
+def _reached(row: Row) -> str:
+    if row["steps_50"] is None:
+        return f"best action: half of the seeds never there ({row['never']:.0%})"
+    return f"best action there: median step {row['steps_50']:,}"
+
+
+def objectives_plan(setting: Setting, names: Sequence[str]) -> Plan:
+    """All objectives on one problem; those that are one update here stand in one line."""
+    chosen = _distinct(names or [*OBJECTIVES, "w-relative"], setting)
+    cases = [Case((label,), objective_for(name, setting), setting) for name, label in chosen.items()]
+
+    def make(results: Results) -> Study:
+        rows = [{**passage_row(case, path), "objective": case.key[0]} for case, path in results]
+        heading = "Steps until the best action dominates, by objective"
+        below = [
+            f"{setting.words()}; up to {setting.steps:,} steps.",
+            f"Bar: 10 to 90 % of the seeds have it above {setting.threshold:g}. Dot: the median.",
+        ]
+        chart = charts.passages(rows, setting.steps, heading, below)
+        return Study("objectives", heading, below[0], below[1], styled(chart), rows, rows)
+
+    return Plan(cases, make)
+
+
+def _distinct(names: Sequence[str], setting: Setting) -> dict[str, str]:
+    """name -> label, one for each group of objectives that make the same step at this setting."""
+    groups: dict[Any, list[str]] = {}
+    for name in names:
+        chosen = objective_for(name, setting)
+        rule = rule_of(chosen, setting.group_size, 1.0, 0.0, setting.inner_epochs, setting.clip)
+        if setting.inner_epochs == 1:
+            rule = rule._replace(clip_low=0.0, clip_high=0.0, dual_clip=0.0, cispo=False)
+        seen = (chosen.signal, chosen.threshold if chosen.signal == "signed" else None)
+        groups.setdefault((rule, seen), []).append(name)
+    return {same[0]: ", ".join(same) for same in groups.values()}
+
+
+def binary_plan(setting: Setting, names: Sequence[str], rates: Sequence[float]) -> Plan:
+    """Two right answers: the spread of the second one's share over seeds. Steps count for the first rate."""
+    cases = [
+        Case((name, eta), objective_for(name, setting), _at_rate(setting, eta, rates[0]))
+        for eta in rates
+        for name in names
+    ]
+    if len(setting.best) < 2:
+        raise InputError(f"binary needs at least two right answers; rewards are {listed(setting.rewards)}")
+
+    def make(results: Results) -> Study:
+        summary = [spread_row(case, path) for case, path in results]
+        panels: dict[tuple[str, ...], list[Row]] = {
+            (f"{row['objective']}, η = {row['learning_rate']:g}", f"spread {row['spread']:.3f}"): share_rows(case, path)
+            for row, (case, path) in zip(summary, results, strict=True)
+        }
+        heading = "Two right answers: the share of the second in their mass, over seeds"
+        below = [
+            setting.words("learning_rate"),
+            f"η × steps = {setting.learning_rate * setting.steps:g}. One half in every seed: sampling moved nothing.",
+        ]
+        chart = charts.shares(panels, len(names), heading, below)
+        rows = [row for part in panels.values() for row in part]
+        return Study("binary", heading, below[0], below[1], styled(chart), rows, summary)
+
+    return Plan(cases, make)
+
+
+def _at_rate(setting: Setting, eta: float, first: float) -> Setting:
+    steps = max(1, round(setting.steps * first / eta))
+    return setting.replace(learning_rate=eta, steps=steps)
+
+
+def phase_plan(
+    setting: Setting, objective: str, x: tuple[str, Sequence[float]], y: tuple[str, Sequence[float]]
+) -> Plan:
+    """The median time to the best action over two knobs."""
+    if x[0] == y[0]:
+        raise InputError(f"a map has two different knobs; got {x[0]!r} twice")
+    chosen = objective_for(objective, setting)
+    cases = [
+        Case((across, up), chosen, turned(turned(setting, x[0], across), y[0], up)) for up in y[1] for across in x[1]
+    ]
+    fields = {"rare": "probs", "dominant": "rewards", "n": "group_size", "eta": "learning_rate"}
+    words = setting.words(*(fields.get(name, name) for name, _ in (x, y)))
+
+    def make(results: Results) -> Study:
+        rows = [{x[0]: case.key[0], y[0]: case.key[1], **passage_row(case, path)} for case, path in results]
+        heading = f"{chosen.name}: median steps until the best action has more than {setting.threshold:g}"
+        below = [f"{words}; up to {setting.steps:,} steps.", "Grey: half of the seeds or more are never there."]
+        chart = charts.phase(rows, (x[0], KNOBS[x[0]]), (y[0], KNOBS[y[0]]), heading, below)
+        return Study("phase", heading, below[0], below[1], styled(chart), rows, rows)
+
+    return Plan(cases, make)
+
+
+def turned(setting: Setting, knob: str, value: float) -> Setting:
+    """The setting with one knob turned. rare: the others keep their ratio. Raises InputError for another name."""
+    if knob == "rare":
+        probs, best = np.array(setting.probs), setting.best
+        probs[best] *= value / probs[best].sum()
+        others = [v for v in range(len(probs)) if v not in best]
+        probs[others] *= (1.0 - value) / probs[others].sum()
+        return setting.replace(probs=tuple(probs.tolist()))
+    if knob == "dominant":
+        second = max(reward for reward in setting.rewards if reward < max(setting.rewards))
+        return setting.replace(rewards=tuple(value if reward == second else reward for reward in setting.rewards))
+    names = {"n": "group_size", "eta": "learning_rate", "kl": "kl_coef", "epochs": "inner_epochs"}
+    if knob not in names:
+        raise InputError(f"no knob is called {knob!r}; the knobs: {', '.join(KNOBS)}")
+    return setting.replace(**{names[knob]: round(value) if knob in ("n", "epochs") else value})

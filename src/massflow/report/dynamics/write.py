@@ -1,0 +1,100 @@
+"""A study as files: PNG, SVG, one self-contained page, and the numbers as CSV (a single path as Parquet too)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from massflow.dynamics import Trajectory
+from massflow.extras import needs_extra
+from massflow.report import html
+from massflow.report.dynamics.numbers import Row
+from massflow.report.dynamics.studies import Study
+from massflow.report.style import save
+from massflow.runs import write_atomic
+
+HEADS = {
+    "steps_10": "10 % there",
+    "steps_50": "50 % there",
+    "steps_90": "90 % there",
+    "never": "never",
+    "lowest": "lowest mass",
+    "final": "final mass",
+    "final_entropy": "final entropy",
+    "learning_rate": "η",
+    "mean_share": "mean share",
+    "right": "mass of right answers",
+}
+"""How columns are called in tables; others by their own name."""
+
+
+def write_study(study: Study, folder: Path, facts: Mapping[str, str]) -> list[Path]:
+    """Into a folder, each file whole or not at all. facts: what it was made with. Returns the paths."""
+    paths = [folder / f"{study.name}.{kind}" for kind in ("png", "svg", "html", "csv")]
+    for path in paths[:2]:
+        save(study.chart, path)
+    write_atomic(paths[2], page(study, facts))
+    write_atomic(paths[3], as_csv(study.rows))
+    return paths
+
+
+def page(study: Study, facts: Mapping[str, str]) -> str:
+    """The page as text; it needs no network."""
+    heads, rows = table(study.summary)
+    return html.render(
+        "dynamics.html.j2",
+        {study.name: study.chart},
+        title=study.heading,
+        lead=study.lead,
+        figure={"name": study.name, "heading": "The figure", "caption": study.caption},
+        numbers={"heads": heads, "rows": [[{"text": cell} for cell in row] for row in rows]},
+        facts={"heads": (), "rows": [[{"text": key}, {"text": value, "wrap": True}] for key, value in facts.items()]},
+    )
+
+
+def table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Heads and cells for people."""
+    heads = list(rows[0]) if rows else []
+    return [HEADS.get(head, head) for head in heads], [[cell(row[head]) for head in heads] for row in rows]
+
+
+def cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """Every number in full; empty where undefined."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write_parquet(path: Path, trajectory: Trajectory) -> None:
+    """One row a seed and recorded step: entropy, masses of watched sets, and probabilities where they were kept."""
+    with needs_extra("parquet", "writing Parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    seeds, steps = len(trajectory.seeds), len(trajectory.steps_T)
+    columns: dict[str, Any] = {
+        "seed": np.repeat(trajectory.seeds, steps),
+        "step": np.tile(trajectory.steps_T, seeds),
+        "entropy": trajectory.entropy_ST.ravel(),
+        **{f"mass_{name}": mass_ST.ravel() for name, mass_ST in trajectory.masses.items()},
+    }
+    if trajectory.probs_STV is not None:
+        actions = trajectory.probs_STV.shape[2]
+        columns |= {f"p{v + 1}": trajectory.probs_STV[:, :, v].ravel() for v in range(actions)}
+    content = io.BytesIO()
+    pq.write_table(pa.table(columns).replace_schema_metadata({"format_version": "1"}), content)
+    write_atomic(path, content.getvalue())

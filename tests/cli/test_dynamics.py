@@ -1,0 +1,134 @@
+"""`massflow dynamics` as a user runs it: files, numbers, mistakes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner, Result
+
+from massflow import dynamics
+from massflow.cli.main import app
+from massflow.dynamics import Interrupted
+from massflow.objectives import OBJECTIVES
+from massflow.report.dynamics.setting import Case
+from massflow.seeding import generator
+
+FEW = ("--seeds", "12", "--steps", "60")
+
+
+def run(*words: str | Path, code: int = 0) -> Result:
+    done = CliRunner().invoke(app, ["dynamics", *map(str, words)], env={"COLUMNS": "160"})
+    assert done.exit_code == code, done.output + repr(done.exception)
+    assert done.exception is None or isinstance(done.exception, SystemExit), repr(done.exception)
+    return done
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "cases"),
+    [
+        ("simulate", (), 1),
+        ("figure1", ("--start", ".4,.2,.4", "--start", ".1,.1,.8"), 4),
+        ("figure5", ("--rollouts", "2,4"), 2),
+        ("objectives", ("--objective", "grpo", "--objective", "gspo", "--objective", "nsr"), 2),
+        ("binary", (), 10),
+        ("phase", ("--x", "n=2:8:3", "--y", "eta=.1:1:2"), 6),
+    ],
+)
+def test_a_figure_is_written_with_its_numbers(tmp_path: Path, name: str, words: tuple[str, ...], cases: int):
+    facts = json.loads(run(name, *FEW, *words, "--out", tmp_path, "--json").stdout)
+    assert len(facts["rows"]) == cases
+    assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / f"{name}.svg").read_text()
+    page = (tmp_path / f"{name}.html").read_text()
+    assert "population std" in page
+    assert 'src="http' not in page
+    rows = list(csv.DictReader((tmp_path / f"{name}.csv").open()))
+    assert len(rows) >= cases
+
+
+def test_simulate_gives_the_librarys_numbers(tmp_path: Path):
+    facts = json.loads(run("simulate", *FEW, "--start", ".3,.3,.4", "--seed", "3", "--out", tmp_path, "--json").stdout)
+    table = pq.read_table(tmp_path / "simulate.parquet")
+    path = dynamics.simulate(
+        [0.8, 1, 0],
+        OBJECTIVES["grpo"].replace(std_ddof=0),
+        8,
+        probs_V=[0.3, 0.3, 0.4],
+        learning_rate=0.1,
+        steps=60,
+        seeds=12,
+        rng=generator(3, "dynamics"),
+        watch={"best": [1]},
+    )
+    assert facts["rows"][0]["lowest"] == pytest.approx(float(np.median(path.lowest["best"])))
+    last = table.filter(np.asarray(table["step"]) == 60)
+    np.testing.assert_allclose(last["p2"].to_numpy(), path.mass([1])[:, -1], rtol=1e-14)
+
+
+def test_the_same_command_writes_the_same_numbers(tmp_path: Path):
+    for folder, threads in (("a", "1"), ("b", "3")):
+        run("figure5", *FEW, "--threads", threads, "--out", tmp_path / folder)
+    assert (tmp_path / "a/figure5.csv").read_bytes() == (tmp_path / "b/figure5.csv").read_bytes()
+
+
+def test_the_table_names_what_was_run(tmp_path: Path):
+    shown = run("objectives", *FEW, "--std", "sample", "--out", tmp_path).stdout
+    assert "grpo, gspo, dapo, cispo" in shown
+    assert "sample std" in shown
+    assert "w-relative" in shown
+
+
+def test_many_actions_show_the_best_ones(tmp_path: Path):
+    rewards, start = ",".join(["0"] * 79 + ["1"]), ",".join(["0.0125"] * 80)
+    run("simulate", *FEW, "--rewards", rewards, "--start", start, "--out", tmp_path)
+    assert "mass_best" in pq.read_table(tmp_path / "simulate.parquet").column_names
+
+
+def test_ctrl_c_writes_the_seeds_that_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    whole = Case.run
+
+    def stopped(self: Case, on_progress):
+        if self.key == (3,):
+            raise Interrupted(whole(self, on_progress))
+        return whole(self, on_progress)
+
+    monkeypatch.setattr(Case, "run", stopped)
+    done = run("figure5", *FEW, "--out", tmp_path, code=130)
+    assert "24 finished seeds, 2 of 4 cases" in " ".join(done.stderr.split())
+    rollouts = {row["rollouts"] for row in csv.DictReader((tmp_path / "figure5.csv").open())}
+    assert rollouts == {"2", "3"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("simulate", "--start", ".5,.5"), "one length; got 3 and 2"),
+        (("simulate", "--start", ".5,.5,.5"), "sum to 1"),
+        (("simulate", "--rewards", "a,b"), "--rewards takes numbers"),
+        (("simulate", "--objective", "grop"), "Did you mean 'grpo'"),
+        (("simulate", "-n", "1"), "at least 2"),
+        (("simulate", "--steps", "0"), "--steps must be"),
+        (("simulate", "--eta", "-1"), "--eta must be"),
+        (("simulate", "--kl", "-1"), "kl_coef"),
+        (("simulate", "--std", "both"), "population or sample"),
+        (("simulate", "--clip", ".2"), "low,high"),
+        (("figure5", "-n", "2.5"), "whole numbers"),
+        (("binary", "--rewards", "1,0,0"), "at least two right answers"),
+        (("phase", "--x", "rares=1:2:3"), "Did you mean 'rare'"),
+        (("phase", "--x", "n=1"), "KNOB=FROM:TO:COUNT"),
+        (("phase", "--x", "n=8:2:3"), "0 <= FROM < TO"),
+        (("phase", "--x", "n=2:4:2", "--y", "n=2:4:2"), "two different knobs"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path: Path, words: tuple[str, ...], message: str):
+    done = run(*words, "--out", tmp_path, code=2)
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())

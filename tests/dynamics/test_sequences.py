@@ -1,0 +1,112 @@
+"""Answers of several tokens: one step against autograd, on and off policy; where the bandit's law holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from massflow import InputError
+from massflow.dynamics import effective_advantage, simulate, simulate_sequences
+from massflow.dynamics.sequences import Tree
+from massflow.dynamics.streams import seed_keys, uniforms
+from massflow.objectives import OBJECTIVES, advantages, policy_loss
+from massflow.seeding import generator
+
+TOKENS, LENGTH = 3, 2
+REWARDS = np.array([1.0, 0.0, 0.3, 0.0, 0.8, 0.0, 0.0, 0.2, 0.0])
+PROBS = generator(0, "answers").dirichlet(np.ones(9))
+
+
+def one_step_of_torch(name: str, group_size: int, eta: float, epochs: int) -> np.ndarray:
+    """The same draws through `policy_loss`, autograd and plain SGD; probabilities of the answers after it."""
+    tree, objective = Tree.of(TOKENS, LENGTH), OBJECTIVES[name]
+    draws = uniforms(seed_keys(generator(0, "torch"), np.array([0])), 0, group_size)[0]
+    answers = np.searchsorted(np.cumsum(PROBS), draws * np.cumsum(PROBS)[-1], side="right")
+    advantage = torch.from_numpy(advantages(REWARDS[answers][None], objective)[0])
+    logits = torch.tensor(tree.start(PROBS), requires_grad=True)
+    states, chosen = torch.from_numpy(tree.state_YT), torch.from_numpy(tree.token_YT)
+    old = None
+    for _ in range(epochs):
+        logp_BT = torch.log_softmax(logits, 1)[states, chosen][torch.from_numpy(answers)]
+        old = logp_BT.detach() if old is None else old
+        loss = policy_loss(logp_BT, old, advantage, torch.ones_like(logp_BT), objective).loss
+        (slope,) = torch.autograd.grad(loss, logits)
+        logits = (logits - eta * slope).detach().requires_grad_()
+    return torch.log_softmax(logits, 1)[states, chosen].sum(1).exp().detach().numpy()
+
+
+@pytest.mark.parametrize("name", ["grpo", "grpo-n", "gspo", "gspo-n", "nsr", "cispo", "rloo"])
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_a_step_equals_autograd(name: str, epochs: int):
+    settings = {"learning_rate": 2.0, "steps": 1, "seeds": [0], "inner_epochs": epochs, "rng": generator(0, "torch")}
+    path = simulate_sequences(REWARDS, name, 8, tokens=TOKENS, probs_Y=PROBS, **settings)
+    assert path.probs_STV is not None
+    np.testing.assert_allclose(path.probs_STV[0, 0], PROBS, rtol=1e-12)
+    np.testing.assert_allclose(path.probs_STV[0, 1], one_step_of_torch(name, 8, 2.0, epochs), rtol=1e-10, atol=1e-13)
+
+
+def test_one_token_is_the_bandit():
+    settings = {"learning_rate": 0.5, "steps": 50, "seeds": 3, "inner_epochs": 2, "record_every": 10}
+    bandit = simulate([0.8, 1, 0], "grpo", 8, probs_V=[0.4, 0.2, 0.4], rng=generator(1), **settings)
+    answers = simulate_sequences(
+        [0.8, 1, 0], "grpo", 8, tokens=3, probs_Y=[0.4, 0.2, 0.4], rng=generator(1), **settings
+    )
+    assert bandit.probs_STV is not None
+    assert answers.probs_STV is not None
+    np.testing.assert_allclose(bandit.probs_STV, answers.probs_STV, rtol=1e-10)
+
+
+def test_gspo_is_grpo_on_policy_and_not_off_policy():
+    def last(name: str, epochs: int) -> np.ndarray:
+        objective = OBJECTIVES[name].replace(clip_low=0.2, clip_high=0.2)
+        settings = {"learning_rate": 3.0, "steps": 30, "seeds": 4, "record_every": 30, "rng": generator(2)}
+        path = simulate_sequences(REWARDS, objective, 8, tokens=3, probs_Y=PROBS, inner_epochs=epochs, **settings)
+        assert path.probs_STV is not None
+        return path.probs_STV[:, -1]
+
+    np.testing.assert_allclose(last("grpo", 1), last("gspo", 1), rtol=1e-9)
+    assert np.abs(last("grpo", 4) - last("gspo", 4)).max() > 1e-3
+
+
+def state_law(name: str, group_size: int, eta: float) -> float:
+    """E[dz(x, 0) - dz(x, 1)] at the state x after token 0, from the bandit of answers' effective advantages:
+
+    E[dz(x, v)] = (eta / T) (sum_{y through x, v} pi_y At_y - pi(v | x) sum_{y through x} pi_y At_y)
+    """
+    weight_Y = PROBS * effective_advantage(REWARDS, name, group_size, probs_V=PROBS)
+    here = PROBS[:TOKENS] / PROBS[:TOKENS].sum()
+    update_V = eta / LENGTH * (weight_Y[:TOKENS] - here * weight_Y[:TOKENS].sum())
+    return float(update_V[0] - update_V[1])
+
+
+@pytest.mark.parametrize(
+    ("eta", "epochs", "holds"), [(2.0, 1, True), (0.01, 8, True), (2.0, 8, False)], ids=["on", "near", "off"]
+)
+@pytest.mark.parametrize("name", ["grpo", "grpo-n"])
+def test_tokens_follow_the_bandits_law_while_ratios_are_near_1(name: str, eta: float, epochs: int, holds: bool):
+    """A token's logit moves by the law of the bandit of answers; a group used 8 times at a large rate breaks it."""
+    seeds = 20_000
+    settings = {"learning_rate": eta, "steps": 1, "seeds": seeds, "inner_epochs": epochs, "rng": generator(3)}
+    path = simulate_sequences(REWARDS, name, 4, tokens=TOKENS, probs_Y=PROBS, **settings)
+    assert path.probs_STV is not None
+    moved_S = np.diff(np.log(path.probs_STV[:, :, 0] / path.probs_STV[:, :, 1]), axis=1)[:, 0] / epochs
+    error = moved_S.std() / np.sqrt(seeds)
+    distance = abs(moved_S.mean() - state_law(name, 4, eta)) / error
+    assert distance < 4 if holds else distance > 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tokens": 1}, "tokens must be a whole number of at least 2"),
+        ({"tokens": 2}, r"tokens \*\* length entries"),
+        ({"probs_Y": np.full(9, 0.2)}, "sum to 1"),
+        ({"rewards_Y": np.full(9, np.nan)}, "finite"),
+        ({"objective": OBJECTIVES["grpo"].replace(name="kl", kl_coef=0.1)}, "no KL term"),
+    ],
+)
+def test_bad_input(changes: dict, message: str):
+    given = {"rewards_Y": REWARDS, "objective": "grpo", "group_size": 4, "tokens": 3, "probs_Y": PROBS, **changes}
+    with pytest.raises(InputError, match=message):
+        simulate_sequences(rng=generator(0), **given)

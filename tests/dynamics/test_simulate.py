@@ -1,0 +1,266 @@
+"""The simulator: kernel and clear version agree, seeds keep their paths, and the toy's table comes out."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from massflow import InputError
+from massflow.dynamics import Interrupted, Trajectory, simulate
+from massflow.dynamics.groups import count_vectors, group_weights
+from massflow.dynamics.inputs import signal as seen
+from massflow.dynamics.kernel import group_weights as kernel_weights
+from massflow.dynamics.rule import rule_of
+from massflow.objectives import OBJECTIVES, Objective
+from massflow.seeding import generator
+
+BASE = {"rewards_V": [0.8, 1.0, 0.0], "probs_V": [0.49, 0.02, 0.49], "group_size": 8, "learning_rate": 0.1}
+GRPO = OBJECTIVES["grpo"].replace(std_ddof=0)
+VARIANTS = [
+    *OBJECTIVES.values(),
+    *(objective.replace(std_ddof=0, std_eps=0.1) for objective in OBJECTIVES.values()),
+    GRPO.replace(name="no-baseline", baseline="none"),
+    GRPO.replace(name="signed", signal="signed", threshold=0.7, baseline="leave_one_out"),
+]
+
+
+def run(objective: Objective | str = GRPO, **changes) -> Trajectory:
+    settings = {**BASE, "steps": 300, "seeds": 6, "rng": generator(0, "test"), **changes}
+    return simulate(objective=objective, **settings)
+
+
+def probs(path: Trajectory) -> np.ndarray:
+    assert path.probs_STV is not None
+    return path.probs_STV
+
+
+@pytest.mark.parametrize("objective", VARIANTS, ids=lambda o: f"{o.name}-{o.std_ddof}")
+@pytest.mark.parametrize(("size", "rewards"), [(2, [0.8, 1.0, 0.0]), (5, [-0.3, 0.7, 0.5, 2.0]), (8, [0.1, 0.3, 0.2])])
+def test_the_kernels_weights_are_those_of_objectives(objective: Objective, size: int, rewards: list[float]):
+    """On every count vector: equal to 1e-12, and exactly 0 in the same places."""
+    rewards_V = np.array(rewards)
+    counts_NR = count_vectors(size, len(rewards))
+    expected_NR = group_weights(rewards_V, counts_NR, objective)
+    rule, weight = rule_of(objective, size, 0.1), np.empty(size)
+    for count_V, expected_R in zip(counts_NR.astype(np.int64), expected_NR, strict=True):
+        drawn = np.flatnonzero(count_V)
+        some = kernel_weights(seen(rewards_V, objective), rule, drawn, count_V, len(drawn), weight)
+        np.testing.assert_allclose(weight[: len(drawn)], expected_R[drawn], rtol=1e-12, atol=1e-14)
+        assert some == (weight[: len(drawn)] != 0).any()
+        if count_V.max() == size and rule.relative:
+            assert (weight[: len(drawn)] == 0.0).all()
+
+
+@pytest.mark.parametrize("objective", VARIANTS, ids=lambda o: f"{o.name}-{o.std_ddof}")
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {},
+        {"kl_coef": 0.05},
+        {"inner_epochs": 3, "learning_rate": 0.3},
+        {"inner_epochs": 3, "kl_coef": 0.1, "clip": (0.05, 0.1), "learning_rate": 0.3},
+    ],
+    ids=["plain", "kl", "epochs", "both"],
+)
+def test_the_kernel_equals_the_clear_version(objective: Objective, knobs: dict):
+    fast, clear = (
+        run(objective, backend=backend, steps=120, watch={"rare": [1]}, **knobs) for backend in ("kernel", "numpy")
+    )
+    np.testing.assert_allclose(probs(fast), probs(clear), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(fast.entropy_ST, clear.entropy_ST, atol=1e-10)
+    np.testing.assert_allclose(fast.masses["rare"], clear.masses["rare"], atol=1e-12)
+    np.testing.assert_array_equal(fast.first_passage["rare"], clear.first_passage["rare"])
+    np.testing.assert_allclose(fast.lowest["rare"], clear.lowest["rare"], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["grpo", "rloo", "grpo-n"])
+@pytest.mark.parametrize("size", [60, 1000])
+def test_many_actions_equal_the_clear_version(name: str, size: int):
+    """Full objectives run on the tree of sums, -N on the dense path."""
+    rng = generator(0, "many", size)
+    problem = {"rewards_V": rng.random(size), "probs_V": rng.dirichlet(np.ones(size)), "group_size": 16}
+    fast, clear = (
+        run(name, backend=backend, steps=100, watch={"a": [3, 5]}, learning_rate=2.0, **problem)
+        for backend in ("kernel", "numpy")
+    )
+    np.testing.assert_allclose(probs(fast), probs(clear), rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(fast.masses["a"], clear.masses["a"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [3, 100])
+def test_a_logit_that_was_not_drawn_does_not_move(size: int):
+    rng = generator(0, "unmoved", size)
+    start = rng.dirichlet(np.ones(size))
+    path = run("rloo", rewards_V=rng.random(size), probs_V=start, group_size=2, steps=1, seeds=20)
+    moved_SV = np.log(probs(path)[:, 1] / start)
+    # All that were not drawn move by one amount, the change of the normaliser: at least V - 2 of them.
+    for moved_V in moved_SV:
+        same = np.abs(moved_V - np.median(moved_V)) < 1e-13
+        assert same.sum() >= size - 2
+
+
+def test_negative_only_lifts_what_was_not_drawn_in_proportion_to_its_mass():
+    """dz_u = eta pi_u mean |A^-|: for two actions not drawn, dz_u / dz_w = pi_u / pi_w."""
+    start = np.array([0.45, 0.45, 0.06, 0.04])
+    path = run("grpo-n", rewards_V=[1.0, 0.0, 0.5, 0.5], probs_V=start, group_size=2, steps=1, seeds=200)
+    moved_SV = np.log(probs(path)[:, 1] / start)
+    moved_SV -= moved_SV.mean(axis=1, keepdims=True)
+    pushed = [row for row in moved_SV if row[1] < -1e-6 and row[2] > 0 and row[3] > 0 and row[0] > 0]
+    assert len(pushed) > 20
+    for row in pushed:
+        np.testing.assert_allclose(row[[0, 2, 3]] / start[[0, 2, 3]], row[0] / start[0], rtol=1e-9)
+
+
+def test_on_policy_the_sequence_ratio_changes_nothing_and_off_policy_it_does():
+    same = [probs(run(name)) for name in ("grpo", "gspo")]
+    np.testing.assert_array_equal(*same)
+    other = [probs(run(name, inner_epochs=4)) for name in ("grpo", "gspo")]  # gspo's clip is 1,000 times narrower
+    assert np.abs(other[0] - other[1]).max() > 1e-3
+
+
+def test_a_seed_has_one_path_alone_among_others_and_on_any_number_of_threads():
+    every = run(seeds=1000, steps=50, threads=8)
+    for threads in (1, 2):
+        np.testing.assert_array_equal(probs(run(seeds=1000, steps=50, threads=threads)), probs(every))
+    for seed in (0, 7, 999):
+        np.testing.assert_array_equal(probs(run(seeds=[seed], steps=50))[0], probs(every)[seed])
+    mixed = run(seeds=[999, 3], steps=50)
+    np.testing.assert_array_equal(probs(mixed), probs(every)[[999, 3]])
+    assert mixed.seeds.tolist() == [999, 3]
+    assert np.abs(probs(run(seeds=1000, steps=50, rng=generator(1, "test"))) - probs(every)).max() > 0.01
+
+
+def test_what_is_recorded_does_not_change_the_path():
+    every = run()
+    np.testing.assert_array_equal(probs(run(record_every=100)), probs(every)[:, [0, 100, 200, 300]])
+    listed = run(record_every=[7, 250])
+    assert listed.steps_T.tolist() == [0, 7, 250, 300]
+    np.testing.assert_array_equal(probs(listed), probs(every)[:, [0, 7, 250, 300]])
+    assert run(record_every=1000).steps_T.tolist() == [0, 300]
+    watched = run(keep_probs=False, watch={"rare": [1], "right": [1, 0]})
+    assert watched.probs_STV is None
+    np.testing.assert_allclose(watched.masses["right"], every.mass([0, 1]), rtol=1e-14)
+    with pytest.raises(InputError, match="kept no probabilities"):
+        watched.mass([1])
+
+
+def test_the_first_passage_is_the_first_step_above_the_threshold():
+    path = run(steps=900, watch={"rare": [1]}, threshold=0.4)
+    above_ST = path.mass([1]) > 0.4
+    expected = np.where(above_ST.any(axis=1), above_ST.argmax(axis=1), np.nan)
+    np.testing.assert_array_equal(path.first_passage["rare"], expected)
+    np.testing.assert_allclose(path.lowest["rare"], path.mass([1]).min(axis=1), rtol=1e-14)
+
+
+def test_a_vocabulary_of_50_000():
+    rewards = (np.arange(50_000) % 7 == 0).astype(float)
+    problem = {"rewards_V": rewards, "probs_V": np.full(50_000, 2e-5), "group_size": 16, "learning_rate": 10.0}
+    path = run("grpo", steps=4000, record_every=4000, **problem)
+    assert probs(path).shape == (6, 2, 50_000)
+    np.testing.assert_allclose(probs(path).sum(axis=2), 1.0, rtol=1e-9)
+    assert (probs(path)[:, 1, rewards == 1].sum(axis=1) > 0.2).all()
+
+
+def test_the_starts_mass_zero_stays_zero_and_huge_rates_stay_finite():
+    path = run(probs_V=[0.5, 0.0, 0.5], kl_coef=0.1)
+    assert (path.mass([1]) == 0.0).all()
+    for size in (3, 64):
+        rewards, start = generator(0, "huge", size).random(size), np.full(size, 1 / size)
+        wild = run(rewards_V=rewards, probs_V=start, learning_rate=1e4, steps=200)
+        assert np.isfinite(probs(wild)).all()
+        np.testing.assert_allclose(probs(wild).sum(axis=2), 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "seeds", "median", "tolerance"),
+    [("grpo", 3000, 1000, 581, 0.05), ("grpo-p", 2000, 1000, 445, 0.04), ("rloo", 26_000, 60, 18_800, 0.12)],
+)
+def test_the_toys_table(name: str, steps: int, seeds: int, median: float, tolerance: float):
+    objective = OBJECTIVES[name].replace(std_ddof=0)
+    path = run(objective, steps=steps, seeds=seeds, record_every=steps, watch={"rare": [1]})
+    assert path.passage_quantiles("rare")[1] == pytest.approx(median, rel=tolerance)
+
+
+@pytest.mark.parametrize(("size", "median"), [(2, 1188), (3, 897), (5, 686), (10, 546), (32, 453)])
+def test_more_rollouts_are_faster(size: int, median: float):
+    path = run(group_size=size, steps=6000, seeds=600, record_every=6000, watch={"rare": [1]})
+    assert path.passage_quantiles("rare")[1] == pytest.approx(median, rel=0.07)
+
+
+def test_negative_only_never_gets_there_from_this_start_and_does_from_another():
+    stuck = run("grpo-n", steps=10_000, seeds=100, record_every=10_000, watch={"rare": [1]})
+    assert stuck.share_never("rare") == 1.0
+    there = run("grpo-n", probs_V=[0.3, 0.2, 0.5], steps=40_000, seeds=20, record_every=40_000, watch={"rare": [1]})
+    assert there.share_never("rare") < 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "slow", "fast"),
+    [("grpo", 0.24, 0.37), ("grpo-p", 0.19, 0.35), ("psr", 0.43, 0.48), ("grpo-n", 0.0, 0.0), ("nsr", 0.0, 0.0)],
+)
+def test_binary_rewards_spread_by_sampling_unless_only_negatives_count(name: str, slow: float, fast: float):
+    """The std over seeds of the second right answer's share, after eta x steps = 1000."""
+    objective = OBJECTIVES[name].replace(std_ddof=0)
+    problem = {"rewards_V": [1, 1, 0], "probs_V": [0.25, 0.25, 0.5], "seeds": 500}
+    for eta, spread in ((0.1, slow), (1.0, fast)):
+        steps = int(1000 / eta)
+        path = run(objective, steps=steps, record_every=steps, learning_rate=eta, **problem)
+        share_S = path.mass([1])[:, -1] / path.mass([0, 1])[:, -1]
+        assert share_S.std() == pytest.approx(spread, abs=0.03)
+
+
+def test_ctrl_c_leaves_the_finished_seeds():
+    raised = threading.Event()
+
+    def interrupt(done: int) -> None:
+        if done > 500_000 and not raised.is_set():
+            raised.set()
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted) as caught:
+        run(seeds=4000, steps=20_000, record_every=20_000, on_progress=interrupt, threads=1)
+    finished = caught.value.finished
+    assert isinstance(caught.value, KeyboardInterrupt)
+    assert finished is not None
+    assert 0 < len(finished.seeds) < 4000
+    again = run(seeds=finished.seeds[:3].tolist(), steps=20_000, record_every=20_000)
+    np.testing.assert_array_equal(probs(finished)[:3], probs(again))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "steps must be a whole number of at least 1"),
+        ({"steps": True}, "steps"),
+        ({"seeds": 0}, "seeds must be"),
+        ({"seeds": []}, "seeds must be a count, or a list of ids"),
+        ({"seeds": [1, 1]}, "different ids"),
+        ({"seeds": [-1]}, "ids from 0 on"),
+        ({"learning_rate": -0.1}, "learning_rate"),
+        ({"learning_rate": math.inf}, "learning_rate"),
+        ({"kl_coef": -1.0}, "kl_coef"),
+        ({"inner_epochs": 0}, "inner_epochs"),
+        ({"clip": (0.2, -1.0)}, "clip must be"),
+        ({"group_size": math.inf}, "finite size"),
+        ({"group_size": 1}, "at least 2"),
+        ({"record_every": 0}, "record_every"),
+        ({"record_every": [301]}, "steps between 0 and 300"),
+        ({"watch": {"rare": [3]}}, "between 0 and 2"),
+        ({"watch": {"rare": [1, 1]}}, "different actions"),
+        ({"threshold": 1.5}, "threshold"),
+        ({"rng": 0}, "rng must be a generator"),
+        ({"backend": "gpu"}, "backend"),
+        ({"threads": 0}, "threads"),
+        ({"seeds": 10**7}, "would take .* GiB"),
+        ({"objective": "gropo"}, "Did you mean"),
+        ({"probs_V": [0.5, 0.5, 0.1]}, "sum to 1"),
+    ],
+)
+def test_bad_input_is_one_clear_line(changes: dict, message: str):
+    with pytest.raises(InputError, match=message) as caught:
+        run(**changes)
+    assert "\n" not in str(caught.value)
