@@ -86,3 +86,8 @@ def test_objectives_without_a_closed_form_are_refused(objective: str):
 def test_other_problems_are_refused(rewards: list[float]):
     with pytest.raises(InputError, match="three actions of different reward"):
         kappa(rewards, np.full(len(rewards), 1 / len(rewards)))
+
+
+def test_the_finite_form_is_refused_where_it_does_not_hold():
+    with pytest.raises(InputError, match="well below 1 for the best action; got 20"):
+        transition_time([0.8, 1.0, 0.0], "grpo", 1000, probs_V=[0.49, 0.02, 0.49])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -98,8 +99,8 @@ def figure1(
     """Masses over steps, rewards x starts: in the manner of the paper's Figure 1."""
     with needs_extra("report", "the figures"):
         from massflow.report.dynamics.studies import FIGURE1_PROBS, FIGURE1_REWARDS, figure1_plan
-    rows = [_numbers("--rewards", text) for text in rewards or []] or FIGURE1_REWARDS
-    columns = [_numbers("--start", text) for text in start or []] or FIGURE1_PROBS
+    rows = list(dict.fromkeys(_numbers("--rewards", text) for text in rewards or [])) or FIGURE1_REWARDS
+    columns = list(dict.fromkeys(_numbers("--start", text) for text in start or [])) or FIGURE1_PROBS
     base = _setting(
         ".8,1,0", ".49,.02,.49", rollouts, eta, steps, seeds, std, kl, epochs, clip, threshold, seed, threads
     )
@@ -130,7 +131,7 @@ def figure5(
     with needs_extra("report", "the figures"):
         from massflow.report.dynamics.studies import figure5_plan
     base = _setting(rewards, start, 8, eta, steps, seeds, std, kl, epochs, clip, threshold, seed, threads)
-    sizes = [_whole("--rollouts", value) for value in _numbers("--rollouts", rollouts)]
+    sizes = list(dict.fromkeys(_whole("--rollouts", value) for value in _numbers("--rollouts", rollouts)))
     _show(figure5_plan(base, objective, sizes), out, as_json).leave()
 
 
@@ -184,7 +185,9 @@ def binary(
     """Binary rewards: how far sampling spreads the second right answer's share of the right mass."""
     with needs_extra("report", "the figures"):
         from massflow.report.dynamics.studies import binary_plan
-    rates = _numbers("--eta", eta)
+    from massflow.dynamics.inputs import check_rate
+
+    rates = tuple(dict.fromkeys(check_rate("--eta", rate) for rate in _numbers("--eta", eta)))
     base = _setting(rewards, start, rollouts, rates[0], steps, seeds, std, kl, epochs, clip, threshold, seed, threads)
     names = objective or ["grpo", "grpo-p", "psr", "grpo-n", "nsr"]
     _show(binary_plan(base, names, rates), out, as_json).leave()
@@ -299,7 +302,7 @@ def _print(study: Study, paths: Sequence[Path]) -> None:
     heads, rows = table(study.summary)
     shown = Table(box=None, pad_edge=False)
     for index, head in enumerate(heads):
-        shown.add_column(head, justify="left" if index == 0 else "right")
+        shown.add_column(head, justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
         shown.add_row(*row)
     OUTPUT.print(study.heading, style="bold", markup=False, highlight=False)
@@ -358,7 +361,7 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
 
 
 def _whole(option: str, value: float) -> int:
-    if value != int(value):
+    if not math.isfinite(value) or value != int(value):
         raise InputError(f"{option} takes whole numbers; got {value:g}")
     return int(value)
 
@@ -376,7 +379,7 @@ def _range(option: str, text: str) -> tuple[str, Sequence[float]]:
         raise InputError(f"{option} takes KNOB=FROM:TO:COUNT, such as rare=.01:.3:8; got {text!r}") from None
     if knob not in KNOBS:
         raise InputError(f"{option}: no knob is called {knob!r}. {nearest(knob, list(KNOBS))}")
-    if not (0 <= first < last) or count < 2:
+    if not (0 <= first < last < math.inf) or count < 2:
         raise InputError(f"{option} needs 0 <= FROM < TO and a COUNT of at least 2; got {text!r}")
     even = np.linspace(first, last, count) if first == 0 or knob == "dominant" else np.geomspace(first, last, count)
     whole = knob in ("n", "epochs")

@@ -1,6 +1,6 @@
 """Closed forms of three actions: a dominant one, a rare better one, a worse one.
 
-Leading order in kappa, from a start where the rare action is rare. Dominant: the likelier of the two that are not best.
+Leading order in kappa, from a start where the rare action is rare. Dominant: the one of the second reward.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ TURN = 7 / 27
 
 @dataclass(frozen=True)
 class _Corner:
-    """gap: r_1 - r_3. lead: D = r_2 - r_1. kappa: see `kappa`."""
+    """gap: r_1 - r_3. lead: D = r_2 - r_1. kappa: see `kappa`. best: the mass of the best action."""
 
     gap: float
     lead: float
     kappa: float
+    best: float
 
 
 def kappa(rewards_V: ArrayLike, probs_V: ArrayLike) -> float:
@@ -52,8 +53,9 @@ def transition_time(
         std, n infinite         (2/3) sqrt(r_1) (r_1^1.5 - D^1.5) / (eta D kappa (r_1 - D))
 
     with r_1 counted from the worst reward and D = r_2 - r_1. In steps; rewards and probs_V: (3,).
-    Raises InputError for other than three different rewards, or objectives without a closed form: -N, -P, weighted
-    or signed ones and those without a baseline (use flow).
+    Leading order, the better the rarer the best action; the second line needs n pi_2 well below 1 (at .16 it says 378
+    where the flow says 570). Raises InputError for n pi_2 of .5 or more there, for other than three different rewards,
+    and for objectives without a closed form: -N, -P, weighted or signed ones and those without a baseline (use flow).
     """
     corner, chosen, size, eta = _case(rewards_V, objective, group_size, probs_V, learning_rate)
     gap, lead, kept = corner.gap, corner.lead, corner.kappa
@@ -87,7 +89,13 @@ def _case(
     both = chosen.positive_weight == chosen.negative_weight == 1.0 and chosen.kl_coef == 0.0
     if not both or chosen.signal != "reward" or chosen.baseline == "none":
         raise InputError(f"objective {chosen.name!r} has no closed form here (GRPO, Dr. GRPO, RLOO have): use flow")
-    return _corner(rewards_V, probs_V), chosen, size, check_rate("learning_rate", learning_rate)
+    corner = _corner(rewards_V, probs_V)
+    if chosen.scale == "group_std" and size != math.inf and size * corner.best >= 0.5:
+        raise InputError(
+            f"with std the closed form needs n pi well below 1 for the best action; got {size * corner.best:.3g}: use "
+            "flow, or group_size=inf"
+        )
+    return corner, chosen, size, check_rate("learning_rate", learning_rate)
 
 
 def _corner(rewards_V: ArrayLike, probs_V: ArrayLike) -> _Corner:
@@ -100,7 +108,7 @@ def _corner(rewards_V: ArrayLike, probs_V: ArrayLike) -> _Corner:
         raise InputError(f"the closed forms need three possible actions; probs_V is {probs.tolist()}")
     invariant = probs[best] / math.sqrt(probs[dominant] * probs[worst])
     gap, lead = rewards[dominant] - rewards[worst], rewards[best] - rewards[dominant]
-    return _Corner(float(gap), float(lead), float(invariant))
+    return _Corner(float(gap), float(lead), float(invariant), float(probs[best]))
 
 
 def _mean_only_factor(objective: Objective, size: float) -> float:

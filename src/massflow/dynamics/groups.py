@@ -100,10 +100,15 @@ def group_weights(rewards_R: Floats, counts_NR: NDArray[np.int32], objective: Ob
     return weights_NR
 
 
+def _rough(size: int) -> str:
+    """Three digits of a number that may be beyond a float."""
+    return f"{size:.3g}" if size < 10**300 else f"about 10^{len(str(size)) - 1}"
+
+
 def check_size(group_size: int, classes: int) -> None:
     size = math.comb(group_size + classes - 1, classes - 1)
     if size > MOST_GROUPS:
         raise InputError(
-            f"{group_size} rollouts over {classes} distinct rewards make {size:.3g} count vectors, and at most "
+            f"{group_size} rollouts over {classes} distinct rewards make {_rough(size)} count vectors, and at most "
             f"{MOST_GROUPS:,} are summed: use simulate (samples), group_size=inf (the limit), or fewer distinct rewards"
         )

@@ -111,7 +111,7 @@ def _panels(
 
 def _reached(row: Row) -> str:
     if row["steps_50"] is None:
-        return f"best action: half of the seeds never there ({row['never']:.0%})"
+        return f"best action: {row['never']:.0%} of the seeds never there"
     return f"best action there: median step {row['steps_50']:,}"
 
 
@@ -206,12 +206,19 @@ def turned(setting: Setting, knob: str, value: float) -> Setting:
     """The setting with one knob turned. rare: the others keep their ratio. Raises InputError for another name."""
     if knob == "rare":
         probs, best = np.array(setting.probs), setting.best
+        if not 0.0 < value < 1.0 or not 0.0 < probs[best].sum() < 1.0:
+            raise InputError(f"knob rare is a share of the mass, with some left for the others; got {value:g}")
         probs[best] *= value / probs[best].sum()
         others = [v for v in range(len(probs)) if v not in best]
         probs[others] *= (1.0 - value) / probs[others].sum()
         return setting.replace(probs=tuple(probs.tolist()))
     if knob == "dominant":
-        second = max(reward for reward in setting.rewards if reward < max(setting.rewards))
+        below = [reward for reward in setting.rewards if reward < max(setting.rewards)]
+        if not below or not value < max(setting.rewards):
+            raise InputError(
+                f"knob dominant is the second reward, below the best one {max(setting.rewards):g}; got {value:g}"
+            )
+        second = max(below)
         return setting.replace(rewards=tuple(value if reward == second else reward for reward in setting.rewards))
     names = {"n": "group_size", "eta": "learning_rate", "kl": "kl_coef", "epochs": "inner_epochs"}
     if knob not in names:

@@ -58,8 +58,9 @@ def page(study: Study, facts: Mapping[str, str]) -> str:
 
 
 def table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Heads and cells for people."""
-    heads = list(rows[0]) if rows else []
+    """Heads and cells for people, less what the line above says already: one objective, one count of seeds."""
+    said = {head for head in ("objective", "seeds") if len({row.get(head) for row in rows}) == 1}
+    heads = [head for head in (rows[0] if rows else []) if head not in said]
     return [HEADS.get(head, head) for head in heads], [[cell(row[head]) for head in heads] for row in rows]
 
 
