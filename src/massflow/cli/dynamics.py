@@ -42,6 +42,8 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Of all draws.")]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="Results do not depend on it.")]
 OutOption = Annotated[Path, typer.Option("--out", help="The folder for PNG, SVG, HTML and CSV.")]
 OUT = Path("out/dynamics")
+NAME_WIDTH = 11
+"""Of "w-reinforce": no objective's name is broken."""
 
 
 @app.command("simulate")
@@ -302,7 +304,8 @@ def _print(study: Study, paths: Sequence[Path]) -> None:
     heads, rows = table(study.summary)
     shown = Table(box=None, pad_edge=False)
     for index, head in enumerate(heads):
-        shown.add_column(head, justify="left" if index == 0 else "right", overflow="fold")
+        width = NAME_WIDTH if head == "objective" else None
+        shown.add_column(head, justify="right" if index else "left", overflow="fold", min_width=width)
     for row in rows:
         shown.add_row(*row)
     OUTPUT.print(study.heading, style="bold", markup=False, highlight=False)
