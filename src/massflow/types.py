@@ -127,6 +127,12 @@ class GroupCounts:
         n_UP[at], c_UP[at] = self.n, self.c
         return n_UP, c_UP
 
+    @property
+    def pooled(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(n_P, c_P): each problem's counts, all runs put together."""
+        n_UP, c_UP = self.grid
+        return n_UP.sum(axis=0), c_UP.sum(axis=0)
+
     def only(self, problems: Sequence[str]) -> GroupCounts:
         """The rows of these problems, in their order, run by run."""
         n_UP, c_UP = self.grid

@@ -24,6 +24,7 @@ from massflow.stats import (
     pass_at_k,
     pass_at_k_exact,
     pass_at_k_posterior,
+    squared_pass_at_k,
 )
 
 Formula = Callable[[Any, Any, Any], np.ndarray]
@@ -57,6 +58,15 @@ def test_grows_with_k_and_with_c(n: int, data: st.DataObject):
     assert (np.diff(values, axis=1) >= -1e-12).all()
     assert (values[1] >= values[0] - 1e-12).all()
     assert values[0, 0] == pytest.approx(c / n)
+
+
+def test_the_square_is_unbiased_and_undefined_below_twice_k():
+    # Over all counts c ~ Binomial(n, p) its mean is (1 - (1 - p)^k)^2, which the estimate's own square exceeds.
+    n, p, k = 12, 0.2, 3
+    chance = [math.comb(n, c) * p**c * (1 - p) ** (n - c) for c in range(n + 1)]
+    values = squared_pass_at_k([n] * (n + 1), list(range(n + 1)), [k, 7])
+    assert chance @ values[:, 0] == pytest.approx((1 - (1 - p) ** k) ** 2, rel=1e-12)
+    assert np.isnan(values[:, 1]).all()
 
 
 def test_fewer_samples_than_k_is_undefined():

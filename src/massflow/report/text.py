@@ -25,5 +25,11 @@ def one_line(text: str, most: int | None = None) -> str:
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
+def clipped(text: str, most: int) -> str:
+    """The first `most` characters, printable, and how many more there are."""
+    shown = printable(text[:most])
+    return shown if len(text) <= most else f"{shown}\n[{len(text) - most:,} more characters]"
+
+
 def _escape(character: str) -> str:
     return ascii(character)[1:-1]

@@ -16,6 +16,7 @@ from massflow.stats.passk import (
     pass_at_k,
     pass_at_k_exact,
     pass_at_k_posterior,
+    squared_pass_at_k,
 )
 from massflow.stats.plan import Option, Plan, plan
 
@@ -46,5 +47,6 @@ __all__ = [
     "plan",
     "resample_weights",
     "shared_problems",
+    "squared_pass_at_k",
     "support_ledger",
 ]

@@ -12,10 +12,23 @@ ROUNDING = 1e-12
 """A standard deviation of shares below it is rounding, not spread."""
 
 
+LEAST_BEYOND = 5.0
+"""Resamples that must lie beyond the quantile that is asked of them."""
+
+
 def check_confidence(confidence: float) -> None:
     """Raises InputError for a confidence outside (0, 1)."""
     if not 0.0 < confidence < 1.0:
         raise InputError(f"confidence must lie between 0 and 1; got {confidence}")
+
+
+def check_resamples(resamples: int, alpha: float) -> None:
+    """Raises InputError for too few resamples to know a quantile of 1 - alpha."""
+    if not resamples * alpha >= LEAST_BEYOND:
+        raise InputError(
+            f"resamples must be at least {LEAST_BEYOND / alpha:.0f} at this confidence and number of models; "
+            f"got {resamples}"
+        )
 
 
 def maxima(draws_RC: Floats, estimate_C: Floats) -> Floats:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
 from massflow.errors import InputError
-from massflow.stats.bands import check_confidence, critical_values, maxima, p_values
+from massflow.stats.bands import ROUNDING, check_confidence, check_resamples, critical_values, maxima, p_values
 from massflow.stats.bootstrap import Interval
 from massflow.stats.crossover import Crossover, crossover_ks, find_crossover
 from massflow.stats.curve import Curve, band, noise_is_known
@@ -24,8 +24,6 @@ from massflow.types import GroupCounts
 EXPANDED, SHRUNK, UNCHANGED, UNDECIDED = "expanded", "shrunk", "unchanged", "undecided"
 LEAST_CARRIERS = 10.0
 """Problems' worth that must carry a difference for its band to cover as it says: benchmarks/coverage.py."""
-LEAST_BEYOND = 5.0
-"""Resamples that must lie beyond the quantile that is asked of them."""
 
 
 @dataclass(frozen=True)
@@ -185,15 +183,6 @@ def few_can_differ(moved_C: Floats, units: int, alpha: float) -> Floats:
     return gammaincinv(known_C + 1.0, 1.0 - alpha) / units
 
 
-def check_resamples(resamples: int, alpha: float) -> None:
-    """Raises InputError for too few resamples to know a quantile of 1 - alpha."""
-    if not resamples * alpha >= LEAST_BEYOND:
-        raise InputError(
-            f"resamples must be at least {LEAST_BEYOND / alpha:.0f} at this confidence and number of models; "
-            f"got {resamples}"
-        )
-
-
 @dataclass(frozen=True)
 class _Test:
     """One trained model against the base, before the level at which it is judged is known."""
@@ -230,7 +219,7 @@ class _Test:
         if target == THIS_SET:
             reliable_K = noise_is_known(base, ks, difference) & noise_is_known(trained, ks, difference)
         else:
-            reliable_K = np.isfinite(difference.se_C) & (difference.carriers_C >= LEAST_CARRIERS)
+            reliable_K = (difference.se_C > ROUNDING) & (difference.carriers_C >= LEAST_CARRIERS)
             reliable_K &= not (runs_are_few(base) or runs_are_few(trained))
         p_K = np.maximum(p_values(score_K, maxima_R, difference.df_C), sign_test_floor(difference.moved_C))
         crossover = find_crossover(all_ks, everywhere.difference.estimate_C, draws_RA)

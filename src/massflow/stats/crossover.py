@@ -34,6 +34,11 @@ class Crossover:
         found = float(np.quantile(self.draws_R, share, method="inverted_cdf"))
         return None if np.isinf(found) else int(found)
 
+    def interval(self, confidence: float) -> tuple[int | None, int | None]:
+        """The central `confidence` of the resamples; None: beyond `up_to`."""
+        tail = (1.0 - confidence) / 2.0
+        return self.quantile(tail), self.quantile(1.0 - tail)
+
 
 def crossover_ks(most: int) -> Whole:
     """The ks at which a crossover up to `most` is looked for."""

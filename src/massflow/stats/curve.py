@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from massflow.stats.bands import ROUNDING, check_confidence, critical_values, maxima, score_interval
+from massflow.stats.bands import ROUNDING, check_confidence, check_resamples, critical_values, maxima, score_interval
 from massflow.stats.noise import noise_draws, noise_factors, noise_spread
 from massflow.stats.passk import Floats, Whole, check_ks
 from massflow.stats.training import (
@@ -36,7 +36,8 @@ class Curve:
     """pass@k with a band; (K,) arrays, and NaN where a problem has fewer than k samples.
 
     num_defined: problems with at least k samples in every run, of num_problems. reliable: where the band covers as
-    often as it says; for new problems, at least 5 problems' worth of success and of failure; for this set, k <= n / 4.
+    often as it says; for new problems, at least 5 problems' worth of success and of failure, and one training run or at
+    least 5; for this set, k <= n / 4 and noise from at least 3 problems' worth.
     """
 
     ks: tuple[int, ...]
@@ -71,6 +72,7 @@ def pass_at_k_curve(
     """
     check_confidence(confidence)
     check_target(target)
+    check_resamples(resamples, 1.0 - confidence if simultaneous else 1.0)
     ks = tuple(int(k) for k in check_ks(ks))
     if target == THIS_SET:
         factors_NK = noise_factors(counts, ks)

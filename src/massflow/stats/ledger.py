@@ -10,7 +10,7 @@ from scipy.special import betainc
 from massflow.errors import InputError
 from massflow.stats.bands import check_confidence
 from massflow.stats.bootstrap import Interval, percentile_interval
-from massflow.stats.passk import Floats
+from massflow.stats.passk import Floats, squared_pass_at_k
 from massflow.stats.training import group_means, run_groups, share_bases
 from massflow.stats.variation import Units, draw_means, values
 from massflow.types import GroupCounts
@@ -36,8 +36,8 @@ class Ledger:
 
     k: the samples a model is given. eps: a problem is within reach if its success probability is above
     1 - .05^(1/k), at which k samples hold a right one 95 % of the time. status_P: the one of preserved, gained, lost
-    and out of reach whose posterior probability is above
-    `certainty`, else undecided. probability_PS: those four probabilities. rates: SRR, NDR, SDS, NSCR.
+    and out of reach whose posterior probability is above `certainty`, else undecided. probability_PS: those four
+    probabilities. rates: SRR, NDR, SDS, NSCR.
     """
 
     k: int
@@ -110,7 +110,7 @@ def support_ledger(
 
 def _within_reach(counts: GroupCounts, eps: float) -> Floats:
     """P(p > eps | counts) of each problem, all runs put together, with a uniform prior."""
-    n_P, c_P = (side_UP.sum(axis=0) for side_UP in counts.grid)
+    n_P, c_P = counts.pooled
     return 1.0 - betainc(c_P + 1.0, n_P - c_P + 1.0, eps)
 
 
@@ -140,9 +140,8 @@ def _observed(base: GroupCounts, trained: GroupCounts, k: int) -> Floats:
         a_GP, b_GP = (group_means(s, run_groups(c)) for s, c in zip(sides, (base, trained), strict=True))
     else:
         a_GP, b_GP = (side.run_share @ s for side, s in zip((base, trained), sides, strict=True))
-    return np.stack(
-        [np.atleast_2d(part).mean(axis=0) for part in (a_GP * b_GP, b_GP - a_GP * b_GP, a_GP - a_GP * b_GP)], 1
-    )
+    both_GP = a_GP * b_GP
+    return np.stack([np.atleast_2d(part).mean(axis=0) for part in (both_GP, b_GP - both_GP, a_GP - both_GP)], axis=1)
 
 
 def _null(base: GroupCounts, trained: GroupCounts, k: int) -> Floats:
@@ -153,7 +152,8 @@ def _null(base: GroupCounts, trained: GroupCounts, k: int) -> Floats:
     if groups > 1 and not share_bases(base, trained):
         both_P = (a_GP.sum(axis=0) ** 2 - (a_GP**2).sum(axis=0)) / (groups * (groups - 1))
     else:
-        both_P = base.run_share @ (2.0 * a_UP - values(base, [2 * k])[:, :, 0])
+        n_UP, c_UP = base.grid
+        both_P = base.run_share @ squared_pass_at_k(n_UP.ravel(), c_UP.ravel(), [k]).reshape(n_UP.shape)
     only_P = base.run_share @ a_UP - both_P
     return np.stack([both_P, only_P, only_P], axis=1)
 

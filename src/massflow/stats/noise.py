@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from massflow.stats.passk import Floats, pass_at_k
-from massflow.stats.variation import Spread
+from massflow.stats.variation import Spread, carriers
 from massflow.types import GroupCounts
 
 
@@ -30,10 +30,10 @@ def noise_factors(counts: GroupCounts, ks: Sequence[int]) -> Floats:
 
 def noise_spread(estimate_K: Floats, factors_NK: Floats) -> Spread:
     """Sampling noise alone, from `noise_factors`; its carriers are the problems from which the noise comes."""
-    second_K, fourth_K = ((factors_NK**power).sum(axis=0) for power in (2, 4))
-    carriers_K = np.divide(second_K**2, fourth_K, out=np.zeros_like(second_K), where=fourth_K > 0.0)
-    endless_K = np.full_like(second_K, np.inf)
-    return Spread(estimate_K, np.sqrt(second_K), endless_K, carriers_K, endless_K)
+    se_K = np.sqrt((factors_NK**2).sum(axis=0))
+    endless_K = np.full_like(se_K, np.inf)
+    carriers_K = carriers(factors_NK, np.ones(len(factors_NK), dtype=np.int64))
+    return Spread(estimate_K, se_K, endless_K, carriers_K, endless_K)
 
 
 def noise_draws(factors_NK: Floats, resamples: int, rng: np.random.Generator) -> Floats:

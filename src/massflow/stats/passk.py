@@ -33,6 +33,17 @@ def pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[i
     )
 
 
+def squared_pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
+    """The unbiased estimate of (1 - (1 - p)^k)^2 for each problem: the chance that two sets of k both hold a right one.
+
+        1 - 2 (1 - p)^k + (1 - p)^2k = 2 pass@k - pass@2k,   NaN where n < 2k
+
+    Shapes and errors as in `pass_at_k`, whose own square is too large on average.
+    """
+    once_PK = pass_at_k(num_samples_P, num_correct_P, ks)
+    return 2.0 * once_PK - pass_at_k(num_samples_P, num_correct_P, [2 * k for k in ks])
+
+
 def all_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
     """pass^k for each problem: the chance that all of k samples are correct.
 

@@ -11,7 +11,7 @@ from scipy.special import betaln, ndtri
 from massflow.errors import InputError
 from massflow.stats.bands import check_confidence
 from massflow.stats.pairing import aligned
-from massflow.stats.passk import Floats, pass_at_k
+from massflow.stats.passk import Floats, pass_at_k, squared_pass_at_k
 from massflow.types import GroupCounts
 
 MOST_K = 1_000_000
@@ -114,12 +114,12 @@ def plan(
 def fit_beta(counts: GroupCounts) -> tuple[float, float]:
     """(a, b) of the Beta distribution of success rates over problems, by the beta-binomial likelihood; runs pooled.
 
-    A weak prior (a standard normal on log a and on log b, centred at 0 with standard deviation 3) keeps it finite where
-    all problems agree. Raises InputError for fewer than 3 problems, or one without samples.
+    A weak prior (log a and log b normal around 0, standard deviation 3) keeps it finite. Raises InputError for fewer
+    than 3 problems, one without samples, or samples that are all right or all wrong.
     """
     from scipy.optimize import minimize  # late: few need it, and it takes a while
 
-    n_P, c_P = (side_UP.sum(axis=0) for side_UP in counts.grid)
+    n_P, c_P = counts.pooled
     if c_P.sum() in (0, n_P.sum()):
         raise InputError("a pilot needs some right and some wrong samples: of all alike nothing can be foretold")
     if len(n_P) < 3 or (n_P == 0).any():
@@ -157,7 +157,7 @@ def _noise(a: float, b: float, n: int, k: int) -> float:
 
 
 def _bearable(sides: list[GroupCounts], k: int) -> int:
-    fewest = min(int(side.grid[0].sum(axis=0).min()) for side in sides)
+    fewest = min(int(side.pooled[0].min()) for side in sides)
     if fewest < 2:
         raise InputError("two pilots need at least 2 samples of every problem each; sample more")
     return min(k, fewest // 2)
@@ -166,8 +166,7 @@ def _bearable(sides: list[GroupCounts], k: int) -> int:
 def _measured_spread(base: GroupCounts, trained: GroupCounts, at: int) -> float:
     """The variance over problems of the true difference, plus one standard error: a pilot that sees none is not proof.
 
-    Without bias: the models' samples are independent, so a b estimates the product of their pass@k, and
-    2 pass@k - pass@2k the square of one.
+    Without bias: the models' samples are independent, so a b estimates the product of their pass@k.
     """
     (a_P, aa_P), (b_P, bb_P) = (_with_square(side, at) for side in (base, trained))
     squared_P = aa_P + bb_P - 2.0 * a_P * b_P
@@ -176,6 +175,5 @@ def _measured_spread(base: GroupCounts, trained: GroupCounts, at: int) -> float:
 
 
 def _with_square(counts: GroupCounts, k: int) -> tuple[Floats, Floats]:
-    n_P, c_P = (side_UP.sum(axis=0) for side_UP in counts.grid)
-    value_P, twice_P = pass_at_k(n_P, c_P, [k, 2 * k]).T
-    return value_P, 2.0 * value_P - twice_P
+    n_P, c_P = counts.pooled
+    return pass_at_k(n_P, c_P, [k])[:, 0], squared_pass_at_k(n_P, c_P, [k])[:, 0]

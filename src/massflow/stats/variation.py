@@ -113,10 +113,15 @@ class Units:
         mean_C = self.mean(values_PC)
         residual_DC = totals_DC - mean_C * self.size_D[:, None]
         variance_C = (number_D1 * residual_DC**2).sum(axis=0) * count / (count - 1) / problems**2
-        second_C, fourth_C = ((number_D1 * totals_DC**power).sum(axis=0) for power in (2, 4))
-        carriers_C = np.divide(second_C**2, fourth_C, out=np.zeros_like(mean_C), where=fourth_C > 0.0)
+        carriers_C = carriers(totals_DC, self.number_D)
         moved_C = (self.number_D @ (np.abs(totals_DC) > ROUNDING)).astype(np.float64)
         return Spread(mean_C, np.sqrt(variance_C), np.full_like(mean_C, count - 1.0), carriers_C, moved_C)
+
+
+def carriers(values_DC: Floats, number_D: Whole) -> Floats:
+    """(C,) how many carry the sum of squares: (sum x^2)^2 / sum x^4, 1 if a single one does, 0 if all are 0."""
+    second_C, fourth_C = number_D @ values_DC**2, number_D @ values_DC**4
+    return np.divide(second_C**2, fourth_C, out=np.zeros_like(second_C), where=fourth_C > 0.0)
 
 
 def check_target(target: str) -> None:

@@ -140,5 +140,5 @@ def named(models: Sequence[ModelCounts]) -> dict[str, ModelCounts]:
 
 
 def _rate_class(counts: GroupCounts, problems: Sequence[str]) -> np.ndarray:
-    n_P, c_P = (side_UP.sum(axis=0) for side_UP in counts.only(problems).grid)
+    n_P, c_P = counts.only(problems).pooled
     return np.select([c_P == 0, c_P == n_P, 2 * c_P < n_P], [0, 3, 1], default=2)

@@ -11,8 +11,8 @@ import numpy as np
 from massflow.report import html
 from massflow.report.boundary.findings import Boundary
 from massflow.report.boundary.words import MOST_NAME, conclusion, notes, starred
-from massflow.report.text import one_line, printable
-from massflow.sampling import ModelCounts, SampleText
+from massflow.report.text import clipped, one_line, printable
+from massflow.sampling import ModelCounts
 from massflow.stats.ledger import GAINED, LOST, STATUSES
 from massflow.stats.variation import NEW_PROBLEMS
 
@@ -112,7 +112,7 @@ def _ledger(boundary: Boundary, name: str) -> dict[str, Any]:
         "certainty": f"{ledger.certainty:g}",
         "summary": (
             f"{counts}. Within reach: a success probability above {ledger.eps:.4f}, at which {ledger.k} samples hold a "
-            f"right one 95 % of the time, so a problem solved a few times only may be out of reach. A problem is given "
+            f"right one 95 % of the time; a rare success alone is not within reach. A problem is given "
             f"a status if its posterior probability is above {ledger.certainty:g}; training runs are put together."
         ),
         "rates": {
@@ -150,7 +150,7 @@ def _moved(boundary: Boundary, name: str) -> list[dict[str, Any]]:
                 {
                     "model": _name(label),
                     "rate": rate[problem],
-                    "texts": [_clip(sample, most) for sample in texts[problem]],
+                    "texts": [clipped(sample.text, most) for sample in texts[problem]],
                 }
                 for label, rate, texts in sides
             ],
@@ -160,13 +160,8 @@ def _moved(boundary: Boundary, name: str) -> list[dict[str, Any]]:
 
 
 def _rates(model: ModelCounts) -> dict[str, str]:
-    n_P, c_P = (side_UP.sum(axis=0) for side_UP in model.counts.grid)
+    n_P, c_P = model.counts.pooled
     return {problem: f"{c} of {n}" for problem, n, c in zip(model.counts.problems, n_P, c_P, strict=True)}
-
-
-def _clip(sample: SampleText, most: int) -> str:
-    shown = printable(sample.text[:most])
-    return shown if len(sample.text) <= most else f"{shown}\n[{len(sample.text) - most:,} more characters]"
 
 
 def _name(model: str) -> str:

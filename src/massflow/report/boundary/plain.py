@@ -83,8 +83,7 @@ def _model(boundary: Boundary, name: str) -> dict[str, Any]:
 
 
 def _crossover(crossover: Crossover, confidence: float) -> dict[str, Any]:
-    tail = (1.0 - confidence) / 2.0
-    low, high = crossover.quantile(tail), crossover.quantile(1.0 - tail)
+    low, high = crossover.interval(confidence)
     return {"k": crossover.k, "low": low, "high": high, "never": crossover.never, "up_to": crossover.up_to}
 
 

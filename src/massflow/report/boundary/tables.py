@@ -11,7 +11,7 @@ from rich.table import Table
 
 from massflow.report.boundary.findings import Boundary
 from massflow.report.boundary.words import starred
-from massflow.report.text import one_line, printable
+from massflow.report.text import clipped, one_line
 from massflow.sampling import ModelCounts
 from massflow.stats import Interval, Plan
 
@@ -52,10 +52,12 @@ def answers_table(problem: str, models: Mapping[str, ModelCounts], limit: int) -
     table = Table(title=escape(one_line(problem, MOST_TITLE)), show_lines=True, expand=True)
     columns = []
     for name, model in models.items():
-        n_P, c_P = (side_UP.sum(axis=0) for side_UP in model.counts.grid)
+        n_P, c_P = model.counts.pooled
         at = model.counts.problems.index(problem)
         table.add_column(escape(f"{_short(name)}: {c_P[at]} of {n_P[at]} right"), ratio=1, overflow="fold")
-        columns.append([escape(printable(_clip(sample.text))) for sample in model.texts(problem, limit, correct=True)])
+        columns.append(
+            [escape(clipped(sample.text, MOST_CHARACTERS)) for sample in model.texts(problem, limit, correct=True)]
+        )
     for row in itertools.zip_longest(*columns, fillvalue=""):
         table.add_row(*row)
     return table
@@ -66,10 +68,6 @@ def _band(difference: Interval, index: int) -> str:
     if estimate != estimate:
         return "undefined"
     return f"{estimate:+.3f} " + (f"[{low:+.3f}, {high:+.3f}]" if low == low else "(no band)")
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} [{len(text) - MOST_CHARACTERS:,} more]"
 
 
 def _share(value: float) -> str:

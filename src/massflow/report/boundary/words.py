@@ -146,7 +146,6 @@ def _moved(found: Comparison, index: int) -> str:
 
 def crossing_range(found: Comparison) -> tuple[str, str]:
     """The central `confidence` of the resampled crossovers."""
-    tail = (1.0 - found.confidence) / 2.0
-    low, high = (found.crossover.quantile(share) for share in (tail, 1.0 - tail))
+    low, high = found.crossover.interval(found.confidence)
     beyond = f"beyond {found.crossover.up_to}"
     return beyond if low is None else str(low), beyond if high is None else str(high)

@@ -19,9 +19,9 @@ from massflow.report.style import save
 from massflow.runs import write_atomic
 
 HEADS = {
-    "steps_10": "10 % there",
-    "steps_50": "50 % there",
-    "steps_90": "90 % there",
+    "steps_10": "10 %\nthere",
+    "steps_50": "50 %\nthere",
+    "steps_90": "90 %\nthere",
     "never": "never",
     "lowest": "lowest",
     "final": "at end",
@@ -81,8 +81,8 @@ def as_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def write_parquet(path: Path, trajectory: Trajectory) -> None:
-    """One row a seed and recorded step: entropy, masses of watched sets, and probabilities where they were kept."""
+def write_parquet(folder: Path, trajectory: Trajectory) -> Path:
+    """simulate.parquet, one row a seed and recorded step: entropy, masses of watched sets, probabilities if kept."""
     with needs_extra("parquet", "writing Parquet"):
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -98,4 +98,6 @@ def write_parquet(path: Path, trajectory: Trajectory) -> None:
         columns |= {f"p{v + 1}": trajectory.probs_STV[:, :, v].ravel() for v in range(actions)}
     content = io.BytesIO()
     pq.write_table(pa.table(columns).replace_schema_metadata({"format_version": "1"}), content)
+    path = folder / "simulate.parquet"
     write_atomic(path, content.getvalue())
+    return path
