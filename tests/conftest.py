@@ -42,7 +42,7 @@ temperatures = [0.7, 1.0]
 objectives = ["grpo", "grpo-p"]
 bases = [0]
 seeds = [0]
-match_gain = 0.001
+gains = [0.001]
 """
 
 

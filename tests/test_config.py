@@ -15,7 +15,10 @@ from massflow.lab.recipe import Recipe
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.grup_size=4", "unknown key 'train.grup_size'. Did you mean 'group_size'? Allowed: objective, seed,"),
+        (
+            "train.grup_size=4",
+            "unknown key 'train.grup_size'. Did you mean 'group_size'? Allowed: objective, arm, then, seed,",
+        ),
         ("trian.steps=4", "unknown key 'trian'. Did you mean 'train'?"),
         ("train.group_size=1", "train.group_size: should be greater than or equal to 2; got 1"),
         ("train.steps=many", "train.steps: should be a valid integer"),
@@ -26,8 +29,11 @@ from massflow.lab.recipe import Recipe
         ("train.minibatches=3", "train: prompts_per_step must be a multiple of minibatches; got 8, 3"),
         ("train.learning_rate=nan", "train.learning_rate: should be a finite number; got nan"),
         ("evaluate.temperatures=[0.5]", "evaluate: temperatures must hold 1.0; got [0.5]"),
-        ('compare.objectives=["grpo", "grpo"]', "compare: objectives must not repeat; got ['grpo', 'grpo']"),
-        ("compare.objectives=[]", "compare.objectives: "),
+        (
+            'compare.objectives=["grpo", "grpo"]',
+            "compare: the names of objectives and arms must not repeat; got ['grpo', 'grpo']",
+        ),
+        ("compare.objectives=[]", "compare: objectives or arms must say what to compare"),
         ("compare.seeds=[]", "compare.seeds: "),
         ("format_version=2", "format_version: should be 1; got 2"),
         ("train.steps", "--set takes KEY=VALUE"),

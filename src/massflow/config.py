@@ -102,7 +102,7 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"{key}: missing. It must be given.{more}"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     came = "" if first["type"] == "value_error" else f"; got {first['input']!r}"
-    return f"{key}: {message}{came}{more}"
+    return f"{key}: {message}{came}{more}" if key else f"{message}{more}"
 
 
 def _keys_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:

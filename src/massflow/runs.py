@@ -3,7 +3,9 @@
 recipe.toml       the recipe as resolved
 telemetry.jsonl   one row a step, no times in it: the same recipe gives the same bytes
 evaluation.jsonl  one row an evaluation
+wise.jsonl        one row an interpolation of the final weights with the base's, if asked for
 timing.jsonl      seconds by phase, apart from the rest because they differ each time
+error.log         why a run failed
 checkpoints/      safetensors
 environment.json  versions and machine
 
@@ -70,6 +72,19 @@ class RunFolder:
     @property
     def done(self) -> bool:
         return self.final_checkpoint.exists()
+
+    @property
+    def error_log(self) -> Path:
+        """Why the run failed: a line, and below it the traceback if there was one."""
+        return self.path / "error.log"
+
+    @property
+    def failure(self) -> str | None:
+        """The reason of a run that failed; None for one that did not."""
+        if self.done or not self.error_log.exists():
+            return None
+        with file_errors("read", self.error_log):
+            return self.error_log.read_text(encoding="utf-8").partition("\n")[0]
 
     def claim(self, recipe_toml: str) -> None:
         """Make the folder for this recipe, or find it made for the same one.

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import Field, model_validator
 
 from massflow.config import Section, digest
-from massflow.objectives import Objective, objective_from
+from massflow.lab.comparison import CompareConfig, TuneConfig
+from massflow.lab.fields import Count, Positive, Seed, Temperature
+from massflow.lab.training import TrainConfig
 from massflow.tasks import AnyTask
 
 FORMAT_VERSION = 1
 BOUNDARY_K = 256
 """The k that stands for the boundary: a solution below 1/256 is one that 256 samples will probably miss."""
-
-
-def _objective_table(objective: Objective) -> dict[str, Any]:
-    return {field: value for field, value in dataclasses.asdict(objective).items() if value is not None}
-
-
-ObjectiveField = Annotated[Objective, BeforeValidator(objective_from), PlainSerializer(_objective_table)]
-Seed = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Temperature = Annotated[float, Field(ge=0.01, le=100.0)]
-Count = Annotated[int, Field(ge=1)]
 
 
 class ModelConfig(Section):
@@ -54,37 +44,15 @@ class PretrainConfig(Section):
     beta2: float = Field(default=0.98, gt=0.0, lt=1.0)
 
 
-class TrainConfig(Section):
-    """Reinforcement learning from a base: AdamW (0.9, 0.95), constant rate after warm-up."""
+class SelectConfig(Section):
+    """Prompts, for training and for evaluation alike, by what the base makes of them (exact masses)."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    objective: ObjectiveField = Field(default_factory=lambda: objective_from("grpo"))
-    seed: Seed = 0
-    steps: Count = 200
-    prompts: Count = 2000
-    """Different training prompts, drawn again each time they are used up."""
-    prompts_per_step: Count = 32
-    group_size: int = Field(default=8, ge=2)
-    minibatches: Count = 2
-    """Updates an epoch over the rollouts of a step."""
-    epochs: Count = 1
-    learning_rate: Positive = 1e-4
-    warmup_steps: int = Field(default=10, ge=0)
-    gradient_clip: Positive = 1.0
-    temperature: Temperature = 1.0
-    """Of the rollouts. Other than 1, or top_p below 1, they come from another policy than the one trained."""
-    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.prompts_per_step % self.minibatches:
-            raise ValueError(
-                f"prompts_per_step must be a multiple of minibatches; got {self.prompts_per_step}, {self.minibatches}"
-            )
-        if self.prompts_per_step > self.prompts:
-            raise ValueError(f"prompts_per_step ({self.prompts_per_step}) must not exceed prompts ({self.prompts})")
-        return self
+    success: tuple[float, float] = (0.0, 1.0)
+    """The least and the largest P(right)."""
+    optimal: tuple[float, float] = (0.0, 1.0)
+    """The same of the mass of answers with reward 1."""
+    dominance: float = Field(default=0.0, ge=0.0)
+    """Right answers with a lower reward must have at least this many times the mass of those with reward 1."""
 
 
 class EvaluateConfig(Section):
@@ -97,33 +65,15 @@ class EvaluateConfig(Section):
     """Each checkpoint is scored at each; must hold 1.0."""
     entropy_samples: Count = 4
     """Completions a prompt for the token entropy."""
+    train_prompts: int = Field(default=0, ge=0)
+    """So many of the training prompts are scored too."""
+    avoid: int = Field(default=0, ge=0)
+    """Score other prompts than an evaluation of this many would: prompts to tune on."""
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:
         if 1.0 not in self.temperatures:
             raise ValueError(f"temperatures must hold 1.0; got {list(self.temperatures)}")
-        return self
-
-
-class CompareConfig(Section):
-    """Which runs stand side by side: bases x objectives x seeds."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    objectives: tuple[ObjectiveField, ...] = Field(min_length=1)
-    bases: tuple[Seed, ...] = Field(default=(0,), min_length=1)
-    """Seeds of pre-training, one base each."""
-    seeds: tuple[Seed, ...] = Field(default=(0, 1), min_length=1)
-    """Seeds of RL."""
-    match_gain: Positive = 0.02
-    """Objectives are compared where each has raised pass@1 by this much."""
-
-    @model_validator(mode="after")
-    def _no_repeats(self) -> Self:
-        for field in ("bases", "seeds", "objectives"):
-            values = [getattr(value, "name", value) for value in getattr(self, field)]
-            if len(set(values)) < len(values):
-                raise ValueError(f"{field} must not repeat; got {values}")
         return self
 
 
@@ -137,7 +87,20 @@ class Recipe(Section):
     pretrain: PretrainConfig = PretrainConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    select: SelectConfig | None = None
     compare: CompareConfig | None = None
+    tune: TuneConfig | None = None
+
+    def arms(self) -> dict[str, TrainConfig]:
+        """The [train] section of each arm of the comparison. Raises InputError for one that [train] does not allow."""
+        return {} if self.compare is None else self.compare.settings(self.train)
+
+    @model_validator(mode="after")
+    def _arms_are_sound(self) -> Self:
+        self.arms()
+        if self.tune is not None and self.compare is None:
+            raise ValueError("[tune] needs a [compare] section: it sets the learning rates of its arms")
+        return self
 
     def base_digest(self) -> str:
         """Names the base: changes with the task, the model and pre-training, and with nothing else."""

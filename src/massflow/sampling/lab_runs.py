@@ -34,8 +34,8 @@ class _Run:
     evaluations: dict[int, Row]
 
     @property
-    def objective(self) -> str:
-        return self.recipe.train.objective.name
+    def arm(self) -> str:
+        return self.recipe.train.label
 
     @property
     def labels(self) -> tuple[int, int]:
@@ -44,7 +44,7 @@ class _Run:
     def draw(self, step: int, samples: int) -> NDArray[np.int64]:
         """(P,) right ones of so many samples a prompt; at step 0 the same for every run of a base."""
         base, seed = self.labels
-        keys = ("counts", BASE) if step == 0 else ("counts", self.objective, seed, step)
+        keys = ("counts", BASE) if step == 0 else ("counts", self.arm, seed, step)
         return generator(base, *keys).binomial(samples, self._success(step))
 
     def _success(self, step: int) -> NDArray[np.float64]:
@@ -70,7 +70,7 @@ def read_lab(path: Path, step: int | None, samples: int) -> list[tuple[str, Grou
     """Each model of a run's or an experiment's folder, by name.
 
     A run is one model, at its last step unless another is chosen (0: the base). An experiment holds `base` and every
-    objective with all its runs. Raises InputError for a folder with runs that are not finished.
+    arm with all its runs. Raises InputError for a folder with runs that are not finished.
     """
     if samples < 1:
         raise InputError(f"samples to draw must be 1 or more; got {samples}")
@@ -83,16 +83,17 @@ def read_lab(path: Path, step: int | None, samples: int) -> list[tuple[str, Grou
 
 def _experiment(path: Path, step: int | None, samples: int) -> list[tuple[str, GroupCounts]]:
     recipe = config.load(path / "recipe.toml", Recipe)
-    runs = [_read_run(folder) for folder in sorted((path / "runs").iterdir()) if folder.is_dir()]
+    folders = [folder for folder in sorted((path / "runs").iterdir()) if folder.is_dir()]
+    runs = [_read_run(folder) for folder in folders if RunFolder(folder).failure is None]
     if recipe.compare is None or not runs:
         raise InputError(f"{path} holds no runs to compare: make them with `massflow demo --out {path}`")
-    objectives = [objective.name for objective in recipe.compare.objectives]
-    runs.sort(key=lambda run: [*objectives, run.objective].index(run.objective))
+    arms = recipe.compare.labels
+    runs.sort(key=lambda run: [*arms, run.arm].index(run.arm))
     first_of = {run.labels[0]: run for run in reversed(runs)}
     bases = [first_of[base] for base in sorted(first_of)]
     models = [_model(bases, 0, samples, named=False)]
-    for objective in dict.fromkeys(run.objective for run in runs) if step != 0 else ():
-        mine = sorted((run for run in runs if run.objective == objective), key=lambda run: run.labels)
+    for arm in dict.fromkeys(run.arm for run in runs) if step != 0 else ():
+        mine = sorted((run for run in runs if run.arm == arm), key=lambda run: run.labels)
         chosen = mine[0].recipe.train.steps if step is None else step
         models.append(_model(mine, chosen, samples, named=step is not None))
     return models
@@ -108,7 +109,7 @@ def _model(runs: Sequence[_Run], step: int, samples: int, named: bool) -> tuple[
         base=[run.labels[0] for run, c_P in zip(runs, drawn, strict=True) for _ in c_P],
         seed=None if step == 0 else [run.labels[1] for run, c_P in zip(runs, drawn, strict=True) for _ in c_P],
     )
-    name = BASE if step == 0 else runs[0].objective
+    name = BASE if step == 0 else runs[0].arm
     return f"{name}@{step}" if named and step else name, counts
 
 

@@ -40,7 +40,7 @@ def charts(findings: Findings) -> dict[str, alt.TopLevelMixin]:
 
 def frontier(experiment: Experiment) -> Any:
     """pass@256 against pass@1 along training, one curve an objective, with the base cooled as the baseline."""
-    curves = {name: _mean_frontier(experiment.of(name)) for name in experiment.objectives}
+    curves = {name: _mean_frontier(experiment.of(name)) for name in experiment.arms}
     points = [
         {"model": name.upper(), "pass@1": x, "pass@256": y, "step": step, "last": step == curve[-1][0]}
         for name, curve in curves.items()
@@ -50,7 +50,7 @@ def frontier(experiment: Experiment) -> Any:
     y = alt.Y("pass@256:Q", title="pass@256", scale=alt.Scale(zero=False, padding=16))
     trained = alt.Chart(alt.Data(values=points)).encode(x=x, y=y, order=alt.Order("step:Q"))
     details = [alt.Tooltip("model:N"), alt.Tooltip("step:Q"), number("pass@1"), number("pass@256")]
-    colour, dash = by_model([name.upper() for name in experiment.objectives])
+    colour, dash = by_model([name.upper() for name in experiment.arms])
     line = trained.mark_line(strokeWidth=2).encode(color=colour, strokeDash=dash)
     dot = trained.mark_circle(size=32, opacity=1).encode(color=colour.legend(None), tooltip=details)
     final = trained.transform_filter("datum.last").mark_point(size=150, strokeWidth=2.5, filled=False, opacity=1)
@@ -77,7 +77,7 @@ def frontier(experiment: Experiment) -> Any:
 
 def pass_at_k_curves(findings: Findings) -> Any:
     """pass@k over k: the base against each objective after training, with 95 % intervals over prompts."""
-    names = findings.experiment.objectives
+    names = findings.experiment.arms
     panels = []
     for index, name in enumerate(names):
         rows = [
@@ -134,12 +134,12 @@ def training_curves(experiment: Experiment) -> Any:
         "actor entropy loss, nats (training)": lambda run: _logged(run, "actor_entropy"),
         "reward (training)": lambda run: _logged(run, "reward"),
     }
-    colour, dash = by_model([name.upper() for name in experiment.objectives])
+    colour, dash = by_model([name.upper() for name in experiment.arms])
     drawn = []
     for heading, series in panels.items():
         rows = [
             {"model": name.upper(), "step": step, "value": value}
-            for name in experiment.objectives
+            for name in experiment.arms
             for step, value in _mean_series([series(run) for run in experiment.of(name)])
         ]
         chart = alt.Chart(alt.Data(values=rows)).mark_line(strokeWidth=2)
@@ -161,7 +161,7 @@ def mass_flow(experiment: Experiment) -> Any:
     """Where the mass goes: right answers by what they were under the base, and wrong ones, over steps."""
     panels = []
     domain = list(MASS_KINDS.values())
-    for index, name in enumerate(experiment.objectives):
+    for index, name in enumerate(experiment.arms):
         rows = [
             {"kind": label, "step": step, "mass": mass}
             for kind, label in MASS_KINDS.items()

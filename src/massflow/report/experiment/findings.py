@@ -78,7 +78,7 @@ class Findings:
         self.experiment = experiment
         compare = experiment.recipe.compare
         assert compare is not None  # Experiment.read saw to it
-        self.gain = compare.match_gain
+        self.gain = compare.gains[0]
         self.prompts = experiment.recipe.evaluate.prompts
         self.weights_RP = resample_weights(self.prompts, RESAMPLES, generator(0, "prompt bootstrap"))
 
@@ -104,7 +104,7 @@ class Findings:
         of = self.experiment.of
         return {
             name: pass_at_matched_gain([run.success_SP() for run in of(name)], BOUNDARY_K, self.gain, self.weights_RP)
-            for name in self.experiment.objectives
+            for name in self.experiment.arms
         }
 
     @cached_property
@@ -114,7 +114,7 @@ class Findings:
     @cached_property
     def outcomes(self) -> list[Outcome]:
         """One an objective, in the recipe's order."""
-        return [self._outcome(name) for name in self.experiment.objectives]
+        return [self._outcome(name) for name in self.experiment.arms]
 
     def _model(self, name: str, objective: str | None) -> Model:
         runs, at = self._runs(objective)
@@ -134,7 +134,7 @@ class Findings:
         def change(values_P: Floats, base_P: Floats) -> Number:
             return Number.of(bootstrap_mean(values_P - base_P, self.weights_RP))
 
-        first, mine = self._matched[self.experiment.objectives[0]], self._matched[name]
+        first, mine = self._matched[self.experiment.arms[0]], self._matched[name]
         matched, gap = mine.interval(), None if mine is first else mine.minus(first).interval()
         return Outcome(
             self._model(name, name),

@@ -72,7 +72,7 @@ def _lead(experiment: Experiment) -> str:
     assert compare is not None
     return (
         f"A {recipe.model.layers}-layer transformer, trained from scratch on the {recipe.task.name} task, then by "
-        f"RLVR for {recipe.train.steps} steps with {len(compare.objectives)} objectives; "
+        f"RLVR for {recipe.train.steps} steps with {len(compare.labels)} arms; "
         f"{recipe.evaluate.prompts} held-out prompts. Every right answer of a prompt can be listed, so success "
         "probabilities, pass@k and the mass on each answer are exact: no sampling noise."
     )

@@ -24,10 +24,20 @@ class Run:
     evaluation: list[Row]
     telemetry: list[Row]
     timing: list[Row]
+    wise: list[Row]
+    """The final model's weights interpolated with the base's, a row an alpha."""
 
     @property
-    def objective(self) -> str:
-        return self.recipe.train.objective.name
+    def arm(self) -> str:
+        return self.recipe.train.label
+
+    @property
+    def base(self) -> int:
+        return self.recipe.pretrain.seed
+
+    @property
+    def seed(self) -> int:
+        return self.recipe.train.seed
 
     def scores(self, temperature: float = 1.0) -> list[Row]:
         """The scores of every evaluation at one temperature, in order of steps."""
@@ -54,33 +64,39 @@ class Run:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A comparison, read from its folder: every run, by objective in the recipe's order."""
+    """A comparison, read from its folder: every run, by arm in the recipe's order."""
 
     recipe: Recipe
     runs: list[Run]
     environment: dict[str, Any]
+    failed: list[tuple[str, str]]
+    """Runs that failed, each with its reason in a line."""
 
     @classmethod
     def read(cls, folder: Path) -> Experiment:
-        """Raises InputError if the folder holds no comparison, or runs that are not done."""
+        """Raises InputError if the folder holds no comparison, a run neither done nor failed, or only failures."""
         recipe = config.load(folder / "recipe.toml", Recipe)
-        runs = [_read_run(path) for path in sorted((folder / "runs").glob("*")) if path.is_dir()]
-        if recipe.compare is None or not runs:
-            raise InputError(f"{folder} holds no runs to compare: make them with `massflow demo --out {folder}`")
-        order = [objective.name for objective in recipe.compare.objectives]
-        runs.sort(key=lambda run: (order.index(run.objective), run.recipe.pretrain.seed, run.recipe.train.seed))
-        return cls(recipe, runs, read_json(folder / "environment.json"))
+        found = [RunFolder(path) for path in sorted((folder / "runs").glob("*")) if path.is_dir()]
+        failed = [(run.path.name, run.failure) for run in found if run.failure is not None]
+        runs = [_read_run(run) for run in found if run.failure is None]
+        if recipe.compare is None or not found:
+            raise InputError(f"{folder} holds no runs to compare: make them with `massflow lab compare`")
+        if not runs:
+            raise InputError(f"{folder}: every run failed; {failed[0][0]}: {failed[0][1]}")
+        order = recipe.compare.labels
+        runs.sort(key=lambda run: (order.index(run.arm), run.base, run.seed))
+        return cls(recipe, runs, read_json(folder / "environment.json"), failed)
 
     @property
-    def objectives(self) -> list[str]:
-        return list(dict.fromkeys(run.objective for run in self.runs))
+    def arms(self) -> list[str]:
+        return list(dict.fromkeys(run.arm for run in self.runs))
 
-    def of(self, objective: str) -> list[Run]:
-        return [run for run in self.runs if run.objective == objective]
+    def of(self, arm: str) -> list[Run]:
+        return [run for run in self.runs if run.arm == arm]
 
 
-def _read_run(path: Path) -> Run:
-    folder = RunFolder(path)
+def _read_run(folder: RunFolder) -> Run:
+    path = folder.path
     if not folder.done:
         raise InputError(f"{path} is not finished: start the command that made it again, it goes on from there")
     recipe = config.load(path / "recipe.toml", Recipe)
@@ -91,4 +107,5 @@ def _read_run(path: Path) -> Run:
         folder.complete_rows("evaluation", steps),
         folder.complete_rows("telemetry", steps),
         folder.rows("timing"),
+        folder.rows("wise"),
     )

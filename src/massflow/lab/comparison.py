@@ -1,0 +1,87 @@
+"""The [compare] and [tune] sections of a recipe: which runs stand side by side. No torch here."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from massflow.config import Section, parse
+from massflow.lab.fields import ObjectiveField, Positive, Seed
+from massflow.lab.training import TrainConfig
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders
+
+
+class TuneConfig(Section):
+    """The learning rate of each arm: the best of an equal grid, on a base, a seed and prompts of their own.
+
+    The score of a rate is pass@256 where pass@1 has risen by each of the comparison's gains, averaged over the gains;
+    a gain that is never reached counts 0. An arm that sets its own learning rate is not tuned.
+    """
+
+    rates: tuple[Positive, ...] = Field(min_length=2)
+    base: Seed = 1000
+    seed: Seed = 1000
+    prompts: int = Field(default=150, ge=2)
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if list(self.rates) != sorted(set(self.rates)):
+            raise ValueError(f"rates must rise; got {list(self.rates)}")
+        return self
+
+
+class CompareConfig(Section):
+    """Which runs stand side by side: bases x RL seeds x arms. An arm is a name and the training settings it changes."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    objectives: tuple[ObjectiveField, ...] = ()
+    """An arm each, called after its objective."""
+    arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Further arms: keys of [train] by name."""
+    bases: tuple[Seed, ...] = Field(default=(0,), min_length=1)
+    """Seeds of pre-training, one base each."""
+    seeds: tuple[Seed, ...] = Field(default=(0, 1), min_length=1)
+    """Seeds of RL."""
+    gains: tuple[Positive, ...] = Field(default=(0.02,), min_length=1)
+    """Targets, declared beforehand: arms are compared where each has raised its base's pass@1 by this much."""
+    wise: tuple[float, ...] = ()
+    """Each final model is also scored with its weights interpolated with its base's, at these alphas (1: the final)."""
+
+    @property
+    def labels(self) -> list[str]:
+        """The arms' names, in order; the first is what the others are compared with."""
+        return [*(objective.name for objective in self.objectives), *self.arms]
+
+    def settings(self, train: TrainConfig) -> dict[str, TrainConfig]:
+        """The [train] section of each arm. Raises InputError naming the arm for what [train] does not allow."""
+        found = {own.name: train.model_copy(update={"objective": own}) for own in self.objectives}
+        for name, changes in self.arms.items():
+            for key in ("arm", "seed"):
+                if key in changes:
+                    raise ValueError(f"arm {name!r}: {key} is set by the comparison. Leave it out.")
+            found[name] = parse({**train.model_dump(), **changes, "arm": name}, TrainConfig, f"arm {name!r}")
+        return found
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if not self.labels:
+            raise ValueError("objectives or arms must say what to compare; both are empty")
+        for field, values in (
+            ("bases", self.bases),
+            ("seeds", self.seeds),
+            ("the names of objectives and arms", self.labels),
+        ):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{field} must not repeat; got {list(values)}")
+        bad = next((name for name in self.labels if not _NAME.fullmatch(name)), None)
+        if bad is not None:
+            raise ValueError(f"an arm's name must be letters, digits, '.', '_' and '-'; got {bad!r}")
+        if list(self.gains) != sorted(set(self.gains)) or self.gains[-1] >= 1.0:
+            raise ValueError(f"gains must rise, and stay below 1; got {list(self.gains)}")
+        if any(not 0.0 < alpha < 1.0 for alpha in self.wise):
+            raise ValueError(f"wise must hold alphas between 0 and 1 (the base and the final model); got {self.wise}")
+        return self
