@@ -10,6 +10,7 @@ import pytest
 
 from massflow import InputError, config
 from massflow.lab.recipe import Recipe
+from massflow.tasks import Countdown, Line
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,13 @@ from massflow.lab.recipe import Recipe
         ("train.steps=many", "train.steps: should be a valid integer"),
         ("train.objective=grop", "train.objective: no objective is called 'grop'. Did you mean 'grpo'?"),
         ('train.objective={base="grpo", name="x", ratio="word"}', "ratio must be one of token, sequence; got 'word'"),
-        ("task.name=lines", "task.name: should be 'line'; got 'lines'"),
+        ("task.name=lines", "task: no task is called 'lines'. Did you mean 'line'? Allowed: line, countdown."),
+        ("task.name=[1]", "task: no task is called [1]. Allowed: line, countdown."),
+        ("task=3", "task: should be a valid dictionary"),
+        ("task.stepz=3", "unknown key 'task.stepz'. Did you mean 'steps'? Allowed: name, steps,"),
+        ("task.name=countdown", "unknown key 'task.steps'. Allowed: name, numbers,"),
+        ("task.steps=none", "task.steps: should be a valid integer"),
+        ("task.common_reward=0.3", "task.common_reward: must be from 0.5 to 1, for a right answer that scores less"),
         ("model.width=30", "model: width must be a multiple of heads; got width 30, heads 4"),
         ("train.minibatches=3", "train: prompts_per_step must be a multiple of minibatches; got 8, 3"),
         ("train.learning_rate=nan", "train.learning_rate: should be a finite number; got nan"),
@@ -67,6 +74,18 @@ def test_resolved_recipes_read_back_as_themselves(name: str, tmp_path: Path):
     assert config.load(path, Recipe) == recipe
 
 
+def test_a_task_is_told_by_its_name_and_is_line_without_one(tmp_path: Path):
+    path = tmp_path / "recipe.toml"
+    tasks = []
+    for table in ("[task]\nsteps = 3", "[task]\nname = 'countdown'\noperations = ['+', 'x']", ""):
+        path.write_text(table)
+        recipe = config.load(path, Recipe)
+        path.write_text(config.dumps(recipe))
+        assert config.load(path, Recipe) == recipe
+        tasks.append(recipe.task)
+    assert tasks == [Line(steps=3), Countdown(operations=("+", "x")), Line()]
+
+
 def test_set_takes_numbers_words_and_tables(recipe_file: Path):
     overrides = ["train.steps=9", "train.objective=gspo", "evaluate.temperatures=[1.0, 1.5]", "train.temperature=0.5"]
     recipe = config.load(recipe_file, Recipe, overrides)
@@ -76,6 +95,7 @@ def test_set_takes_numbers_words_and_tables(recipe_file: Path):
 
 def test_the_digest_of_a_base_follows_its_settings_only(recipe_file: Path):
     plain = config.load(recipe_file, Recipe)
-    assert config.load(recipe_file, Recipe, ["train.steps=9"]).base_digest() == plain.base_digest()
+    for override in ("train.steps=9", "task.common_reward=0.5", "task.problem_rare_weight=0.2"):
+        assert config.load(recipe_file, Recipe, [override]).base_digest() == plain.base_digest()
     for override in ("pretrain.seed=1", "task.rare_weight=0.2", "model.layers=2"):
         assert config.load(recipe_file, Recipe, [override]).base_digest() != plain.base_digest()

@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -93,11 +93,11 @@ def _apply(values: dict[str, Any], override: str) -> None:
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     details = error.errors(include_url=False)
     first = details[0]
-    path = [str(part) for part in first["loc"]]
+    path, keys = _place(model, [str(part) for part in first["loc"]])
     key = ".".join(path)
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key!r}. {nearest(path[-1], _keys_at(model, path[:-1]))}{more}"
+        return f"unknown key {key!r}. {nearest(path[-1], keys)}{more}"
     if first["type"] == "missing":
         return f"{key}: missing. It must be given.{more}"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
@@ -105,10 +105,23 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     return f"{key}: {message}{came}{more}" if key else f"{message}{more}"
 
 
-def _keys_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
-    for part in path:
-        field = model.model_fields.get(part)
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
-            return []
-        model = field.annotation
-    return list(model.model_fields)
+def _place(model: type[BaseModel], location: Sequence[str]) -> tuple[list[str], list[str]]:
+    """pydantic's location as the user's keys, and the keys that are allowed where the last of them stands.
+
+    Where a union's members are told apart by a key, pydantic puts that key's value between: task.line.steps.
+    """
+    path, keys = [], []
+    fields = model.model_fields
+    parts = iter(location)
+    for part in parts:
+        path.append(part)
+        keys, field = list(fields), fields.get(part)
+        inner = field.annotation if field else None
+        if field and isinstance(field.discriminator, str):
+            inner = _member(get_args(inner), field.discriminator, next(parts, ""))
+        fields = inner.model_fields if isinstance(inner, type) and issubclass(inner, BaseModel) else {}
+    return path, keys
+
+
+def _member(union: Sequence[type[BaseModel]], key: str, value: str) -> type[BaseModel] | None:
+    return next((member for member in union if member.model_fields[key].default == value), None)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from massflow import InputError
 from massflow.seeding import generator
-from massflow.tasks import Line
+from massflow.tasks import RIGHT, Line
 from massflow.tasks.line import FIRST_VALUE, OPERATIONS, RARE, SEP
 
 LINE = Line()
@@ -29,7 +30,8 @@ APPLY = [
 
 def is_right(prompt: list[int], completion: list[int]) -> bool:
     """The rule of the task, read out one step at a time."""
-    allowed, value, target = prompt[:4], prompt[4] - FIRST_VALUE, prompt[5] - FIRST_VALUE
+    *allowed, start, target, _ = prompt
+    value, target = start - FIRST_VALUE, target - FIRST_VALUE
     for operation, claim in zip(completion[0::2], completion[1::2], strict=True):
         if operation not in allowed:
             return False
@@ -50,13 +52,38 @@ def test_a_solution_by_hand():
     assert sorted(line.text(row) for row in found) == ["+1 4 x2 8", "//2 1 +7 8"]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_solutions_equal_brute_force(seed: int):
-    line = Line(steps=3)
-    for prompt in line.prompts(5, "train", generator(seed, "prompts")):
-        allowed, expected = prompt[:4].tolist(), []
+def test_no_solution_is_an_empty_list():
+    line = Line(steps=1)
+    assert line.solutions(prompt_of(("+1", "+7", "x2", "//2"), 3, 40)).shape == (0, 2)
+
+
+def test_grades_by_hand():
+    # 3 -> 7 in two steps with +1, +3, x2, //2: +1 +3, +3 +1 and x2 +1 (x2 6, +1 7); //2 gives 1, then at most 4.
+    line = Line(steps=2, common_reward=0.5)
+    prompt = prompt_of(("+1", "+3", "x2", "//2"), 3, 7)
+    found = line.solutions(prompt)
+    rewards = line.rewards(np.repeat(prompt[None], 3, axis=0), found)
+    grades = dict(zip(map(line.text, found), rewards.tolist(), strict=True))
+    assert grades == {"+1 4 +3 7": 0.5, "+3 6 +1 7": 0.5, "x2 6 +1 7": 1.0}
+
+
+def test_solutions_are_all_the_completions_that_score():
+    """One step: all 59 x 59 completions of a prompt go through the checker and through the rule."""
+    line = Line(steps=1, common_reward=0.8)
+    every = np.array(list(itertools.product(range(line.vocab_size), repeat=2)))
+    for prompt in line.prompts(5, "held_out", generator(0, "every")):
+        rewards = line.rewards(np.repeat(prompt[None], len(every), axis=0), every)
+        assert sorted(every[rewards > 0.0].tolist()) == sorted(line.solutions(prompt).tolist())
+        assert [reward > 0.0 for reward in rewards] == [is_right(prompt.tolist(), row) for row in every.tolist()]
+
+
+@pytest.mark.parametrize("number_allowed", [2, 4, 8])
+def test_solutions_equal_brute_force(number_allowed: int):
+    line = Line(steps=3, allowed=number_allowed)
+    for prompt in line.prompts(5, "train", generator(number_allowed, "prompts")):
+        allowed, expected = prompt[:-3].tolist(), []
         for operations in itertools.product(allowed, repeat=3):
-            value, completion = int(prompt[4]) - FIRST_VALUE, []
+            value, completion = int(prompt[-3]) - FIRST_VALUE, []
             for operation in operations:
                 value = APPLY[operation](value)
                 completion += [operation, FIRST_VALUE + value]
@@ -79,6 +106,16 @@ def test_rewards_equal_the_rule_under_damage(seed: int, position: int, token: in
     assert LINE.rewards(prompts, completions).tolist() == expected
 
 
+def test_grades_change_scores_and_nothing_else():
+    graded = LINE.model_copy(update={"common_reward": 0.6})
+    for prompt in LINE.prompts(20, "held_out", generator(0, "grades")):
+        found = graded.solutions(prompt)
+        np.testing.assert_array_equal(found, LINE.solutions(prompt))
+        rewards = graded.rewards(np.repeat(prompt[None], len(found), axis=0), found)
+        assert (rewards >= RIGHT).all()
+        assert rewards.tolist() == [1.0 if set(row[0::2]) & set(RARE) else 0.6 for row in found.tolist()]
+
+
 def test_held_out_prompts_never_appear_in_training():
     seen = LINE.demonstrations(20_000, generator(0, "demonstrations"))[:, : LINE.prompt_length]
     train = LINE.prompts(2000, "train", generator(0, "train"))
@@ -94,6 +131,22 @@ def test_rare_operations_are_rare_in_demonstrations_and_needed_in_problems():
     prompts = LINE.prompts(300, "held_out", generator(0, "evaluation prompts"))
     needed = [np.isin(LINE.solutions(prompt)[:, 0::2], RARE).any(axis=1).all() for prompt in prompts]
     assert 0.33 < np.mean(needed) < 0.47
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 8}, "8 steps of 4 allowed operations make 65,536 sequences a prompt; .* at most 20,000"),
+        ({"steps": 5, "allowed": 8}, "5 steps of 8 allowed operations make 32,768 sequences"),
+        ({"steps": 10**9}, "less than or equal to 14"),
+        ({"allowed": 9}, "less than or equal to 8"),
+        ({"common_reward": 0.49}, "must be from 0.5 to 1, for a right answer that scores less counts as wrong"),
+        ({"common_reward": float("nan")}, "finite"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: dict, message: str):
+    with pytest.raises(ValidationError, match=message):
+        Line(**settings)
 
 
 def test_more_prompts_than_there_are_is_refused():

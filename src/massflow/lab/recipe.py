@@ -10,7 +10,7 @@ from massflow.config import Section, digest
 from massflow.lab.comparison import CompareConfig, TuneConfig
 from massflow.lab.fields import Count, Positive, Seed, Temperature
 from massflow.lab.training import TrainConfig
-from massflow.tasks import AnyTask
+from massflow.tasks import AnyTask, Line
 
 FORMAT_VERSION = 1
 BOUNDARY_K = 256
@@ -82,7 +82,7 @@ class Recipe(Section):
 
     format_version: Literal[1] = FORMAT_VERSION
     name: str = Field(default="lab", min_length=1)
-    task: AnyTask = AnyTask()
+    task: AnyTask = Line()
     model: ModelConfig = ModelConfig()
     pretrain: PretrainConfig = PretrainConfig()
     train: TrainConfig = TrainConfig()
@@ -103,5 +103,5 @@ class Recipe(Section):
         return self
 
     def base_digest(self) -> str:
-        """Names the base: changes with the task, the model and pre-training, and with nothing else."""
-        return digest(self.task, self.model, self.pretrain)
+        """Names the base: changes with what demonstrations are made of, the model and pre-training: nothing else."""
+        return digest(self.task.pretraining(), self.model, self.pretrain)

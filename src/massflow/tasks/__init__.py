@@ -1,9 +1,29 @@
 """Problems. A task for the lab is one file here that satisfies `Task`, joined to AnyTask."""
 
-from massflow.tasks.line import Line
-from massflow.tasks.task import Split, Task, Tokens
+from typing import Annotated, Any, get_args
 
-AnyTask = Line
+from pydantic import BeforeValidator, Field
+
+from massflow.config import nearest
+from massflow.tasks.countdown import Countdown
+from massflow.tasks.line import Line
+from massflow.tasks.task import RIGHT, Split, Task, Tokens
+
+LabTask = Line | Countdown
+_NAMES = [task.model_fields["name"].default for task in get_args(LabTask)]
+
+
+def _named(table: Any) -> Any:
+    """A table without a name is Line's."""
+    if not isinstance(table, dict):
+        return table
+    name = table.get("name", "line")
+    if name not in _NAMES:
+        raise ValueError(f"no task is called {name!r}. {nearest(str(name), _NAMES)}")
+    return {**table, "name": name}
+
+
+AnyTask = Annotated[LabTask, Field(discriminator="name"), BeforeValidator(_named)]
 """What the recipe section [task] may be: a union of tasks, told apart by their `name`."""
 
-__all__ = ["AnyTask", "Line", "Split", "Task", "Tokens"]
+__all__ = ["RIGHT", "AnyTask", "Countdown", "Line", "Split", "Task", "Tokens"]
