@@ -41,6 +41,7 @@ def by_autograd(rewards_V: np.ndarray, probs_V: np.ndarray, objective: Objective
 @pytest.mark.parametrize("objective", VARIANTS, ids=named)
 @pytest.mark.parametrize("group_size", [2, 3, 5])
 def test_equals_autograd_over_every_group(objective: Objective, group_size: int):
+    group_size = max(group_size, objective.least_group_size)
     expected = by_autograd(REWARDS, PROBS, objective, group_size)
     found = expected_update(REWARDS, objective, group_size, probs_V=PROBS)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
@@ -115,11 +116,11 @@ def test_with_binary_rewards_the_success_probability_never_falls(name: str):
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_agrees_with_samples_within_four_standard_errors(name: str):
-    seeds, eta = 40_000, 0.1
+    seeds, eta, size = 40_000, 0.1, max(4, OBJECTIVES[name].least_group_size)
     path = simulate(
         REWARDS,
         name,
-        4,
+        size,
         probs_V=PROBS,
         learning_rate=eta,
         steps=1,
@@ -130,7 +131,7 @@ def test_agrees_with_samples_within_four_standard_errors(name: str):
     moved_SV = np.log(path.probs_STV[:, 1] / path.probs_STV[:, 0])
     moved_SV -= moved_SV.mean(axis=1, keepdims=True)  # the logits' own change sums to 0
     error = moved_SV.std(axis=0) / math.sqrt(seeds)
-    expected = expected_update(REWARDS, name, 4, probs_V=PROBS, learning_rate=eta)
+    expected = expected_update(REWARDS, name, size, probs_V=PROBS, learning_rate=eta)
     assert (np.abs(moved_SV.mean(axis=0) - expected) <= 4 * error + 1e-15).all()
 
 

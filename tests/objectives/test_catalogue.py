@@ -13,7 +13,7 @@ from massflow.objectives import OBJECTIVES, Objective, objective_from
 
 
 def test_the_catalogue_is_what_was_promised():
-    promised = "grpo grpo-n grpo-p gspo gspo-n psr nsr w-reinforce dapo dr-grpo rloo cispo wapo"
+    promised = "grpo grpo-n grpo-p gspo gspo-n psr nsr w-reinforce dapo dr-grpo rloo cispo wapo pass-at-k f-grpo qae"
     assert " ".join(OBJECTIVES) == promised
     assert all(name == objective.name and objective.source for name, objective in OBJECTIVES.items())
 

@@ -87,7 +87,7 @@ def _case(
     chosen = known_objective(objective)
     size = check_group_size(group_size, chosen)
     both = chosen.positive_weight == chosen.negative_weight == 1.0 and chosen.kl_coef == 0.0
-    if not both or chosen.signal != "reward" or chosen.baseline == "none":
+    if not both or chosen.shape is not None or chosen.signal != "reward" or chosen.baseline == "none":
         raise InputError(f"objective {chosen.name!r} has no closed form here (GRPO, Dr. GRPO, RLOO have): use flow")
     corner = _corner(rewards_V, probs_V)
     if chosen.scale == "group_std" and size != math.inf and size * corner.best >= 0.5:

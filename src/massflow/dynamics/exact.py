@@ -66,6 +66,11 @@ def effective_advantage_of(
             f"objective {chosen.name!r} has kl_coef {chosen.kl_coef:g}, and an expected update has no reference: "
             "set it to 0, or use simulate"
         )
+    if size == math.inf and chosen.shape is not None:
+        raise InputError(
+            f"objective {chosen.name!r} has a shape, whose limit in an infinite group is not known here: "
+            "give a finite group_size"
+        )
     if size == math.inf:
         return lambda log_probs_V, total: limit_advantage(rewards_V, np.exp(log_probs_V), chosen, total)
     return Groups.of(rewards_V, chosen, int(size)).effective_advantage

@@ -46,7 +46,8 @@ class Groups:
     @classmethod
     def of(cls, rewards_V: Floats, objective: Objective, group_size: int) -> Groups:
         """Weights come from `massflow.objectives.advantages`. Raises InputError for more than 5 million groups."""
-        _, first_R, class_V = np.unique(signal(rewards_V, objective), return_index=True, return_inverse=True)
+        seen_V = signal(rewards_V, objective) if objective.shape is None else rewards_V  # shapes see rewards
+        _, first_R, class_V = np.unique(seen_V, return_index=True, return_inverse=True)
         size = group_size if is_relative(objective) else 1  # without a comparison the others don't matter
         check_size(size, len(first_R))
         counts_NR = count_vectors(size, len(first_R))

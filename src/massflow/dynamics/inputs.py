@@ -69,10 +69,10 @@ def known_objective(objective: Objective | str) -> Objective:
 
 def check_group_size(group_size: float, objective: Objective) -> float:
     """A whole number of rollouts, or infinity. Raises InputError below 1, or below 2 where a group is compared."""
-    least = 2 if is_relative(objective) else 1
+    least = objective.least_group_size
     whole = isinstance(group_size, (int, float, np.integer, np.floating)) and not isinstance(group_size, bool)
     if not whole or not group_size >= least or (group_size != math.inf and group_size != int(group_size)):
-        why = f" where rollouts are compared, as {objective.name!r} does" if least == 2 else ""
+        why = f" where rollouts are compared, as {objective.name!r} does" if least > 1 else ""
         raise InputError(f"group_size must be a whole number of at least {least}{why}; got {group_size!r}")
     return group_size if group_size == math.inf else int(group_size)
 
@@ -103,7 +103,7 @@ def check_actions(name: str, actions: Sequence[int] | NDArray[np.int64], num_act
 
 def is_relative(objective: Objective) -> bool:
     """Whether rollouts are compared with others of their group."""
-    return objective.baseline != "none" or objective.scale != "none"
+    return objective.baseline != "none" or objective.scale != "none" or objective.shape is not None
 
 
 def signal(rewards_V: Floats, objective: Objective) -> Floats:

@@ -47,6 +47,7 @@ def rule_of(
     """The numbers of a step. clip replaces the objective's (clip_low, clip_high)."""
     relative = is_relative(objective)
     even = objective.positive_weight == objective.negative_weight and objective.baseline != "none"
+    even = even and objective.shape is None
     low, high = (objective.clip_low, objective.clip_high) if clip is None else clip
     return Rule(
         group_size=group_size,

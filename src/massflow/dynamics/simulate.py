@@ -97,7 +97,8 @@ def simulate(
     recorded, with the step after which each is first above `threshold`, and its least mass on the way. keep_probs:
     False keeps sets and entropy only.
     Memory follows what is recorded. on_progress: called with the number of seed-steps done.
-    backend: the numba kernel, or the clear NumPy version; they agree to rounding.
+    backend: the numba kernel, or the clear NumPy version; they agree to rounding. An objective with a shape runs on
+    the NumPy version.
     Raises InputError for bad input, MissingExtraError without numba, Interrupted (a KeyboardInterrupt that holds the
     finished seeds) on Ctrl-C.
     """
@@ -121,7 +122,7 @@ def simulate(
     sets = _sets(watch or {}, threshold, state.rewards_V.size)
     job = Job(state, chosen, rule, ids, seed_keys(rng, ids), steps_T, sets, keep_probs)
     _check_memory(job)
-    if backend == "numpy":
+    if backend == "numpy" or chosen.shape is not None:  # the kernel knows no shapes
         return _run_plain(job)
     if backend != "kernel":
         raise InputError(f"backend must be 'kernel' or 'numpy'; got {backend!r}")

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import ModuleType
 
-from array_api_compat import array_namespace
-
 from massflow.errors import InputError
+from massflow.objectives.numeric import MAGNITUDE_BOUND, at_least_single, first_beyond, namespace
 from massflow.objectives.objective import Objective
 from massflow.types import Array
-
-MAGNITUDE_BOUND = 1e9
-"""Rewards and advantages beyond this are refused: it keeps every product below finite in float32."""
 
 
 def advantages(rewards_PG: Array, objective: Objective) -> Array:
     """Advantages of groups of rollouts of the same prompt.
 
-        a = (s - baseline) / scale,   A = positive_weight max(a, 0) + negative_weight min(a, 0)
+        a = shape(r, (s - baseline) / scale),   A = positive_weight max(a, 0) + negative_weight min(a, 0)
 
     baseline: mean of the group, mean of the others (leave_one_out; equals G/(G-1) (s - mean)), or none.
     scale: standard deviation over the group (std_ddof) + std_eps, or none. Where a baseline or a scale is taken, a
     group whose rewards are all equal has A = 0 exactly: eps must not amplify rounding. Half precision is computed in
     float32. The result is always finite.
+    shape: the objective's, if it has one. It comes after that 0, which a user's own function may thus fill, and before
+    the sign weights, so that a weight of 0 removes a sign whatever the shape: the negative half of any objective is
+    its positive_weight=0.
     rewards_PG: (P, G), a floating NumPy array or torch tensor; the result is of the same kind, dtype and shape.
-    Raises InputError for another shape, rewards that are not finite, or G < 2 where a baseline or scale is taken.
+    Raises InputError for another shape of the array, rewards that are not finite, G < 2 where a baseline or scale is
+    taken, G <= k of pass@k, or a user's function that fails.
     Source: DeepSeekMath (arXiv 2402.03300); the sign weights, arXiv 2510.04028 and 2506.01347.
     """
     xp = namespace([rewards_PG])
@@ -41,25 +40,13 @@ def advantages(rewards_PG: Array, objective: Objective) -> Array:
     if objective.baseline != "none" or objective.scale != "none":
         equal_P1 = xp.max(signal_PG, axis=1, keepdims=True) == xp.min(signal_PG, axis=1, keepdims=True)
         advantage_PG = xp.where(equal_P1, xp.zeros_like(advantage_PG), advantage_PG)
+    if objective.shape is not None:
+        advantage_PG = objective.shape(at_least_single(xp, rewards_PG), advantage_PG, objective.threshold)
 
     positive_PG = xp.clip(advantage_PG, min=0.0)
     negative_PG = xp.clip(advantage_PG, max=0.0)
     weighted_PG = objective.positive_weight * positive_PG + objective.negative_weight * negative_PG
     return xp.astype(weighted_PG, rewards_PG.dtype)
-
-
-def at_least_single(xp: ModuleType, values: Array) -> Array:
-    """Half precision as float32; other floating numbers as they are."""
-    return xp.astype(values, xp.float32) if xp.finfo(values.dtype).bits < 32 else values
-
-
-def namespace(arrays: Sequence[Array]) -> ModuleType:
-    """The array API of these arrays. Raises InputError unless they are all NumPy arrays or all torch tensors."""
-    try:
-        return array_namespace(*arrays)
-    except TypeError as error:
-        kinds = ", ".join(sorted({type(array).__module__.partition(".")[0] for array in arrays}))
-        raise InputError(f"arrays must be all NumPy or all torch; got {kinds}") from error
 
 
 def _baseline(xp: ModuleType, signal_PG: Array, objective: Objective) -> Array | float:
@@ -81,11 +68,9 @@ def _check_rewards(xp: ModuleType, rewards_PG: Array, objective: Objective) -> N
             f"objective {objective.name!r} compares the rollouts of a group, so a group needs at least 2; "
             f"rewards_PG has shape {tuple(rewards_PG.shape)}"
         )
-    bad = ~(xp.abs(xp.astype(rewards_PG, xp.float64)) <= MAGNITUDE_BOUND)  # also true of NaN
-    if bool(xp.any(bad)):
-        rows, columns = xp.nonzero(bad)
-        row, column = int(rows[0]), int(columns[0])
+    at = first_beyond(xp, rewards_PG)
+    if at is not None:
         raise InputError(
             f"rewards must be finite and at most {MAGNITUDE_BOUND:g} in size; "
-            f"rewards_PG[{row}, {column}] is {float(rewards_PG[row, column])}"
+            f"rewards_PG[{at[0]}, {at[1]}] is {float(rewards_PG[at[0], at[1]])}"
         )

@@ -7,6 +7,7 @@ import dataclasses
 from massflow.config import nearest
 from massflow.errors import InputError
 from massflow.objectives.objective import Objective
+from massflow.objectives.shape import Focal, PassAtK, Quantile
 
 _GRPO = Objective(name="grpo", source="DeepSeekMath, arXiv 2402.03300, eq. 3, without its KL term")
 _GSPO = _GRPO.replace(
@@ -74,7 +75,17 @@ _ENTRIES = (
         negative_weight=0.0,
         clip_low=1.0,
     ),
+    _GRPO.replace(
+        name="pass-at-k",
+        source="pass@k training, arXiv 2508.10751, analytical derivation, k = 4; in GRPO's loss",
+        shape=PassAtK(4),
+    ),
+    _GRPO.replace(name="f-grpo", source="F-GRPO, arXiv 2602.06717, gamma 1", shape=Focal(1.0)),
+    _GRPO.replace(name="qae", source="QAE, arXiv 2509.22611, K = 0.4; in GRPO's loss", shape=Quantile(0.4)),
 )
+
+_LEFT_OUT = {"dual_clip", "shape"}
+"""Fields that a table of every field may lack: absent means none."""
 
 OBJECTIVES: dict[str, Objective] = {objective.name: objective for objective in _ENTRIES}
 
@@ -83,11 +94,13 @@ def objective_from(value: object) -> Objective:
     """An objective as a recipe writes it: a name of the catalogue, or a table.
 
     A table gives the entry it starts from as `base`, a `name` of its own, and the fields it changes; or it lists every
-    field, as resolved recipes do.
+    field, as resolved recipes do. A `shape` without a kind changes parameters of the base's.
     Raises InputError for a name that is not in the catalogue, an unknown field or a bad value.
 
     >>> objective_from({"base": "grpo", "name": "mostly-negative", "positive_weight": 0.1}).positive_weight
     0.1
+    >>> objective_from({"base": "pass-at-k", "name": "pass-at-2", "shape": {"k": 2}}).shape
+    PassAtK(k=2, kind='pass_at_k')
     """
     if isinstance(value, Objective):
         return value
@@ -99,12 +112,15 @@ def objective_from(value: object) -> Objective:
         raise InputError(f"an objective is a name or a table; got {value!r}")
     changes = dict(value)
     if "base" not in changes:
-        if {field.name for field in dataclasses.fields(Objective)} - {"dual_clip", *changes}:
+        if {field.name for field in dataclasses.fields(Objective)} - _LEFT_OUT - set(changes):
             raise InputError("a table must start from a base, such as base = 'grpo', or list every field")
         return OBJECTIVES["grpo"].replace(**changes)
     base = objective_from(str(changes.pop("base")))
     if not changes:
         return base
+    shape = changes.get("shape")
+    if isinstance(shape, dict) and "kind" not in shape and base.shape is not None:
+        changes["shape"] = {**dataclasses.asdict(base.shape), **shape}
     changed = base.replace(**{"source": f"{base.name}, changed", **changes})
     if changed.name in OBJECTIVES:
         raise InputError(f"an objective changed from {base.name!r} needs a name of its own; got {changed.name!r}")

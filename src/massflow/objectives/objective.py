@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
 from massflow.errors import InputError
+from massflow.objectives.numeric import LARGEST
+from massflow.objectives.shape import PassAtK, Shape, shape_from
 
-LARGEST = 1e6
-"""No weight, coefficient or bound may pass this: with advantages below 1e9 every product is finite in float32."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders
 
 
@@ -21,7 +21,7 @@ class Objective:
 
     With rewards r of one group, the advantage of rollout i is
 
-        A_i = w(sign a_i) * a_i,   a_i = (s_i - baseline) / scale,   s = r or +-1
+        A_i = w(sign a_i) * a_i,   a = shape(r, (s - baseline) / scale),   s = r or +-1
 
     and with importance ratio rho the loss to minimise is
 
@@ -56,10 +56,14 @@ class Objective:
     """token_mean: over all tokens. sequence_mean: over the tokens of a completion, then over completions.
     fixed_length: sum over tokens / max_length, then over completions."""
     kl_coef: float = 0.0
+    shape: Shape | None = None
+    """What becomes of the advantages before the sign weights: a shape, its table as a recipe has it, or the user's
+    own function as "file.py:NAME"."""
 
     def __post_init__(self) -> None:
         for field, kind in get_type_hints(type(self)).items():
-            self._check_kind(field, kind)
+            if field != "shape":
+                self._check_kind(field, kind)
         if not _NAME.fullmatch(self.name):
             self._refuse("name", "must be letters, digits, '.', '_' and '-', starting with a letter or digit")
         if self.std_ddof not in (0, 1):
@@ -75,6 +79,7 @@ class Objective:
             self._refuse("dual_clip", f"must be none, or above 1 + clip_high = {1 + self.clip_high:g}")
         if self.dual_clip is not None and self.surrogate == "cispo":
             self._refuse("dual_clip", "must be none with cispo, which bounds the ratio for both signs already")
+        object.__setattr__(self, "shape", shape_from(self.shape))
 
     def _check_kind(self, field: str, kind: Any) -> None:
         """A choice must be listed, a number a finite number, a text a text."""
@@ -90,6 +95,12 @@ class Objective:
             numbers = (int,) if kind is int else (int, float)
             if isinstance(value, bool) or not isinstance(value, numbers) or not math.isfinite(value):
                 self._refuse(field, "must be a whole number" if kind is int else "must be a finite number")
+
+    @property
+    def least_group_size(self) -> int:
+        """The fewest rollouts a group may have: 2 where a baseline or a scale is taken, k + 1 for pass@k, else 1."""
+        least = 2 if self.baseline != "none" or self.scale != "none" else 1
+        return max(least, self.shape.k + 1) if isinstance(self.shape, PassAtK) else least
 
     def _refuse(self, field: str, rule: str) -> None:
         raise InputError(f"objective {self.name!r}: {field} {rule}; got {getattr(self, field)!r}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from massflow.errors import InputError
-from massflow.objectives.advantage import MAGNITUDE_BOUND, at_least_single, namespace
+from massflow.objectives.numeric import MAGNITUDE_BOUND, at_least_single, namespace
 from massflow.objectives.objective import Objective
 from massflow.types import Array
 

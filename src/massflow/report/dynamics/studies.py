@@ -117,7 +117,8 @@ def _reached(row: Row) -> str:
 
 def objectives_plan(setting: Setting, names: Sequence[str]) -> Plan:
     """All objectives on one problem; those that are one update here stand in one line."""
-    chosen = _distinct(names or [*OBJECTIVES, "w-relative"], setting)
+    plain = [name for name, objective in OBJECTIVES.items() if objective.shape is None and objective.kl_coef == 0.0]
+    chosen = _distinct(names or [*plain, "w-relative"], setting)
     cases = [Case((label,), objective_for(name, setting), setting) for name, label in chosen.items()]
 
     def make(results: Results) -> Study:
@@ -141,7 +142,7 @@ def _distinct(names: Sequence[str], setting: Setting) -> dict[str, str]:
         rule = rule_of(chosen, setting.group_size, 1.0, 0.0, setting.inner_epochs, setting.clip)
         if setting.inner_epochs == 1:
             rule = rule._replace(clip_low=0.0, clip_high=0.0, dual_clip=0.0, cispo=False)
-        seen = (chosen.signal, chosen.threshold if chosen.signal == "signed" else None)
+        seen = (chosen.signal, chosen.threshold if chosen.signal == "signed" else None, chosen.shape)
         groups.setdefault((rule, seen), []).append(name)
     return {same[0]: ", ".join(same) for same in groups.values()}
 
