@@ -105,6 +105,31 @@ def test_lab_train_survives_kill_9(cache: Path, recipe_file: Path, tmp_path: Pat
     assert digest(cut) == digest(tmp_path / "whole")
 
 
+def test_lab_train_with_an_objective_of_ones_own(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
+    """The recipe holds the function's hash; a worker runs it; what another function made is not gone on with."""
+    mine, recipe = tmp_path / "mine.py", tmp_path / "mine.toml"
+    mine.write_text("def rare_first(rewards_PG, advantages_PG):\n    return advantages_PG * 0.5\n")
+    recipe.write_text(recipe_file.read_text())
+    chosen = f"train.objective={{base = 'grpo', name = 'mine', shape = '{mine}:rare_first'}}"
+    words = ["lab", "train", recipe, "--out", tmp_path / "run", "--set", chosen]
+    massflow(*words)
+    held = (tmp_path / "run" / "recipe.toml").read_text()
+    assert hashlib.sha256(mine.read_bytes()).hexdigest() in held
+    mine.write_text(mine.read_text().replace("0.5", "0.6"))
+    refusal = massflow(*words, expect=2).stderr
+    assert "holds a run of another recipe (train.objective.shape.sha256 is" in refusal
+    assert refusal.count("\n") == 1
+    fresh = [*words[:4], tmp_path / "fresh"]
+    mine.write_text("def rare_first(rewards_PG, advantages_PG):\n    return advantages_PG[:, 0]\n")
+    assert (
+        "rare_first must return ndarray of shape (8, 4); got ndarray (8,)"
+        in massflow(*fresh, "--set", chosen, expect=1).stderr
+    )
+    (tmp_path / "resolved.toml").write_text(held)
+    changed = massflow("lab", "train", tmp_path / "resolved.toml", "--out", tmp_path / "again", expect=1).stderr
+    assert "mine.py has changed" in changed
+
+
 def test_ctrl_c_ends_within_two_seconds_and_keeps_what_was_done(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
     out = tmp_path / "run"
     command = [*MASSFLOW, "lab", "train", str(recipe_file), "--out", str(out), "--set", "train.steps=100000"]
@@ -167,6 +192,14 @@ def test_lab_train_prints_before_and_after(experiment: Path, cache: Path, recipe
         (["lab", "train", "{recipe}", "--out", "x", "--set", "train.stepz=1"], "Did you mean 'steps'?"),
         (["lab", "train", "{recipe}", "--out", "{recipe}/x"], "Not a directory"),
         (["lab", "train", "{recipe}", "--out", "x", "--device", "cuda:9"], "--device cuda:9 can't be used here"),
+        (
+            ["lab", "train", "{recipe}", "--out", "x", "--set", "train.objective=pass-at-k"],
+            "group_size must be at least 5 for objective 'pass-at-k'; got 4",
+        ),
+        (
+            ["demo", "--set", "train.group_size=4", "--set", 'compare.objectives=["grpo", "pass-at-k"]'],
+            "arm 'pass-at-k'",
+        ),
         (["demo", "--set", "compare.seeds=[0, 0]"], "seeds must not repeat; got [0, 0]"),
         (["demo", "--out", "{recipe}"], "is a file, and a run needs a folder"),
     ],

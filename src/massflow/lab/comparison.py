@@ -58,12 +58,15 @@ class CompareConfig(Section):
 
     def settings(self, train: TrainConfig) -> dict[str, TrainConfig]:
         """The [train] section of each arm. Raises InputError naming the arm for what [train] does not allow."""
-        found = {own.name: train.model_copy(update={"objective": own}) for own in self.objectives}
+        common = train.model_dump()
+        found = {
+            own.name: parse({**common, "objective": own}, TrainConfig, f"arm {own.name!r}") for own in self.objectives
+        }
         for name, changes in self.arms.items():
             for key in ("arm", "seed"):
                 if key in changes:
                     raise ValueError(f"arm {name!r}: {key} is set by the comparison. Leave it out.")
-            found[name] = parse({**train.model_dump(), **changes, "arm": name}, TrainConfig, f"arm {name!r}")
+            found[name] = parse({**common, **changes, "arm": name}, TrainConfig, f"arm {name!r}")
         return found
 
     @model_validator(mode="after")
