@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import massflow
-from massflow.cli import boundary, demo, dynamics, lab, plan
+from massflow.cli import boundary, demo, dynamics, lab, plan, wise
 from massflow.cli.guard import OUTPUT, set_debug
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("boundary")(boundary.boundary)
 app.command("plan")(plan.plan)
 app.add_typer(dynamics.app, name="dynamics")
 app.add_typer(lab.app, name="lab")
+app.command("wise")(wise.wise)
 
 
 def _version(wanted: bool) -> None:
