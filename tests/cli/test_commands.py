@@ -47,7 +47,7 @@ def demo_flags(recipe_file: Path) -> list[str]:
 
 
 def test_help_fits_a_narrow_terminal():
-    for words in ([], ["demo"], ["lab"], ["lab", "train"], ["lab", "pretrain"]):
+    for words in ([], ["demo"], ["wise"], ["lab"], ["lab", "train"], ["lab", "pretrain"]):
         text = massflow(*words, "--help").stdout
         assert "Usage: " in text
         assert max(map(len, text.splitlines())) <= 80
