@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
 
@@ -76,7 +75,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     repeats = parser.parse_args().repeats
-    sys.path.pop(0)  # this folder: numba looks for a module called coverage, and would find the benchmark of that name
     torch.set_num_threads(1)
     rng = generator(0, "benchmark", "many")
     many = rng.random(1000), rng.dirichlet(np.ones(1000))

@@ -23,7 +23,7 @@ from massflow.types import GroupCounts
 
 EXPANDED, SHRUNK, UNCHANGED, UNDECIDED = "expanded", "shrunk", "unchanged", "undecided"
 LEAST_CARRIERS = 10.0
-"""Problems' worth that must carry a difference for its band to cover as it says: benchmarks/coverage.py."""
+"""Problems' worth that must carry a difference for its band to cover: benchmarks/interval_coverage.py."""
 
 
 @dataclass(frozen=True)

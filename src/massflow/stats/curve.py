@@ -24,7 +24,7 @@ from massflow.stats.variation import NEW_PROBLEMS, THIS_SET, Spread, Units, chec
 from massflow.types import GroupCounts
 
 LEAST_ON_EACH_SIDE = 5.0
-"""Problems' worth of success and of failure that an interval needs to cover as it says: benchmarks/coverage.py."""
+"""Problems' worth of success and of failure that an interval needs to cover: benchmarks/interval_coverage.py."""
 RELIABLE_SHARE = 4
 """Sampling noise is known well up to k = n / 4 ..."""
 LEAST_NOISY = 3.0

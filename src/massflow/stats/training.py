@@ -11,7 +11,7 @@ from massflow.stats.variation import Spread
 from massflow.types import GroupCounts
 
 LEAST_RUNS = 5
-"""Fewer training runs tell their variation too badly for an interval to cover as it says: benchmarks/coverage.py."""
+"""Fewer training runs tell their variation too badly for an interval to cover: benchmarks/interval_coverage.py."""
 
 
 def share_bases(base: GroupCounts, trained: GroupCounts) -> bool:

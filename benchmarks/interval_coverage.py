@@ -1,6 +1,6 @@
 """Do the intervals hold what they promise? Simulated problems, intervals, and how often they hold the truth.
 
-    python benchmarks/coverage.py [--replications 2000] [--workers 2]
+    python benchmarks/interval_coverage.py [--replications 2000] [--workers 2]
 
 Success rates are drawn from Beta(.1, .5) and Beta(1, 1), 30, 100 or 500 problems, 256 samples each. Nominal: 95 %.
 Prints the tables of docs/boundary.md; the last is the plain percentile bootstrap, for comparison. A cell counts the
