@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from massflow import InputError
+from massflow import InputError, WorkError
 from massflow.dynamics import expected_update, flow
 from massflow.objectives import OBJECTIVES
 
@@ -51,7 +51,30 @@ def test_an_impossible_action_stays_impossible():
     assert (path.mass([1]) == 0.0).all()
 
 
-@pytest.mark.parametrize("changes", [{"steps": 0}, {"steps": 2.0}, {"learning_rate": -1}, {"record_every": 0}])
+@pytest.mark.parametrize("size", [8, math.inf])
+def test_the_last_step_is_always_there(size: float):
+    path = flow(REWARDS, GRPO, size, probs_V=PROBS, steps=40, record_every=[0, 7])
+    assert path.steps_T.tolist() == [0, 7, 40]
+    assert path.probs_STV is not None
+    assert path.probs_STV.shape == (1, 3, 3)
+
+
+def test_an_integration_that_gets_nowhere_is_ended():
+    with pytest.raises(WorkError, match="take a smaller learning_rate"):
+        flow(REWARDS, "psr", math.inf, probs_V=PROBS, steps=10**9, learning_rate=1e9, record_every=10**9)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"steps": 0},
+        {"steps": 2.0},
+        {"steps": 10**30},
+        {"learning_rate": -1},
+        {"record_every": 0},
+        {"record_every": [[1], [2, 3]]},
+    ],
+)
 def test_bad_input(changes: dict):
     with pytest.raises(InputError, match=next(iter(changes))):
         flow(REWARDS, GRPO, 8, probs_V=PROBS, **changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -38,3 +39,16 @@ def test_actions_of_equal_reward_are_one_class():
 def test_too_many_groups_are_refused_with_their_number():
     with pytest.raises(InputError, match=r"64 rollouts over 10 distinct rewards make 9\.71e\+10 .* use simulate"):
         expected_update(np.arange(10.0), "grpo", 64, probs_V=np.full(10, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("size", "classes", "message"),
+    [
+        (3000, 3, "3,000 rollouts over 3 distinct rewards make 1.35e+10 rewards in their count vectors"),
+        (4, 100, "make 4.42e+08 counts in their count vectors, and at most 50,000,000"),
+        (10_000, 10_000, "make about 10^6018 count vectors"),
+    ],
+)
+def test_few_groups_of_much_work_are_refused_too(size: int, classes: int, message: str):
+    with pytest.raises(InputError, match=re.escape(message)):
+        expected_update(np.arange(float(classes)), "grpo", size, probs_V=np.full(classes, 1 / classes))

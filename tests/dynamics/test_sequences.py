@@ -10,7 +10,7 @@ from massflow import InputError
 from massflow.dynamics import effective_advantage, simulate, simulate_sequences
 from massflow.dynamics.sequences import Tree
 from massflow.dynamics.streams import seed_keys, uniforms
-from massflow.objectives import OBJECTIVES, advantages, policy_loss
+from massflow.objectives import OBJECTIVES, Objective, advantages, policy_loss
 from massflow.seeding import generator
 
 TOKENS, LENGTH = 3, 2
@@ -18,19 +18,19 @@ REWARDS = np.array([1.0, 0.0, 0.3, 0.0, 0.8, 0.0, 0.0, 0.2, 0.0])
 PROBS = generator(0, "answers").dirichlet(np.ones(9))
 
 
-def one_step_of_torch(name: str, group_size: int, eta: float, epochs: int) -> np.ndarray:
+def one_step_of_torch(objective: Objective, group_size: int, eta: float, epochs: int) -> np.ndarray:
     """The same draws through `policy_loss`, autograd and plain SGD; probabilities of the answers after it."""
-    tree, objective = Tree.of(TOKENS, LENGTH), OBJECTIVES[name]
+    tree = Tree.of(TOKENS, LENGTH)
     draws = uniforms(seed_keys(generator(0, "torch"), np.array([0])), 0, group_size)[0]
     answers = np.searchsorted(np.cumsum(PROBS), draws * np.cumsum(PROBS)[-1], side="right")
     advantage = torch.from_numpy(advantages(REWARDS[answers][None], objective)[0])
     logits = torch.tensor(tree.start(PROBS), requires_grad=True)
     states, chosen = torch.from_numpy(tree.state_YT), torch.from_numpy(tree.token_YT)
-    old = None
+    old, start_BT = None, torch.log_softmax(logits.detach(), 1)[states, chosen][torch.from_numpy(answers)]
     for _ in range(epochs):
         logp_BT = torch.log_softmax(logits, 1)[states, chosen][torch.from_numpy(answers)]
         old = logp_BT.detach() if old is None else old
-        loss = policy_loss(logp_BT, old, advantage, torch.ones_like(logp_BT), objective).loss
+        loss = policy_loss(logp_BT, old, advantage, torch.ones_like(logp_BT), objective, ref_logp_BT=start_BT).loss
         (slope,) = torch.autograd.grad(loss, logits)
         logits = (logits - eta * slope).detach().requires_grad_()
     return torch.log_softmax(logits, 1)[states, chosen].sum(1).exp().detach().numpy()
@@ -43,11 +43,23 @@ def test_a_step_equals_autograd(name: str, epochs: int):
     path = simulate_sequences(REWARDS, name, 8, tokens=TOKENS, probs_Y=PROBS, **settings)
     assert path.probs_STV is not None
     np.testing.assert_allclose(path.probs_STV[0, 0], PROBS, rtol=1e-12)
-    np.testing.assert_allclose(path.probs_STV[0, 1], one_step_of_torch(name, 8, 2.0, epochs), rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(
+        path.probs_STV[0, 1], one_step_of_torch(OBJECTIVES[name], 8, 2.0, epochs), rtol=1e-10, atol=1e-13
+    )
+
+
+@pytest.mark.parametrize("name", ["grpo", "gspo-n", "cispo"])
+def test_clip_and_kl_equal_autograd(name: str):
+    changed = OBJECTIVES[name].replace(clip_low=0.05, clip_high=0.1, kl_coef=0.3)
+    settings = {"learning_rate": 2.0, "steps": 1, "seeds": [0], "inner_epochs": 4, "rng": generator(0, "torch")}
+    path = simulate_sequences(REWARDS, name, 8, tokens=TOKENS, probs_Y=PROBS, kl_coef=0.3, clip=(0.05, 0.1), **settings)
+    assert path.probs_STV is not None
+    np.testing.assert_allclose(path.probs_STV[0, 1], one_step_of_torch(changed, 8, 2.0, 4), rtol=1e-10, atol=1e-13)
 
 
 def test_one_token_is_the_bandit():
-    settings = {"learning_rate": 0.5, "steps": 50, "seeds": 3, "inner_epochs": 2, "record_every": 10}
+    settings = {"learning_rate": 0.5, "steps": 50, "seeds": 3, "inner_epochs": 2, "record_every": 10, "kl_coef": 0.05}
+    settings |= {"clip": (0.1, 0.3), "watch": {"rare": [1]}, "threshold": 0.25}
     bandit = simulate([0.8, 1, 0], "grpo", 8, probs_V=[0.4, 0.2, 0.4], rng=generator(1), **settings)
     answers = simulate_sequences(
         [0.8, 1, 0], "grpo", 8, tokens=3, probs_Y=[0.4, 0.2, 0.4], rng=generator(1), **settings
@@ -55,6 +67,8 @@ def test_one_token_is_the_bandit():
     assert bandit.probs_STV is not None
     assert answers.probs_STV is not None
     np.testing.assert_allclose(bandit.probs_STV, answers.probs_STV, rtol=1e-10)
+    np.testing.assert_array_equal(bandit.first_passage["rare"], answers.first_passage["rare"])
+    np.testing.assert_allclose(bandit.lowest["rare"], answers.lowest["rare"], rtol=1e-10)
 
 
 def test_gspo_is_grpo_on_policy_and_not_off_policy():
@@ -101,12 +115,24 @@ def test_tokens_follow_the_bandits_law_while_ratios_are_near_1(name: str, eta: f
     [
         ({"tokens": 1}, "tokens must be a whole number of at least 2"),
         ({"tokens": 2}, r"tokens \*\* length entries"),
-        ({"probs_Y": np.full(9, 0.2)}, "sum to 1"),
-        ({"rewards_Y": np.full(9, np.nan)}, "finite"),
-        ({"objective": OBJECTIVES["grpo"].replace(name="kl", kl_coef=0.1)}, "no KL term"),
+        ({"probs_Y": np.full(9, 0.2)}, "probs_Y must sum to 1"),
+        ({"probs_Y": [0.5, 0.5, *[0.0] * 7]}, "above 0"),
+        ({"rewards_Y": np.full(9, np.nan)}, "rewards_Y must be finite"),
+        ({"kl_coef": -1}, "kl_coef"),
+        ({"clip": 0.2}, "clip must be"),
+        ({"rng": 0}, "rng must be a generator"),
+        ({"watch": {"a": [9]}}, "between 0 and 8"),
     ],
 )
 def test_bad_input(changes: dict, message: str):
-    given = {"rewards_Y": REWARDS, "objective": "grpo", "group_size": 4, "tokens": 3, "probs_Y": PROBS, **changes}
+    given = {
+        "rewards_Y": REWARDS,
+        "objective": "grpo",
+        "group_size": 4,
+        "tokens": 3,
+        "probs_Y": PROBS,
+        "rng": generator(0),
+        **changes,
+    }
     with pytest.raises(InputError, match=message):
-        simulate_sequences(rng=generator(0), **given)
+        simulate_sequences(**given)

@@ -13,7 +13,7 @@ from massflow import InputError
 from massflow.dynamics import Interrupted, Trajectory, simulate
 from massflow.dynamics.groups import count_vectors, group_weights
 from massflow.dynamics.inputs import signal as seen
-from massflow.dynamics.kernel import group_weights as kernel_weights
+from massflow.dynamics.kernel.group import group_weights as kernel_weights
 from massflow.dynamics.rule import rule_of
 from massflow.objectives import OBJECTIVES, Objective
 from massflow.seeding import generator
@@ -214,22 +214,35 @@ def test_binary_rewards_spread_by_sampling_unless_only_negatives_count(name: str
         assert share_S.std() == pytest.approx(spread, abs=0.03)
 
 
-def test_ctrl_c_leaves_the_finished_seeds():
+@pytest.mark.parametrize(
+    ("backend", "seeds", "steps", "after"), [("kernel", 4000, 20_000, 500_000), ("numpy", 300, 100, 15_000)]
+)
+def test_ctrl_c_leaves_the_finished_seeds(backend: str, seeds: int, steps: int, after: int):
     raised = threading.Event()
 
     def interrupt(done: int) -> None:
-        if done > 500_000 and not raised.is_set():
+        if done > after and not raised.is_set():
             raised.set()
             signal.raise_signal(signal.SIGINT)
 
+    knobs = {"steps": steps, "record_every": steps, "backend": backend, "watch": {"rare": [1]}}
     with pytest.raises(Interrupted) as caught:
-        run(seeds=4000, steps=20_000, record_every=20_000, on_progress=interrupt, threads=1)
+        run(seeds=seeds, on_progress=interrupt, threads=1, **knobs)
     finished = caught.value.finished
     assert isinstance(caught.value, KeyboardInterrupt)
     assert finished is not None
-    assert 0 < len(finished.seeds) < 4000
-    again = run(seeds=finished.seeds[:3].tolist(), steps=20_000, record_every=20_000)
+    assert 0 < len(finished.seeds) < seeds
+    again = run(seeds=finished.seeds[:3].tolist(), **knobs)
     np.testing.assert_array_equal(probs(finished)[:3], probs(again))
+    np.testing.assert_array_equal(finished.lowest["rare"][:3], again.lowest["rare"])
+
+
+@pytest.mark.parametrize("backend", ["kernel", "numpy"])
+def test_progress_counts_seed_steps(backend: str):
+    seen: list[int] = []
+    run(seeds=200, steps=100, backend=backend, on_progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 20_000
 
 
 @pytest.mark.parametrize(
@@ -245,7 +258,22 @@ def test_ctrl_c_leaves_the_finished_seeds():
         ({"learning_rate": math.inf}, "learning_rate"),
         ({"kl_coef": -1.0}, "kl_coef"),
         ({"inner_epochs": 0}, "inner_epochs"),
-        ({"clip": (0.2, -1.0)}, "clip must be"),
+        ({"clip": (0.2, -1.0)}, "clip's high must be"),
+        ({"clip": 0.2}, r"clip must be \(low, high\)"),
+        ({"clip": ("a", "b")}, "clip's low"),
+        ({"kl_coef": "a"}, "kl_coef must be a number between 0 and 1e\\+06; got 'a'"),
+        ({"seeds": [[1, 2], [3]]}, "list of ids"),
+        ({"seeds": 10**12}, "seeds must be at most 10,000,000"),
+        ({"steps": 10**30}, "steps must be at most"),
+        ({"steps": 10**9, "record_every": 1}, "keeps more than 10,000,000"),
+        ({"record_every": [[1], [2, 3]]}, "record_every must be a number, or steps"),
+        ({"group_size": 10**9}, "group_size must be at most 1,000,000"),
+        ({"watch": [1]}, "watch must map names to sets"),
+        ({"watch": {"a": "b"}}, "list of actions"),
+        ({"keep_probs": 2}, "keep_probs must be True or False"),
+        ({"on_progress": 3}, "on_progress must be a function"),
+        ({"learning_rate": 10**400}, "learning_rate"),
+        ({"threads": 10**9}, "threads must be at most"),
         ({"group_size": math.inf}, "finite size"),
         ({"group_size": 1}, "at least 2"),
         ({"record_every": 0}, "record_every"),
@@ -256,6 +284,7 @@ def test_ctrl_c_leaves_the_finished_seeds():
         ({"rng": 0}, "rng must be a generator"),
         ({"backend": "gpu"}, "backend"),
         ({"threads": 0}, "threads"),
+        ({"threads": 0, "backend": "numpy"}, "threads"),
         ({"seeds": 10**7}, "would take .* GiB"),
         ({"objective": "gropo"}, "Did you mean"),
         ({"probs_V": [0.5, 0.5, 0.1]}, "sum to 1"),

@@ -38,9 +38,27 @@ def test_quantiles_count_seeds_that_never_pass():
     assert made.share_never("set") == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda made: made.share_never("sett"), "no set 'sett' was watched. Did you mean 'set'"),
+        (lambda made: made.passage_quantiles("other"), "no set 'other' was watched"),
+        (lambda made: made.passage_quantiles("set", [1.5]), "shares must lie between 0 and 1"),
+        (lambda made: made.passage_quantiles("set", "x"), "shares must be a list of numbers"),
+        (lambda made: made.pass_at_k([0], [[1], [2, 3]]), "ks must be a list of whole numbers"),
+        (lambda made: made.mass([[0], [1, 0]]), "list of actions"),
+    ],
+)
+def test_bad_questions_are_one_line(ask, message: str):
+    with pytest.raises(InputError, match=message) as caught:
+        ask(path([[[0.5, 0.5]]], [1.0]))
+    assert "\n" not in str(caught.value)
+
+
 def test_recorded_steps():
     assert recorded_steps(10, 4).tolist() == [0, 4, 8, 10]
     assert recorded_steps(10, [3, 10]).tolist() == [0, 3, 10]
+    assert recorded_steps(10, [3]).tolist() == [0, 3, 10], "the start and the last step always are"
     with pytest.raises(InputError, match="record_every"):
         recorded_steps(10, [])
     with pytest.raises(InputError, match="different actions between 0 and 1"):

@@ -3,8 +3,9 @@
 from massflow.dynamics.closed import kappa, lowest_mass, transition_time
 from massflow.dynamics.exact import effective_advantage, expected_update
 from massflow.dynamics.flow import flow
+from massflow.dynamics.record import Interrupted
 from massflow.dynamics.sequences import simulate_sequences
-from massflow.dynamics.simulate import Interrupted, simulate
+from massflow.dynamics.simulate import simulate
 from massflow.dynamics.trajectory import Trajectory
 
 __all__ = [

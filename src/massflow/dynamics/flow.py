@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -18,6 +19,8 @@ Update = Callable[[Floats], Floats]
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Tolerances of the integration, of logits."""
+MOST_LOOKS = 100_000
+"""Updates that an integration may ask for; the paths of theory take thousands."""
 
 
 def flow(
@@ -70,7 +73,13 @@ def _integrated(log_probs_V: Floats, update: Update, steps_T: NDArray[np.int64])
     possible = np.isfinite(log_probs_V)
     start = log_probs_V[possible]
 
-    def slope(_: float, logits: Floats) -> Floats:
+    looks = itertools.count(1)
+
+    def slope(time: float, logits: Floats) -> Floats:
+        if next(looks) > MOST_LOOKS:
+            raise WorkError(
+                f"the flow got no further than step {time:.4g}: take a smaller learning_rate, or fewer steps"
+            )
         full_V = np.full(possible.shape, -np.inf)
         full_V[possible] = log_normal(logits)
         return update(full_V)[possible]

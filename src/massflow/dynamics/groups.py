@@ -21,8 +21,12 @@ from massflow.objectives import Objective, advantages
 
 MOST_GROUPS = 5_000_000
 """Count vectors that are listed; beyond, the refusal names other ways."""
-CHUNK = 1 << 22
-"""Rewards held at once while weights are computed."""
+MOST_REWARDS = 500_000_000
+"""Rewards of all their rollouts, whose weights are computed: some 10 seconds."""
+MOST_COUNTS = 50_000_000
+"""Counts of all of them, held in memory with weights of the same shape: some 1.5 GB."""
+CHUNK = 1 << 16
+"""Rewards held at once while weights are computed: they stay in the processor's cache."""
 IMPOSSIBLE = -1e300
 """In place of log 0, so that none of them is drawn 0 times without 0 * inf."""
 
@@ -101,15 +105,23 @@ def group_weights(rewards_R: Floats, counts_NR: NDArray[np.int32], objective: Ob
     return weights_NR
 
 
-def _rough(size: int) -> str:
-    """Three digits of a number that may be beyond a float."""
-    return f"{size:.3g}" if size < 10**300 else f"about 10^{len(str(size)) - 1}"
-
-
 def check_size(group_size: int, classes: int) -> None:
-    size = math.comb(group_size + classes - 1, classes - 1)
-    if size > MOST_GROUPS:
-        raise InputError(
-            f"{group_size} rollouts over {classes} distinct rewards make {_rough(size)} count vectors, and at most "
-            f"{MOST_GROUPS:,} are summed: use simulate (samples), group_size=inf (the limit), or fewer distinct rewards"
-        )
+    """Raises InputError where listing the groups would take too long or too much memory."""
+    log_groups = float(gammaln(group_size + classes) - gammaln(group_size + 1) - gammaln(classes))
+    too_many = {
+        "count vectors": (log_groups, MOST_GROUPS),
+        "rewards in their count vectors": (log_groups + math.log(group_size), MOST_REWARDS),
+        "counts in their count vectors": (log_groups + math.log(classes), MOST_COUNTS),
+    }
+    for what, (log_size, most) in too_many.items():
+        if log_size > math.log(most) + 1e-9:
+            raise InputError(
+                f"{group_size:,} rollouts over {classes:,} distinct rewards make {_rough(log_size)} {what}, and "
+                f"at most {most:,} are summed: use simulate (samples), group_size=inf (the limit), or fewer distinct "
+                "rewards"
+            )
+
+
+def _rough(log_size: float) -> str:
+    """Three digits of a number that may be beyond a float."""
+    return f"{math.exp(log_size):.3g}" if log_size < 690.0 else f"about 10^{log_size / math.log(10):.0f}"

@@ -6,27 +6,23 @@ and sequence ratios differ here, and so do GRPO and GSPO once a group is used fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from massflow.dynamics.inputs import (
-    Floats,
-    check_count,
-    check_group_size,
-    check_rate,
-    known_objective,
-    numbers,
-)
-from massflow.dynamics.plain import log_softmax
-from massflow.dynamics.simulate import seed_ids
+from massflow.dynamics.inputs import Floats, bandit, check_count, check_generator, known_objective, numbers
+from massflow.dynamics.loop import Progress, reporter, run_blocks
+from massflow.dynamics.plain import draw, log_softmax
+from massflow.dynamics.record import Interrupted, Kept, Wanted
+from massflow.dynamics.rule import Rule
+from massflow.dynamics.simulate import checked_rule
+from massflow.dynamics.slope import slope
 from massflow.dynamics.streams import seed_keys, uniforms
-from massflow.dynamics.trajectory import Trajectory, entropy, recorded_steps
+from massflow.dynamics.trajectory import Trajectory
 from massflow.errors import InputError
 from massflow.objectives import Objective, advantages
-from massflow.objectives.surrogate import LOG_RATIO_BOUND
 
 MOST_ANSWERS = 4096
 """The policy is held as a table of all of them."""
@@ -55,8 +51,7 @@ class Tree:
 
     def token_log_probs(self, logits_SXV: Floats) -> Floats:
         """log pi of every token of every answer. (S, Y, T)"""
-        flat = log_softmax(logits_SXV.reshape(-1, self.tokens)).reshape(logits_SXV.shape)
-        return flat[:, self.state_YT, self.token_YT]
+        return log_softmax(logits_SXV)[:, self.state_YT, self.token_YT]
 
     def start(self, probs_Y: Floats) -> Floats:
         """Logits of every state that give these probabilities of answers. (X, V)"""
@@ -64,6 +59,53 @@ class Tree:
         for t in range(self.length):
             np.add.at(mass_XV, (self.state_YT[:, t], self.token_YT[:, t]), probs_Y)
         return np.log(mass_XV)
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """A tabular policy over answers that learns: a `loop.Walk` with logits (S, X, V)."""
+
+    tree: Tree
+    rewards_Y: Floats
+    start_XV: Floats
+    objective: Objective
+    rule: Rule
+
+    @property
+    def entries(self) -> int:
+        return self.rule.group_size * len(self.rewards_Y) * self.tree.length
+
+    def start(self, seeds: int) -> Floats:
+        return np.tile(self.start_XV, (seeds, 1, 1))
+
+    def probs(self, logits_SXV: Floats) -> Floats:
+        return np.exp(self.tree.token_log_probs(logits_SXV).sum(axis=2))
+
+    def step(self, logits_SXV: Floats, keys_S: NDArray[np.uint64], step: int) -> Floats:
+        """A group of answers a seed, then one update for each epoch over it."""
+        rule, tree, every = self.rule, self.tree, np.arange(len(logits_SXV))[:, None]
+        draws_SG = uniforms(keys_S, step * rule.group_size, rule.group_size)
+        old_SYT = tree.token_log_probs(logits_SXV)
+        answer_SG = draw(old_SYT.sum(axis=2), draws_SG)
+        old_SGT = old_SYT[every, answer_SG]
+        advantage_SG1 = advantages(self.rewards_Y[answer_SG], self.objective)[:, :, None]
+        reference_SGT = tree.token_log_probs(self.start_XV[None])[0, answer_SG]
+        for _ in range(rule.epochs):
+            new_SGT = tree.token_log_probs(logits_SXV)[every, answer_SG]
+            log_ratio_SGT = new_SGT - old_SGT
+            if self.objective.ratio == "sequence":
+                log_ratio_SGT = np.broadcast_to(log_ratio_SGT.mean(axis=2, keepdims=True), log_ratio_SGT.shape)
+            gain_SGT = rule.rate / tree.length * slope(rule, log_ratio_SGT, advantage_SG1, reference_SGT - new_SGT)
+            logits_SXV = logits_SXV + self._direction(logits_SXV, answer_SG, gain_SGT)
+        return logits_SXV
+
+    def _direction(self, logits_SXV: Floats, answer_SG: NDArray[np.int64], gain_SGT: Floats) -> Floats:
+        """sum_i sum_t g_it (1[token = v] - pi(v | state)), at the state that answer i passes at t."""
+        seed = np.arange(len(logits_SXV))[:, None, None]
+        state_SGT, token_SGT = self.tree.state_YT[answer_SG], self.tree.token_YT[answer_SG]
+        drawn_SXV = np.zeros_like(logits_SXV)
+        np.add.at(drawn_SXV, (seed, state_SGT, token_SGT), gain_SGT)
+        return drawn_SXV - np.exp(log_softmax(logits_SXV)) * drawn_SXV.sum(axis=2, keepdims=True)
 
 
 def simulate_sequences(
@@ -78,7 +120,13 @@ def simulate_sequences(
     steps: int = 1000,
     seeds: int | Sequence[int] = 20,
     record_every: int | Sequence[int] = 10,
+    kl_coef: float | None = None,
     inner_epochs: int = 1,
+    clip: tuple[float, float] | None = None,
+    watch: Mapping[str, Sequence[int]] | None = None,
+    threshold: float = 0.5,
+    keep_probs: bool = True,
+    on_progress: Progress | None = None,
 ) -> Trajectory:
     """Paths of a policy over answers of T tokens, rewarded at the end: probs_STV has one column an answer (V^T).
 
@@ -86,83 +134,34 @@ def simulate_sequences(
         dz[state, v] = eta / n sum_i sum_t g_it (1[token = v] - pi(v | state)) / T
 
     rewards_Y, probs_Y: (V^T,), answers in lexicographic order; tokens: V. All answers have T tokens, so the
-    aggregations agree. Clear NumPy, for small tables.
-    Raises InputError for bad input, lengths that are no power of `tokens`, or more than 4,096 answers.
+    aggregations agree. Clear NumPy, for small tables. The other knobs are those of `simulate`, the KL term one of
+    every token.
+    Raises InputError for bad input, lengths that are no power of `tokens`, or more than 4,096 answers; Interrupted on
+    Ctrl-C.
     """
     chosen = known_objective(objective)
-    size = check_count("group_size", check_group_size(group_size, chosen))
+    rule = checked_rule(chosen, group_size, learning_rate, kl_coef, inner_epochs, clip)
     tree, rewards, probs = _checked(rewards_Y, probs_Y, check_count("tokens", tokens, 2))
-    if chosen.kl_coef > 0.0:
-        raise InputError(f"sequences have no KL term yet; objective {chosen.name!r} has kl_coef {chosen.kl_coef:g}")
-    eta, epochs = check_rate("learning_rate", learning_rate), check_count("inner_epochs", inner_epochs)
-    steps_T = recorded_steps(check_count("steps", steps), record_every)
-    ids = seed_ids(seeds)
-    keys_S = seed_keys(rng, ids)
-    logits_SXV = np.tile(tree.start(probs), (len(ids), 1, 1))
-    recorded = [np.exp(tree.token_log_probs(logits_SXV).sum(axis=2))]
-    for step in range(int(steps_T[-1])):
-        draws_SG = uniforms(keys_S, step * size, size)
-        logits_SXV = _step(tree, rewards, chosen, logits_SXV, draws_SG, eta, epochs)
-        if step + 1 in steps_T:
-            recorded.append(np.exp(tree.token_log_probs(logits_SXV).sum(axis=2)))
-    probs_STY = np.stack(recorded, axis=1)
-    return Trajectory(ids, steps_T, probs_STY, entropy(probs_STY))
-
-
-def _step(
-    tree: Tree,
-    rewards_Y: Floats,
-    objective: Objective,
-    logits_SXV: Floats,
-    draws_SG: Floats,
-    eta: float,
-    epochs: int,
-) -> Floats:
-    """One group of answers a seed, then one update for each epoch over it."""
-    every = np.arange(len(logits_SXV))[:, None]
-    old_SYT = tree.token_log_probs(logits_SXV)
-    cumulative_SY = np.cumsum(np.exp(old_SYT.sum(axis=2)), axis=1)
-    targets_SG = draws_SG * cumulative_SY[:, -1:]
-    answer_SG = (cumulative_SY[:, None, :] <= targets_SG[:, :, None]).sum(axis=2)
-    advantage_SG = advantages(rewards_Y[answer_SG], objective)
-    state_SGT, token_SGT = tree.state_YT[answer_SG], tree.token_YT[answer_SG]
-    for _ in range(epochs):
-        new_SYT = tree.token_log_probs(logits_SXV)
-        log_ratio_SGT = new_SYT[every, answer_SG] - old_SYT[every, answer_SG]
-        if objective.ratio == "sequence":
-            log_ratio_SGT = np.broadcast_to(log_ratio_SGT.mean(axis=2, keepdims=True), log_ratio_SGT.shape)
-        gain_SGT = eta / answer_SG.shape[1] / tree.length * _slope(log_ratio_SGT, advantage_SG[:, :, None], objective)
-        probs_SXV = np.exp(log_softmax(logits_SXV.reshape(-1, tree.tokens)).reshape(logits_SXV.shape))
-        drawn_SXV, seen_SX1 = np.zeros_like(probs_SXV), np.zeros((*probs_SXV.shape[:2], 1))
-        np.add.at(drawn_SXV, (every[:, :, None], state_SGT, token_SGT), gain_SGT)
-        np.add.at(seen_SX1[:, :, 0], (every[:, :, None], state_SGT), gain_SGT)
-        logits_SXV = logits_SXV + drawn_SXV - probs_SXV * seen_SX1
-    return logits_SXV
-
-
-def _slope(log_ratio: Floats, advantage: Floats, objective: Objective) -> Floats:
-    """d J / d log pi of a token, J as `massflow.objectives.policy_loss` has it."""
-    ratio = np.exp(np.clip(log_ratio, -LOG_RATIO_BOUND, LOG_RATIO_BOUND))
-    low, high = 1.0 - objective.clip_low, 1.0 + objective.clip_high
-    if objective.surrogate == "cispo":
-        return np.clip(ratio, low, high) * advantage
-    bound = np.inf if objective.dual_clip is None else objective.dual_clip
-    free = np.where(advantage < 0.0, (ratio >= low) & (ratio <= bound), ratio <= high)
-    return np.where(free & (np.abs(log_ratio) <= LOG_RATIO_BOUND), ratio * advantage, 0.0)
+    wanted = Wanted.of(seeds, steps, record_every, watch, threshold, rewards.size, keep_probs)
+    keys_S, kept = seed_keys(check_generator(rng), wanted.seeds), Kept.empty(wanted)
+    try:
+        walk = Sequences(tree, rewards, tree.start(probs), chosen, rule)
+        run_blocks(walk, keys_S, kept, reporter(on_progress))
+    except KeyboardInterrupt:
+        raise Interrupted(kept.finished()) from None
+    return kept.trajectory()
 
 
 def _checked(rewards_Y: ArrayLike, probs_Y: ArrayLike, tokens: int) -> tuple[Tree, Floats, Floats]:
-    rewards, probs = numbers("rewards_Y", rewards_Y), numbers("probs_Y", probs_Y)
-    length = 0
-    while tokens ** (length + 1) <= rewards.size:
+    """The tree with rewards and start, checked as those of a bandit are."""
+    size, length = numbers("rewards_Y", rewards_Y).size, 0
+    while tokens ** (length + 1) <= size:
         length += 1
-    if length == 0 or tokens**length != rewards.size or probs.size != rewards.size or rewards.size > MOST_ANSWERS:
+    if length == 0 or tokens**length != size or size > MOST_ANSWERS:
         raise InputError(
-            f"rewards_Y and probs_Y must have tokens ** length entries, at most {MOST_ANSWERS:,}; got {rewards.size} "
-            f"and {probs.size} with {tokens} tokens"
+            f"rewards_Y must have tokens ** length entries, at most {MOST_ANSWERS:,}; got {size} with {tokens} tokens"
         )
-    if not np.isfinite(rewards).all():
-        raise InputError("rewards_Y must be finite")
-    if not (probs > 0.0).all() or abs(probs.sum() - 1.0) > 1e-6:
-        raise InputError(f"probs_Y must be above 0 and sum to 1 within 1e-06; it sums to {probs.sum():.9g}")
-    return Tree.of(tokens, length), rewards, probs / probs.sum()
+    state = bandit(rewards_Y, probs_Y, None, axis="Y")
+    if not state.probs_V.all():
+        raise InputError("probs_Y must be above 0: every token has a logit")
+    return Tree.of(tokens, length), state.rewards_V, state.probs_V

@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from massflow.dynamics.inputs import Floats, check_actions, check_count
+from massflow.config import nearest
+from massflow.dynamics.inputs import Floats, brief, check_actions, check_count, numbers, whole_numbers
 from massflow.errors import InputError
 from massflow.stats import pass_at_k_exact
+
+MOST_ROWS = 10_000_000
+"""Steps recorded of one seed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,18 +46,31 @@ class Trajectory:
 
     def pass_at_k(self, actions: Sequence[int], ks: Sequence[int]) -> Floats:
         """The chance that k draws hold one of these actions, 1 - (1 - mass)^k: (S, T, K)."""
+        if whole_numbers(ks) is None:
+            raise InputError(f"ks must be a list of whole numbers; got {brief(ks)}")
         mass_ST = np.clip(self.mass(actions), 0.0, 1.0)
         return pass_at_k_exact(mass_ST.ravel(), ks).reshape(*mass_ST.shape, -1)
 
     def share_never(self, name: str) -> float:
-        """The share of seeds in which a watched set never passed its threshold."""
-        return float(np.isnan(self.first_passage[name]).mean())
+        """The share of seeds in which a watched set never passed its threshold. Raises InputError for another name."""
+        return float(np.isnan(self._passage(name)).mean())
 
     def passage_quantiles(self, name: str, shares: ArrayLike = (0.1, 0.5, 0.9)) -> Floats:
-        """Steps after which these shares of all seeds had passed; NaN where fewer ever did."""
-        steps_S = np.where(np.isnan(self.first_passage[name]), np.inf, self.first_passage[name])
-        found = np.quantile(steps_S, np.asarray(shares, dtype=np.float64), method="inverted_cdf")
+        """Steps after which these shares of all seeds had passed; NaN where fewer ever did.
+
+        Raises InputError for a set that was not watched, or shares that do not lie between 0 and 1.
+        """
+        passage_S, wanted = self._passage(name), numbers("shares", shares)
+        if not ((wanted >= 0.0) & (wanted <= 1.0)).all():
+            raise InputError(f"shares must lie between 0 and 1; got {brief(shares)}")
+        found = np.quantile(np.where(np.isnan(passage_S), np.inf, passage_S), wanted, method="inverted_cdf")
         return np.where(np.isinf(found), np.nan, found)
+
+    def _passage(self, name: str) -> Floats:
+        if not isinstance(name, str) or name not in self.first_passage:
+            known = nearest(str(name), list(self.first_passage)) if self.first_passage else "None was: give watch=."
+            raise InputError(f"no set {brief(name)} was watched. {known}")
+        return self.first_passage[name]
 
     def _kept(self) -> Floats:
         if self.probs_STV is None:
@@ -68,14 +85,17 @@ def entropy(probs_STV: Floats) -> Floats:
 
 
 def recorded_steps(steps: int, record_every: int | Sequence[int]) -> NDArray[np.int64]:
-    """0, then every so many steps and the last one; or the steps listed, with 0 before them. (T,)
+    """The start, then every so many steps or the steps listed, and the last one. (T,)
 
-    Raises InputError unless it is a whole number from 1 up, or whole numbers from 0 to `steps`.
+    Raises InputError unless it is a whole number from 1 up, or whole numbers from 0 to `steps`, and for more than
+    10 million rows.
     """
-    if np.ndim(record_every) == 0:
+    listed = whole_numbers(record_every)
+    if listed is None and isinstance(record_every, (int, np.integer)):
         every = check_count("record_every", record_every)
+        if steps // every > MOST_ROWS:
+            raise InputError(f"record_every={every} of {steps:,} steps keeps more than {MOST_ROWS:,}: raise it")
         return np.unique(np.append(np.arange(0, steps + 1, every), steps))
-    listed = np.asarray(record_every)
-    if listed.dtype.kind not in "iu" or listed.size == 0 or listed.min() < 0 or listed.max() > steps:
-        raise InputError(f"record_every must be a number, or steps between 0 and {steps}; got {record_every!r}")
-    return np.unique(np.append(listed.astype(np.int64), 0))
+    if listed is None or listed.min() < 0 or listed.max() > steps:
+        raise InputError(f"record_every must be a number, or steps between 0 and {steps}; got {brief(record_every)}")
+    return np.unique(np.append(listed, [0, steps]))
