@@ -1,0 +1,168 @@
+"""How often do intervals of the mean paired difference hold the truth? Simulated bases, seeds and prompts.
+
+Each base has its own success rates of the same prompts. Two arms raise pass@1 along a path that sharpens: the first
+takes mass from hard prompts, the second less. Bases differ in by how much, and so do seeds. The truth of a range is
+the mean over 400 bases of 4,000 prompts.
+
+    python benchmarks/frontier.py --replications 1000
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy.special import expit, stdtrit
+
+from massflow.seeding import generator
+from massflow.stats import resample_weights
+from massflow.stats.bases import BaseMeans
+from massflow.stats.frontier import TrainingRun, mean_difference
+from massflow.stats.passk import Floats
+
+K, PROMPTS, SEEDS, EVALUATIONS, RESAMPLES = 256, 200, 2, 11, 400
+VARIES = {"bases alike": (0.0, 0.15), "bases differ": (0.25, 0.15), "bases differ much": (0.8, 0.15)}
+"""Standard deviations of an arm's pull on hard prompts, in logits at the end: between bases, between seeds."""
+HARM = (-1.5, -0.7)
+"""What each arm does on average to the logits of hard prompts."""
+BASES = (2, 3, 5)
+
+
+@dataclass(frozen=True)
+class Study:
+    arms: tuple[list[TrainingRun], list[TrainingRun]]
+
+
+def study(varies: str, bases: int, prompts: int, rng: np.random.Generator, longer: int = 1) -> Study:
+    """Two arms on each base, with seeds; pass@1 rises by about .1, more if training goes on for longer."""
+    between_bases, between_seeds = VARIES[varies]
+    common_P = rng.normal(-0.5, 2.5, prompts)
+    along_S = np.linspace(0.0, longer, (EVALUATIONS - 1) * longer + 1)
+    arms: tuple[list[TrainingRun], list[TrainingRun]] = ([], [])
+    for base in range(bases):
+        start_P = common_P + rng.normal(0.0, 0.3) + rng.normal(0.0, 0.7, prompts)
+        for arm, harm in zip(arms, HARM, strict=True):
+            of_base = harm + rng.normal(0.0, between_bases)
+            for _ in range(SEEDS):
+                pull = of_base + rng.normal(0.0, between_seeds)
+                moved_P = 1.4 + pull * expit(-1.5 * (start_P + 3.0)) * 3.0 + rng.normal(0.0, 0.7, prompts)
+                wobble_S1 = rng.normal(0.0, 0.03, (len(along_S), 1)) * (along_S[:, None] > 0.0)
+                arm.append(TrainingRun(str(base), expit(start_P + along_S[:, None] * moved_P + wobble_S1)))
+    return Study(arms)
+
+
+@cache
+def truth(varies: str) -> tuple[Floats, Floats]:
+    """(ranges, the true mean difference over each): the mean over bases, each compared over that range."""
+    upto_G, rng = np.linspace(0.005, 0.16, 32), generator(0, "truth", varies)
+    sums_G, seen_G = np.zeros(32), np.zeros(32)
+    for _ in range(400):
+        one = study(varies, 1, 4000, rng, longer=3)
+        for index, upto in enumerate(upto_G):
+            found = _difference_until(one, upto)
+            if found is not None:
+                sums_G[index] += found
+                seen_G[index] += 1
+    return upto_G[seen_G == 400], (sums_G / np.maximum(seen_G, 1))[seen_G == 400]
+
+
+def _difference_until(one: Study, upto: float) -> float | None:
+    from massflow.stats.frontier import _mean_until
+
+    if min(run.reach for arm in one.arms for run in arm) < upto:
+        return None
+    alike_1P = np.full((1, one.arms[0][0].success_SP.shape[1]), 1.0 / one.arms[0][0].success_SP.shape[1])
+    ours, theirs = (np.mean([_mean_until(run, K, upto, alike_1P)[0] for run in arm]) for arm in reversed(one.arms))
+    return float(ours - theirs)
+
+
+def welch(means: BaseMeans) -> tuple[float, float]:
+    """Standard errors over prompts and over bases added, degrees of freedom by Welch and Satterthwaite."""
+    bases, prompts = len(means.bases), PROMPTS - 1
+    squares = np.array([means.draws_RB.mean(axis=1).var(), means.value_B.var(ddof=1) / bases])
+    df = squares.sum() ** 2 / (squares**2 / [prompts, bases - 1]).sum()
+    half = float(stdtrit(df, 0.975) * np.sqrt(squares.sum()))
+    return float(means.estimate) - half, float(means.estimate) + half
+
+
+def percentile(one: Study, upto: float, rng: np.random.Generator) -> tuple[float, float]:
+    """The hierarchical percentile bootstrap: bases, seeds within each arm and base, prompts."""
+    from massflow.stats.frontier import _mean_until
+
+    weights_RP = resample_weights(PROMPTS, RESAMPLES, rng)
+    names = sorted({run.base for run in one.arms[0]})
+    draws_ABSR = [
+        np.array([[_mean_until(run, K, upto, weights_RP) for run in arm if run.base == name] for name in names])
+        for arm in one.arms
+    ]
+    picked_RB = rng.integers(0, len(names), (RESAMPLES, len(names)))
+    rows = np.arange(RESAMPLES)[:, None]
+    sides = []
+    for draws_BSR in draws_ABSR:
+        seeds_RBS = rng.integers(0, SEEDS, (RESAMPLES, len(names), SEEDS))
+        sides.append(
+            np.take_along_axis(np.moveaxis(draws_BSR, 2, 0)[rows, picked_RB], seeds_RBS, axis=2).mean(axis=(1, 2))
+        )
+    low, high = np.quantile(sides[1] - sides[0], [0.025, 0.975])
+    return float(low), float(high)
+
+
+def one_replication(varies: str, bases: int, number: int) -> list[tuple[bool, float]] | None:
+    """For each method: does the interval hold the truth, and how wide is it?"""
+    rng = generator(1, varies, bases, number)
+    one = study(varies, bases, PROMPTS, rng)
+    found = mean_difference(one.arms[1], one.arms[0], K, resample_weights(PROMPTS, RESAMPLES, rng))
+    upto_G, truth_G = truth(varies)
+    if found is None or not upto_G[0] <= found.upto <= upto_G[-1]:
+        return None
+    true, interval = np.interp(found.upto, upto_G, truth_G), found.means.interval()
+    ends = [
+        (float(interval.low), float(interval.high)),
+        welch(found.means),
+        percentile(one, found.upto, rng),
+    ]
+    return [(bool(low <= true <= high), high - low) for low, high in ends]
+
+
+def cell(varies: str, bases: int, replications: int) -> tuple[np.ndarray, float]:
+    found = [one_replication(varies, bases, number) for number in range(replications)]
+    kept = [row for row in found if row is not None]
+    return np.array(kept, dtype=float), len(kept) / replications
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--replications", type=int, default=1000)
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args()
+    started = time.monotonic()
+    heads = (
+        "",
+        "bases",
+        "as reported",
+        "Welch",
+        "percentile",
+        "median width: as reported",
+        "Welch",
+        "percentile",
+        "used",
+    )
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    with ProcessPoolExecutor(args.workers) as pool:
+        cases = list(itertools.product(VARIES, BASES))
+        futures = [pool.submit(cell, varies, bases, args.replications) for varies, bases in cases]
+        for (varies, bases), future in zip(cases, futures, strict=True):
+            found_NMC, used = future.result()
+            held, widths = found_NMC[:, :, 0].mean(axis=0), np.median(found_NMC[:, :, 1], axis=0)
+            cells = [*(f"{share:.3f}" for share in held), *(f"{width:.3f}" for width in widths), f"{used:.2f}"]
+            print(f"| {varies} | {bases} | {' | '.join(cells)} |", flush=True)
+    print(f"\n{args.replications} replications, {time.monotonic() - started:.0f} s with {args.workers} workers")
+
+
+if __name__ == "__main__":
+    main()
