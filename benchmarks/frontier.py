@@ -2,7 +2,7 @@
 
 Each base has its own success rates of the same prompts. Two arms raise pass@1 along a path that sharpens: the first
 takes mass from hard prompts, the second less. Bases differ in by how much, and so do seeds. The truth of a range is
-the mean over 400 bases of 4,000 prompts.
+the mean over 200 bases of 4,000 prompts.
 
     python benchmarks/frontier.py --replications 1000
 """
@@ -22,7 +22,7 @@ from scipy.special import expit, stdtrit
 from massflow.seeding import generator
 from massflow.stats import resample_weights
 from massflow.stats.bases import BaseMeans
-from massflow.stats.frontier import TrainingRun, mean_difference
+from massflow.stats.frontier import TrainingRun, _mean_until, matched, mean_difference
 from massflow.stats.passk import Floats
 
 K, PROMPTS, SEEDS, EVALUATIONS, RESAMPLES = 256, 200, 2, 11, 400
@@ -58,27 +58,18 @@ def study(varies: str, bases: int, prompts: int, rng: np.random.Generator, longe
 
 @cache
 def truth(varies: str) -> tuple[Floats, Floats]:
-    """(ranges, the true mean difference over each): the mean over bases, each compared over that range."""
-    upto_G, rng = np.linspace(0.005, 0.16, 32), generator(0, "truth", varies)
-    sums_G, seen_G = np.zeros(32), np.zeros(32)
-    for _ in range(400):
+    """(ranges, the true mean difference over each): the mean over bases, each trained far beyond the ranges."""
+    gain_G, rng = np.linspace(0.0, 0.16, 161), generator(0, "truth", varies)
+    alike_1P = np.full((1, 4000), 1.0 / 4000)
+    gaps = []
+    for _ in range(200):
         one = study(varies, 1, 4000, rng, longer=3)
-        for index, upto in enumerate(upto_G):
-            found = _difference_until(one, upto)
-            if found is not None:
-                sums_G[index] += found
-                seen_G[index] += 1
-    return upto_G[seen_G == 400], (sums_G / np.maximum(seen_G, 1))[seen_G == 400]
-
-
-def _difference_until(one: Study, upto: float) -> float | None:
-    from massflow.stats.frontier import _mean_until
-
-    if min(run.reach for arm in one.arms for run in arm) < upto:
-        return None
-    alike_1P = np.full((1, one.arms[0][0].success_SP.shape[1]), 1.0 / one.arms[0][0].success_SP.shape[1])
-    ours, theirs = (np.mean([_mean_until(run, K, upto, alike_1P)[0] for run in arm]) for arm in reversed(one.arms))
-    return float(ours - theirs)
+        assert min(run.reach for arm in one.arms for run in arm) > gain_G[-1]
+        theirs, ours = (np.mean([matched(run, K, gain_G, alike_1P)[0] for run in arm], axis=0) for arm in one.arms)
+        gaps.append(ours - theirs)
+    gap_G = np.mean(gaps, axis=0)
+    areas_G = np.cumsum((gap_G[1:] + gap_G[:-1]) / 2.0)
+    return gain_G[1:], areas_G / np.arange(1, len(gain_G))
 
 
 def welch(means: BaseMeans) -> tuple[float, float]:
@@ -92,8 +83,6 @@ def welch(means: BaseMeans) -> tuple[float, float]:
 
 def percentile(one: Study, upto: float, rng: np.random.Generator) -> tuple[float, float]:
     """The hierarchical percentile bootstrap: bases, seeds within each arm and base, prompts."""
-    from massflow.stats.frontier import _mean_until
-
     weights_RP = resample_weights(PROMPTS, RESAMPLES, rng)
     names = sorted({run.base for run in one.arms[0]})
     draws_ABSR = [

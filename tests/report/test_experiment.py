@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from massflow import InputError
-from massflow.report.experiment.findings import Findings, Number
+from massflow.report.experiment.findings import Findings
+from massflow.report.experiment.numbers import Number
 from massflow.report.experiment.results import Experiment
 from massflow.report.experiment.write import write_report
 from massflow.stats import pass_at_k_exact
 
-CHARTS = ("frontier", "pass-at-k", "training", "mass-flow")
+CHARTS = ("frontier", "envelopes", "prompts", "pass-at-k", "training", "mass-flow")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from massflow import InputError
 from massflow.seeding import generator
-from massflow.stats import TrainingRun, at_target, envelope, mean_difference, pass_at_k_exact, resample_weights
+from massflow.stats import TrainingRun, at_gain, at_target, envelope, mean_difference, pass_at_k_exact, resample_weights
 from massflow.stats.frontier import bounds_interval, matched, rising
 
 
@@ -61,6 +61,15 @@ def test_a_run_that_collapses_later_did_get_there():
 
 def test_a_run_that_only_falls_has_no_reach():
     assert level(0.2, 0.1, 0.05).reach == 0.0
+
+
+def test_prompt_by_prompt_the_mean_is_that_of_all():
+    run = path(0.8, steps=7)
+    for gain in (0.2 * run.reach, run.reach):
+        found = at_gain(run, 16, gain)
+        assert found.mean() == pytest.approx(matched(run, 16, np.array([gain]), alike(60))[0, 0])
+        assert found.std() > 0.1
+    assert np.isnan(at_gain(run, 16, 1.01 * run.reach)).all()
 
 
 def test_weights_are_prompts_drawn_again():

@@ -6,7 +6,7 @@ from massflow.stats.compare import Comparison, compare, compare_all
 from massflow.stats.cover import cover_at
 from massflow.stats.crossover import Crossover
 from massflow.stats.curve import Curve, pass_at_k_curve
-from massflow.stats.frontier import AtTarget, MeanDifference, TrainingRun, at_target, envelope, mean_difference
+from massflow.stats.frontier import AtTarget, MeanDifference, TrainingRun, at_gain, at_target, envelope, mean_difference
 from massflow.stats.ledger import Ledger, Rate, support_ledger
 from massflow.stats.majority import majority_at_k
 from massflow.stats.pairing import shared_problems
@@ -35,6 +35,7 @@ __all__ = [
     "Rate",
     "TrainingRun",
     "all_at_k",
+    "at_gain",
     "at_target",
     "bootstrap_mean",
     "compare",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import stdtrit
@@ -99,5 +100,8 @@ def over_prompts(bases: Sequence[str], values_UP: Sequence[Floats], weights_RP: 
     for values_P in values_UP:
         if len(values_P) != weights_RP.shape[1]:
             raise InputError(f"the weights are for {weights_RP.shape[1]} prompts; a run has {len(values_P)}")
-    means = [lambda drawn_RP, values_P=values_P: np.tensordot(drawn_RP, values_P, axes=1) for values_P in values_UP]
-    return measure(bases, means, weights_RP)
+    return measure(bases, [partial(_mean_over, values_P) for values_P in values_UP], weights_RP)
+
+
+def _mean_over(values_P: Floats, weights_RP: Floats) -> Floats:
+    return np.asarray(np.tensordot(weights_RP, values_P, axes=1), dtype=np.float64)

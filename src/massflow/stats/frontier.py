@@ -122,10 +122,10 @@ def at_target(runs: Sequence[TrainingRun], k: int, gain: float, weights_RP: Floa
     """
     if not runs or not gain > 0.0:
         raise InputError(f"matching needs at least one run and a gain above 0; got {len(runs)}, {gain}")
-    bases = [run.base for run in runs]
-    low = measure(bases, [partial(_least_at, run, k, gain) for run in runs], weights_RP)
-    high = measure(bases, [partial(_most_at, run, k, gain) for run in runs], weights_RP)
-    there = [run for run in runs if run.reaches(gain)]
+    bases, there = [run.base for run in runs], [run for run in runs if run.reaches(gain)]
+    low = high = measure(bases, [partial(_most_at, run, k, gain) for run in runs], weights_RP)
+    if len(there) < len(runs):
+        low = measure(bases, [partial(_least_at, run, k, gain) for run in runs], weights_RP)
     seconds = [_seconds_to(run, gain) for run in there if run.seconds_S is not None]
     return AtTarget(
         gain, len(there), len(runs), low, high, float(np.median(seconds)) if len(seconds) == len(there) > 0 else None
@@ -150,6 +150,17 @@ def envelope(first_N: Floats, kth_N: Floats, at_X: Floats) -> Floats:
     """
     best_X = np.where(first_N >= at_X[:, None] - _SLACK, kth_N, -np.inf).max(axis=1)
     return np.where(np.isfinite(best_X), best_X, np.nan)
+
+
+def at_gain(run: TrainingRun, k: int, gain: float) -> Floats:
+    """(P,) pass@k of each prompt at the moment when pass@1, their mean, had risen by `gain`; NaN if it never did."""
+    prompts = run.success_SP.shape[1]
+    if not run.reaches(gain):
+        return np.full(prompts, np.nan)
+    success_SP = run.success_SP[: run.kept]
+    kth_PS = pass_at_k_exact(success_SP, [k])[..., 0].T
+    gain_PS, pooled_PS = _pooled(np.tile(success_SP.mean(axis=1), (prompts, 1)), kth_PS)
+    return np.array([np.interp(gain, gain_S, kth_S) for gain_S, kth_S in zip(gain_PS, pooled_PS, strict=True)])
 
 
 def matched(run: TrainingRun, k: int, gain_G: Floats, weights_RP: Floats) -> Floats:
@@ -197,7 +208,8 @@ def _pooled(first_RS: Floats, kth_RS: Floats) -> tuple[Floats, Floats]:
 
 def _mean_until(run: TrainingRun, k: int, upto: float, weights_RP: Floats) -> Floats:
     """(R,) the mean of pass@k over gains from 0 to `upto`."""
-    return np.trapezoid(matched(run, k, np.linspace(0.0, upto, GRID), weights_RP), axis=1) / (GRID - 1)
+    kth_RG = matched(run, k, np.linspace(0.0, upto, GRID), weights_RP)
+    return (kth_RG[:, 1:] + kth_RG[:, :-1]).mean(axis=1) / 2.0
 
 
 def _most_at(run: TrainingRun, k: int, gain: float, weights_RP: Floats) -> Floats:

@@ -7,11 +7,13 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from massflow.lab.recipe import BOUNDARY_K
 from massflow.report.experiment.findings import Findings
+from massflow.report.experiment.frontier_charts import envelopes, frontier
+from massflow.report.experiment.graded_chart import graded
+from massflow.report.experiment.numbers import label
+from massflow.report.experiment.prompts_chart import prompts
 from massflow.report.experiment.results import Experiment, Run
 from massflow.report.style import BASE_COLOUR, COLOURS, by_model, number, styled, title
-from massflow.stats import pass_at_k_exact
 
 KS = [2**power for power in range(11)]
 WINDOW = 10
@@ -29,69 +31,36 @@ MASS_DASHES = ((1, 0), (6, 3), (3, 2), (1, 3))
 
 def charts(findings: Findings) -> dict[str, alt.TopLevelMixin]:
     """Every chart by the name of its file."""
-    made = {
-        "frontier": frontier(findings.experiment),
-        "pass-at-k": pass_at_k_curves(findings),
-        "training": training_curves(findings.experiment),
-        "mass-flow": mass_flow(findings.experiment),
-    }
+    experiment = findings.experiment
+    made = {"frontier": frontier(experiment)}
+    if len(experiment.recipe.evaluate.temperatures) > 1:
+        made["envelopes"] = envelopes(experiment)
+    made["prompts"] = prompts(findings)
+    if any(run.graded for run in experiment.runs):
+        made["graded"] = graded(experiment)
+    made["pass-at-k"] = pass_at_k_curves(findings)
+    made["training"] = training_curves(experiment)
+    made["mass-flow"] = mass_flow(experiment)
     return {name: styled(chart) for name, chart in made.items()}
 
 
-def frontier(experiment: Experiment) -> Any:
-    """pass@256 against pass@1 along training, one curve an objective, with the base cooled as the baseline."""
-    curves = {name: _mean_frontier(experiment.of(name)) for name in experiment.arms}
-    points = [
-        {"model": name.upper(), "pass@1": x, "pass@256": y, "step": step, "last": step == curve[-1][0]}
-        for name, curve in curves.items()
-        for step, x, y in curve
-    ]
-    x = alt.X("pass@1:Q", title="pass@1 (mean over held-out prompts)", scale=alt.Scale(zero=False, padding=24))
-    y = alt.Y("pass@256:Q", title="pass@256", scale=alt.Scale(zero=False, padding=16))
-    trained = alt.Chart(alt.Data(values=points)).encode(x=x, y=y, order=alt.Order("step:Q"))
-    details = [alt.Tooltip("model:N"), alt.Tooltip("step:Q"), number("pass@1"), number("pass@256")]
-    colour, dash = by_model([name.upper() for name in experiment.arms])
-    line = trained.mark_line(strokeWidth=2).encode(color=colour, strokeDash=dash)
-    dot = trained.mark_circle(size=32, opacity=1).encode(color=colour.legend(None), tooltip=details)
-    final = trained.transform_filter("datum.last").mark_point(size=150, strokeWidth=2.5, filled=False, opacity=1)
-    final = final.encode(color=colour.legend(None), tooltip=details)
-    base = alt.Chart(alt.Data(values=_cooled_base(experiment))).encode(x=x, y=y, order=alt.Order("temperature:Q"))
-    label = base.mark_text(align="right", dx=-7, dy=9, color=BASE_COLOUR).encode(text="label:N")
-    return (
-        base.mark_line(color=BASE_COLOUR, strokeDash=[1, 3])
-        + base.mark_point(color=BASE_COLOUR, shape="diamond", filled=True, size=60, opacity=1)
-        + line
-        + dot
-        + final
-        + label
-    ).properties(
-        width=600,
-        height=400,
-        title=title(
-            "Along training: what pass@1 costs at pass@256",
-            f"Up and right is better. A point every {experiment.recipe.evaluate.every} steps, mean over "
-            "RL seeds; rings: the final models. Diamonds: the untrained base at temperatures T.",
-        ),
-    )
-
-
 def pass_at_k_curves(findings: Findings) -> Any:
-    """pass@k over k: the base against each objective after training, with 95 % intervals over prompts."""
+    """pass@k over k: the base against each arm after training, with 95 % intervals."""
     names = findings.experiment.arms
     panels = []
     for index, name in enumerate(names):
         rows = [
-            {"model": label, "k": k, "pass": float(estimate), "low": float(low), "high": float(high)}
-            for label, objective in (("BASE", None), (name.upper(), name))
-            for k, estimate, low, high in _curve_points(findings, objective)
+            {"model": model, "k": k, "pass": float(estimate), "low": float(low), "high": float(high)}
+            for model, arm in (("BASE", None), (label(name), name))
+            for k, estimate, low, high in _curve_points(findings, arm)
         ]
         colour = alt.Color(
             "model:N",
-            scale=alt.Scale(domain=["BASE", name.upper()], range=[BASE_COLOUR, COLOURS[index % len(COLOURS)]]),
+            scale=alt.Scale(domain=["BASE", label(name)], range=[BASE_COLOUR, COLOURS[index % len(COLOURS)]]),
             legend=None,
         )
         dash = alt.StrokeDash(
-            "model:N", scale=alt.Scale(domain=["BASE", name.upper()], range=[[4, 3], [1, 0]]), legend=None
+            "model:N", scale=alt.Scale(domain=["BASE", label(name)], range=[[4, 3], [1, 0]]), legend=None
         )
         x = alt.X("k:Q", title="k (samples)", scale=alt.Scale(type="log", base=2), axis=alt.Axis(values=KS[::2]))
         y_title = "pass@k" if index % 3 == 0 else None
@@ -108,14 +77,15 @@ def pass_at_k_curves(findings: Findings) -> Any:
                 number("high"),
             ],
         )
-        panels.append((band + line).properties(width=225, height=190, title=f"{name.upper()} (solid), base (dashed)"))
+        panels.append((band + line).properties(width=225, height=190, title=f"{label(name)} (solid), base (dashed)"))
     return (
         alt.concat(*panels, columns=3)
         .resolve_scale(color="independent", strokeDash="independent")
         .properties(
             title=title(
                 "pass@k after training against the base",
-                f"Exact on {findings.prompts} held-out prompts; bands: pointwise 95 % bootstrap over prompts.",
+                f"Exact on {findings.prompts} held-out prompts; bands: pointwise 95 %, over prompts"
+                f"{' and bases' if len(findings.bases) > 1 else ''}.",
             )
         )
     )
@@ -134,11 +104,11 @@ def training_curves(experiment: Experiment) -> Any:
         "actor entropy loss, nats (training)": lambda run: _logged(run, "actor_entropy"),
         "reward (training)": lambda run: _logged(run, "reward"),
     }
-    colour, dash = by_model([name.upper() for name in experiment.arms])
+    colour, dash = by_model([label(name) for name in experiment.arms])
     drawn = []
     for heading, series in panels.items():
         rows = [
-            {"model": name.upper(), "step": step, "value": value}
+            {"model": label(name), "step": step, "value": value}
             for name in experiment.arms
             for step, value in _mean_series([series(run) for run in experiment.of(name)])
         ]
@@ -153,7 +123,7 @@ def training_curves(experiment: Experiment) -> Any:
             ).properties(width=225, height=150, title=heading)
         )
     return alt.concat(*drawn, columns=3).properties(
-        title=title("Over training", f"Mean over RL seeds; training curves are means over {WINDOW} steps.")
+        title=title("Over training", f"Mean over runs; training curves are means over {WINDOW} steps.")
     )
 
 
@@ -163,8 +133,8 @@ def mass_flow(experiment: Experiment) -> Any:
     domain = list(MASS_KINDS.values())
     for index, name in enumerate(experiment.arms):
         rows = [
-            {"kind": label, "step": step, "mass": mass}
-            for kind, label in MASS_KINDS.items()
+            {"kind": words, "step": step, "mass": mass}
+            for kind, words in MASS_KINDS.items()
             for step, mass in _mean_series([_mass(run, kind) for run in experiment.of(name)])
         ]
         legend = alt.Legend(
@@ -193,7 +163,7 @@ def mass_flow(experiment: Experiment) -> Any:
                 ),
                 tooltip=[alt.Tooltip("kind:N"), alt.Tooltip("step:Q"), alt.Tooltip("mass:Q", format=".4f")],
             )
-            .properties(width=225, height=190, title=name.upper())
+            .properties(width=225, height=190, title=label(name))
         )
     return (
         alt.concat(*panels, columns=3)
@@ -201,38 +171,14 @@ def mass_flow(experiment: Experiment) -> Any:
         .properties(
             title=title(
                 "Mass flow: where the probability goes",
-                "Mean over held-out prompts and RL seeds; every right answer is listed, its mass is exact.",
+                "Mean over held-out prompts and runs; every right answer is listed, its mass is exact.",
             )
         )
     )
 
 
-def _mean_frontier(runs: list[Run]) -> list[tuple[int, float, float]]:
-    success_NSP = np.array([run.success_SP() for run in runs])
-    first_S = success_NSP.mean(axis=(0, 2))
-    boundary_S = pass_at_k_exact(success_NSP, [BOUNDARY_K])[..., 0].mean(axis=(0, 2))
-    return list(zip(runs[0].steps, map(float, first_S), map(float, boundary_S), strict=True))
-
-
-def _cooled_base(experiment: Experiment) -> list[dict[str, Any]]:
-    rows = []
-    for temperature in sorted(experiment.recipe.evaluate.temperatures):
-        success_NP = np.array([run.success_SP(temperature)[0] for run in experiment.runs])
-        boundary = float(pass_at_k_exact(success_NP, [BOUNDARY_K]).mean())
-        label = f"T = {temperature:g}"
-        rows.append(
-            {
-                "temperature": temperature,
-                "pass@1": float(success_NP.mean()),
-                "pass@256": boundary,
-                "label": label,
-            }
-        )
-    return rows
-
-
-def _curve_points(findings: Findings, objective: str | None) -> zip[tuple[int, float, float, float]]:
-    curve = findings.pass_curve(objective, KS)
+def _curve_points(findings: Findings, arm: str | None) -> zip[tuple[int, float, float, float]]:
+    curve = findings.pass_curve(arm, KS)
     return zip(KS, curve.estimate, curve.low, curve.high, strict=True)
 
 

@@ -1,111 +1,69 @@
-"""What an experiment found: numbers with intervals, and three plain sentences made from them."""
+"""What an experiment found: every number of its report, paired by base."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from massflow.errors import InputError
 from massflow.lab.recipe import BOUNDARY_K
-from massflow.report.experiment.results import Experiment, Run
+from massflow.report.experiment.numbers import Bounded, Matched, Model, Number, Outcome, Target
+from massflow.report.experiment.results import Experiment, Run, mean_over_bases, one_a_base
+from massflow.report.experiment.words import sentences
 from massflow.seeding import generator
-from massflow.stats import Interval, bootstrap_mean, pass_at_k_exact, pass_at_matched_gain, resample_weights
+from massflow.stats import (
+    BaseMeans,
+    Interval,
+    TrainingRun,
+    at_target,
+    mean_difference,
+    over_prompts,
+    pass_at_k_exact,
+    resample_weights,
+)
 from massflow.stats.bootstrap import Floats
-from massflow.stats.frontier import MatchedPass
+from massflow.stats.frontier import AtTarget
 
 RESAMPLES = 10_000
-
-
-@dataclass(frozen=True)
-class Number:
-    """An estimate with a 95 % interval over prompts."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, interval: Interval) -> Number:
-        return cls(float(interval.estimate), float(interval.low), float(interval.high))
-
-    @property
-    def sign(self) -> int:
-        """+1 or -1 where the interval excludes zero, else 0."""
-        return int(self.low > 0.0) - int(self.high < 0.0)
-
-    def __format__(self, form: str) -> str:
-        return f"{self.value:{form}} [{self.low:{form}}, {self.high:{form}}]"
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model's scores: the base's, or those of an objective's final models, averaged over its runs."""
-
-    name: str
-    runs: int
-    pass_at_1: float
-    pass_at_256: float
-    greedy_accuracy: float
-    token_entropy: float
-    distinct_correct: float
-    rare_mass: float
-
-    @property
-    def label(self) -> str:
-        return self.name.upper()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an objective's training changed, against the base."""
-
-    model: Model
-    pass_at_1: Number
-    pass_at_256: Number
-    distinct_correct: Number
-    matched: Number | None
-    """pass@256 where pass@1 had risen by the recipe's gain; None if some run, or over 5 % of resamples, never do."""
-    matched_difference: Number | None
-    """The same, minus that of the first objective, on the same resamples."""
+FRONTIER_RESAMPLES = 2_000
+"""Each of them draws every run's curve anew."""
+PerPrompt = Callable[[Run], Floats]
+"""What a run has at each evaluation, prompt by prompt: (S, P), or (S, P, K)."""
 
 
 class Findings:
-    """The summary of an experiment. Every interval resamples the held-out prompts, paired, and nothing else."""
+    """The summary of an experiment. Intervals resample the held-out prompts, paired; with several bases, bases too."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         compare = experiment.recipe.compare
         assert compare is not None  # Experiment.read saw to it
-        self.gain = compare.gains[0]
-        self.prompts = experiment.recipe.evaluate.prompts
+        self.gains = compare.gains
+        self.bases = list(dict.fromkeys(str(run.base) for run in experiment.runs))
+        self.prompts = _prompts(experiment.runs)
         self.weights_RP = resample_weights(self.prompts, RESAMPLES, generator(0, "prompt bootstrap"))
 
-    def pass_curve(self, objective: str | None, ks: list[int]) -> Interval:
-        """pass@k over prompts with pointwise intervals: of the base (None), or of an objective's final models."""
-        return bootstrap_mean(self._pass_PK(objective, ks), self.weights_RP)
-
-    def _runs(self, objective: str | None) -> tuple[list[Run], int]:
-        """The runs that show a model, and which evaluation of theirs is it."""
-        return (self.experiment.runs, 0) if objective is None else (self.experiment.of(objective), -1)
-
-    def _pass_PK(self, objective: str | None, ks: list[int]) -> Floats:
-        runs, row = self._runs(objective)
-        return np.mean([pass_at_k_exact(run.success_SP()[row], ks) for run in runs], axis=0)
-
-    def _mean_P(self, objective: str | None, name: str) -> Floats:
-        runs, row = self._runs(objective)
-        values = [run.distinct_SP() if name == "distinct" else run.mass_SP(name) for run in runs]
-        return np.mean([value_SP[row] for value_SP in values], axis=0)
+    @property
+    def first(self) -> str:
+        """The arm that the others are compared with: the recipe's first of which a run is there."""
+        return self.experiment.arms[0]
 
     @cached_property
-    def _matched(self) -> dict[str, MatchedPass]:
-        of = self.experiment.of
+    def training(self) -> dict[str, list[TrainingRun]]:
+        """The runs of each arm, as the statistics take them."""
         return {
-            name: pass_at_matched_gain([run.success_SP() for run in of(name)], BOUNDARY_K, self.gain, self.weights_RP)
-            for name in self.experiment.arms
+            arm: [TrainingRun(str(run.base), run.success_SP(), run.cpu_seconds_S) for run in self.experiment.of(arm)]
+            for arm in self.experiment.arms
         }
+
+    def pass_curve(self, arm: str | None, ks: list[int]) -> Interval:
+        """pass@k over prompts with pointwise intervals: of the bases (None), or of an arm's final models."""
+        found = self._means(arm, lambda run: pass_at_k_exact(run.success_SP(), ks)).interval()
+        return Interval(found.estimate, np.maximum(found.low, 0.0), np.minimum(found.high, 1.0))
 
     @cached_property
     def base(self) -> Model:
@@ -113,96 +71,112 @@ class Findings:
 
     @cached_property
     def outcomes(self) -> list[Outcome]:
-        """One an objective, in the recipe's order."""
-        return [self._outcome(name) for name in self.experiment.arms]
+        """One an arm, in the recipe's order."""
+        return [self._outcome(arm) for arm in self.experiment.arms]
 
-    def _model(self, name: str, objective: str | None) -> Model:
-        runs, at = self._runs(objective)
-        first, boundary = self._pass_PK(objective, [1, BOUNDARY_K]).mean(axis=0)
-        return Model(
-            name,
-            0 if objective is None else len(runs),
-            float(first),
-            float(boundary),
-            greedy_accuracy=float(np.mean([run.evaluation[at]["greedy_accuracy"] for run in runs])),
-            token_entropy=float(np.mean([run.evaluation[at]["token_entropy"] for run in runs])),
-            distinct_correct=float(self._mean_P(objective, "distinct").mean()),
-            rare_mass=float(self._mean_P(objective, "rare").mean()),
-        )
-
-    def _outcome(self, name: str) -> Outcome:
-        def change(values_P: Floats, base_P: Floats) -> Number:
-            return Number.of(bootstrap_mean(values_P - base_P, self.weights_RP))
-
-        first, mine = self._matched[self.experiment.arms[0]], self._matched[name]
-        matched, gap = mine.interval(), None if mine is first else mine.minus(first).interval()
-        return Outcome(
-            self._model(name, name),
-            pass_at_1=change(self._pass_PK(name, [1])[:, 0], self._pass_PK(None, [1])[:, 0]),
-            pass_at_256=change(self._pass_PK(name, [BOUNDARY_K])[:, 0], self._pass_PK(None, [BOUNDARY_K])[:, 0]),
-            distinct_correct=change(self._mean_P(name, "distinct"), self._mean_P(None, "distinct")),
-            matched=None if matched is None else Number.of(matched),
-            matched_difference=None if gap is None else Number.of(gap),
-        )
-
-    @property
+    @cached_property
     def sentences(self) -> list[str]:
         """What happened, in plain words, each claim with its interval."""
-        return [self._boundary_sentence(), self._matched_sentence(), self._concentration_sentence()]
+        return sentences(self.experiment.recipe, self.base, self.outcomes)
 
-    def _boundary_sentence(self) -> str:
-        outcome = self.outcomes[0]
-        model = outcome.model
-        first = _moved("pass@1", self.base.pass_at_1, model.pass_at_1, outcome.pass_at_1)
-        boundary = _moved("pass@256", self.base.pass_at_256, model.pass_at_256, outcome.pass_at_256)
-        opposed = outcome.pass_at_1.sign * outcome.pass_at_256.sign < 0
-        steps = self.experiment.recipe.train.steps
-        return f"{steps} steps of {model.label}: {first}, {'but' if opposed else 'and'} {boundary}."
+    def _runs(self, arm: str | None) -> tuple[list[Run], int]:
+        """The runs that show a model, and which evaluation of theirs is it; a base is shown by any run from it."""
+        if arm is None:
+            return one_a_base(self.experiment.runs), 0
+        return self.experiment.of(arm), -1
 
-    def _matched_sentence(self) -> str:
-        missed = [outcome.model.label for outcome in self.outcomes if outcome.matched is None]
-        ranked = [(outcome.matched.value, outcome) for outcome in self.outcomes if outcome.matched is not None]
-        if not ranked:
-            return (
-                f"No objective raised pass@1 by {self.gain:.2f} clearly enough, so none are compared at equal pass@1."
-            )
-        ranked.sort(key=lambda pair: -pair[0])
-        against = self.outcomes[0].model.label
-        parts = []
-        for value, outcome in ranked:
-            gap = outcome.matched_difference
-            parts.append(
-                f"{value:.3f} with {outcome.model.label}" + (f" ({gap:+.3f} against {against})" if gap else "")
-            )
-        absent = f" {_and(missed)} did not get there clearly enough." if missed else ""
-        return f"Where each had raised pass@1 by {self.gain:.2f}, pass@256 was {_and(parts)}.{absent}"
+    def _means(self, arm: str | None, values: PerPrompt) -> BaseMeans:
+        runs, row = self._runs(arm)
+        return over_prompts([str(run.base) for run in runs], [values(run)[row] for run in runs], self.weights_RP)
 
-    def _concentration_sentence(self) -> str:
-        parts = [
-            f"{outcome.model.distinct_correct:.1f} after {outcome.model.label} ({outcome.distinct_correct:+.1f})"
-            for outcome in self.outcomes
-        ]
-        return (
-            f"In 256 samples of a prompt one expects {self.base.distinct_correct:.1f} different right answers "
-            f"from the base, {_and(parts)}."
+    def _change(self, arm: str, values: PerPrompt) -> Number:
+        """From each base to what came of it."""
+        return Number.of(self._means(arm, values).minus(self._means(None, values)).interval())
+
+    def _model(self, name: str, arm: str | None) -> Model:
+        runs, at = self._runs(arm)
+
+        def level(values: PerPrompt) -> float:
+            return float(mean_over_bases(runs, [values(run)[at].mean() for run in runs]))
+
+        def logged(name: str) -> float:
+            return float(mean_over_bases(runs, [run.evaluation[at][name] for run in runs]))
+
+        return Model(
+            name=name,
+            runs=0 if arm is None else len(runs),
+            pass_at_1=level(_success),
+            pass_at_256=level(_boundary),
+            greedy_accuracy=logged("greedy_accuracy"),
+            token_entropy=logged("token_entropy"),
+            distinct_correct=level(Run.distinct_SP),
+            rare_mass=level(lambda run: run.mass_SP("rare")),
         )
+
+    def _outcome(self, arm: str) -> Outcome:
+        return Outcome(
+            self._model(arm, arm),
+            pass_at_1=self._change(arm, _success),
+            pass_at_256=self._change(arm, _boundary),
+            distinct_correct=self._change(arm, Run.distinct_SP),
+            matched=None if arm == self.first else self._matched(arm),
+            targets=tuple(self._target(arm, gain) for gain in self.gains),
+        )
+
+    def _comparable(self, arm: str) -> bool:
+        """Whether it has a base in common with the first arm: runs may have failed."""
+        return bool({run.base for run in self.training[arm]} & {run.base for run in self.training[self.first]})
+
+    def _matched(self, arm: str) -> Matched | None:
+        if not self._comparable(arm):
+            return None
+        weights_RP = self.weights_RP[:FRONTIER_RESAMPLES]
+        found = mean_difference(self.training[arm], self.training[self.first], BOUNDARY_K, weights_RP)
+        return None if found is None else Matched(found.upto, Number.of(found.means.interval()))
+
+    @cached_property
+    def _at_targets(self) -> dict[tuple[str, float], AtTarget]:
+        weights_RP = self.weights_RP[:FRONTIER_RESAMPLES]
+        return {
+            (arm, gain): at_target(runs, BOUNDARY_K, gain, weights_RP)
+            for arm, runs in self.training.items()
+            for gain in self.gains
+        }
+
+    def _target(self, arm: str, gain: float) -> Target:
+        found = self._at_targets[arm, gain]
+        gap = None
+        if arm != self.first and self._comparable(arm):
+            gap = Bounded.of(*found.minus(self._at_targets[self.first, gain]), within=(-1.0, 1.0))
+        there = Bounded.of(found.low, found.high, within=(0.0, 1.0))
+        return Target(gain, found.reached, found.runs, there, gap, found.seconds)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything above as plain values."""
         return {
-            "format_version": 1,
+            "format_version": 2,
             "recipe": self.experiment.recipe.name,
+            "bases": len(self.bases),
+            "prompts": self.prompts,
             "base": asdict(self.base),
-            "match_gain": self.gain,
+            "gains": list(self.gains),
+            "compared_with": self.first,
             "outcomes": [asdict(outcome) for outcome in self.outcomes],
+            "failed": [{"run": name, "reason": reason} for name, reason in self.experiment.failed],
             "sentences": self.sentences,
         }
 
 
-def _moved(what: str, before: float, after: float, change: Number) -> str:
-    verb = {1: "rose", -1: "fell", 0: "did not clearly move,"}[change.sign]
-    return f"{what} {verb} from {before:.3f} to {after:.3f} ({change:+.3f})"
+def _prompts(runs: list[Run]) -> int:
+    counts = {run.name: len(run.scores()[0]["success"]) for run in runs}
+    if len(set(counts.values())) > 1:
+        raise InputError(f"runs that are compared need the same number of held-out prompts; got {counts}")
+    return next(iter(counts.values()))
 
 
-def _and(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+def _success(run: Run) -> Floats:
+    return run.success_SP()
+
+
+def _boundary(run: Run) -> Floats:
+    return pass_at_k_exact(run.success_SP(), [BOUNDARY_K])[..., 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,19 @@ class Run:
     def steps(self) -> list[int]:
         return [row["step"] for row in self.evaluation]
 
+    @property
+    def cpu_seconds_S(self) -> Floats | None:
+        """CPU seconds of training until each evaluation; None where they were not kept for every step."""
+        seconds = {row["step"]: row["cpu"] for row in self.timing if "cpu" in row}
+        if seconds.keys() != set(range(1, self.steps[-1] + 1)):
+            return None
+        return np.array([sum(seconds[step] for step in range(1, until + 1)) for until in self.steps], dtype=np.float64)
+
+    @property
+    def graded(self) -> bool:
+        """Whether right answers differ in reward, so that the mass of the best ones was kept too."""
+        return all("optimal" in score for score in self.scores())
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -93,6 +107,21 @@ class Experiment:
 
     def of(self, arm: str) -> list[Run]:
         return [run for run in self.runs if run.arm == arm]
+
+
+def mean_over_bases(runs: Sequence[Run], values: Sequence[Any]) -> Floats:
+    """The mean over bases of the mean over their runs: one value, or array, a run."""
+    groups = [[value for run, value in zip(runs, values, strict=True) if run.base == base] for base in _bases(runs)]
+    return np.mean([np.mean(group, axis=0) for group in groups], axis=0)
+
+
+def one_a_base(runs: Sequence[Run]) -> list[Run]:
+    """A run from each base: before training they are all the same."""
+    return [next(run for run in runs if run.base == base) for base in _bases(runs)]
+
+
+def _bases(runs: Sequence[Run]) -> list[int]:
+    return list(dict.fromkeys(run.base for run in runs))
 
 
 def _read_run(folder: RunFolder) -> Run:
