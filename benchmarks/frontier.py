@@ -13,7 +13,6 @@ import argparse
 import itertools
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -33,17 +32,15 @@ HARM = (-1.5, -0.7)
 BASES = (2, 3, 5)
 
 
-@dataclass(frozen=True)
-class Study:
-    arms: tuple[list[TrainingRun], list[TrainingRun]]
+Arms = tuple[list[TrainingRun], list[TrainingRun]]
 
 
-def study(varies: str, bases: int, prompts: int, rng: np.random.Generator, longer: int = 1) -> Study:
+def study(varies: str, bases: int, prompts: int, rng: np.random.Generator, longer: int = 1) -> Arms:
     """Two arms on each base, with seeds; pass@1 rises by about .1, more if training goes on for longer."""
     between_bases, between_seeds = VARIES[varies]
     common_P = rng.normal(-0.5, 2.5, prompts)
     along_S = np.linspace(0.0, longer, (EVALUATIONS - 1) * longer + 1)
-    arms: tuple[list[TrainingRun], list[TrainingRun]] = ([], [])
+    arms: Arms = ([], [])
     for base in range(bases):
         start_P = common_P + rng.normal(0.0, 0.3) + rng.normal(0.0, 0.7, prompts)
         for arm, harm in zip(arms, HARM, strict=True):
@@ -53,7 +50,7 @@ def study(varies: str, bases: int, prompts: int, rng: np.random.Generator, longe
                 moved_P = 1.4 + pull * expit(-1.5 * (start_P + 3.0)) * 3.0 + rng.normal(0.0, 0.7, prompts)
                 wobble_S1 = rng.normal(0.0, 0.03, (len(along_S), 1)) * (along_S[:, None] > 0.0)
                 arm.append(TrainingRun(str(base), expit(start_P + along_S[:, None] * moved_P + wobble_S1)))
-    return Study(arms)
+    return arms
 
 
 @cache
@@ -64,8 +61,8 @@ def truth(varies: str) -> tuple[Floats, Floats]:
     gaps = []
     for _ in range(200):
         one = study(varies, 1, 4000, rng, longer=3)
-        assert min(run.reach for arm in one.arms for run in arm) > gain_G[-1]
-        theirs, ours = (np.mean([matched(run, K, gain_G, alike_1P)[0] for run in arm], axis=0) for arm in one.arms)
+        assert min(run.reach for arm in one for run in arm) > gain_G[-1]
+        theirs, ours = (np.mean([matched(run, K, gain_G, alike_1P)[0] for run in arm], axis=0) for arm in one)
         gaps.append(ours - theirs)
     gap_G = np.mean(gaps, axis=0)
     areas_G = np.cumsum((gap_G[1:] + gap_G[:-1]) / 2.0)
@@ -81,47 +78,40 @@ def welch(means: BaseMeans) -> tuple[float, float]:
     return float(means.estimate) - half, float(means.estimate) + half
 
 
-def percentile(one: Study, upto: float, rng: np.random.Generator) -> tuple[float, float]:
+def percentile(draws_ABSR: Floats, rng: np.random.Generator) -> tuple[float, float]:
     """The hierarchical percentile bootstrap: bases, seeds within each arm and base, prompts."""
-    weights_RP = resample_weights(PROMPTS, RESAMPLES, rng)
-    names = sorted({run.base for run in one.arms[0]})
-    draws_ABSR = [
-        np.array([[_mean_until(run, K, upto, weights_RP) for run in arm if run.base == name] for name in names])
-        for arm in one.arms
-    ]
-    picked_RB = rng.integers(0, len(names), (RESAMPLES, len(names)))
-    rows = np.arange(RESAMPLES)[:, None]
-    sides = []
+    bases = draws_ABSR.shape[1]
+    picked_RB = rng.integers(0, bases, (RESAMPLES, bases))
+    rows, sides = np.arange(RESAMPLES)[:, None], []
     for draws_BSR in draws_ABSR:
-        seeds_RBS = rng.integers(0, SEEDS, (RESAMPLES, len(names), SEEDS))
-        sides.append(
-            np.take_along_axis(np.moveaxis(draws_BSR, 2, 0)[rows, picked_RB], seeds_RBS, axis=2).mean(axis=(1, 2))
-        )
+        seeds_RBS = rng.integers(0, SEEDS, (RESAMPLES, bases, SEEDS))
+        draws_RBS = np.moveaxis(draws_BSR, 2, 0)[rows, picked_RB]
+        sides.append(np.take_along_axis(draws_RBS, seeds_RBS, axis=2).mean(axis=(1, 2)))
     low, high = np.quantile(sides[1] - sides[0], [0.025, 0.975])
     return float(low), float(high)
 
 
-def one_replication(varies: str, bases: int, number: int) -> list[tuple[bool, float]] | None:
+def one_replication(varies: str, bases: int, number: int) -> list[tuple[bool, float]]:
     """For each method: does the interval hold the truth, and how wide is it?"""
     rng = generator(1, varies, bases, number)
-    one = study(varies, bases, PROMPTS, rng)
-    found = mean_difference(one.arms[1], one.arms[0], K, resample_weights(PROMPTS, RESAMPLES, rng))
+    arms, weights_RP = study(varies, bases, PROMPTS, rng), resample_weights(PROMPTS, RESAMPLES, rng)
+    found = mean_difference(arms[1], arms[0], K, weights_RP)
+    assert found is not None
     upto_G, truth_G = truth(varies)
-    if found is None or not upto_G[0] <= found.upto <= upto_G[-1]:
-        return None
+    assert found.upto <= upto_G[-1]
+    draws_ABSR = np.array([[_mean_until(run, K, found.upto, weights_RP) for run in arm] for arm in arms])
     true, interval = np.interp(found.upto, upto_G, truth_G), found.means.interval()
     ends = [
         (float(interval.low), float(interval.high)),
         welch(found.means),
-        percentile(one, found.upto, rng),
+        percentile(draws_ABSR.reshape(2, bases, SEEDS, RESAMPLES), rng),
     ]
     return [(bool(low <= true <= high), high - low) for low, high in ends]
 
 
-def cell(varies: str, bases: int, replications: int) -> tuple[np.ndarray, float]:
-    found = [one_replication(varies, bases, number) for number in range(replications)]
-    kept = [row for row in found if row is not None]
-    return np.array(kept, dtype=float), len(kept) / replications
+def cell(varies: str, bases: int, replications: int) -> Floats:
+    """(replications, methods, 2): whether the truth was held, and the width."""
+    return np.array([one_replication(varies, bases, number) for number in range(replications)], dtype=np.float64)
 
 
 def main() -> None:
@@ -139,16 +129,15 @@ def main() -> None:
         "median width: as reported",
         "Welch",
         "percentile",
-        "used",
     )
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     with ProcessPoolExecutor(args.workers) as pool:
         cases = list(itertools.product(VARIES, BASES))
         futures = [pool.submit(cell, varies, bases, args.replications) for varies, bases in cases]
         for (varies, bases), future in zip(cases, futures, strict=True):
-            found_NMC, used = future.result()
+            found_NMC = future.result()
             held, widths = found_NMC[:, :, 0].mean(axis=0), np.median(found_NMC[:, :, 1], axis=0)
-            cells = [*(f"{share:.3f}" for share in held), *(f"{width:.3f}" for width in widths), f"{used:.2f}"]
+            cells = [*(f"{share:.3f}" for share in held), *(f"{width:.3f}" for width in widths)]
             print(f"| {varies} | {bases} | {' | '.join(cells)} |", flush=True)
     print(f"\n{args.replications} replications, {time.monotonic() - started:.0f} s with {args.workers} workers")
 
