@@ -70,6 +70,65 @@ def test_simulate_gives_the_librarys_numbers(tmp_path: Path):
     np.testing.assert_allclose(last["p2"].to_numpy(), path.mass([1])[:, -1], rtol=1e-14)
 
 
+def test_every_how_many_steps_are_recorded(tmp_path: Path):
+    run("simulate", *FEW, "--record-every", "25", "--out", tmp_path)
+    assert set(pq.read_table(tmp_path / "simulate.parquet")["step"].to_pylist()) == {0, 25, 50, 60}
+
+
+def test_a_map_over_the_other_knobs(tmp_path: Path):
+    """clip and std turned on a map give the numbers that they give as options."""
+    words = (*FEW, "--epochs", "3", "--eta", ".4", "--threshold", ".1")
+    turned = json.loads(
+        run("phase", *words, "--x", "clip=.05:.2:2", "--y", "std=0:1:2", "--out", tmp_path, "--json").stdout
+    )
+    alone = json.loads(
+        run("simulate", *words, "--clip", ".05,.05", "--std", "sample", "--out", tmp_path, "--json").stdout
+    )
+    (row,) = (row for row in turned["rows"] if (row["clip"], row["std"]) == (0.05, 1.0))
+    assert {name: row[name] for name in alone["rows"][0]} == alone["rows"][0]
+    for knobs in (("eps=1e-6:1:3", "threshold=.1:.5:2"), ("kl=0:.1:2", "epochs=1:2:2")):
+        run("phase", *FEW, "--x", knobs[0], "--y", knobs[1], "--out", tmp_path)
+
+
+def test_the_setting_is_said(tmp_path: Path):
+    shown = run(
+        "simulate", *FEW, "--eps", ".01", "--kl", ".1", "--clip", "none", "--threshold", ".4", "--out", tmp_path
+    )
+    for part in ("60 steps", "12 seeds", "ε = 0.01", "KL 0.1", "no clip", "there: above 0.4", "population std"):
+        assert part in shown.stdout
+
+
+OWN = """
+def rare_first(rewards_PG, advantages_PG):
+    return advantages_PG * (1.0 + 3.0 * (rewards_PG > 0.9))
+
+
+def beside(rewards_PG, advantages_PG):
+    return advantages_PG - advantages_PG.max()
+"""
+
+
+def test_a_users_function_is_an_objective(tmp_path: Path):
+    """It runs on the NumPy path, which the summary says; a function that mixes groups is refused."""
+    (tmp_path / "mine.py").write_text(OWN)
+    names = ("grpo", "pass-at-k", f"{tmp_path}/mine.py:rare_first")
+    words = [word for name in names for word in ("--objective", name)]
+    facts = json.loads(run("objectives", *FEW, *words, "--out", tmp_path, "--json").stdout)
+    assert [row["objective"] for row in facts["rows"]] == ["grpo", "pass-at-k", "rare_first"]
+    assert "On the NumPy path, having a shape: pass-at-k, rare_first." in facts["setting"]
+    assert facts["rows"][2]["lowest"] != facts["rows"][0]["lowest"]
+    done = run("simulate", *FEW, "--objective", f"{tmp_path}/mine.py:beside", "--out", tmp_path, code=2)
+    assert "must weigh each group by itself" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_help_fits_a_narrow_terminal():
+    for name in ("simulate", "figure1", "figure5", "objectives", "binary", "phase"):
+        shown = CliRunner().invoke(app, ["dynamics", name, "--help"], env={"COLUMNS": "80"}).stdout
+        assert "--threshold" in shown
+        assert max(map(len, shown.splitlines())) <= 80
+
+
 def test_the_same_command_writes_the_same_numbers(tmp_path: Path):
     for folder, threads in (("a", "1"), ("b", "3")):
         run("figure5", *FEW, "--threads", threads, "--out", tmp_path / folder)
@@ -114,7 +173,16 @@ def test_ctrl_c_writes_the_seeds_that_are_done(tmp_path: Path, monkeypatch: pyte
         (("simulate", "-n", "1"), "at least 2"),
         (("simulate", "--steps", "0"), "--steps must be"),
         (("simulate", "--eta", "-1"), "--eta must be"),
-        (("simulate", "--kl", "-1"), "kl_coef"),
+        (("simulate", "--kl", "-1"), "--kl must be a number between"),
+        (("simulate", "--clip", "x"), "--clip takes numbers"),
+        (("simulate", "--record-every", "0"), "record_every"),
+        (("simulate", "--threshold", "1"), "threshold must be a mass between 0 and 1"),
+        (("simulate", "--eps", "0"), "std_eps"),
+        (("simulate", "--objective", "missing.py:f"), "cannot read"),
+        (("simulate", "--seeds", "1000000000"), "at most 10,000,000"),
+        (("objectives", "-n", "1"), "at least 2"),
+        (("objectives", "--objective", "pass-at-k", "-n", "4"), "at least 5"),
+        (("phase", "--x", "n=2:4:1000", "--y", "eta=.1:1:2"), "COUNT between 2 and 100"),
         (("simulate", "--std", "both"), "population or sample"),
         (("simulate", "--clip", ".2"), "low,high"),
         (("figure5", "-n", "2.5"), "whole numbers"),
@@ -143,6 +211,10 @@ def test_mistakes_are_one_line(tmp_path: Path, words: tuple[str, ...], message: 
         ("phase", "--x", "dominant=.1:.5:2", "--y", "n=2:4:2", "--rewards", "1,1,1"),
         ("phase", "--x", "rare=.1:.3:2", "--y", "n=2:4:2", "--start", "0,1,0"),
         ("phase", "--x", "eta=.1:inf:3", "--y", "n=2:4:2"),
+        ("phase", "--x", "clip=.1:1.5:3", "--y", "n=2:4:2"),
+        ("phase", "--x", "std=0:2:3", "--y", "n=2:4:2"),
+        ("phase", "--x", "eps=0:1:3", "--y", "n=2:4:2"),
+        ("phase", "--x", "threshold=.5:1:3", "--y", "n=2:4:2"),
     ],
 )
 def test_knobs_out_of_range_are_one_line(words: tuple[str, ...], tmp_path: Path):

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from massflow.dynamics.apart import check_equals_alike, check_groups_apart
 from massflow.dynamics.inputs import Floats, is_relative, signal
 from massflow.errors import InputError
 from massflow.objectives import Objective, advantages
+from massflow.objectives.own import OwnShape
 
 MOST_GROUPS = 5_000_000
 """Count vectors that are listed; beyond, the refusal names other ways."""
@@ -54,6 +56,7 @@ class Groups:
         _, first_R, class_V = np.unique(seen_V, return_index=True, return_inverse=True)
         size = group_size if is_relative(objective) else 1  # without a comparison the others don't matter
         check_size(size, len(first_R))
+        check_groups_apart(rewards_V, objective, size)
         counts_NR = count_vectors(size, len(first_R))
         log_ways_N = gammaln(size) - gammaln(counts_NR + 1.0).sum(axis=1)
         return cls(
@@ -102,6 +105,9 @@ def group_weights(rewards_R: Floats, counts_NR: NDArray[np.int32], objective: Ob
         at_N, at_R = np.nonzero(part)
         place = (np.cumsum(part, axis=1) - part)[at_N, at_R]
         weights_NR[start + at_N, at_R] = advantage_NG[at_N, place]
+        if isinstance(objective.shape, OwnShape):
+            first_NG = np.take_along_axis(weights_NR[start : start + rows], class_NG, axis=1)
+            check_equals_alike(objective, bool(np.allclose(advantage_NG, first_NG, rtol=1e-9, atol=1e-9)))
     return weights_NR
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from massflow.dynamics.apart import check_groups_apart
 from massflow.dynamics.inputs import Floats, bandit, check_count, check_generator, known_objective, numbers
 from massflow.dynamics.loop import Progress, reporter, run_blocks
 from massflow.dynamics.plain import draw, log_softmax
@@ -142,6 +143,7 @@ def simulate_sequences(
     chosen = known_objective(objective)
     rule = checked_rule(chosen, group_size, learning_rate, kl_coef, inner_epochs, clip)
     tree, rewards, probs = _checked(rewards_Y, probs_Y, check_count("tokens", tokens, 2))
+    check_groups_apart(rewards, chosen, rule.group_size)
     wanted = Wanted.of(seeds, steps, record_every, watch, threshold, rewards.size, keep_probs)
     keys_S, kept = seed_keys(check_generator(rng), wanted.seeds), Kept.empty(wanted)
     try:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from massflow.dynamics.apart import check_groups_apart
 from massflow.dynamics.inputs import (
     bandit,
     brief,
@@ -77,6 +78,7 @@ def simulate(
     """
     state, chosen = bandit(rewards_V, probs_V, logits_V), known_objective(objective)
     rule = checked_rule(chosen, group_size, learning_rate, kl_coef, inner_epochs, clip)
+    check_groups_apart(state.rewards_V, chosen, rule.group_size)
     wanted = Wanted.of(seeds, steps, record_every, watch, threshold, state.rewards_V.size, keep_probs)
     run = run_kernel if backend_of(chosen, backend) == "kernel" else run_blocks
     keys_S, kept = seed_keys(check_generator(rng), wanted.seeds), Kept.empty(wanted)

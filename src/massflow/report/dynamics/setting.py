@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from massflow.dynamics import Trajectory, simulate
+from massflow.dynamics.trajectory import recorded_steps
 from massflow.errors import InputError
 from massflow.objectives import Objective, objective_from
 from massflow.seeding import generator
@@ -19,11 +20,16 @@ BEST = "best"
 """The name of the set that is watched: the actions of the highest reward."""
 POINTS = 240
 """Steps recorded for a curve."""
+NO_CLIP = (1.0, 1e6)
+"""Bounds that no ratio meets."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Every knob of the simulator. rewards, probs: one entry an action. seed: the root of all draws."""
+    """Every knob of the simulator. rewards, probs: one entry an action. seed: the root of all draws.
+
+    kl_coef, clip: None leaves the objective's. record_every: None records as `record` says.
+    """
 
     rewards: tuple[float, ...] = (0.8, 1.0, 0.0)
     probs: tuple[float, ...] = (0.49, 0.02, 0.49)
@@ -33,10 +39,11 @@ class Setting:
     seeds: int = 200
     std_ddof: int = 0
     std_eps: float = 1e-6
-    kl_coef: float = 0.0
+    kl_coef: float | None = None
     inner_epochs: int = 1
     clip: tuple[float, float] | None = None
     threshold: float = 0.5
+    record_every: int | None = None
     seed: int = 0
     threads: int | None = None
 
@@ -50,24 +57,28 @@ class Setting:
 
     @property
     def record(self) -> NDArray[np.int64]:
-        """Steps to record: dense at the start, even later on, and the last."""
+        """Steps to record: every so many; or dense at the start, even later on, and the last."""
+        if self.record_every is not None:
+            return recorded_steps(self.steps, self.record_every)
         early = np.geomspace(1, self.steps, POINTS // 2)
         return np.unique(np.concatenate([early, np.linspace(0, self.steps, POINTS // 2)]).round().astype(np.int64))
 
-    def words(self, *left_out: str) -> str:
-        """The setting in a line, without the parts that a figure varies."""
+    def words(self, *left_out: str) -> list[str]:
+        """The setting, part by part, without those that a figure varies."""
         parts = {
             "rewards": f"r = ({listed(self.rewards)})",
             "probs": f"start ({listed(self.probs)})",
             "group_size": f"n = {self.group_size}",
             "learning_rate": f"η = {self.learning_rate:g}",
+            "steps": f"{self.steps:,} steps",
             "std_ddof": f"{'population' if self.std_ddof == 0 else 'sample'} std",
-            "seeds": f"{self.seeds:,} seeds",
+            "std_eps": f"ε = {self.std_eps:g}",
         }
-        parts |= {"kl_coef": f"KL {self.kl_coef:g}"} if self.kl_coef else {}
+        parts |= {"kl_coef": f"KL {self.kl_coef:g}"} if self.kl_coef is not None else {}
         parts |= {"inner_epochs": f"{self.inner_epochs} inner epochs"} if self.inner_epochs > 1 else {}
-        parts |= {"clip": f"clip {listed(self.clip)}"} if self.clip else {}
-        return ", ".join(text for name, text in parts.items() if name not in left_out)
+        parts |= {"clip": "no clip" if self.clip == NO_CLIP else f"clip {listed(self.clip)}"} if self.clip else {}
+        parts |= {"threshold": f"there: above {self.threshold:g}", "seeds": f"{self.seeds:,} seeds"}
+        return [text for name, text in parts.items() if name not in left_out]
 
 
 @dataclass(frozen=True)
@@ -108,9 +119,15 @@ class Case:
 
 
 def objective_for(name: str, setting: Setting) -> Objective:
-    """An objective by name with the setting's std. `w-relative`: 0.1 of relative positives, all relative negatives."""
+    """An objective by name with the setting's std.
+
+    `w-relative`: 0.1 of relative positives, all relative negatives. `file.py:NAME`: GRPO with that function as its
+    shape, called NAME.
+    """
     if name == "w-relative":
         chosen = objective_from("grpo").replace(name=name, source="0.1 GRPO-P + GRPO-N", positive_weight=0.1)
+    elif ".py:" in name:
+        chosen = objective_from({"base": "grpo", "name": name.rpartition(":")[2], "shape": name})
     else:
         chosen = objective_from(name)
     if setting.std_ddof not in (0, 1):

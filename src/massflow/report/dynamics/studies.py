@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from massflow.dynamics import Trajectory
-from massflow.dynamics.rule import rule_of
+from massflow.dynamics.simulate import backend_of, checked_rule
 from massflow.errors import InputError
-from massflow.objectives import OBJECTIVES
+from massflow.objectives import OBJECTIVES, Objective
 from massflow.report.dynamics import charts
 from massflow.report.dynamics.numbers import Row, mass_rows, passage_row, share_rows, spread_row
 from massflow.report.dynamics.setting import Case, Setting, listed, objective_for
@@ -20,6 +20,8 @@ from massflow.report.style import styled
 FIGURE1_REWARDS = ((0.8, 1.0, 0.0), (0.5, 1.0, 0.0))
 FIGURE1_PROBS = ((0.49, 0.02, 0.49), (0.3, 0.2, 0.5), (0.15, 0.05, 0.8))
 FIGURE5_ROLLOUTS = (2, 3, 5, 10)
+LINE = 100
+"""Characters in a line above a figure."""
 BANDS = "Lines: medians over seeds. Shaded: 10 to 90 % of the seeds."
 KNOBS = {
     "rare": "start of the best action",
@@ -28,7 +30,26 @@ KNOBS = {
     "eta": "step size η",
     "kl": "KL coefficient",
     "epochs": "inner epochs",
+    "clip": "clip range of the ratio, low and high",
+    "eps": "ε added to the std",
+    "std": "std: 0 population, 1 sample",
+    "threshold": "mass that counts as there",
 }
+"""What a map can vary, and how its axis is called."""
+FIELDS = {
+    "n": "group_size",
+    "eta": "learning_rate",
+    "kl": "kl_coef",
+    "epochs": "inner_epochs",
+    "clip": "clip",
+    "eps": "std_eps",
+    "std": "std_ddof",
+    "threshold": "threshold",
+}
+"""Knobs that are fields of a setting."""
+WHOLE = ("n", "epochs", "std")
+EVEN = ("dominant", "threshold")
+"""Their values on a map have one distance, not one ratio."""
 Results = Sequence[tuple[Case, Trajectory]]
 
 
@@ -61,8 +82,9 @@ def simulate_plan(setting: Setting, objective: str) -> Plan:
         ((_, path),) = results
         rows = mass_rows(case, path)
         heading = f"{case.objective.name}: where the mass goes"
-        chart = charts.masses({("mass of each action",): rows}, 1, heading, [setting.words(), BANDS])
-        lead = f"{case.objective.name}, {setting.words()}, {setting.steps:,} steps."
+        words = said([case])
+        chart = charts.masses({("mass of each action",): rows}, 1, heading, [*words, BANDS])
+        lead = f"{case.objective.name}, {' '.join(words)}"
         return Study("simulate", heading, lead, BANDS, styled(chart), rows, [passage_row(case, path)])
 
     return Plan([case], make)
@@ -75,7 +97,7 @@ def figure1_plan(setting: Setting, objective: str, rewards: Sequence[Any], probs
     titles = {case.key: (f"r = ({listed(case.key[0])})", f"start ({listed(case.key[1])})") for case in cases}
     facts = {case.key: {"rewards": listed(case.key[0]), "start": listed(case.key[1])} for case in cases}
     heading = f"{chosen.name}: masses over steps, by rewards and start"
-    return Plan(cases, _panels("figure1", heading, setting.words("rewards", "probs"), titles, facts, len(probs)))
+    return Plan(cases, _panels("figure1", heading, said(cases, "rewards", "probs"), titles, facts, len(probs)))
 
 
 def figure5_plan(setting: Setting, objective: str, rollouts: Sequence[int]) -> Plan:
@@ -85,13 +107,13 @@ def figure5_plan(setting: Setting, objective: str, rollouts: Sequence[int]) -> P
     titles = {(n,): (f"n = {n} rollouts",) for n in rollouts}
     facts = {(n,): {"rollouts": n} for n in rollouts}
     heading = f"{chosen.name}: masses over steps, by rollouts n"
-    return Plan(cases, _panels("figure5", heading, setting.words("group_size"), titles, facts, 2))
+    return Plan(cases, _panels("figure5", heading, said(cases, "group_size"), titles, facts, 2))
 
 
 def _panels(
     name: str,
     heading: str,
-    words: str,
+    words: list[str],
     titles: Mapping[Any, tuple[str, ...]],
     facts: Mapping[Any, Row],
     columns: int,
@@ -102,9 +124,9 @@ def _panels(
         panels: dict[tuple[str, ...], list[Row]] = {
             (*titles[key], _reached(row)): rows[key] for key, row in zip(rows, summary, strict=True)
         }
-        chart = charts.masses(panels, columns, heading, [words, BANDS])
+        chart = charts.masses(panels, columns, heading, [*words, BANDS])
         behind = [{**facts[key], **row} for key, part in rows.items() for row in part]
-        return Study(name, heading, words, BANDS, styled(chart), behind, summary)
+        return Study(name, heading, " ".join(words), BANDS, styled(chart), behind, summary)
 
     return make
 
@@ -118,33 +140,29 @@ def _reached(row: Row) -> str:
 def objectives_plan(setting: Setting, names: Sequence[str]) -> Plan:
     """All objectives on one problem; those that are one update here stand in one line."""
     plain = [name for name, objective in OBJECTIVES.items() if objective.shape is None and objective.kl_coef == 0.0]
-    chosen = _distinct(names or [*plain, "w-relative"], setting)
-    cases = [Case((label,), objective_for(name, setting), setting) for name, label in chosen.items()]
+    groups = _distinct([objective_for(name, setting) for name in names or [*plain, "w-relative"]], setting)
+    cases = [Case((", ".join(same.name for same in group),), group[0], setting) for group in groups]
 
     def make(results: Results) -> Study:
         rows = [{**passage_row(case, path), "objective": case.key[0]} for case, path in results]
         heading = "Steps until the best action dominates, by objective"
-        below = [
-            f"{setting.words()}; up to {setting.steps:,} steps.",
-            f"Bar: 10 to 90 % of the seeds have it above {setting.threshold:g}. Dot: the median.",
-        ]
-        chart = charts.passages(rows, setting.steps, heading, below)
-        return Study("objectives", heading, below[0], below[1], styled(chart), rows, rows)
+        words, caption = said(cases), "Bar: from 10 to 90 % of the seeds there. Dot: half of them."
+        chart = charts.passages(rows, setting.steps, heading, [*words, caption])
+        return Study("objectives", heading, " ".join(words), caption, styled(chart), rows, rows)
 
     return Plan(cases, make)
 
 
-def _distinct(names: Sequence[str], setting: Setting) -> dict[str, str]:
-    """name -> label, one for each group of objectives that make the same step at this setting."""
-    groups: dict[Any, list[str]] = {}
-    for name in names:
-        chosen = objective_for(name, setting)
-        rule = rule_of(chosen, setting.group_size, 1.0, 0.0, setting.inner_epochs, setting.clip)
+def _distinct(chosen: Sequence[Objective], setting: Setting) -> list[list[Objective]]:
+    """Groups of objectives that make the same step at this setting."""
+    groups: dict[Any, list[Objective]] = {}
+    for one in chosen:
+        rule = checked_rule(one, setting.group_size, 1.0, setting.kl_coef, setting.inner_epochs, setting.clip)
         if setting.inner_epochs == 1:
             rule = rule._replace(clip_low=0.0, clip_high=0.0, dual_clip=0.0, cispo=False)
-        seen = (chosen.signal, chosen.threshold if chosen.signal == "signed" else None, chosen.shape)
-        groups.setdefault((rule, seen), []).append(name)
-    return {same[0]: ", ".join(same) for same in groups.values()}
+        seen = (one.signal, one.threshold if one.signal == "signed" or one.shape else None, one.shape)
+        groups.setdefault((rule, seen), []).append(one)
+    return list(groups.values())
 
 
 def binary_plan(setting: Setting, names: Sequence[str], rates: Sequence[float]) -> Plan:
@@ -164,13 +182,13 @@ def binary_plan(setting: Setting, names: Sequence[str], rates: Sequence[float]) 
             for row, (case, path) in zip(summary, results, strict=True)
         }
         heading = "Two right answers: the share of the second in their mass, over seeds"
-        below = [
-            setting.words("learning_rate"),
-            f"η × steps = {setting.learning_rate * setting.steps:g}. One half in every seed: sampling moved nothing.",
-        ]
-        chart = charts.shares(panels, len(names), heading, below)
+        words = said(cases, "learning_rate", "steps", "threshold")
+        caption = (
+            f"η × steps = {setting.learning_rate * setting.steps:g}. One half in every seed: sampling moved nothing."
+        )
+        chart = charts.shares(panels, len(names), heading, [*words, caption])
         rows = [row for part in panels.values() for row in part]
-        return Study("binary", heading, below[0], below[1], styled(chart), rows, summary)
+        return Study("binary", heading, " ".join(words), caption, styled(chart), rows, summary)
 
     return Plan(cases, make)
 
@@ -186,19 +204,17 @@ def phase_plan(
     """The median time to the best action over two knobs."""
     if x[0] == y[0]:
         raise InputError(f"a map has two different knobs; got {x[0]!r} twice")
-    chosen = objective_for(objective, setting)
-    cases = [
-        Case((across, up), chosen, turned(turned(setting, x[0], across), y[0], up)) for up in y[1] for across in x[1]
-    ]
-    fields = {"rare": "probs", "dominant": "rewards", "n": "group_size", "eta": "learning_rate"}
-    words = setting.words(*(fields.get(name, name) for name, _ in (x, y)))
+    settings = {(across, up): turned(turned(setting, x[0], across), y[0], up) for up in y[1] for across in x[1]}
+    cases = [Case(key, objective_for(objective, at), at) for key, at in settings.items()]
+    fields = {"rare": "probs", "dominant": "rewards", **FIELDS}
+    words = said(cases, *(fields[name] for name, _ in (x, y)))
 
     def make(results: Results) -> Study:
         rows = [{x[0]: case.key[0], y[0]: case.key[1], **passage_row(case, path)} for case, path in results]
-        heading = f"{chosen.name}: median steps until the best action has more than {setting.threshold:g}"
-        below = [f"{words}; up to {setting.steps:,} steps.", "Grey: half of the seeds or more are never there."]
-        chart = charts.phase(rows, (x[0], KNOBS[x[0]]), (y[0], KNOBS[y[0]]), heading, below)
-        return Study("phase", heading, below[0], below[1], styled(chart), rows, rows)
+        heading = f"{cases[0].objective.name}: median steps until the best action is there"
+        caption = "Grey: half of the seeds or more are never there."
+        chart = charts.phase(rows, (x[0], KNOBS[x[0]]), (y[0], KNOBS[y[0]]), heading, [*words, caption])
+        return Study("phase", heading, " ".join(words), caption, styled(chart), rows, rows)
 
     return Plan(cases, make)
 
@@ -221,7 +237,20 @@ def turned(setting: Setting, knob: str, value: float) -> Setting:
             )
         second = max(below)
         return setting.replace(rewards=tuple(value if reward == second else reward for reward in setting.rewards))
-    names = {"n": "group_size", "eta": "learning_rate", "kl": "kl_coef", "epochs": "inner_epochs"}
-    if knob not in names:
+    if knob not in FIELDS:
         raise InputError(f"no knob is called {knob!r}; the knobs: {', '.join(KNOBS)}")
-    return setting.replace(**{names[knob]: round(value) if knob in ("n", "epochs") else value})
+    if knob == "clip":
+        return setting.replace(clip=(value, value))
+    return setting.replace(**{FIELDS[knob]: round(value) if knob in WHOLE else value})
+
+
+def said(cases: Sequence[Case], *left_out: str) -> list[str]:
+    """The setting in lines, without what varies; and which objectives did not run on the kernel."""
+    lines = [""]
+    for part in cases[0].setting.words(*left_out):
+        if len(lines[-1]) + len(part) > LINE:
+            lines.append("")
+        lines[-1] += f"{part}, "
+    lines = [*(line.rstrip() for line in lines[:-1]), lines[-1].rstrip(", ") + "."]
+    slow = dict.fromkeys(case.objective.name for case in cases if backend_of(case.objective) == "numpy")
+    return [*lines, f"On the NumPy path, having a shape: {', '.join(slow)}."] if slow else lines
