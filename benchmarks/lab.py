@@ -23,9 +23,10 @@ from transformers import OPTConfig, OPTForCausalLM
 from massflow.lab.evaluate import Evaluator
 from massflow.lab.model import Transformer
 from massflow.lab.pretrain import base_path, ensure_base, load_base
-from massflow.lab.recipe import EvaluateConfig, Recipe, TrainConfig
+from massflow.lab.recipe import EvaluateConfig, Recipe
 from massflow.lab.sampler import sample
 from massflow.lab.train import Trainer
+from massflow.lab.training import TrainConfig
 from massflow.seeding import generator
 
 PROMPTS, ROLLOUTS = 32, 8
@@ -156,7 +157,8 @@ def main() -> None:
         time_steps(load_base(RECIPE, path, cpu), base, objective, steps=20)
     evaluator = Evaluator(RECIPE.task, RECIPE.evaluate, base)
     (seconds,) = interleaved({"evaluate": lambda: evaluator(base, 0)}, min(3, options.repeats)).values()
-    print(f"exact evaluation        {seconds * 1e3:7.0f} ms   (300 prompts, {len(evaluator.class_Y):,} right answers)")
+    answers = len(evaluator.held_out.class_Y)
+    print(f"exact evaluation        {seconds * 1e3:7.0f} ms   (300 prompts, {answers:,} right answers)")
     print(f"peak memory             {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:7.0f} MiB")
 
 

@@ -122,6 +122,8 @@ class RunFolder:
     def append(self, name: str, row: Row) -> None:
         """Add a row to `name`.jsonl. A number that is not finite is written as null: strict JSON."""
         path = self.path / f"{name}.jsonl"
+        with file_errors("write", path):
+            self.path.mkdir(parents=True, exist_ok=True)
         with file_errors("write", path), path.open("a") as file:
             file.write(json.dumps(_finite(row), allow_nan=False) + "\n")
 
@@ -157,6 +159,8 @@ class RunFolder:
 
     def keep_until(self, name: str, step: int) -> None:
         """Drop rows past `step`: they come again when training goes on from there."""
+        if not (self.path / f"{name}.jsonl").exists():
+            return
         rows = [row for row in self.rows(name) if row["step"] <= step]
         write_atomic(self.path / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 

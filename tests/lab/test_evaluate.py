@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from massflow.lab import checkpoint
-from massflow.lab.evaluate import Evaluator, SolutionSet, solution_mass
+from massflow.lab.evaluate import Evaluator
 from massflow.lab.model import Transformer, token_logp
 from massflow.lab.recipe import EvaluateConfig, ModelConfig, Recipe
 from massflow.lab.sampler import sample
+from massflow.lab.solutions import SolutionSet, solution_mass
 from massflow.report.experiment.results import Experiment
 from massflow.seeding import generator
 from massflow.stats import pass_at_k, pass_at_k_exact
@@ -51,7 +52,7 @@ def test_exact_agrees_with_sampling_within_its_error(experiment: Path, recipe: R
     success_P = np.array(score["success"])
     assert 0.02 < success_P.mean() < 0.98
     draws, task = 400, recipe.task
-    prompts = evaluator.solutions.prompts_PT
+    prompts = evaluator.held_out.solutions.prompts_PT
     drawn = sample(model, prompts, task.completion_length, draws, generator(0, "check"), temperature=temperature)
     rewards_B = task.rewards(prompts[drawn.prompt_B].numpy(), drawn.completions_BT.numpy())
     right_PG = rewards_B.reshape(-1, draws)
@@ -69,9 +70,9 @@ def test_classes_share_out_the_right_mass(experiment: Path):
 
 def test_dominant_is_the_most_likely_right_answer_and_rare_is_below_one_in_256(model: Transformer, recipe: Recipe):
     evaluator = Evaluator(recipe.task, recipe.evaluate, model)
-    (mass_Y,) = solution_mass(model, evaluator.solutions)
-    prompt_Y, class_Y = evaluator.solutions.prompt_Y, evaluator.class_Y
-    for prompt in range(evaluator.solutions.problems):
+    (mass_Y,) = solution_mass(model, evaluator.held_out.solutions)
+    prompt_Y, class_Y = evaluator.held_out.solutions.prompt_Y, evaluator.held_out.class_Y
+    for prompt in range(evaluator.held_out.solutions.problems):
         mine = prompt_Y == prompt
         assert (class_Y[mine] == 0).sum() == 1
         assert mass_Y[mine][class_Y[mine] == 0] == mass_Y[mine].max()
@@ -82,10 +83,11 @@ def test_dominant_is_the_most_likely_right_answer_and_rare_is_below_one_in_256(m
 def test_distinct_answers_by_hand(model: Transformer, recipe: Recipe):
     """Expected different right answers in 256 samples: sum over answers of 1 - (1 - mass)^256."""
     evaluator = Evaluator(recipe.task, EvaluateConfig(prompts=3), model)
-    (mass_Y,) = solution_mass(model, evaluator.solutions)
+    (mass_Y,) = solution_mass(model, evaluator.held_out.solutions)
     row = evaluator(model, 5)
     expected = [
-        sum(1 - (1 - mass) ** 256 for mass in mass_Y[evaluator.solutions.prompt_Y == prompt]) for prompt in range(3)
+        sum(1 - (1 - mass) ** 256 for mass in mass_Y[evaluator.held_out.solutions.prompt_Y == prompt])
+        for prompt in range(3)
     ]
     assert row["step"] == 5
     np.testing.assert_allclose(

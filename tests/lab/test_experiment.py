@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from massflow import InputError
-from massflow.lab.experiment import cells, check_device, run_experiment
+from massflow.lab.cells import cells
+from massflow.lab.experiment import check_device, run_experiment
 from massflow.lab.recipe import Recipe
 
 

@@ -15,8 +15,10 @@ import torch
 from massflow import InputError, WorkError
 from massflow.lab.model import Transformer, token_logp
 from massflow.lab.pretrain import base_path, load_base
-from massflow.lab.recipe import Recipe, TrainConfig
-from massflow.lab.train import Batch, Trainer, train
+from massflow.lab.recipe import Recipe
+from massflow.lab.train import train
+from massflow.lab.trainer import Batch, Trainer
+from massflow.lab.training import TrainConfig
 from massflow.objectives import OBJECTIVES
 from massflow.runs import RunFolder
 from massflow.tasks import Line

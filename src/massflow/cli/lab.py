@@ -1,4 +1,4 @@
-"""`massflow lab`: the embedded trainer, one base or one run at a time."""
+"""`massflow lab`: the embedded trainer: one base, one run, or many side by side."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from massflow.cli.guard import (
     JsonOption,
     OutOption,
     SetOption,
+    WorkersOption,
     guarded,
     print_json,
 )
@@ -63,19 +64,20 @@ def train(
     """Train one run (the recipe's [train]) into a run folder; pre-train its base first if need be."""
     with needs_extra("lab", "the lab"):
         from massflow.cli.progress import ExperimentTable
-        from massflow.lab.experiment import Cell, check_device, ensure_bases, record_environment, run_cells
+        from massflow.lab.cells import Cell
+        from massflow.lab.experiment import check_device, raise_failures, record_environment, run_cells
         from massflow.lab.recipe import Recipe
         from massflow.runs import RunFolder
 
     settings = config.load(recipe, Recipe, overrides or ())
     check_device(device)
-    cell = Cell(settings.train.objective.name, settings, RunFolder(out))
+    cell = Cell(settings.train.label, settings, RunFolder(out))
     cell.folder.claim(config.dumps(settings))
     if not cell.folder.done:
         record_environment(out, device, workers=1)
         with ExperimentTable(MESSAGES) as table:
-            ensure_bases([settings], 1, device, table.on_event)
-            run_cells([cell], 1, device, table.on_event)
+            failures = run_cells([cell], 1, device, table.on_event)
+        raise_failures(failures, 1, "runs")
     rows = cell.folder.complete_rows("evaluation", settings.train.steps)
     first, last = (_means(rows[index]) for index in (0, -1))
     if as_json:
@@ -84,6 +86,26 @@ def train(
         for name, before in first.items():
             OUTPUT.print(f"{name:<17} {before:.3f} -> {last[name]:.3f}", highlight=False)
         OUTPUT.print(f"The run: {out}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+@guarded
+def compare(
+    recipe: RecipeArgument,
+    out: OutOption,
+    overrides: SetOption = None,
+    workers: WorkersOption = 2,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Put arms side by side: bases x RL seeds x arms, learning rates tuned if the recipe says so, and a page.
+
+    Killed at any moment and started again, it goes on. A run that fails is listed with its reason and stops no other.
+    """
+    from massflow.cli.experiment import run_and_report
+    from massflow.lab.recipe import Recipe
+
+    run_and_report(config.load(recipe, Recipe, overrides or ()), out, workers, device, as_json)
 
 
 def _means(row: dict) -> dict[str, float]:

@@ -48,8 +48,6 @@ class CompareConfig(Section):
     """Seeds of RL."""
     gains: tuple[Positive, ...] = Field(default=(0.02,), min_length=1)
     """Targets, declared beforehand: arms are compared where each has raised its base's pass@1 by this much."""
-    wise: tuple[float, ...] = ()
-    """Each final model is also scored with its weights interpolated with its base's, at these alphas (1: the final)."""
 
     @property
     def labels(self) -> list[str]:
@@ -85,6 +83,4 @@ class CompareConfig(Section):
             raise ValueError(f"an arm's name must be letters, digits, '.', '_' and '-'; got {bad!r}")
         if list(self.gains) != sorted(set(self.gains)) or self.gains[-1] >= 1.0:
             raise ValueError(f"gains must rise, and stay below 1; got {list(self.gains)}")
-        if any(not 0.0 < alpha < 1.0 for alpha in self.wise):
-            raise ValueError(f"wise must hold alphas between 0 and 1 (the base and the final model); got {self.wise}")
         return self

@@ -1,10 +1,9 @@
-"""An experiment: bases, then runs of every objective and seed on each, in one folder that can be gone on with."""
+"""An experiment: bases, learning rates, then every arm and seed on each base, in one folder, resumable."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,56 +12,32 @@ from filelock import FileLock, Timeout
 
 from massflow import config
 from massflow.errors import InputError, WorkError
+from massflow.lab.cells import Cell, cells, compared, tuning_cells
 from massflow.lab.pretrain import base_path, ensure_base, load_base
 from massflow.lab.recipe import Recipe
 from massflow.lab.train import train
+from massflow.lab.tuning import chosen_rates
 from massflow.lab.workers import THREADS, Event, Job, OnEvent, Report, run_jobs
 from massflow.runs import RunFolder, environment, read_json, write_atomic
 
 LOCK_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One run of an experiment: its name, its own recipe, its folder."""
+def run_experiment(recipe: Recipe, out: Path, workers: int, device: str, on_event: OnEvent) -> list[Event]:
+    """Pre-train the bases that are not cached, tune what is to be tuned, run every cell not done yet.
 
-    name: str
-    recipe: Recipe
-    folder: RunFolder
-
-
-def cells(recipe: Recipe, out: Path) -> list[Cell]:
-    """The runs of a comparison: bases x seeds x objectives, so that the first runs done already compare objectives."""
-    if recipe.compare is None:
-        raise InputError(f"recipe {recipe.name!r} has no [compare] section: say which objectives, bases and seeds")
-    found = []
-    for base in recipe.compare.bases:
-        for seed in recipe.compare.seeds:
-            for objective in recipe.compare.objectives:
-                name = f"{objective.name}-base{base}-seed{seed}"
-                pretrain = recipe.pretrain.model_copy(update={"seed": base})
-                train = recipe.train.model_copy(update={"seed": seed, "objective": objective})
-                changes = {"name": name, "pretrain": pretrain, "train": train, "compare": None}
-                found.append(Cell(name, recipe.model_copy(update=changes), RunFolder(out / "runs" / name)))
-    return found
-
-
-def run_experiment(recipe: Recipe, out: Path, workers: int, device: str, on_event: OnEvent) -> list[Cell]:
-    """Pre-train the bases that are not cached, then run every cell not done yet.
-
-    Raises InputError if `out` holds another recipe's work, WorkError naming the runs that failed (after the rest).
+    Returns the failures: one run that fails stops no other, leaves its reason in error.log, and is tried again next
+    time. Raises InputError if `out` holds another recipe's work.
     """
     check_device(device)
-    found = cells(recipe, out)
+    compare, tuning = compared(recipe), tuning_cells(recipe, out)
+    tried = [cell for by_rate in tuning.values() for cell in by_rate.values()]
     RunFolder(out).claim(config.dumps(recipe))
-    for cell in found:
-        cell.folder.claim(config.dumps(cell.recipe))
-    todo = [cell for cell in found if not cell.folder.done]
-    if todo:
+    if not all(cell.folder.done for cell in [*tried, *cells(recipe, out)]):
         record_environment(out, device, workers)
-        ensure_bases([cell.recipe for cell in todo], workers, device, on_event)
-        run_cells(todo, workers, device, on_event)
-    return found
+    failures = run_cells(tried, workers, device, on_event)
+    rates = chosen_rates(tuning, compare.gains, out / "tuning.json") if tuning else {}
+    return failures + run_cells(cells(recipe, out, rates), workers, device, on_event)
 
 
 def record_environment(out: Path, device: str, workers: int) -> None:
@@ -77,31 +52,42 @@ def record_environment(out: Path, device: str, workers: int) -> None:
 
 def ensure_bases(recipes: Sequence[Recipe], workers: int, device: str, on_event: OnEvent) -> None:
     """Pre-train, side by side, every base of these recipes that is not in the cache."""
+    jobs = base_jobs(recipes, device)
+    raise_failures(run_jobs(list(jobs.values()), workers, on_event), len(jobs), "bases")
+
+
+def base_jobs(recipes: Sequence[Recipe], device: str) -> dict[Path, Job]:
+    """A job for every base that is not in the cache, by its path. Raises InputError for a damaged one that is."""
     where = torch.device(device)
     wanted = {base_path(recipe, where): recipe for recipe in recipes}
     missing = {path: recipe for path, recipe in wanted.items() if not path.exists()}
     for path in wanted.keys() - missing.keys():
         load_base(wanted[path], path, where)  # damage is told before anything starts
-    jobs = [
-        Job(f"base-{recipe.pretrain.seed}", recipe.pretrain.steps, partial(_pretrain, recipe, path, device))
+    return {
+        path: Job(f"base-{recipe.pretrain.seed}", recipe.pretrain.steps, partial(_pretrain, recipe, path, device))
         for path, recipe in missing.items()
-    ]
-    _raise_failures(run_jobs(jobs, workers, on_event), len(jobs), "bases")
+    }
 
 
-def run_cells(todo: Sequence[Cell], workers: int, device: str, on_event: OnEvent) -> None:
-    """Train every cell. A cell that fails leaves error.log in its folder, if there is a traceback to leave."""
-    folders = {cell.name: cell.folder for cell in todo}
+def run_cells(found: Sequence[Cell], workers: int, device: str, on_event: OnEvent) -> list[Event]:
+    """Train every cell that is not done, and the bases they need. Returns the failures, each in its error.log."""
+    for cell in found:
+        cell.folder.claim(config.dumps(cell.recipe))
+    todo = {cell.name: cell for cell in found if not cell.folder.done}
+    if not todo:
+        return []
     where = torch.device(device)
-    jobs = [
-        Job(cell.name, cell.recipe.train.steps, partial(_train, cell, base_path(cell.recipe, where), device))
-        for cell in todo
-    ]
-    failures = run_jobs(jobs, workers, on_event)
-    for failure in failures:
-        if failure.details:
-            write_atomic(folders[failure.job.name].path / "error.log", failure.details)
-    _raise_failures(failures, len(jobs), "runs")
+    bases = base_jobs([cell.recipe for cell in todo.values()], device)
+    jobs = []
+    for cell in todo.values():
+        path = base_path(cell.recipe, where)
+        needs = (bases[path].name,) if path in bases else ()
+        jobs.append(Job(cell.name, cell.recipe.train.steps, partial(_train, cell, path, device), needs))
+    failures = run_jobs([*bases.values(), *jobs], workers, on_event)
+    for event in failures:
+        if event.job.name in todo:
+            write_atomic(todo[event.job.name].folder.error_log, f"{event.error}\n{event.details}")
+    return failures
 
 
 def check_device(device: str) -> torch.device:
@@ -119,6 +105,16 @@ def check_device(device: str) -> torch.device:
     return found
 
 
+def raise_failures(failures: Sequence[Event], total: int, what: str) -> None:
+    """Raises WorkError naming what failed, if anything did."""
+    if failures and total == 1:
+        raise WorkError(failures[0].error)
+    if failures:
+        reasons = "; ".join(f"{failure.job.name}: {failure.error}" for failure in failures[:3])
+        more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
+        raise WorkError(f"{len(failures)} of {total} {what} failed ({reasons}{more}). The others are kept.")
+
+
 def _pretrain(recipe: Recipe, path: Path, device: str, report: Report) -> None:
     def on_step(step: int, loss: float) -> None:
         if step % 10 == 0:
@@ -133,16 +129,7 @@ def _train(cell: Cell, base_at: Path, device: str, report: Report) -> None:
     lock = FileLock(cell.folder.path / ".lock", timeout=LOCK_SECONDS)
     try:
         with lock:
-            (cell.folder.path / "error.log").unlink(missing_ok=True)  # of an earlier try
+            cell.folder.error_log.unlink(missing_ok=True)  # of an earlier try
             train(cell.recipe, base, cell.folder, report)
     except Timeout as error:
         raise WorkError(f"another massflow is at work in {cell.folder.path}: wait for it, or end it") from error
-
-
-def _raise_failures(failures: Sequence[Event], total: int, what: str) -> None:
-    if failures and total == 1:
-        raise WorkError(failures[0].error)
-    if failures:
-        reasons = "; ".join(f"{failure.job.name}: {failure.error}" for failure in failures[:3])
-        more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
-        raise WorkError(f"{len(failures)} of {total} {what} failed ({reasons}{more}). The others are kept.")

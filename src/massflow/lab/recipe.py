@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -63,6 +63,8 @@ class EvaluateConfig(Section):
     """Steps between evaluations; also between the points a killed run goes on from."""
     temperatures: tuple[Temperature, ...] = (1.0,)
     """Each checkpoint is scored at each; must hold 1.0."""
+    wise: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = ()
+    """The final weights are also scored interpolated with the base's, at these alphas (1 would be the final ones)."""
     entropy_samples: Count = 4
     """Completions a prompt for the token entropy."""
     train_prompts: int = Field(default=0, ge=0)

@@ -29,6 +29,8 @@ class Job:
     name: str
     steps: int
     work: Callable[[Report], None]
+    needs: tuple[str, ...] = ()
+    """Names of jobs that must be done before."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +50,25 @@ OnEvent = Callable[[Event | None], None]
 
 
 def run_jobs(jobs: Sequence[Job], workers: int, on_event: OnEvent) -> list[Event]:
-    """Run every job, `workers` at a time; returns the failures. A job that fails stops no other.
+    """Run every job, `workers` at a time, in order but for what they need; returns the failures.
 
-    When this is interrupted the workers are ended within a second: what they have written is whole.
+    A job that fails stops no other than those that need it. When this is interrupted the workers are ended within a
+    second: what they have written is whole.
     """
     if workers < 1:
         raise InputError(f"at least one worker is needed; got {workers}")
     context = _context()
-    waiting, failures = list(jobs), []
+    waiting, failures, done = list(jobs), {}, set()
     running: dict[Connection, tuple[Job, SpawnProcess | ForkServerProcess]] = {}
     try:
         while waiting or running:
-            while waiting and len(running) < workers:
-                job = waiting.pop(0)
+            for job in [job for job in waiting if any(need in failures for need in job.needs)]:
+                waiting.remove(job)
+                need = next(need for need in job.needs if need in failures)
+                failures[job.name] = Event(job, "failed", error=f"it needs {need}, which failed")
+                on_event(failures[job.name])
+            while len(running) < workers and (job := _ready(waiting, done)) is not None:
+                waiting.remove(job)
                 receiver, sender = context.Pipe(duplex=False)
                 process = context.Process(target=_work, args=(job.work, sender), daemon=True, name=job.name)
                 process.start()
@@ -75,11 +83,19 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_event: OnEvent) -> list[Event
                 if event.kind != "progress":
                     del running[receiver]
                     process.join()
-                failures += [event] if event.kind == "failed" else []
+                if event.kind == "done":
+                    done.add(job.name)
+                elif event.kind == "failed":
+                    failures[job.name] = event
             on_event(None)
     finally:
         _end([process for _, process in running.values()])
-    return failures
+    return list(failures.values())
+
+
+def _ready(waiting: Sequence[Job], done: set[str]) -> Job | None:
+    """The first job whose needs are met."""
+    return next((job for job in waiting if done.issuperset(job.needs)), None)
 
 
 def _context() -> SpawnContext | ForkServerContext:

@@ -1,0 +1,64 @@
+"""What `massflow demo` and `massflow lab compare` share: run an experiment, report it, say what failed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import typer
+
+from massflow import config
+from massflow.cli.guard import MESSAGES, OUTPUT, print_json
+from massflow.extras import needs_extra
+from massflow.runs import RunFolder
+
+# Late: torch and the charts take a second or two.
+with needs_extra("lab", "the lab"):
+    from massflow.cli.progress import ExperimentTable
+    from massflow.lab.cells import cells, tuning_cells
+    from massflow.lab.estimate import estimated_seconds
+    from massflow.lab.experiment import check_device, run_experiment
+    from massflow.lab.recipe import Recipe
+with needs_extra("report", "the report"):
+    from massflow.report.experiment.tables import summary_table
+    from massflow.report.experiment.write import write_report
+
+
+def run_and_report(recipe: Recipe, out: Path, workers: int, device: str, as_json: bool) -> None:
+    """Run what is not done yet, write the page, print the summary. Exits with 1 if a run failed."""
+    started = time.monotonic()
+    check_device(device)
+    RunFolder(out).claim(config.dumps(recipe))
+    _announce(recipe, out, workers, device)
+    with ExperimentTable(MESSAGES) as table:
+        failures = run_experiment(recipe, out, workers, device, table.on_event)
+    with MESSAGES.status("writing the report"):
+        findings = write_report(out)
+    if as_json:
+        print_json(findings.as_dict())
+    else:
+        OUTPUT.print(summary_table(findings))
+        for sentence in findings.sentences:
+            OUTPUT.print(f"- {sentence}", highlight=False)
+        OUTPUT.print(f"\nThe page: {out / 'report.html'} ({time.monotonic() - started:.0f} s)", highlight=False)
+    for failure in failures:
+        MESSAGES.print(f"failed: {failure.job.name}: {failure.error}", style="red", markup=False, highlight=False)
+    if failures:
+        MESSAGES.print("The others are kept; the same command tries these again.", highlight=False)
+        raise typer.Exit(1)
+
+
+def _announce(recipe: Recipe, out: Path, workers: int, device: str) -> None:
+    """Say how many runs there are to do, and about how long that takes."""
+    tried = [cell for by_rate in tuning_cells(recipe, out).values() for cell in by_rate.values()]
+    todo = [cell for cell in [*tried, *cells(recipe, out)] if not cell.folder.done]
+    if not todo:
+        return
+    with MESSAGES.status("timing a step"):
+        minutes = estimated_seconds(todo, workers, device) / 60.0
+    tuning = f" ({len(tried)} of them to tune learning rates)" if tried else ""
+    length = f"{minutes:.0f} min" if minutes < 100.0 else f"{minutes / 60.0:.1f} hours"
+    MESSAGES.print(
+        f"{len(todo)} runs to do{tuning}: about {length} with {workers} worker{'s' if workers > 1 else ''}.",
+        highlight=False,
+    )
