@@ -15,9 +15,10 @@ HEADINGS = {
     ),
     "envelopes": (
         "What decoding can undo",
-        "The best pass@256 that any checkpoint at any temperature of the recipe gives, at this pass@1 or a higher one. "
-        "Lines end where some run gets no further. Where the solid line lies above the dotted one, heating or "
-        "cooling gets back what training had only sharpened. Where it still lies below the base's, support is lost.",
+        "The best pass@256 at this pass@1 or a higher one, over temperatures and, for the solid and the dotted line, "
+        "over the checkpoints of training. Where the solid line lies above the dotted one, heating or cooling gets "
+        "back what training had only sharpened. Where a line at any temperature still lies below the base's, support "
+        "is lost. Lines end where some run gets no further.",
     ),
     "prompts": (
         "Prompt by prompt",
@@ -48,6 +49,13 @@ HEADINGS = {
 }
 
 
+TABLE_NOTE = (
+    "Changes are from the base. Entropy: token entropy in nats at temperature 1. Distinct: expected number of "
+    "different right answers in 256 samples of a prompt. Rare mass: of the right answers that were "
+    "below 1/256 under the base."
+)
+
+
 def scope(findings: Findings) -> str:
     """What the intervals cover, and what not."""
     bases, seeds = len(findings.bases), len({run.seed for run in findings.experiment.runs})
@@ -70,18 +78,8 @@ def scope(findings: Findings) -> str:
     )
 
 
-def table_note(first: str) -> str:
-    """Beneath the table of models."""
-    return (
-        f"Changes are from the base. Against {first} at equal pass@1: the mean difference in pass@256 over all gains "
-        "in pass@1 from 0 to the one that every run of both arms reaches. Entropy: token entropy in nats at "
-        "temperature 1. Distinct: expected number of different right answers in 256 samples of a prompt. Rare mass: of "
-        "the right answers that were below 1/256 under the base."
-    )
-
-
-def targets_note(findings: Findings) -> str:
-    """Beneath the tables of targets."""
+def matched_note(findings: Findings) -> str:
+    """Beneath the tables at equal pass@1."""
     bounded = any(target.reached < target.runs for outcome in findings.outcomes for target in outcome.targets)
     bounds = (
         " A run that never got there is bounded, not dropped: its pass@256 there lies between its pass@1 there (pass@k "
@@ -90,7 +88,8 @@ def targets_note(findings: Findings) -> str:
         else ""
     )
     return (
-        "Gains declared in the recipe. Each run is matched by itself, on its own base: pass@1 is made to rise by "
+        "The first table has the mean difference over a range of gains; the others the gains declared in the recipe. "
+        "Each run is matched by itself, on its own base: pass@1 is made to rise by "
         f"isotonic regression up to its highest evaluation, and is linear in between.{bounds} CPU seconds: of "
         "training, the median of the runs that got there."
     )

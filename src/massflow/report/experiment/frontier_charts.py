@@ -19,7 +19,7 @@ from massflow.report.experiment.curves import (
 )
 from massflow.report.experiment.numbers import label
 from massflow.report.experiment.results import Experiment
-from massflow.report.style import BASE_COLOUR, COLOURS, by_model, number, title
+from massflow.report.style import BASE_COLOUR, COLOURS, LEGEND, by_model, number, title
 from massflow.stats.bootstrap import Floats
 
 Rows = list[dict[str, Any]]
@@ -30,6 +30,12 @@ X = alt.X(
     axis=alt.Axis(tickCount=8),
 )
 Y = alt.Y("pass@256:Q", title="pass@256", scale=alt.Scale(zero=False, padding=16))
+ENVELOPES = {
+    "any checkpoint, any temperature": (slice(1, None), True),
+    "final model, any temperature": (slice(-1, None), True),
+    "any checkpoint, T = 1": (slice(1, None), False),
+}
+"""Which evaluations, the start apart, and whether at all temperatures."""
 LEFT_SHARE = 0.2
 """How far left of the curves a heated base is still shown, in widths of the curves."""
 
@@ -66,11 +72,11 @@ def envelopes(experiment: Experiment) -> Any:
     temperatures, gains_X = experiment.recipe.evaluate.temperatures, envelope_gains(experiment)
     rows: Rows = []
     for arm in experiment.arms:
-        for kind, chosen in (("any temperature", temperatures), ("T = 1", (1.0,))):
-            curve = mean_curve(experiment, experiment.of(arm), best_at(chosen, gains_X))
-            rows += _rows(curve, model=label(arm), kind=kind)
+        for kind, (evaluations, hot) in ENVELOPES.items():
+            best = best_at(temperatures if hot else (1.0,), gains_X, evaluations)
+            rows += _rows(mean_curve(experiment, experiment.of(arm), best), model=label(arm), kind=kind)
     base = mean_curve(experiment, experiment.runs, best_at(temperatures, gains_X, slice(0, 1)))
-    rows += _rows(base, model="BASE", kind="any temperature")
+    rows += _rows(base, model="BASE", kind=next(iter(ENVELOPES)))
     panels = [
         _envelope_panel([row for row in rows if row["model"] in (label(arm), "BASE")], arm, index)
         for index, arm in enumerate(experiment.arms)
@@ -82,8 +88,8 @@ def envelopes(experiment: Experiment) -> Any:
         .properties(
             title=title(
                 "What decoding can undo: the best pass@256 at this pass@1 or a higher one",
-                f"Over checkpoints and temperatures ({listed}), neighbours joined by straight lines; mean over "
-                f"{_over(experiment)}.",
+                f"Temperatures {listed}, neighbours joined by straight lines; mean over {_over(experiment)}. "
+                "Grey: the base at any temperature.",
             )
         )
     )
@@ -91,15 +97,15 @@ def envelopes(experiment: Experiment) -> Any:
 
 def _envelope_panel(rows: Rows, arm: str, index: int) -> Any:
     scale = alt.Scale(domain=[label(arm), "BASE"], range=[COLOURS[index % len(COLOURS)], BASE_COLOUR])
-    dash = alt.Scale(domain=["any temperature", "T = 1"], range=[[1, 0], [2, 3]])
+    dash = alt.Scale(domain=list(ENVELOPES), range=[[1, 0], [7, 3], [2, 3]])
     chart = alt.Chart(alt.Data(values=rows)).mark_line(strokeWidth=2)
     return chart.encode(
         x=alt.X("pass@1:Q", title="pass@1", scale=alt.Scale(zero=False, nice=False), axis=alt.Axis(tickCount=5)),
         y=alt.Y("pass@256:Q", title="pass@256" if index % 3 == 0 else None, scale=alt.Scale(zero=False)),
         color=alt.Color("model:N", scale=scale, legend=None),
-        strokeDash=alt.StrokeDash("kind:N", scale=dash, legend=None),
+        strokeDash=alt.StrokeDash("kind:N", scale=dash, legend=alt.Legend(**{**LEGEND.to_dict(), "labelLimit": 260})),
         tooltip=[alt.Tooltip("model:N"), alt.Tooltip("kind:N"), number("pass@1"), number("pass@256")],
-    ).properties(width=225, height=190, title=f"{label(arm)} (dotted: T = 1 only), base (grey)")
+    ).properties(width=225, height=190, title=label(arm))
 
 
 def _rows(curve_X2: Floats, **facts: str) -> Rows:

@@ -8,13 +8,17 @@ import altair as alt
 
 from massflow import config
 from massflow.report import html
-from massflow.report.experiment.captions import HEADINGS, scope, table_note, targets_note
+from massflow.report.experiment.captions import HEADINGS, TABLE_NOTE, matched_note, scope
 from massflow.report.experiment.findings import FRONTIER_RESAMPLES, RESAMPLES, Findings
 from massflow.report.experiment.numbers import Bounded, Model, Number, Outcome, Target
 from massflow.report.experiment.results import Experiment
 
 Cell = dict[str, Any]
 NOTHING: Cell = {"text": "–"}
+HEADS = (
+    *("", "pass@1", "change in pass@1", "pass@256", "change in pass@256"),
+    *("greedy", "entropy", "distinct", "rare mass"),
+)
 PHASES = ("sample", "reference", "update", "evaluate")
 
 
@@ -28,10 +32,10 @@ def render(findings: Findings, charts: dict[str, alt.TopLevelMixin]) -> str:
         lead=_lead(findings),
         sentences=findings.sentences,
         scope=scope(findings),
-        failed=_failed(experiment),
+        failed=[{"name": name, "reason": reason} for name, reason in experiment.failed],
         table=_table(findings),
-        targets=[_at_target(findings, index) for index in range(len(findings.gains))],
-        targets_note=targets_note(findings),
+        matched=[_over_range(findings), *(_at_target(findings, index) for index in range(len(findings.gains)))],
+        matched_note=matched_note(findings),
         figures=[{"name": name, "heading": HEADINGS[name][0], "caption": HEADINGS[name][1]} for name in charts],
         environment=_environment(experiment),
         times=_times(experiment),
@@ -50,35 +54,20 @@ def _lead(findings: Findings) -> str:
     )
 
 
-def _failed(experiment: Experiment) -> dict[str, Any] | None:
-    if not experiment.failed:
-        return None
-    rows = [[{"text": name}, {"text": reason, "wrap": True}] for name, reason in experiment.failed]
-    return {"heads": ("run", "reason"), "rows": rows}
-
-
 def _table(findings: Findings) -> dict[str, Any]:
-    first = findings.outcomes[0].model.label
-    heads = (
-        *("", "pass@1", "change in pass@1", "pass@256", "change in pass@256"),
-        f"pass@256 against {first} at equal pass@1",
-        *("greedy", "entropy", "distinct", "rare mass"),
-    )
-    rows = [_table_row(findings.base, NOTHING, NOTHING, NOTHING)]
+    rows = [_table_row(findings.base, NOTHING, NOTHING)]
     for outcome in findings.outcomes:
-        changes = (_number_cell(outcome.pass_at_1), _number_cell(outcome.pass_at_256))
-        rows.append(_table_row(outcome.model, *changes, _matched_cell(outcome)))
-    return {"heads": heads, "rows": rows, "note": table_note(first)}
+        rows.append(_table_row(outcome.model, _number_cell(outcome.pass_at_1), _number_cell(outcome.pass_at_256)))
+    return {"heads": HEADS, "rows": rows, "note": TABLE_NOTE}
 
 
-def _table_row(model: Model, first: Cell, boundary: Cell, matched: Cell) -> list[Cell]:
+def _table_row(model: Model, first: Cell, boundary: Cell) -> list[Cell]:
     return [
         {"text": model.label},
         {"text": f"{model.pass_at_1:.3f}"},
         first,
         {"text": f"{model.pass_at_256:.3f}"},
         boundary,
-        matched,
         {"text": f"{model.greedy_accuracy:.3f}"},
         {"text": f"{model.token_entropy:.3f}"},
         {"text": f"{model.distinct_correct:.1f}"},
@@ -90,17 +79,24 @@ def _number_cell(number: Number) -> Cell:
     return {"text": f"{number.value:+.3f}", "range": f"[{number.low:+.3f}, {number.high:+.3f}]"}
 
 
-def _matched_cell(outcome: Outcome) -> Cell:
-    if outcome.matched is None:
-        return NOTHING
-    cell = _number_cell(outcome.matched.difference)
-    return {**cell, "range": f"{cell['range']}, gains to {outcome.matched.upto:.3f}"}
-
-
 def _bounded_cell(value: Bounded | None, form: str) -> Cell:
     if value is None:
         return NOTHING
     return {"text": value.text(form), "range": f"[{value.low:{form}}, {value.high:{form}}]"}
+
+
+def _over_range(findings: Findings) -> dict[str, Any]:
+    first, *others = findings.outcomes
+    rows = [_range_row(outcome) for outcome in others]
+    heads = ("", f"pass@256 against {first.model.label}", "gains from 0 to")
+    return {"name": "At equal pass@1, over all gains that every run of both arms reaches", "heads": heads, "rows": rows}
+
+
+def _range_row(outcome: Outcome) -> list[Cell]:
+    if outcome.matched is None:
+        return [{"text": outcome.model.label}, NOTHING, NOTHING]
+    upto = {"text": f"{outcome.matched.upto:.3f}"}
+    return [{"text": outcome.model.label}, _number_cell(outcome.matched.difference), upto]
 
 
 def _at_target(findings: Findings, index: int) -> dict[str, Any]:

@@ -53,8 +53,9 @@ def _concentration(base: Model, outcomes: Sequence[Outcome]) -> str:
 
 
 def _moved(what: str, before: float, after: float, change: Number) -> str:
-    verb = {1: "rose", -1: "fell", 0: "did not clearly move,"}[change.sign]
-    return f"{what} {verb} from {before:.3f} to {after:.3f} ({change:+.3f})"
+    verb = {1: "rose", -1: "fell", 0: "went"}[change.sign]
+    unclear = "" if change.sign else ", not clearly up or down"
+    return f"{what} {verb} from {before:.3f} to {after:.3f}{unclear} ({change:+.3f})"
 
 
 def _and(parts: Sequence[str]) -> str:
