@@ -185,6 +185,7 @@ def test_columns_of_graded_tasks_seconds_and_mixtures(bases: Path, tmp_path: Pat
     found = write_report(out)
     run = found.experiment.runs[0]
     assert run.graded
+    assert run.cpu_seconds_S is not None
     np.testing.assert_allclose(run.cpu_seconds_S, np.array(run.steps) * 0.5)
     np.testing.assert_allclose(interpolated(run), trained(run)[[0, -1]], err_msg="in order of alpha")
     assert (out / "figures" / "graded.svg").read_text().count("common, held out") >= 1
