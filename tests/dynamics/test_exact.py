@@ -15,8 +15,9 @@ from massflow.objectives import OBJECTIVES, Objective, advantages, policy_loss
 from massflow.seeding import generator
 
 REWARDS, PROBS = np.array([0.8, 1.0, 0.0, 0.8]), np.array([0.4, 0.05, 0.3, 0.25])
-POPULATION = [objective.replace(std_ddof=0) for objective in OBJECTIVES.values()]
-VARIANTS = [*OBJECTIVES.values(), *POPULATION, OBJECTIVES["grpo"].replace(name="large-eps", std_eps=0.3)]
+WITHOUT_KL = [objective for objective in OBJECTIVES.values() if objective.kl_coef == 0.0]
+POPULATION = [objective.replace(std_ddof=0) for objective in WITHOUT_KL]
+VARIANTS = [*WITHOUT_KL, *POPULATION, OBJECTIVES["grpo"].replace(name="large-eps", std_eps=0.3)]
 GRPO = OBJECTIVES["grpo"].replace(std_ddof=0)
 
 
@@ -114,7 +115,7 @@ def test_with_binary_rewards_the_success_probability_never_falls(name: str):
         assert (rewards * probs) @ (step - probs @ step) >= -1e-15
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", [objective.name for objective in WITHOUT_KL])
 def test_agrees_with_samples_within_four_standard_errors(name: str):
     seeds, eta, size = 40_000, 0.1, max(4, OBJECTIVES[name].least_group_size)
     path = simulate(

@@ -8,14 +8,18 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 from massflow import InputError
 from massflow.dynamics import Interrupted, Trajectory, simulate
 from massflow.dynamics.groups import count_vectors, group_weights
+from massflow.dynamics.inputs import bandit
 from massflow.dynamics.inputs import signal as seen
 from massflow.dynamics.kernel.group import group_weights as kernel_weights
+from massflow.dynamics.plain import Plain, draw, log_softmax
 from massflow.dynamics.rule import rule_of
-from massflow.objectives import OBJECTIVES, Objective
+from massflow.dynamics.streams import seed_keys, uniforms
+from massflow.objectives import OBJECTIVES, Objective, advantages, policy_loss
 from massflow.seeding import generator
 
 BASE = {"rewards_V": [0.8, 1.0, 0.0], "probs_V": [0.49, 0.02, 0.49], "group_size": 8, "learning_rate": 0.1}
@@ -114,6 +118,25 @@ def test_negative_only_lifts_what_was_not_drawn_in_proportion_to_its_mass():
     assert len(pushed) > 20
     for row in pushed:
         np.testing.assert_allclose(row[[0, 2, 3]] / start[[0, 2, 3]], row[0] / start[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("estimator", ["k3", "k2"])
+def test_a_step_with_a_kl_term_is_that_of_the_loss(estimator: str):
+    """From logits away from the start, the reference: dz = -eta grad of `policy_loss` on the same draws."""
+    objective = GRPO.replace(name="kl", kl_coef=0.5, kl_estimator=estimator)
+    start = bandit([0.8, 1.0, 0.0], [0.5, 0.2, 0.3], None)
+    plain = Plain(start, objective, rule_of(objective, 8, 0.3, objective.kl_coef))
+    logits_SV, keys_S = np.log([[0.2, 0.5, 0.3], [0.7, 0.1, 0.2]]), seed_keys(generator(0, "kl"), np.arange(2))
+    moved_SV = plain.step(logits_SV, keys_S, 0) - logits_SV
+    action_SG = draw(log_softmax(logits_SV), uniforms(keys_S, 0, 8))
+    for row, action_G in enumerate(action_SG):
+        logits = torch.tensor(logits_SV[row], requires_grad=True)
+        logp_G1 = logits.log_softmax(0)[action_G][:, None]
+        advantage_G = torch.from_numpy(advantages(start.rewards_V[action_G][None], objective)[0])
+        ref_G1 = torch.from_numpy(start.log_probs_V[action_G])[:, None]
+        loss = policy_loss(logp_G1, logp_G1.detach(), advantage_G, logp_G1 < 0, objective, ref_logp_BT=ref_G1).loss
+        (slope,) = torch.autograd.grad(loss, logits)
+        np.testing.assert_allclose(moved_SV[row], -0.3 * slope.numpy(), rtol=1e-12, atol=1e-15)
 
 
 def test_on_policy_the_sequence_ratio_changes_nothing_and_off_policy_it_does():

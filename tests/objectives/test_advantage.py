@@ -45,6 +45,9 @@ def test_grpo_by_hand():
         ("psr", [1.0, 0.0, 0.0, 0.0]),  # +1 on right only
         ("nsr", [0.0, -1.0, -1.0, -1.0]),  # -1 on wrong only
         ("w-reinforce", [0.1, -1.0, -1.0, -1.0]),  # 0.1 PSR + NSR
+        ("reinforce", [1.0, 0.0, 0.0, 0.0]),  # r
+        ("f-grpo", [1.125, -0.375, -0.375, -0.375]),  # GRPO's times 1 - 1/4
+        ("qae", [2.0, 0.0, 0.0, 0.0]),  # (r - 0) / (1/2), as 1/4 <= 1 - 0.4
     ],
 )
 def test_catalogue_by_hand(name: str, expected: list[float]):

@@ -13,7 +13,8 @@ from massflow.objectives import OBJECTIVES, Objective, objective_from
 
 
 def test_the_catalogue_is_what_was_promised():
-    promised = "grpo grpo-n grpo-p gspo gspo-n psr nsr w-reinforce dapo dr-grpo rloo cispo wapo pass-at-k f-grpo qae"
+    promised = "grpo grpo-n grpo-p gspo gspo-n psr nsr w-reinforce dapo dr-grpo rloo cispo wapo"
+    promised += " reinforce grpo-kl-forward grpo-kl-reverse pass-at-k f-grpo qae"
     assert " ".join(OBJECTIVES) == promised
     assert all(name == objective.name and objective.source for name, objective in OBJECTIVES.items())
 
@@ -27,6 +28,13 @@ def test_grpo_n_is_grpo_with_the_positive_side_switched_off():
 def test_an_objective_survives_toml(objective: Objective):
     table = {field: value for field, value in dataclasses.asdict(objective).items() if value is not None}
     assert objective_from(tomllib.loads(tomli_w.dumps(table))) == objective
+
+
+def test_a_table_from_before_there_was_a_choice_of_kl_means_k3():
+    table = dataclasses.asdict(OBJECTIVES["grpo-kl-forward"])
+    for field in ("shape", "dual_clip", "kl_estimator"):
+        del table[field]
+    assert objective_from(table) == OBJECTIVES["grpo-kl-forward"]
 
 
 def test_a_table_starts_from_its_base():
@@ -48,6 +56,7 @@ def test_a_table_starts_from_its_base():
         ({"base": "grpo", "name": "x", "dual_clip": 1.1}, "above 1 . clip_high = 1.2; got 1.1"),
         ({"base": "cispo", "name": "x", "dual_clip": 9.0}, "must be none with cispo"),
         ({"base": "grpo", "name": "x", "kl_coef": -1.0}, "kl_coef must lie between 0 and 1e.06; got -1.0"),
+        ({"base": "grpo", "name": "x", "kl_estimator": "k1"}, "kl_estimator must be one of k3, k2; got 'k1'"),
         ({"base": "grpo", "name": "x", "std_eps": 0.0}, "std_eps must lie between 1e-12"),
         ({"base": "grpo", "name": "x", "std_ddof": 2}, "std_ddof must be 0"),
         ({"base": "grpo", "name": "../../x"}, "name must be letters, digits"),

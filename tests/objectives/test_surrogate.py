@@ -123,6 +123,43 @@ def test_kl_by_hand():
     assert got.diagnostics["reference_kl"] == pytest.approx(1 - math.log(2))
 
 
+def test_k2_by_hand():
+    # d = ln 2: d^2/2, times 0.5; what is reported stays k3, the unbiased one.
+    values = {**simple(1.0, 0.0), "ref_logp_BT": np.full((1, 1), math.log(2.0))}
+    got = policy_loss(**values, objective=GRPO.replace(kl_coef=0.5, kl_estimator="k2"))
+    assert got.loss == pytest.approx(0.25 * math.log(2) ** 2)
+    assert got.diagnostics["reference_kl"] == pytest.approx(1 - math.log(2))
+
+
+@pytest.mark.parametrize(("name", "reverse"), [("grpo-kl-forward", False), ("grpo-kl-reverse", True)])
+def test_the_kl_terms_gradient_on_policy_is_that_of_its_kl(name: str, reverse: bool):
+    """Every token of a softmax policy, as often as its probability says: the batch mean is the expectation.
+
+    The samples held fixed, grad d = -grad log pi for d = log ref - log pi. So, with E[grad log pi] = 0:
+        E[grad k3] = E[(1 - e^d) grad log pi] = -sum ref grad log pi = grad KL(ref || pi)
+        E[grad k2] = E[-d grad log pi] = sum pi log(pi / ref) grad log pi = grad KL(pi || ref)
+    """
+    counts, ref = torch.tensor([7, 1, 2, 4, 6]), torch.tensor([0.1, 0.3, 0.05, 0.2, 0.35], dtype=torch.float64)
+    logits = (counts / counts.sum()).double().log().requires_grad_()
+    logp, drawn = logits.log_softmax(0), torch.repeat_interleave(torch.arange(5), counts)
+    kl = (logp.exp() * (logp - ref.log())).sum() if reverse else (ref * (ref.log() - logp)).sum()
+    (expected,) = torch.autograd.grad(kl, logits, retain_graph=True)
+    rows_B1, ref_B1 = logp[drawn][:, None], ref.log()[drawn][:, None]
+    still = torch.zeros(len(drawn), dtype=torch.float64)
+    loss = policy_loss(rows_B1, rows_B1.detach(), still, rows_B1 != 0, OBJECTIVES[name], ref_logp_BT=ref_B1).loss
+    (found,) = torch.autograd.grad(loss, logits)
+    assert expected.norm() > 0.1
+    torch.testing.assert_close(found, OBJECTIVES[name].kl_coef * expected, rtol=1e-6, atol=1e-9)
+
+
+def test_plain_reinforce_is_reward_times_grad_logp_with_no_clip():
+    # loss = -mean_B sum_t rho r / T: at ratio 1 its slope is -r / (B T); at ratio 9 still, times 9.
+    reinforce = OBJECTIVES["reinforce"]
+    assert gradient(simple(1.0, 0.7), reinforce)[0, 0] == pytest.approx(-0.7)
+    for advantage in (0.7, -0.7):
+        assert gradient(simple(9.0, advantage), reinforce)[0, 0] == pytest.approx(-9 * advantage)
+
+
 def test_kl_estimate_is_never_below_zero_and_keeps_small_values():
     d = np.linspace(-3e-4, 3e-4, 1001, dtype=np.float32)
     got = kl_estimate(np.zeros_like(d), d)

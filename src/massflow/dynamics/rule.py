@@ -32,6 +32,8 @@ class Rule(NamedTuple):
     cispo: bool
     epochs: int
     kl_coef: float
+    reverse_kl: bool
+    """The KL term is k2, the gradient of KL(pi || start); else k3, that of KL(start || pi)."""
     balanced: bool
     """Weights of a group sum to 0, so logits of actions that were not drawn stay where they are, exactly."""
 
@@ -66,5 +68,6 @@ def rule_of(
         cispo=objective.surrogate == "cispo",
         epochs=inner_epochs,
         kl_coef=kl_coef,
+        reverse_kl=objective.kl_estimator == "k2",
         balanced=even and inner_epochs == 1 and kl_coef == 0.0,
     )

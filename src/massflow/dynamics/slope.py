@@ -16,8 +16,8 @@ def slope(rule: Rule, log_ratio: Floats, advantage: Floats, away: Floats) -> Flo
     """d J / d log pi. log_ratio: log pi - log pi_old. away: log pi_ref - log pi. Of one shape, as the result."""
     found = _surrogate_slope(rule, log_ratio, advantage)
     if rule.kl_coef > 0.0:
-        near = np.abs(away) <= LOG_RATIO_BOUND
-        found = found + rule.kl_coef * np.where(near, np.expm1(np.where(near, away, 0.0)), 0.0)
+        away = np.where(np.abs(away) <= LOG_RATIO_BOUND, away, 0.0)
+        found = found + rule.kl_coef * (away if rule.reverse_kl else np.expm1(away))
     return found
 
 

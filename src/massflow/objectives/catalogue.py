@@ -6,6 +6,7 @@ import dataclasses
 
 from massflow.config import nearest
 from massflow.errors import InputError
+from massflow.objectives.numeric import LARGEST
 from massflow.objectives.objective import Objective
 from massflow.objectives.shape import Focal, PassAtK, Quantile
 
@@ -76,6 +77,26 @@ _ENTRIES = (
         clip_low=1.0,
     ),
     _GRPO.replace(
+        name="reinforce",
+        source="REINFORCE, Williams 1992: rewards as they are, no baseline, no clip",
+        baseline="none",
+        scale="none",
+        aggregation="fixed_length",
+        clip_low=1.0,
+        clip_high=LARGEST,
+    ),
+    _GRPO.replace(
+        name="grpo-kl-forward",
+        source="DeepSeekMath, arXiv 2402.03300, eq. 3 and 4 and its coefficient: k3, the gradient of KL(ref || pi)",
+        kl_coef=0.04,
+    ),
+    _GRPO.replace(
+        name="grpo-kl-reverse",
+        source="arXiv 2510.01555: k2 as a loss, the gradient of KL(pi || ref); DeepSeekMath's coefficient",
+        kl_coef=0.04,
+        kl_estimator="k2",
+    ),
+    _GRPO.replace(
         name="pass-at-k",
         source="pass@k training, arXiv 2508.10751, analytical derivation, k = 4; in GRPO's loss",
         shape=PassAtK(4),
@@ -84,8 +105,8 @@ _ENTRIES = (
     _GRPO.replace(name="qae", source="QAE, arXiv 2509.22611, K = 0.4; in GRPO's loss", shape=Quantile(0.4)),
 )
 
-_LEFT_OUT = {"dual_clip", "shape"}
-"""Fields that a table of every field may lack: absent means none."""
+_LEFT_OUT = {"dual_clip", "shape", "kl_estimator"}
+"""Fields that a table of every field may lack: absent means none; k3, the only one once, of kl_estimator."""
 
 OBJECTIVES: dict[str, Objective] = {objective.name: objective for objective in _ENTRIES}
 

@@ -25,7 +25,7 @@ class Objective:
 
     and with importance ratio rho the loss to minimise is
 
-        -aggregate( surrogate(rho, A) ) + kl_coef * aggregate( KL to the reference )
+        -aggregate( surrogate(rho, A) ) + kl_coef * aggregate( KL term against the reference )
 
     The defaults are GRPO (DeepSeekMath, arXiv 2402.03300, eq. 3) with the standard deviation as trainers take it.
     Raises InputError for a choice that is not one of those listed or a number out of range.
@@ -56,6 +56,9 @@ class Objective:
     """token_mean: over all tokens. sequence_mean: over the tokens of a completion, then over completions.
     fixed_length: sum over tokens / max_length, then over completions."""
     kl_coef: float = 0.0
+    kl_estimator: Literal["k3", "k2"] = "k3"
+    """Of the KL term in the loss. On-policy its gradient is that of the forward KL(ref || pi) with k3 (DeepSeekMath),
+    of the reverse KL(pi || ref) with k2 (arXiv 2510.01555)."""
     shape: Shape | None = None
     """What becomes of the advantages before the sign weights: a shape, its table as a recipe has it, or the user's
     own function as "file.py:NAME"."""

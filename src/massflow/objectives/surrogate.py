@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Literal
 
 from massflow.errors import InputError
 from massflow.objectives.numeric import MAGNITUDE_BOUND, at_least_single, namespace
@@ -42,7 +43,7 @@ def policy_loss(
         rho = exp(mean_t (logp - old_logp))            ratio "sequence" (each token keeps its own gradient: GSPO-token)
         J_t = min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A), and >= dual_clip A where A < 0
         J_t = stop_gradient(clip(rho, ...)) A logp     surrogate "cispo"
-        loss = -aggregate(J) + kl_coef aggregate(kl_estimate(logp, ref_logp))
+        loss = -aggregate(J) + kl_coef aggregate(kl_estimate(logp, ref_logp, kl_estimator))
 
     logp_BT, old_logp_BT: (B, T), natural log, of the tokens sampled; mask_BT: (B, T), nonzero where a token counts.
     advantages: (B,) or (B, T). All NumPy or all torch; gradients flow into logp_BT only.
@@ -54,7 +55,7 @@ def policy_loss(
 
     Diagnostics: ratio_max; clip_low_fraction, clip_high_fraction, dual_clip_fraction (of tokens that carry a
     nonzero advantage, those whose gradient the bound removes, or for cispo changes); reference_kl, KL(pi || ref),
-    and sampler_kl, KL(sampler || old), as `kl_estimate` has them, mean over tokens.
+    and sampler_kl, KL(sampler || old), as `kl_estimate` has them (k3, whatever the loss takes), mean over tokens.
     Whatever the log-probabilities, infinite ones included, loss and gradient are finite. Half precision is computed,
     and the loss returned, in float32 (a gradient passed on to float16 has only float16's range).
     Raises InputError for NaN, advantages that are not finite, integers, shapes that do not fit, or a missing reference.
@@ -83,9 +84,9 @@ def policy_loss(
 
     cost_BT = -surrogate_BT
     if "ref_logp_BT" in logps:
-        kl_BT = kl_estimate(logp_BT, _bounded(xp, logps["ref_logp_BT"], mask_BT))
-        diagnostics["reference_kl"] = _token_mean(xp, _constant(kl_BT), mask_BT)
-        cost_BT = cost_BT + objective.kl_coef * kl_BT
+        ref_BT = _bounded(xp, logps["ref_logp_BT"], mask_BT)
+        diagnostics["reference_kl"] = _token_mean(xp, kl_estimate(_constant(logp_BT), ref_BT), mask_BT)
+        cost_BT = cost_BT + objective.kl_coef * kl_estimate(logp_BT, ref_BT, objective.kl_estimator)
     elif objective.kl_coef > 0.0:
         raise InputError(f"objective {objective.name!r} has kl_coef {objective.kl_coef:g}: give ref_logp_BT")
     if "sampler_logp_BT" in logps:
@@ -94,14 +95,22 @@ def policy_loss(
     return PolicyLoss(_aggregate(xp, cost_BT, mask_BT, objective, normalizer, max_length), diagnostics)
 
 
-def kl_estimate(logp_BT: Array, ref_logp_BT: Array) -> Array:
-    """KL(pi || ref) of each token from samples of pi: exp(d) - 1 - d, d = ref_logp - logp, never below 0.
+def kl_estimate(logp_BT: Array, ref_logp_BT: Array, estimator: Literal["k3", "k2"] = "k3") -> Array:
+    """KL(pi || ref) of each token from samples of pi, never below 0; d = ref_logp - logp.
 
-    Nats, unbiased while |d| < 20 (beyond, d is held there). Source: DeepSeekMath (arXiv 2402.03300, eq. 4).
+        k3 = exp(d) - 1 - d,   k2 = d^2 / 2
+
+    Nats. k3 is unbiased while |d| < 20 (beyond, d is held there); k2 is so only to second order in d. As a loss, the
+    samples held fixed, what counts is the gradient in expectation over pi, each token given those before it:
+    k3: E[(1 - e^d) grad logp] = grad KL(ref || pi);  k2: E[-d grad logp] = grad KL(pi || ref). Samples of another
+    policy give neither: the term carries no importance ratio.
+    Source: DeepSeekMath (arXiv 2402.03300, eq. 4); k2 as a loss, arXiv 2510.01555.
     """
     xp = namespace([logp_BT, ref_logp_BT])
     logp_BT, ref_logp_BT = (xp.clip(values, min=-LOGP_BOUND, max=LOGP_BOUND) for values in (logp_BT, ref_logp_BT))
     difference_BT = xp.clip(ref_logp_BT - logp_BT, min=-LOG_RATIO_BOUND, max=LOG_RATIO_BOUND)
+    if estimator == "k2":
+        return 0.5 * difference_BT**2
     return xp.clip(xp.expm1(difference_BT) - difference_BT, min=0.0)
 
 

@@ -82,7 +82,7 @@ def slope(rule: Rule, advantage: float, log_ratio: float, away: float) -> float:
         else:
             found = ratio * advantage if ratio <= high else 0.0
     if rule.kl_coef > 0.0 and abs(away) <= LOG_RATIO_BOUND:
-        found += rule.kl_coef * math.expm1(away)
+        found += rule.kl_coef * (away if rule.reverse_kl else math.expm1(away))
     return found
 
 
