@@ -107,7 +107,7 @@ class Case:
             steps=setting.steps,
             seeds=setting.seeds,
             record_every=setting.record.tolist(),
-            kl_coef=setting.kl_coef or None,  # 0: the objective's own
+            kl_coef=setting.kl_coef,
             inner_epochs=setting.inner_epochs,
             clip=setting.clip,
             watch={BEST: setting.best},
