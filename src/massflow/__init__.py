@@ -1,7 +1,7 @@
 """massflow: where RLVR moves a language model's probability mass, and what that does to its boundary.
 
-`massflow.objectives`, `massflow.stats`, `massflow.dynamics`, `massflow.sampling` and `massflow.tasks` need NumPy and
-SciPy at most (the simulator's kernel: numba), and are imported when first asked for;
+`massflow.objectives`, `massflow.stats`, `massflow.dynamics`, `massflow.sampling`, `massflow.rewards` and
+`massflow.tasks` need NumPy and SciPy at most (the simulator's kernel: numba), and are imported when first asked for;
 `massflow.lab` (torch) and `massflow.report` (Altair) are imported by name.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from massflow.errors import InputError, MassflowError, MissingExtraError, WorkError
 
 if TYPE_CHECKING:
-    from massflow import dynamics, objectives, sampling, stats, tasks, types
+    from massflow import dynamics, objectives, rewards, sampling, stats, tasks, types
 
 __version__ = "0.1.0"
 
@@ -25,6 +25,7 @@ __all__ = [
     "__version__",
     "dynamics",
     "objectives",
+    "rewards",
     "sampling",
     "stats",
     "tasks",
@@ -33,6 +34,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("dynamics", "objectives", "sampling", "stats", "tasks", "types"):
+    if name in ("dynamics", "objectives", "rewards", "sampling", "stats", "tasks", "types"):
         return importlib.import_module(f"massflow.{name}")
     raise AttributeError(f"module 'massflow' has no attribute {name!r}")

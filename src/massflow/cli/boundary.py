@@ -145,7 +145,7 @@ def _show_problem(problem: str, models: Sequence[ModelCounts], limit: int, as_js
     """The right answers of all models to one problem."""
     from massflow.report.boundary.findings import named
     from massflow.report.boundary.tables import answers_table
-    from massflow.sampling.values import listed
+    from massflow.tables.values import listed
 
     sides = named(models)
     for name, model in sides.items():

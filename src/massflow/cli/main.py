@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import massflow
-from massflow.cli import boundary, demo, dynamics, lab, plan, wise
+from massflow.cli import boundary, demo, dynamics, lab, plan, verify, wise
 from massflow.cli.guard import OUTPUT, set_debug
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("boundary")(boundary.boundary)
 app.command("plan")(plan.plan)
+app.command("verify")(verify.verify)
 app.add_typer(dynamics.app, name="dynamics")
 app.add_typer(lab.app, name="lab")
 app.command("wise")(wise.wise)

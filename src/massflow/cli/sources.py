@@ -48,7 +48,7 @@ def others(base: ModelCounts, models: Sequence[ModelCounts]) -> Sequence[ModelCo
 
 def only_model(source: str, models: Sequence[ModelCounts]) -> ModelCounts:
     """The one model of a source, or the one that is called base."""
-    from massflow.sampling.values import listed
+    from massflow.tables.values import listed
 
     named = [model for model in models if model.name == "base"] or models
     if len(named) > 1:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.abc
-import importlib.util
-import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from array_api_compat import device
 
-from massflow.errors import InputError, file_errors
+from massflow.errors import InputError
 from massflow.objectives.numeric import MAGNITUDE_BOUND, first_beyond, namespace
+from massflow.plugin import load, read_source, summary
 from massflow.types import Array
 
 ShapeFunction = Callable[[Array, Array], Array]
@@ -49,7 +46,7 @@ class OwnShape:
             )
         assert self.path  # found now: the current directory may change later
         if not self.sha256:
-            object.__setattr__(self, "sha256", hashlib.sha256(_read(self.path)).hexdigest())
+            object.__setattr__(self, "sha256", hashlib.sha256(read_source(self.path)).hexdigest())
             self.load()
 
     @cached_property
@@ -59,7 +56,7 @@ class OwnShape:
 
     def load(self) -> ShapeFunction:
         """The function. Raises InputError if the file is not there, not the one hashed, or has no such function."""
-        return _load(self.path, self.function.rpartition(":")[2], self.sha256)
+        return load(self.path, self.function.rpartition(":")[2], self.sha256)
 
     def __call__(self, rewards_PG: Array, advantages_PG: Array, threshold: float) -> Array:  # noqa: ARG002
         xp = namespace([rewards_PG, advantages_PG])
@@ -67,7 +64,7 @@ class OwnShape:
         try:
             result = function(xp.asarray(rewards_PG, copy=True), xp.asarray(advantages_PG, copy=True))
         except (Exception, SystemExit) as error:
-            raise InputError(f"{self.function} raised {_summary(error, self.path)}") from error
+            raise InputError(f"{self.function} raised {summary(error, self.path)}") from error
         return self._checked(result, rewards_PG, advantages_PG)
 
     def _checked(self, result: Any, rewards_PG: Array, advantages_PG: Array) -> Array:
@@ -89,59 +86,3 @@ class OwnShape:
                 f"of group {at[0]} (rewards {group}{more}) has {float(result[at[0], at[1]])}"
             )
         return xp.astype(result, advantages_PG.dtype)
-
-
-class _Source(importlib.abc.ExecutionLoader):
-    """Runs the very text that was hashed: no second look at the file, and no stale bytecode of an earlier one."""
-
-    def __init__(self, path: Path, source: bytes) -> None:
-        self._path, self._source = path, source
-
-    def get_filename(self, fullname: str) -> str:  # noqa: ARG002
-        return str(self._path)
-
-    def get_source(self, fullname: str) -> str:  # noqa: ARG002
-        return importlib.util.decode_source(self._source)
-
-
-@lru_cache(maxsize=64)
-def _load(path: Path, name: str, sha256: str) -> ShapeFunction:
-    source = _read(path)
-    found = hashlib.sha256(source).hexdigest()
-    if found != sha256:
-        raise InputError(
-            f"{path} has changed: its SHA-256 is {found[:12]}..., and this objective was made with {sha256[:12]}... "
-            "Restore it, or name the function without a sha256 to use what is there now."
-        )
-    module_name = f"massflow_own_{sha256[:16]}"
-    spec = importlib.util.spec_from_file_location(module_name, path, loader=_Source(path, source))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses, for one, look their module up
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[module_name]
-        raise InputError(f"{path} can't be loaded: {_summary(error, path)}") from error
-    function = getattr(module, name, None)
-    if function is None:
-        raise InputError(f"{path} has no function {name!r}")
-    if not callable(function):
-        raise InputError(f"{path}: {name} must be a function; it is of type {type(function).__name__}")
-    return function
-
-
-def _read(path: Path) -> bytes:
-    if path.exists() and not path.is_file():
-        raise InputError(f"cannot read {path}: it is not a file")
-    with file_errors("read", path, InputError):
-        return path.read_bytes()
-
-
-def _summary(error: BaseException, path: Path) -> str:
-    """The error in one line, with the line of the file where it came up."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    where = f" ({path.name}, line {lines[-1]})" if lines else ""
-    first, *_ = f"{type(error).__name__}: {error}".splitlines()
-    return first[:300] + where

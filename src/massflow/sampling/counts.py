@@ -13,14 +13,14 @@ from pathlib import Path
 
 from massflow.errors import InputError, file_errors
 from massflow.sampling.columns import OURS, Columns
-from massflow.sampling.files import KINDS, open_table, suffix_of
 from massflow.sampling.lab_runs import is_lab_folder, read_lab
 from massflow.sampling.samples import Samples, SampleText
 from massflow.sampling.schema import Schema, recognise
 from massflow.sampling.source import COMPLETIONS, STEP_FILE, Source
-from massflow.sampling.table import Table
 from massflow.sampling.tally import Cell, Key, Reader, Tally
-from massflow.sampling.values import listed
+from massflow.tables.files import KINDS, open_table, suffix_of
+from massflow.tables.table import Table
+from massflow.tables.values import listed
 from massflow.types import GroupCounts
 
 

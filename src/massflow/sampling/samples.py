@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from massflow.sampling.table import Batch
 from massflow.sampling.tally import Reader
-from massflow.sampling.values import label, message_text
+from massflow.tables.table import Batch
+from massflow.tables.values import label, message_text
 
 _TEXT_ROWS = 256
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 from massflow.errors import InputError
 from massflow.sampling.columns import COLUMNS, Columns
-from massflow.sampling.table import Table
-from massflow.sampling.values import listed, shown
+from massflow.tables.table import Table
+from massflow.tables.values import listed, shown
 
 Kind = Literal["counts", "samples", "verl", "trl"]
 LABELS = ("model", "step", "base", "seed", "cluster")

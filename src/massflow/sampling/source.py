@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from massflow.errors import InputError
-from massflow.sampling.files import suffix_of
+from massflow.tables.files import suffix_of
 
 COMPLETIONS = "completions"
 STEP_FILE = re.compile(r"(?:completions_)?([0-9]{1,15})\.(?:jsonl|parquet)")

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from massflow.errors import InputError
 from massflow.sampling.schema import Schema
-from massflow.sampling.table import Batch, Coded, Table, combine
-from massflow.sampling.values import label, number, prompt_id, shown
+from massflow.tables.table import Batch, Coded, Table, combine
+from massflow.tables.values import label, number, prompt_id, shown
 
 _LARGEST = 2.0**53
 _LATER_OUTPUT = re.compile(r"[0-9a-f-]{36}_[0-9]+_0*[1-9][0-9]*")

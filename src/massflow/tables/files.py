@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from massflow.errors import InputError
-from massflow.sampling.parquet import ParquetTable
-from massflow.sampling.table import Table
-from massflow.sampling.textfiles import CsvTable, JsonlTable
+from massflow.tables.parquet import ParquetTable
+from massflow.tables.table import Table
+from massflow.tables.textfiles import CsvTable, JsonlTable
 
 KINDS: dict[str, type[CsvTable] | type[JsonlTable] | type[ParquetTable]] = {
     ".csv": CsvTable,

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from massflow.errors import InputError, file_errors
-from massflow.sampling.table import BATCH_ROWS, Batch, Coded
-from massflow.sampling.values import shown
+from massflow.tables.table import BATCH_ROWS, Batch, Coded
+from massflow.tables.values import shown
 
 _BATCH_CHARACTERS = 1 << 25
 """A batch ends early past this much text, so that long texts do not fill the memory."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from massflow.sampling.values import json_of
+from massflow.tables.values import json_of
 
 BATCH_ROWS = 16384
 

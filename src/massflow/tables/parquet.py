@@ -12,7 +12,7 @@ import numpy as np
 
 from massflow.errors import InputError, file_errors
 from massflow.extras import needs_extra
-from massflow.sampling.table import BATCH_ROWS, Batch, Coded
+from massflow.tables.table import BATCH_ROWS, Batch, Coded
 
 
 @dataclass(frozen=True)

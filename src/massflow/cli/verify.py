@@ -1,0 +1,204 @@
+"""`massflow verify`: which answers in a file are right."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from massflow.cli.guard import MESSAGES, OUTPUT, JsonOption, guarded, print_json
+from massflow.errors import InputError
+
+if TYPE_CHECKING:
+    from massflow.types import Problem, Verdict
+
+PATIENCE = 2.0
+"""Seconds before progress is shown."""
+KEPT = ("problem", "cluster", "model", "step", "base", "seed")
+"""Columns that go into --out as they came, beside the verdict: `massflow boundary` reads that file."""
+VerifierOption = Annotated[
+    str | None, typer.Option("--verifier", help="For rows that name none: a name, or your own as file.py:NAME.")
+]
+FieldOption = Annotated[
+    list[str] | None, typer.Option("--field", help="A column's name in the file: prompt=question (repeatable).")
+]
+FormOption = Annotated[
+    list[str] | None,
+    typer.Option("--form", help="Where an answer may stand: boxed, hashes, phrase, tag; tried in this order."),
+]
+
+
+@guarded
+def verify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSONL or Parquet with columns text and answer.")],
+    verifier: VerifierOption = None,
+    field: FieldOption = None,
+    form: FormOption = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes; by default one a core.")] = None,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds an item may take in a worker.")] = 1.5,
+    explain: Annotated[
+        int | None, typer.Option("--explain", min=1, help="Only the item in this row: what decided, and why.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the verdicts as JSONL, a row an item.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify answers: outcomes and their shares. Columns besides text and answer: see the documentation."""
+    from massflow.rewards import VerifierPool
+    from massflow.tasks.problems import Defaults
+
+    defaults = Defaults(verifier or "math", tuple(form or ()))
+    if out is not None and out.resolve() == file.resolve():
+        raise InputError(f"{out} is read here: give --out another name")
+    with MESSAGES.status("reading"):
+        rows, texts, problems = _read(file, field or (), defaults, explain)
+    started = perf_counter()
+    with VerifierPool(workers, timeout) as pool, _progress() as advance:
+        verdicts = pool.map(texts, problems, advance)
+    seconds = perf_counter() - started
+    if explain is not None:
+        _explain(explain, texts[0], problems[0], verdicts[0], as_json)
+        return
+    if out is not None:
+        _write(out, rows, verdicts)
+    facts = _facts(verdicts, seconds)
+    if as_json:
+        print_json(facts | {"file": None if out is None else str(out)})
+    else:
+        _print(facts, out)
+
+
+def _read(
+    file: Path, fields: Sequence[str], defaults: Any, explain: int | None
+) -> tuple[list[dict[str, Any]], list[str], list[Problem]]:
+    """The rows, their texts and their problems. Rows of one problem share it, so that its gold is checked once."""
+    from massflow.tables.values import json_of, message_text
+    from massflow.tasks.problems import FIELDS, problem_of, read_rows
+
+    rows, texts, problems = [], [], []
+    shared: dict[str, Problem] = {}
+    for place, (where, row) in enumerate(read_rows(file, fields, ("text", "answer"), ("text", *FIELDS, *KEPT)), 1):
+        if explain not in (None, place):
+            continue
+        row.setdefault("id", row.get("problem"))
+        text = message_text(row.pop("text"))
+        key = json_of([row.get(name) for name in FIELDS])
+        if key not in shared:
+            shared[key] = problem_of(row, where, defaults)
+        rows.append(row)
+        texts.append(text)
+        problems.append(shared[key])
+    if not texts:
+        raise InputError(f"{file}: there is no row {explain}" if explain else f"{file}: no rows: nothing to verify")
+    return rows, texts, problems
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Progress with rate and time left, once it takes longer than a moment."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("verified"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    bar, begun, shown = Progress(*columns, console=MESSAGES, transient=True), perf_counter(), False
+    task = bar.add_task("verify", total=None)
+
+    def advance(done: int, total: int) -> None:
+        nonlocal shown
+        if not shown and perf_counter() - begun > PATIENCE and MESSAGES.is_terminal:
+            shown = True
+            bar.start()
+        if shown and (done % 64 == 0 or done == total):
+            bar.update(task, completed=done, total=total)
+
+    try:
+        yield advance
+    finally:
+        bar.stop()
+
+
+def _facts(verdicts: Sequence[Verdict], seconds: float) -> dict[str, Any]:
+    from massflow.types import OUTCOMES
+
+    outcomes, paths = Counter(verdict.outcome for verdict in verdicts), Counter(verdict.path for verdict in verdicts)
+    return {
+        "format_version": 1,
+        "items": len(verdicts),
+        "outcomes": {outcome: outcomes[outcome] for outcome in OUTCOMES},
+        "rate": outcomes["correct"] / len(verdicts),
+        "mean_score": sum(verdict.score for verdict in verdicts) / len(verdicts),
+        "decided_by": dict(paths.most_common()),
+        "seconds": round(seconds, 3),
+        "items_per_second": round(len(verdicts) / seconds, 1),
+    }
+
+
+def _print(facts: dict[str, Any], out: Path | None) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for head in ("outcome", "items", "share"):
+        table.add_column(head, justify="left" if head == "outcome" else "right")
+    for outcome, count in facts["outcomes"].items():
+        table.add_row(outcome, f"{count:,}", f"{count / facts['items']:.1%}")
+    OUTPUT.print(table)
+    decided = ", ".join(f"{path} {count:,}" for path, count in facts["decided_by"].items())
+    lines = [
+        f"{facts['items']:,} items in {facts['seconds']:.2f} s ({facts['items_per_second']:,.0f} a second); "
+        f"correct: {facts['rate']:.4f}",
+        f"Decided by: {decided}",
+    ]
+    lines += [f"Written: {out}"] if out is not None else []
+    for line in lines:
+        OUTPUT.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _explain(row: int, text: str, problem: Problem, verdict: Verdict, as_json: bool) -> None:
+    from massflow.report.text import clipped, one_line
+
+    if as_json:
+        print_json({"format_version": 1, "row": row, "problem": problem.id, "gold": problem.answer, **asdict(verdict)})
+        return
+    extracted = "none" if verdict.extracted is None else one_line(verdict.extracted, 500)
+    facts = {
+        "row": str(row),
+        "problem": one_line(problem.id, 200),
+        "text ends": clipped(text[-300:], 300).replace("\n", " "),
+        "extracted": extracted,
+        "gold answer": one_line(problem.answer, 500),
+        "outcome": f"{verdict.outcome} (score {verdict.score:g})",
+        "decided by": verdict.path,
+        "why": verdict.reason or "-",
+        "verifier": f"{verdict.verifier} {verdict.version}",
+        "took": f"{verdict.seconds * 1e3:.2f} ms",
+    }
+    for name, value in facts.items():
+        OUTPUT.print(f"{name:<12} {value}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _write(out: Path, rows: Sequence[dict[str, Any]], verdicts: Sequence[Verdict]) -> None:
+    from massflow.runs import write_atomic
+    from massflow.tables.values import text_of
+
+    lines = []
+    for row, verdict in zip(rows, verdicts, strict=True):
+        kept = {name: row[name] for name in KEPT if row.get(name) is not None}
+        found = {
+            "correct": verdict.outcome == "correct", "score": verdict.score, "outcome": verdict.outcome,
+            "answer": None if verdict.extracted is None else text_of(verdict.extracted), "path": verdict.path,
+            "reason": text_of(verdict.reason), "verifier": verdict.verifier, "version": verdict.version,
+        }  # fmt: skip
+        lines.append(json.dumps(kept | found, default=str))
+    write_atomic(out, "".join(f"{line}\n" for line in lines))

@@ -1,0 +1,85 @@
+"""Multiple choice: one letter, the gold one. Labels 1 to 9 count as A to I where the gold answer is such a label."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from massflow.errors import InputError
+from massflow.rewards.characters import plain
+from massflow.rewards.decision import Decision, Refused, no_unless
+from massflow.types import Problem
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+MOST_CHARACTERS = 500
+_ONE = re.compile(r"[(\[]?([A-Za-z]|[1-9])[)\].:]*")
+_LETTER_AND_TEXT = re.compile(r"[(\[]?([A-Za-z]|[1-9])[)\].:]+\s*(.+)", re.DOTALL)
+_SEVERAL = re.compile(
+    r"[(\[]?[A-Za-z1-9][)\].]?(?:(?:\s*(?:,|/|;|&|\+|\||\band\b|\bor\b)\s*|\s+)[(\[]?[A-Za-z1-9][)\].]?)+"
+)
+_WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit|mathsf)\s*\{([^{}]*)\}")
+
+
+def letter_of(label: str, numbered: bool = False) -> str | None:
+    """The letter that a label stands for; None if it is none.
+
+    >>> letter_of("(b)"), letter_of("2", numbered=True), letter_of("2")
+    ('B', 'B', None)
+    """
+    match = _ONE.fullmatch(label.strip())
+    if match is None or (match[1].isdigit() and not numbered):
+        return None
+    return LETTERS[int(match[1]) - 1] if match[1].isdigit() else match[1].upper()
+
+
+def judge(answer: str, problem: Problem) -> Decision:
+    """metadata: choices - the options' texts, in order; then the letter may be followed by its own text.
+
+    Raises Refused for several letters, and for a letter with another option's text.
+    """
+    if len(answer) > MOST_CHARACTERS:
+        raise Refused(f"an answer of {len(answer)} characters where a letter is asked for")
+    said = _WRAPPED.sub(r"\1", plain(answer)).replace("$", "").strip(" \t\r\n*")
+    gold, numbered, choices = (
+        gold_letter(problem),
+        problem.answer.strip().isdigit(),
+        problem.metadata.get("choices", ()),
+    )
+    letter = letter_of(said, numbered)
+    if letter is None:
+        letter = _letter_with_text(said, choices, numbered)
+    if letter is None:
+        return Decision(False, "choice", "no letter of an option")
+    if choices and LETTERS.index(letter) >= len(choices):
+        return Decision(False, "choice", f"there is no option {letter}")
+    return no_unless(letter == gold, "choice", f"{letter} is not the right option")
+
+
+def gold_letter(problem: Problem) -> str:
+    """Raises InputError, naming the problem, if its answer is no letter of an option."""
+    letter = letter_of(problem.answer, numbered=True)
+    choices = problem.metadata.get("choices", ())
+    if letter is None or (choices and LETTERS.index(letter) >= len(choices)):
+        options = f"one of {LETTERS[: len(choices)]}" if choices else "the letter of an option"
+        raise InputError(f"problem {problem.id!r}: the gold answer must be {options}; got {problem.answer!r}")
+    return letter
+
+
+def check(problem: Problem) -> None:
+    gold_letter(problem)
+
+
+def _letter_with_text(said: str, choices: Sequence[str], numbered: bool) -> str | None:
+    if _SEVERAL.fullmatch(said) or re.fullmatch("[A-Z]{2,10}", said):
+        raise Refused("several letters")
+    match = _LETTER_AND_TEXT.fullmatch(said)
+    letter = letter_of(match[1], numbered) if match else None
+    if match is None or letter is None or not LETTERS.index(letter) < len(choices):
+        return None
+    if _same(match[2]) != _same(choices[LETTERS.index(letter)]):
+        raise Refused("a letter with a text that is not its option's")
+    return letter
+
+
+def _same(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip(" .").lower()

@@ -1,0 +1,218 @@
+r"""Values of expressions: exact where there is one, approximate otherwise, at points nobody can foresee.
+
+Two rational functions that agree at a point drawn from 2^61 integers per symbol are the same but for a chance below
+degree / 2^61 (Schwartz-Zippel); the point is a hash of both answers, so no answer can be made for it.
+"""
+
+from __future__ import annotations
+
+import cmath
+import hashlib
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from massflow.rewards.decision import Broken, Refused, Unreadable
+from massflow.rewards.expression import Node
+
+MOST_BITS = 20_000
+"""Of an exact value on the way."""
+MOST_FACTORIAL = 1_000
+TRIALS = 2
+"""Points at which two expressions are compared."""
+Point = Callable[[str], int]
+
+
+class Inexact(Exception):  # noqa: N818
+    """There is no exact rational value: a root, a logarithm, a power that is no integer."""
+
+
+def point(key: str, trial: int) -> Point:
+    """A whole number from 1 to 2^61 for every symbol, from a hash of the key."""
+
+    def value(symbol: str) -> int:
+        digest = hashlib.blake2b(f"{key}\x1f{trial}\x1f{symbol}".encode("utf-8", "replace"), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % 2**61 + 1
+
+    return value
+
+
+def exact(node: Node, at: Point) -> Fraction:
+    """The rational value, with pi, e and infinity as symbols like any other.
+
+    Raises Inexact, Refused past MOST_BITS, and Unreadable for what is undefined (1/0, 0^0).
+    """
+    value = _exact(node, at)
+    if value.numerator.bit_length() + value.denominator.bit_length() > MOST_BITS:
+        raise Refused("a number that is too large")
+    return value
+
+
+def _exact(node: Node, at: Point) -> Fraction:
+    if node.op == "number":
+        return Fraction(node.value)
+    if node.op == "symbol":
+        if node.value == "i":
+            raise Inexact
+        return Fraction(at(str(node.value)))
+    if node.op not in _EXACT:
+        raise Inexact
+    if node.op in _CONSTANT and node.symbols():
+        raise Inexact  # |x| is x at a positive point: agreement there would prove nothing
+    if node.op == "power" and node.args[1].symbols():
+        raise Inexact
+    return _EXACT[node.op](*(exact(arg, at) for arg in node.args))
+
+
+def _sum(*terms: Fraction) -> Fraction:
+    return sum(terms, Fraction(0))
+
+
+def _multiply(*factors: Fraction) -> Fraction:
+    product = Fraction(1)
+    for factor in factors:
+        product *= factor
+        if product.numerator.bit_length() + product.denominator.bit_length() > MOST_BITS:
+            raise Refused("a number that is too large")
+    return product
+
+
+def _divide(above: Fraction, below: Fraction) -> Fraction:
+    if not below:
+        raise Broken("a division by zero")
+    return above / below
+
+
+def _power(base: Fraction, exponent: Fraction) -> Fraction:
+    if exponent.denominator != 1:
+        raise Inexact
+    if not base and exponent <= 0:
+        raise Unreadable("zero to a power of zero or less")
+    bits = max(abs(base.numerator), base.denominator).bit_length() - 1
+    if bits * abs(exponent) > MOST_BITS:
+        raise Refused("a power that is too large")
+    return base ** int(exponent) if abs(base) != 1 else Fraction(1 if base > 0 or not exponent % 2 else -1)
+
+
+def _root(degree: Fraction, value: Fraction) -> Fraction:
+    if degree.denominator != 1 or not 2 <= degree <= 64 or (value < 0 and not degree % 2):
+        raise Inexact
+    above, below = _whole_root(abs(value.numerator), int(degree)), _whole_root(value.denominator, int(degree))
+    return Fraction(above, below) * (1 if value >= 0 else -1)
+
+
+def _whole_root(value: int, degree: int) -> int:
+    """The whole root. Raises Inexact if there is none."""
+    low, high = 0, 1 << (value.bit_length() // degree + 1)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if middle**degree <= value else (low, middle - 1)
+    if low**degree != value:
+        raise Inexact
+    return low
+
+
+def _whole(value: Fraction, most: int) -> int:
+    if value.denominator != 1 or value < 0:
+        raise Unreadable("a factorial or binomial of what is no natural number")
+    if value > most:
+        raise Refused("a factorial or binomial that is too large")
+    return int(value)
+
+
+def _factorial(value: Fraction) -> Fraction:
+    return Fraction(math.factorial(_whole(value, MOST_FACTORIAL)))
+
+
+def _binomial(n: Fraction, k: Fraction) -> Fraction:
+    return Fraction(math.comb(_whole(n, MOST_FACTORIAL), _whole(k, MOST_FACTORIAL)))
+
+
+_EXACT: dict[str, Callable[..., Fraction]] = {
+    "add": _sum, "multiply": _multiply, "divide": _divide, "negate": lambda x: -x, "power": _power, "root": _root,
+    "abs": lambda x: abs(x), "floor": lambda x: Fraction(math.floor(x)), "ceil": lambda x: Fraction(math.ceil(x)),
+    "factorial": _factorial, "binomial": _binomial,
+}  # fmt: skip
+_CONSTANT = ("root", "abs", "floor", "ceil", "factorial", "binomial")
+
+
+class Approximate:
+    """Values in complex numbers; `largest` is the largest magnitude on the way, against which errors count.
+
+    m: cmath, or mpmath's context for more digits. Raises Unreadable for what is undefined, Refused for overflow.
+    """
+
+    def __init__(self, at: Point, m: Any = cmath) -> None:
+        self.at, self.m, self.largest = at, m, 0.0
+
+    def __call__(self, node: Node) -> Any:
+        try:
+            value = self._value(node)
+            size = abs(value)
+        except OverflowError as error:
+            raise Refused("a number that is too large") from error
+        except (ValueError, ZeroDivisionError) as error:
+            raise Unreadable("an undefined value") from error
+        if not size < 1e300:
+            raise Refused("a number that is too large")
+        self.largest = max(self.largest, size)
+        return value
+
+    def _value(self, node: Node) -> Any:
+        try:
+            value = exact(node, _no_symbol)
+            return self.m.mpf(value.numerator) / value.denominator if self.m is not cmath else complex(value)
+        except Inexact:
+            pass
+        if node.op == "symbol":
+            return self._symbol(str(node.value))
+        return self._apply(node.op, [self(arg) for arg in node.args])
+
+    def _symbol(self, name: str) -> Any:
+        if name in ("\\pi", "e"):
+            return self.m.pi * 1 if name == "\\pi" else self.m.exp(1)
+        if name == "i":
+            return self.m.sqrt(-1)
+        value = self.at(name) % 100_003
+        size = (value + 1) / 32_768 + 0.25  # about 0.25 to 3.3, the same double for both readers
+        return size if self.m is cmath else self.m.mpf(size)
+
+    def _apply(self, op: str, args: list[Any]) -> Any:
+        m = self.m
+        if op == "add":
+            return sum(args[1:], args[0])
+        if op == "multiply":
+            return math.prod(args[1:], start=args[0])
+        if op == "divide":
+            return args[0] / args[1]
+        if op == "power":
+            return args[0] ** args[1] if args[0] != 1 else args[0]
+        if op == "root":
+            return args[1] ** (1 / args[0])
+        if op == "log":
+            return m.log(args[1]) / m.log(args[0])
+        if op in _APPROXIMATE:
+            return _APPROXIMATE[op](m, args[0])
+        raise Unreadable(f"{op} of an expression with symbols")
+
+
+def _no_symbol(name: str) -> int:  # noqa: ARG001
+    raise Inexact
+
+
+_APPROXIMATE: dict[str, Callable[[Any, Any], Any]] = {
+    "negate": lambda m, x: -x,
+    "abs": lambda m, x: abs(x),
+    "cot": lambda m, x: 1 / m.tan(x),
+    "sec": lambda m, x: 1 / m.cos(x),
+    "csc": lambda m, x: 1 / m.sin(x),
+    "ln": lambda m, x: m.log(x),
+    "arcsin": lambda m, x: m.asin(x),
+    "arccos": lambda m, x: m.acos(x),
+    "arctan": lambda m, x: m.atan(x),
+    **{
+        name: (lambda m, x, name=name: getattr(m, name)(x))
+        for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp")
+    },
+}

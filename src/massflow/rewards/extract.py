@@ -1,0 +1,87 @@
+r"""The answer in a text: the last complete \boxed{}, or another form where the task says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from massflow.errors import InputError
+from massflow.rewards.decision import Refused
+
+TAIL = 20_000
+"""Characters at the end of a text in which an answer is looked for."""
+MOST_ANSWERS = 5
+"""Different ones in the tail; more is an enumeration."""
+
+_BOX = re.compile(r"\\boxed\s*\{|\\[\s\S]|[{}]")
+_PHRASE = re.compile(r"\bthe\s{1,3}(?:final\s{1,3})?answer\s{1,3}is\b[: \t]*", re.IGNORECASE)
+_SPACE = re.compile(r"\s+")
+
+
+def extract(text: str, forms: Sequence[str] = ("boxed",)) -> str | None:
+    r"""The answer by the first of these forms that the text has; None if it has none.
+
+    Raises Refused for more than MOST_ANSWERS different ones, and for a box with a box in it.
+
+    >>> extract(r"so \boxed{\frac{1}{2}}, that is \boxed{ .5 }")
+    ' .5 '
+    """
+    tail = text[-TAIL:]
+    for form in forms:
+        if form not in FORMS:
+            raise InputError(f"unknown form of an answer {form!r}: allowed are {', '.join(FORMS)}")
+        found = FORMS[form](tail)
+        if not found:
+            continue
+        if len({_SPACE.sub("", answer) for answer in found}) > MOST_ANSWERS:
+            raise Refused(f"more than {MOST_ANSWERS} different answers are given")
+        return found[-1]
+    return None
+
+
+def _boxed(tail: str) -> list[str]:
+    r"""What every complete \boxed{} holds, in order of their ends; of a box around a box, the inner content."""
+    first = tail.find("\\boxed")
+    if first < 0:
+        return []
+    open_at: list[int | None] = []
+    """Open braces: where the content starts for a box's, None for others."""
+    found: list[str] = []
+    for match in _BOX.finditer(tail, first):
+        token = match[0]
+        if token == "}":
+            start = open_at.pop() if open_at else None
+            if start is not None:
+                found.append(tail[start : match.start()])
+        elif token == "{":
+            open_at.append(None)
+        elif token[-1] == "{" and len(token) > 2:
+            open_at.append(match.end())
+    return _unwrapped(found)
+
+
+def _unwrapped(found: list[str]) -> list[str]:
+    """Without boxes at the end that hold nothing but the box before."""
+    while found and "\\boxed" in found[-1]:
+        *found, outer = found
+        if not found or _SPACE.sub("", outer) != f"\\boxed{{{_SPACE.sub('', found[-1])}}}":
+            raise Refused("a box within the box")
+    return found
+
+
+def _hashes(tail: str) -> list[str]:
+    return [part.partition("\n")[0] for part in tail.split("####")[1:]]
+
+
+def _phrase(tail: str) -> list[str]:
+    answers = [tail[match.end() : match.end() + 1000].partition("\n")[0] for match in _PHRASE.finditer(tail)]
+    return [re.split(r"\.(?:\s|$)", answer, maxsplit=1)[0].strip("* ") for answer in answers]
+
+
+def _tag(tail: str) -> list[str]:
+    parts = (part.partition("</answer>") for part in tail.split("<answer>")[1:])
+    return [content for content, closed, _ in parts if closed]
+
+
+FORMS: dict[str, Callable[[str], list[str]]] = {"boxed": _boxed, "hashes": _hashes, "phrase": _phrase, "tag": _tag}
+r"""\boxed{x}; #### x; "the answer is x"; <answer>x</answer>."""

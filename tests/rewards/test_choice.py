@@ -1,0 +1,56 @@
+"""Multiple choice, and exact text."""
+
+from __future__ import annotations
+
+import pytest
+
+from massflow.errors import InputError
+from massflow.rewards import verify
+from massflow.types import Problem
+
+CHOICES = ["red", "green", "blue", "no colour"]
+
+
+def outcome(answer: str, gold: str = "B", choices=CHOICES) -> str:
+    return verify(f"so \\boxed{{{answer}}}", Problem("p", "", gold, "choice", metadata={"choices": choices})).outcome
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["B", "b", "(B)", "B.", "\\text{B}", "\\textbf{(B)}", "$B$", "**B**", " B ", "B) green", "B. Green.", "(B) green"],
+)
+def test_the_letter(answer: str):
+    assert outcome(answer) == "correct"
+
+
+@pytest.mark.parametrize("answer", ["A", "E", "Z", "green", "2", "Bb", "the second", "B green"])
+def test_another_letter_or_none(answer: str):
+    assert outcome(answer) == "wrong"
+
+
+@pytest.mark.parametrize(
+    "answer", ["A or B", "A, B", "B/C", "A and B", "AB", "ABCD", "(A)(B)", "(A) (B)", "B) red", "A B"]
+)
+def test_several_letters_are_refused(answer: str):
+    assert outcome(answer) in ("rejected", "wrong")
+    assert outcome(answer, gold="A") != "correct"
+
+
+def test_labels_that_are_numbers():
+    assert outcome("2", gold="2") == "correct"
+    assert outcome("B", gold="2") == "correct"
+    assert outcome("3", gold="2") == "wrong"
+
+
+@pytest.mark.parametrize("gold", ["E", "5", "green", "AB", "?"])
+def test_a_gold_answer_that_is_no_option(gold: str):
+    with pytest.raises(InputError, match=r"problem 'p': the gold answer must be one of ABCD; got"):
+        outcome("A", gold=gold)
+
+
+def test_exact_text():
+    problem = Problem("p", "", "a b  c", "exact")
+    assert verify("\\boxed{ a  b c }", problem).outcome == "correct"
+    assert verify("\\boxed{A b c}", problem).outcome == "wrong"
+    assert verify("\\boxed{ab c}", problem).outcome == "wrong"
+    assert verify("\\boxed{a b\u200b c}", problem).outcome == "rejected"

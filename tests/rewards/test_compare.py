@@ -1,0 +1,181 @@
+"""Which answers are the gold one. Each pair is decided by hand; values are compared by Python's own Fraction."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from massflow.errors import InputError
+from massflow.rewards.compare import decide
+from massflow.rewards.decision import Refused
+from massflow.rewards.mathematics import check, judge, judge_number
+from massflow.rewards.reading import read
+from massflow.types import Problem
+
+_LINES = Path(__file__).with_name("pairs.tsv").read_text(encoding="utf-8").splitlines()
+PAIRS = [line.split("\t") for line in _LINES]
+"""(what is decided, gold answer, answer), each by hand."""
+
+
+def pairs(decided: str) -> list[tuple[str, str]]:
+    return [(gold, answer) for wanted, gold, answer in PAIRS if wanted == decided]
+
+
+@pytest.mark.parametrize(("gold", "answer"), pairs("same"))
+def test_the_same(gold: str, answer: str):
+    decision = decide(read(gold), read(answer))
+    assert decision.equal is True, decision
+
+
+@pytest.mark.parametrize(("gold", "answer"), pairs("other"))
+def test_another(gold: str, answer: str):
+    decision = decide(read(gold), read(answer))
+    assert decision.equal is False, decision
+    assert decision.reason
+
+
+@pytest.mark.parametrize(("gold", "answer"), pairs("algebra"))
+def test_what_values_alone_do_not_settle_is_left_open(gold: str, answer: str):
+    decision = decide(read(gold), read(answer))
+    assert decision.equal is None
+    assert len(decision.pairs) == 1
+
+
+@pytest.mark.parametrize(("gold", "answer"), pairs("candidates"))
+def test_candidates_are_refused(gold: str, answer: str):
+    with pytest.raises(Refused, match="asked for"):
+        decide(read(gold), read(answer))
+
+
+@pytest.mark.parametrize("answer", ["17*23", "390+1", "\\frac{391}{1}+0", "391, 392", "\\text{391}", "\\sqrt{391^2}"])
+def test_where_a_number_is_asked_for_an_expression_is_refused(answer: str):
+    with pytest.raises(Refused, match="a number is asked for"):
+        judge_number(answer, Problem("p", "", "391"))
+    with pytest.raises(Refused, match="a number is asked for"):
+        judge(answer, Problem("p", "", "391", metadata={"evaluated": True}))
+
+
+def test_the_question_is_no_answer():
+    problem = Problem("p", "Write $\\dfrac{\\sqrt{8}}{2} + \\left(1+1\\right)$ simply.", "2+\\sqrt{2}")
+    with pytest.raises(Refused, match="repeats the question"):
+        judge("\\frac{\\sqrt{8}}{2}+(1+1)", problem)
+    assert judge("\\sqrt{2}+2", problem).equal is None
+    assert judge("2+\\sqrt{2}", problem).equal is True
+    quoted = Problem("p", "Which is larger, $2^3$ or $3^2$?", "3^2")
+    assert judge("3^2", quoted).equal is True  # the gold answer itself may stand in the question
+
+
+def test_a_unit_that_only_the_answer_has_must_be_asked_for():
+    assert judge("5\\text{ cm}", Problem("p", "How many centimeters is it?", "5")).equal
+    assert judge("\\$5", Problem("p", "How many dollars?", "5")).equal
+    assert judge("5 apples", Problem("p", "How many apples are left?", "5")).equal
+    assert judge("5^\\circ", Problem("p", "How many degrees?", "5")).equal
+    assert judge("5 in", Problem("p", "How much is in it?", "5")).equal is False
+    assert judge("5\\text{ m}", Problem("p", "How many centimeters is it?", "5")).equal is False
+
+
+@pytest.mark.parametrize(
+    "gold", ["\\frac{1}{", "(1, 2", "\\frac{5}{0}", "{", "1" * 400, "9^{9^{9^9}}", "\\sqrt{}", "5\x00", "$$"]
+)
+def test_a_gold_answer_that_is_broken_is_found(gold: str):
+    with pytest.raises(InputError, match=r"problem 'p7': the gold answer .* can't be read"):
+        check(Problem("p7", "", gold))
+
+
+def test_gold_answers_that_are_no_mathematics_are_strings():
+    for gold in ("\\overline{AB}", "No solution", "12:30 pm", "\\angle A", "\\lfloor x \\rfloor"):
+        check(Problem("p", "", gold))
+        assert decide(read(gold), read(gold)).equal is True
+
+
+rationals = st.fractions(min_value=-10_000, max_value=10_000, max_denominator=2_000)
+
+
+def forms(value: Fraction) -> st.SearchStrategy[str]:
+    """Ways of writing a value."""
+    n, d, sign = abs(value.numerator), value.denominator, "-" if value < 0 else ""
+    ways = [f"{sign}\\frac{{{n}}}{{{d}}}", f"{sign}\\dfrac{{{n * 3}}}{{{d * 3}}}", f"{sign}{n}/{d}"]
+    ways += [f"$ {sign}{n} / {d} $", f"\\frac{{{sign}{n}}}{{{d}}}", f"x = {sign}\\frac{{{n}}}{{{d}}}"]
+    ways += [f"1-\\frac{{{d - value.numerator}}}{{{d}}}"]
+    if n > d:
+        ways.append(f"{sign}{n // d}\\frac{{{n % d}}}{{{d}}}")
+    if set(_primes(d)) <= {2, 5}:
+        places = max(d.bit_length(), 1) + 4
+        digits = f"{n * 10**places // d:0{places + 1}d}"
+        decimal = f"{digits[:-places]}.{digits[-places:]}"
+        ways += [f"{sign}{decimal}", f"{sign}{decimal.rstrip('0')}"]
+    if d == 1:
+        ways += [f"{sign}{n}", f"{sign}{n:,}", f"{sign}{n}.0", f"{sign}{n:,}".replace(",", "{,}")]
+    return st.sampled_from(ways)
+
+
+def _primes(number: int) -> list[int]:
+    return [p for p in range(2, number + 1) if number % p == 0 and all(p % q for q in range(2, p))]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), rationals)
+def test_equal_values_in_different_forms_agree(data: st.DataObject, value: Fraction):
+    gold, answer = data.draw(forms(value)), data.draw(forms(value))
+    assert decide(read(gold), read(answer)).equal is True
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), rationals, rationals)
+def test_different_values_do_not_agree(data: st.DataObject, left: Fraction, right: Fraction):
+    gold, answer = data.draw(forms(left)), data.draw(forms(right))
+    assert decide(read(gold), read(answer)).equal is (left == right)
+
+
+polynomials = st.lists(st.integers(-9, 9), min_size=1, max_size=4)
+
+
+def expanded(factors: list[list[int]]) -> list[int]:
+    product = [1]
+    for factor in factors:
+        longer = [0] * (len(product) + len(factor) - 1)
+        for i, a in enumerate(product):
+            for j, b in enumerate(factor):
+                longer[i + j] += a * b
+        product = longer
+    return product
+
+
+def written(coefficients: list[int]) -> str:
+    return "+".join(f"({a})x^{{{power}}}" for power, a in enumerate(coefficients))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(polynomials, min_size=1, max_size=3), st.integers(0, 6), st.integers(-2, 2))
+def test_polynomials_agree_with_their_expansion_and_with_no_other(factors: list[list[int]], place: int, change: int):
+    whole = expanded(factors)
+    factored = "".join(f"({written(factor)})" for factor in factors)
+    assert decide(read(written(whole)), read(factored)).equal is True
+    whole[place % len(whole)] += change
+    assert decide(read(written(whole)), read(factored)).equal is (change == 0)
+
+
+_SYMBOLS = (
+    r"\frac { } 1 2 x ^ _ ( ) [ ] , |",
+    r"\sqrt \pm = < \le \text{ \cup + - / ! \sin \log . % \$ & \\ \circ \infty \binom",
+)
+SYMBOLS = [" ", "\\begin{pmatrix}", "\\end{pmatrix}", *(symbol for some in _SYMBOLS for symbol in some.split(" "))]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=80) | st.lists(st.sampled_from(SYMBOLS), max_size=20).map("".join))
+def test_any_text_is_read_or_refused(text: str):
+    try:
+        reading = read(text)
+    except Refused:
+        return
+    for gold in ("5", "x+1", "(1,2)"):
+        try:
+            decide(read(gold), reading)
+        except Refused:
+            continue
+    assert decide(reading, reading).equal is True

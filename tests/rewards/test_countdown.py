@@ -1,0 +1,118 @@
+"""Countdown: our evaluator against Python's own arithmetic on trees that are written and read again."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from massflow.errors import InputError
+from massflow.rewards import verify
+from massflow.rewards.countdown import MOST_CHARACTERS, evaluate
+from massflow.rewards.decision import Refused, Unreadable
+from massflow.types import Problem
+
+trees = st.recursive(
+    st.integers(0, 99),
+    lambda inner: st.tuples(st.sampled_from("+-*/"), inner, inner) | st.tuples(st.just("neg"), inner),
+    max_leaves=8,
+)
+SPELLINGS = {
+    "*": ["*", "\\times ", "\\cdot ", "\u00d7"],
+    "/": ["/", "\\div ", "\u00f7"],
+    "+": ["+", " + "],
+    "-": ["-", "\u2212"],
+}
+
+
+def value(tree) -> Fraction:
+    if isinstance(tree, int):
+        return Fraction(tree)
+    if tree[0] == "neg":
+        return -value(tree[1])
+    left, right = value(tree[1]), value(tree[2])
+    return {"+": lambda: left + right, "-": lambda: left - right, "*": lambda: left * right, "/": lambda: left / right}[
+        tree[0]
+    ]()
+
+
+def leaves(tree) -> list[int]:
+    return [tree] if isinstance(tree, int) else [leaf for part in tree[1:] for leaf in leaves(part)]
+
+
+def write(tree, draw) -> str:
+    if isinstance(tree, int):
+        return str(tree)
+    if tree[0] == "neg":
+        return f"(-{write(tree[1], draw)})"
+    sign = draw(st.sampled_from(SPELLINGS[tree[0]]))
+    return f"({write(tree[1], draw)}{sign}{write(tree[2], draw)})"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), trees)
+def test_it_agrees_with_python(data: st.DataObject, tree):
+    text = write(tree, data.draw)
+    try:
+        wanted = value(tree)
+    except ZeroDivisionError:
+        with pytest.raises((Unreadable, Refused)):
+            evaluate(text)
+        return
+    if len(text) > MOST_CHARACTERS:
+        with pytest.raises(Refused):
+            evaluate(text)
+    else:
+        assert evaluate(text) == (wanted, leaves(tree))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("+-*/"), st.integers(1, 30)), min_size=1, max_size=8), st.integers(1, 30))
+def test_without_brackets_it_binds_as_arithmetic_does(steps: list[tuple[str, int]], first: int):
+    text = str(first) + "".join(f"{sign}{n}" for sign, n in steps)
+    as_python = "".join(f"Fraction({part})" if part.isdigit() else part for part in _parts(text))
+    assert evaluate(text)[0] == eval(as_python, {"Fraction": Fraction})  # noqa: S307  our own text, built above
+
+
+def _parts(text: str) -> list[str]:
+    for sign in "+-*/":
+        text = text.replace(sign, f" {sign} ")
+    return text.split()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="0123456789+-*/() _.=\\{}x\u00d7\u0663", max_size=60))
+def test_any_text_is_worked_out_or_refused(text: str):
+    try:
+        evaluate(text)
+    except (Refused, Unreadable):
+        return
+
+
+def verdict(expression: str, **metadata) -> str:
+    problem = Problem("p", "", "24", "countdown", metadata={"numbers": [3, 4, 6, 6], **metadata})
+    return verify(f"\\boxed{{{expression}}}", problem).outcome
+
+
+def test_verdicts_by_hand():
+    assert verdict("6*4") == "correct"
+    assert verdict("(6-3)*6+6") == "wrong"  # 6 is there twice, not three times
+    assert verdict("3*4+6+6") == "correct"
+    assert verdict("3*4+6+6 = 24") == "correct"
+    assert verdict("3*4+6+6 = 25") == "wrong"
+    assert verdict("3*4=12+12=24") == "rejected"
+    assert verdict("\\frac{6}{3} \\cdot (6+6)") == "wrong"
+    assert verdict("6*4", use="all") == "wrong"
+    assert verdict("3*4+6+6", use="all") == "correct"
+    assert verdict("24") == "wrong"
+    assert verdict("") == "no_answer"
+
+
+@pytest.mark.parametrize(
+    ("answer", "numbers"), [("24.5", [1]), ("x", [1]), ("24", []), ("24", None), ("24", ["3"]), ("24", [True])]
+)
+def test_problems_that_can_not_be(answer: str, numbers):
+    with pytest.raises(InputError, match="problem 'p'"):
+        verify("\\boxed{1}", Problem("p", "", answer, "countdown", metadata={"numbers": numbers}))

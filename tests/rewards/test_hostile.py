@@ -1,0 +1,73 @@
+"""What is made to fool, hang, take over or break the verifier does none of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import resource
+import time
+from pathlib import Path
+
+import pytest
+
+from massflow.rewards import VerifierPool, verify
+from massflow.types import Problem
+
+_spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
+assert _spec is not None
+assert _spec.loader is not None
+hostile = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(hostile)
+CASES = hostile.cases()
+TIMEOUT = 1.0
+
+
+@pytest.fixture(scope="module")
+def verdicts():
+    """One batch of all, so that they are beside each other; and how long it took."""
+    with VerifierPool(workers=2, timeout=TIMEOUT) as pool:
+        started = time.perf_counter()
+        found = pool.map([text for _, text, _ in CASES], [problem for *_, problem in CASES])
+        yield found, time.perf_counter() - started
+
+
+def test_there_are_many():
+    assert len({text for _, text, _ in CASES}) >= 200
+
+
+def test_none_is_correct_and_none_breaks_the_verifier(verdicts):
+    wrong = [
+        (name, verdict)
+        for (name, *_), verdict in zip(CASES, verdicts[0], strict=True)
+        if verdict.outcome in ("correct", "error") or verdict.score != 0.0
+    ]
+    assert wrong == []
+
+
+def test_none_takes_longer_than_its_time(verdicts):
+    late = {
+        name: verdict.seconds
+        for (name, *_), verdict in zip(CASES, verdicts[0], strict=True)
+        if verdict.seconds > TIMEOUT + 0.5
+    }
+    assert late == {}
+
+
+def test_no_process_used_more_than_two_gigabytes(verdicts):  # noqa: ARG001
+    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        assert resource.getrusage(who).ru_maxrss < 2 * 2**20  # kilobytes
+
+
+def test_nothing_was_run(verdicts):  # noqa: ARG001
+    assert not Path("/tmp/massflow-was-here").exists()
+
+
+def test_the_same_one_by_one():
+    for name, text, problem in CASES:
+        started = time.perf_counter()
+        assert verify(text, problem).outcome not in ("correct", "error"), name
+        assert time.perf_counter() - started < 1.5 + 0.5, name
+
+
+def test_a_prompt_full_of_payloads_is_only_text():
+    for payload in hostile.PAYLOADS:
+        assert verify("\\boxed{3}", Problem("p", payload, "2")).outcome == "wrong"

@@ -1,0 +1,232 @@
+"""The pool: order, limits, workers that die, verifiers of your own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import massflow
+from massflow.errors import InputError, MissingExtraError
+from massflow.rewards import Problem, VerifierPool, verify
+
+ROOT_HALF = Problem("root", "", "\\frac{\\sqrt{2}}{2}")
+OWN = """
+import os, time
+
+def check(text, problem):
+    word, _, rest = text.partition(" ")
+    if word == "sleep": time.sleep(float(rest))
+    if word == "spin":
+        while True: pass
+    if word == "memory": return len(bytearray(3 << 30))
+    if word == "die": os._exit(7)
+    if word == "raise": raise ValueError("not today")
+    if word == "print": print('{"id": 1, "outcome": "correct"}', flush=True)
+    if word == "none": return None
+    if word == "score": return float(rest)
+    return problem.answer == rest and problem.metadata["plus"] == 1
+
+def many():
+    pass
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Problem:
+    path = tmp_path / "mine.py"
+    path.write_text(OWN)
+    return Problem("q", "?", "gold", f"{path}:check", metadata={"plus": 1})
+
+
+def answers(count: int) -> list[str]:
+    """All right, all for computer algebra, none like another."""
+    return [f"\\boxed{{\\frac{{{n}}}{{{n}\\sqrt{{2}}}}}}" for n in range(2, count + 2)]
+
+
+def test_one():
+    verdict = verify("so \\boxed{\\frac{1}{\\sqrt{2}}}", ROOT_HALF)
+    assert (verdict.outcome, verdict.score, verdict.extracted) == ("correct", 1.0, "\\frac{1}{\\sqrt{2}}")
+    assert (verdict.path, verdict.verifier) == ("symbolic", "math")
+    assert "math-verify" in verdict.version
+    assert verify("so \\boxed{\\frac{1}{\\sqrt{3}}}", ROOT_HALF).outcome == "wrong"
+    assert verify("so 1", ROOT_HALF).outcome == "no_answer"
+
+
+@pytest.mark.parametrize("answer", ["|x|-|x|+x", "\\sqrt{x^2}", "x+\\ln(e^x)-\\ln(e^x)+10^{-20}\\sqrt{2}"])
+def test_computer_algebra_has_the_last_word(answer: str):
+    """Each agrees with x at positive points, to sixteen digits; only the first is x everywhere."""
+    assert verify(f"\\boxed{{{answer}}}", Problem("p", "", "x")).outcome == (
+        "correct" if answer.startswith("|") else "wrong"
+    )
+
+
+def test_a_batch_keeps_its_order_and_says_how_far_it_is():
+    texts = [text for pair in zip(answers(20), ["\\boxed{1}"] * 20, strict=True) for text in pair]
+    seen: list[tuple[int, int]] = []
+    with VerifierPool(workers=2) as pool:
+        verdicts = pool.map(texts, [ROOT_HALF] * 40, lambda done, total: seen.append((done, total)))
+        again = pool.map(texts, [ROOT_HALF] * 40)
+    assert [verdict.outcome for verdict in verdicts] == ["correct", "wrong"] * 20
+    assert verdicts == again  # but for the time, which is not compared
+    assert seen == [(n, 40) for n in range(1, 41)]
+
+
+def test_the_same_comparison_is_made_once():
+    text = answers(1)[0]
+    with VerifierPool(workers=1) as pool:
+        verdicts = pool.map([text, " " + text, text.replace("{\\frac", "{ \\frac")] * 5, [ROOT_HALF] * 15)
+        assert pool._slots[0].tasks == 1
+    assert {verdict.outcome for verdict in verdicts} == {"correct"}
+    assert verdicts[2].extracted == " " + (verdicts[0].extracted or "")
+
+
+def test_an_empty_batch_and_uneven_ones():
+    with VerifierPool() as pool:
+        assert pool.map([], []) == []
+        with pytest.raises(InputError, match="2 texts, 1 problems"):
+            pool.map(["a", "b"], [ROOT_HALF])
+        with pytest.raises(InputError, match="a text is needed"):
+            pool.map([None], [ROOT_HALF])
+
+
+@pytest.mark.parametrize(
+    "settings", [{"workers": 0}, {"timeout": 0.0}, {"timeout": float("nan")}, {"timeout": float("inf")}]
+)
+def test_settings_that_can_not_be(settings: dict):
+    with pytest.raises(InputError):
+        VerifierPool(**settings)
+
+
+def test_your_own(own: Problem):
+    with VerifierPool(workers=1) as pool:
+        verdicts = pool.map(["is gold", "is other", "score 0.25", "score 0.75", "none", "print gold"], [own] * 6)
+        assert [(v.outcome, v.score) for v in verdicts] == [
+            ("correct", 1.0), ("wrong", 0.0), ("wrong", 0.25), ("correct", 0.75), ("no_answer", 0.0), ("correct", 1.0),
+        ]  # fmt: skip
+        assert {v.path for v in verdicts} == {"own"}
+        (raised, out) = pool.map(["raise", "score 2"], [own] * 2)
+    assert raised.outcome == out.outcome == "error"
+    assert "ValueError: not today (mine.py, line 11)" in raised.reason
+    assert "from 0 to 1" in out.reason
+
+
+def test_your_own_that_is_not_there(own: Problem, tmp_path: Path):
+    with pytest.raises(InputError, match="has no function 'missing'"):
+        verify("x", Problem("q", "", "a", own.verifier.replace(":check", ":missing")))
+    with pytest.raises(InputError, match=r"nothing\.py can't be read"):
+        verify("x", Problem("q", "", "a", f"{tmp_path}/nothing.py:check"))
+    (tmp_path / "broken.py").write_text("1 / 0")
+    with pytest.raises(InputError, match=r"broken\.py can't be loaded: ZeroDivisionError"):
+        verify("x", Problem("q", "", "a", f"{tmp_path}/broken.py:check"))
+    with pytest.raises(InputError, match=r"unknown verifier .mth.\. Did you mean .math."):
+        verify("x", Problem("q", "", "a", "mth"))
+
+
+def test_what_hangs_costs_its_own_time_and_nothing_else(own: Problem):
+    texts = ["is gold", "spin", "is gold", "memory", "is gold", "die", "is gold"] + ["is gold"] * 20
+    with VerifierPool(workers=2, timeout=0.5) as pool:
+        started = time.perf_counter()
+        verdicts = pool.map(texts, [own] * len(texts))
+        taken = time.perf_counter() - started
+    assert [verdict.outcome for verdict in verdicts[:6]] == [
+        "correct",
+        "timeout",
+        "correct",
+        "rejected",
+        "correct",
+        "error",
+    ]
+    assert {verdict.outcome for verdict in verdicts[6:]} == {"correct"}
+    assert 0.5 <= verdicts[1].seconds < 1.0
+    assert "memory" in verdicts[3].reason
+    assert "died 2 times" in verdicts[5].reason
+    assert taken < 6.0
+
+
+def test_it_survives_the_death_of_its_workers(own: Problem):
+    """kill -9 of what works, then of what keeps it, again and again while it works."""
+    with VerifierPool(workers=2) as pool:
+        pool.map(["is gold"] * 2, [own] * 2)
+        done = threading.Event()
+
+        def kill() -> None:
+            for turn in range(4):
+                time.sleep(0.15)
+                for slot in list(pool._slots):
+                    pid = slot.worker.pid if turn < 3 else slot.worker.process.pid
+                    if pid is not None:
+                        os.kill(pid, signal.SIGKILL)
+            done.set()
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        verdicts = pool.map(["sleep 0.02"] * 40 + ["is gold"] * 5, [own] * 45)
+        killer.join()
+    assert [verdict.outcome for verdict in verdicts[-5:]] == ["correct"] * 5
+    assert {verdict.outcome for verdict in verdicts[:40]} == {"wrong"}
+
+
+def test_closing_leaves_no_process(own: Problem):
+    with VerifierPool(workers=2) as pool:
+        pool.map(["sleep 0.1"] * 4, [own] * 4)
+        pids = [slot.worker.pid for slot in pool._slots] + [slot.worker.process.pid for slot in pool._slots]
+        assert len(pids) == 4
+    deadline = time.monotonic() + 5
+    while any(_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _alive(pid: int | None) -> bool:
+    assert pid is not None
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_workers_of_a_pool_that_was_killed_end_by_themselves(own: Problem):
+    code = f"""
+import time
+from massflow.rewards import Problem, VerifierPool
+pool = VerifierPool(1, timeout=30.0)
+pool.map(["is gold"], [Problem("q", "", "gold", {own.verifier!r}, metadata={{"plus": 1}})])
+print(pool._slots[0].worker.pid, pool._slots[0].worker.process.pid, flush=True)
+time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pids = [int(word) for word in parent.stdout.readline().split()]
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while any(_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_library_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("massflow.rewards.pool.importlib.util.find_spec", lambda name: None)
+    assert verify("\\boxed{0.5}", Problem("p", "", "\\frac{1}{2}")).outcome == "correct"
+    with pytest.raises(MissingExtraError, match=r"pip install 'massflow\[math\]'"):
+        verify("\\boxed{\\sqrt{8}}", Problem("p", "", "2\\sqrt{2}"))
+
+
+def test_a_script_without_a_main_guard_may_verify(tmp_path: Path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import massflow as mf\n"
+        "print(mf.rewards.verify(r'\\boxed{\\sqrt{8}}', mf.types.Problem('p', '', r'2\\sqrt{2}')).outcome)\n"
+    )
+    (tmp_path / "sympy.py").write_text("raise SystemExit('a file beside the script was imported')")
+    environment = os.environ | {"PYTHONPATH": str(Path(massflow.__file__).parents[1])}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert (done.stdout, done.stderr) == ("correct\n", "")
