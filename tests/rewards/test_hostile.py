@@ -63,9 +63,9 @@ def test_nothing_was_run(verdicts):  # noqa: ARG001
 
 def test_the_same_one_by_one():
     for name, text, problem in CASES:
-        started = time.perf_counter()
-        assert verify(text, problem).outcome not in ("correct", "error"), name
-        assert time.perf_counter() - started < 1.5 + 0.5, name
+        verdict = verify(text, problem)
+        assert verdict.outcome not in ("correct", "error"), name
+        assert verdict.seconds <= 1.5 + 0.5, name
 
 
 def test_a_prompt_full_of_payloads_is_only_text():
