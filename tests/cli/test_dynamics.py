@@ -37,6 +37,7 @@ def run(*words: str | Path, code: int = 0) -> Result:
         ("objectives", ("--objective", "grpo", "--objective", "gspo", "--objective", "nsr"), 2),
         ("binary", (), 10),
         ("phase", ("--x", "n=2:8:3", "--y", "eta=.1:1:2"), 6),
+        ("sequences", ("--eta", ".2,.6"), 4),
     ],
 )
 def test_a_figure_is_written_with_its_numbers(tmp_path: Path, name: str, words: tuple[str, ...], cases: int):
@@ -123,7 +124,7 @@ def test_a_users_function_is_an_objective(tmp_path: Path):
 
 
 def test_help_fits_a_narrow_terminal():
-    for name in ("simulate", "figure1", "figure5", "objectives", "binary", "phase"):
+    for name in ("simulate", "figure1", "figure5", "objectives", "binary", "phase", "sequences"):
         shown = CliRunner().invoke(app, ["dynamics", name, "--help"], env={"COLUMNS": "80"}).stdout
         assert "--threshold" in shown
         assert max(map(len, shown.splitlines())) <= 80
@@ -187,6 +188,8 @@ def test_ctrl_c_writes_the_seeds_that_are_done(tmp_path: Path, monkeypatch: pyte
         (("simulate", "--clip", ".2"), "low,high"),
         (("figure5", "-n", "2.5"), "whole numbers"),
         (("binary", "--rewards", "1,0,0"), "at least two right answers"),
+        (("sequences", "--epochs", "1.5"), "whole numbers"),
+        (("sequences", "--start", ".5,.5"), "one length"),
         (("phase", "--x", "rares=1:2:3"), "Did you mean 'rare'"),
         (("phase", "--x", "n=1"), "KNOB=FROM:TO:COUNT"),
         (("phase", "--x", "n=8:2:3"), "0 <= FROM < TO"),

@@ -200,44 +200,6 @@ def test_the_starts_mass_zero_stays_zero_and_huge_rates_stay_finite():
 
 
 @pytest.mark.parametrize(
-    ("name", "steps", "seeds", "median", "tolerance"),
-    [("grpo", 3000, 1000, 581, 0.05), ("grpo-p", 2000, 1000, 445, 0.04), ("rloo", 26_000, 60, 18_800, 0.12)],
-)
-def test_the_toys_table(name: str, steps: int, seeds: int, median: float, tolerance: float):
-    objective = OBJECTIVES[name].replace(std_ddof=0)
-    path = run(objective, steps=steps, seeds=seeds, record_every=steps, watch={"rare": [1]})
-    assert path.passage_quantiles("rare")[1] == pytest.approx(median, rel=tolerance)
-
-
-@pytest.mark.parametrize(("size", "median"), [(2, 1188), (3, 897), (5, 686), (10, 546), (32, 453)])
-def test_more_rollouts_are_faster(size: int, median: float):
-    path = run(group_size=size, steps=6000, seeds=600, record_every=6000, watch={"rare": [1]})
-    assert path.passage_quantiles("rare")[1] == pytest.approx(median, rel=0.07)
-
-
-def test_negative_only_never_gets_there_from_this_start_and_does_from_another():
-    stuck = run("grpo-n", steps=10_000, seeds=100, record_every=10_000, watch={"rare": [1]})
-    assert stuck.share_never("rare") == 1.0
-    there = run("grpo-n", probs_V=[0.3, 0.2, 0.5], steps=40_000, seeds=20, record_every=40_000, watch={"rare": [1]})
-    assert there.share_never("rare") < 0.5
-
-
-@pytest.mark.parametrize(
-    ("name", "slow", "fast"),
-    [("grpo", 0.24, 0.37), ("grpo-p", 0.19, 0.35), ("psr", 0.43, 0.48), ("grpo-n", 0.0, 0.0), ("nsr", 0.0, 0.0)],
-)
-def test_binary_rewards_spread_by_sampling_unless_only_negatives_count(name: str, slow: float, fast: float):
-    """The std over seeds of the second right answer's share, after eta x steps = 1000."""
-    objective = OBJECTIVES[name].replace(std_ddof=0)
-    problem = {"rewards_V": [1, 1, 0], "probs_V": [0.25, 0.25, 0.5], "seeds": 500}
-    for eta, spread in ((0.1, slow), (1.0, fast)):
-        steps = int(1000 / eta)
-        path = run(objective, steps=steps, record_every=steps, learning_rate=eta, **problem)
-        share_S = path.mass([1])[:, -1] / path.mass([0, 1])[:, -1]
-        assert share_S.std() == pytest.approx(spread, abs=0.03)
-
-
-@pytest.mark.parametrize(
     ("backend", "seeds", "steps", "after"), [("kernel", 4000, 20_000, 500_000), ("numpy", 300, 100, 15_000)]
 )
 def test_ctrl_c_leaves_the_finished_seeds(backend: str, seeds: int, steps: int, after: int):

@@ -100,6 +100,24 @@ def binary(
 
 @app.command()
 @guarded
+@with_knobs(steps=8000)
+def sequences(
+    knobs: Knobs,
+    eta: Annotated[str, typer.Option("--eta", help="Step sizes; all keep eta x updates.")] = ".2,.8,3.2",
+    epochs: Annotated[str, typer.Option("--epochs", help="Updates on each group.")] = "1,4",
+) -> None:
+    """Answers of two tokens: where a token moves as an action of a bandit does, and where no longer."""
+    with needs_extra("report", "the figures"):
+        from massflow.report.dynamics.sequences import sequences_plan
+    from massflow.dynamics.inputs import check_rate
+
+    rates = list(dict.fromkeys(check_rate("--eta", rate) for rate in numbers("--eta", eta)))
+    counts = list(dict.fromkeys(whole("--epochs", value) for value in numbers("--epochs", epochs)))
+    show(sequences_plan(knobs.setting(), knobs.objective, rates, counts), knobs.out, knobs.as_json).leave()
+
+
+@app.command()
+@guarded
 @with_knobs(steps=10_000, seeds=100)
 def phase(
     knobs: Knobs,

@@ -56,10 +56,14 @@ class Tree:
 
     def start(self, probs_Y: Floats) -> Floats:
         """Logits of every state that give these probabilities of answers. (X, V)"""
-        mass_XV = np.zeros((self.states, self.tokens))
+        return np.log(self.through(probs_Y))
+
+    def through(self, values_Y: Floats) -> Floats:
+        """The sum over answers that take token v at state x. (X, V)"""
+        found_XV = np.zeros((self.states, self.tokens))
         for t in range(self.length):
-            np.add.at(mass_XV, (self.state_YT[:, t], self.token_YT[:, t]), probs_Y)
-        return np.log(mass_XV)
+            np.add.at(found_XV, (self.state_YT[:, t], self.token_YT[:, t]), values_Y)
+        return found_XV
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +146,7 @@ def simulate_sequences(
     """
     chosen = known_objective(objective)
     rule = checked_rule(chosen, group_size, learning_rate, kl_coef, inner_epochs, clip)
-    tree, rewards, probs = _checked(rewards_Y, probs_Y, check_count("tokens", tokens, 2))
+    tree, rewards, probs = checked_answers(rewards_Y, probs_Y, check_count("tokens", tokens, 2))
     check_groups_apart(rewards, chosen, rule.group_size)
     wanted = Wanted.of(seeds, steps, record_every, watch, threshold, rewards.size, keep_probs)
     keys_S, kept = seed_keys(check_generator(rng), wanted.seeds), Kept.empty(wanted)
@@ -154,7 +158,7 @@ def simulate_sequences(
     return kept.trajectory()
 
 
-def _checked(rewards_Y: ArrayLike, probs_Y: ArrayLike, tokens: int) -> tuple[Tree, Floats, Floats]:
+def checked_answers(rewards_Y: ArrayLike, probs_Y: ArrayLike, tokens: int) -> tuple[Tree, Floats, Floats]:
     """The tree with rewards and start, checked as those of a bandit are."""
     size, length = numbers("rewards_Y", rewards_Y).size, 0
     while tokens ** (length + 1) <= size:

@@ -15,12 +15,14 @@ PANEL = {"width": 250, "height": 170}
 WIDE = {"width": 620, "height": 280}
 
 
-def masses(panels: Mapping[tuple[str, ...], Sequence[Row]], columns: int, heading: str, below: list[str]) -> Any:
+def masses(
+    panels: Mapping[tuple[str, ...], Sequence[Row]], columns: int, heading: str, below: list[str], x: str = "step"
+) -> Any:
     """A panel for each title: the median mass of each action over steps, with 10 to 90 % of the seeds shaded."""
     size = PANEL if len(panels) > 1 else WIDE
     least = min(max(row["median"], FLOOR) for rows in panels.values() for row in rows)
     floor = 10.0 ** min(-2, math.floor(math.log10(least)))
-    drawn = [_mass_panel(rows, floor).properties(title=_panel_title(name), **size) for name, rows in panels.items()]
+    drawn = [_mass_panel(rows, floor, x).properties(title=_panel_title(name), **size) for name, rows in panels.items()]
     return alt.concat(*drawn, columns=columns, title=title(heading, below))
 
 
@@ -28,19 +30,19 @@ def _panel_title(lines: tuple[str, ...]) -> alt.TitleParams:
     return alt.TitleParams(list(lines), fontSize=11, anchor="start")
 
 
-def _step_axis() -> alt.X:
+def _step_axis(title: str) -> alt.X:
     axis = alt.Axis(labelFlush=False, tickCount=5, labelOverlap="greedy")
-    return alt.X("step:Q", title="step", scale=alt.Scale(nice=False), axis=axis)
+    return alt.X("step:Q", title=title, scale=alt.Scale(nice=False), axis=axis)
 
 
-def _mass_panel(rows: Sequence[Row], floor: float) -> Any:
+def _mass_panel(rows: Sequence[Row], floor: float, x: str) -> Any:
     shown = [{**row, **{key: max(row[key], FLOOR) for key in ("low", "median", "high")}} for row in rows]
     colour, dash = by_model(list(dict.fromkeys(row["action"] for row in rows)), "action")
     legend = alt.Legend(orient="bottom", title=None, symbolOpacity=1, symbolType="stroke", symbolSize=400)
     colour, dash = colour.legend(legend), dash.legend(legend)
     scale = alt.Scale(type="log", domain=[floor, 1.0], clamp=True, nice=False)
     axis = alt.Axis(format="~g", tickCount=5)
-    data = alt.Chart(alt.Data(values=shown)).encode(x=_step_axis())
+    data = alt.Chart(alt.Data(values=shown)).encode(x=_step_axis(x))
     band = data.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q", color=colour)
     tips = [alt.Tooltip("action:N"), alt.Tooltip("step:Q"), *(number(key, ".4f") for key in ("low", "median", "high"))]
     y = alt.Y("median:Q", title="mass (log)", scale=scale, axis=axis)

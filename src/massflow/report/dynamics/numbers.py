@@ -18,13 +18,16 @@ FLOOR = 1e-5
 def mass_rows(case: Case, path: Trajectory) -> list[Row]:
     """A row for each action and recorded step: the 10, 50 and 90 % quantile of its mass over seeds."""
     if path.probs_STV is None:
-        return _quantile_rows(case, "best actions", path, path.masses[BEST])
+        return quantile_rows(case, "best actions", path.steps_T, path.masses[BEST])
     best = case.setting.best
     names = [f"a{v + 1}{' (best)' if v in best else ''}" for v in range(path.probs_STV.shape[2])]
-    return [row for v, name in enumerate(names) for row in _quantile_rows(case, name, path, path.probs_STV[:, :, v])]
+    return [
+        row for v, name in enumerate(names) for row in quantile_rows(case, name, path.steps_T, path.probs_STV[:, :, v])
+    ]
 
 
-def _quantile_rows(case: Case, name: str, path: Trajectory, mass_ST: Any) -> list[Row]:
+def quantile_rows(case: Case, name: str, steps_T: Any, mass_ST: Any) -> list[Row]:
+    """A row for each step: the 10, 50 and 90 % quantile over seeds."""
     low, median, high = np.quantile(mass_ST, SHARES, axis=0)
     return [
         {
@@ -35,13 +38,13 @@ def _quantile_rows(case: Case, name: str, path: Trajectory, mass_ST: Any) -> lis
             "median": float(median[t]),
             "high": float(high[t]),
         }
-        for t, step in enumerate(path.steps_T)
+        for t, step in enumerate(steps_T)
     ]
 
 
 def passage_row(case: Case, path: Trajectory) -> Row:
     """When the best actions are there, how often never; medians over seeds of their least and their last mass."""
-    early, middle, late = (_whole(value) for value in path.passage_quantiles(BEST, SHARES))
+    early, middle, late = (whole(value) for value in path.passage_quantiles(BEST, SHARES))
     return {
         "objective": case.objective.name,
         "seeds": len(path.seeds),
@@ -84,5 +87,5 @@ def spread_row(case: Case, path: Trajectory) -> Row:
     }
 
 
-def _whole(value: float) -> int | None:
+def whole(value: float) -> int | None:
     return None if np.isnan(value) else int(value)
