@@ -262,3 +262,10 @@ def test_telemetry_that_lacks_a_row_is_refused(experiment: Path, recipe: Recipe,
     (tmp_path / "telemetry.jsonl").write_text("".join(rows[:2] + rows[3:]))
     with pytest.raises(InputError, match="not one row a step up to 4"):
         train(recipe, base, folder)
+
+
+@pytest.mark.parametrize("change", [{"objective": "pass-at-k"}, {"then": {"objective": "pass-at-k", "at": 3}}])
+def test_a_group_too_small_for_an_objective_is_refused_before_training(change: dict):
+    with pytest.raises(ValueError, match="group_size must be at least 5 for objective 'pass-at-k'; got 4"):
+        TrainConfig(group_size=4, **change)
+    assert TrainConfig(group_size=5, **change).group_size == 5

@@ -73,11 +73,10 @@ class TrainConfig(Section):
             )
         if self.prompts_per_step > self.prompts:
             raise ValueError(f"prompts_per_step ({self.prompts_per_step}) must not exceed prompts ({self.prompts})")
-        if self.group_size < self.objective.least_group_size:
-            raise ValueError(
-                f"group_size must be at least {self.objective.least_group_size} for objective {self.objective.name!r}; "
-                f"got {self.group_size}"
-            )
+        for used in (self.objective, *([self.then.objective] if self.then else [])):
+            if self.group_size < used.least_group_size:
+                least = f"at least {used.least_group_size} for objective {used.name!r}"
+                raise ValueError(f"group_size must be {least}; got {self.group_size}")
         return self
 
     @model_validator(mode="after")
