@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -157,12 +158,13 @@ def test_envelopes_hold_every_point(findings: Findings):
 def test_tables_fit_80_columns(bases: Path, tmp_path: Path):
     findings = Findings(Experiment.read(bases))
     console = Console(width=80, file=(tmp_path / "out").open("w"))
+    findings.outcomes[1] = replace(findings.outcomes[1], model=replace(findings.outcomes[1].model, name="long" * 20))
     for table in (summary_table(findings), frontier_table(findings)):
         console.print(table)
     console.file.close()
     lines = (tmp_path / "out").read_text().splitlines()
     assert max(map(len, lines)) <= 80
-    assert not any("…" in line for line in lines)
+    assert sum("…" in line for line in lines) == 2, "the long name is clipped, and nothing else"
     targets = [target for outcome in findings.outcomes for target in outcome.targets]
     assert sum(bool(re.search(r" \d/2 ", line)) for line in lines) == len(targets) == 4
 
@@ -231,3 +233,4 @@ def test_choosing_two_arms_on_the_page(bases: Path, tmp_path: Path):
     )  # fmt: skip
     assert ">GRPO (up) against BASE (across)<" in done.stdout
     assert ">GRPO-P (up) against GRPO (across)<" not in done.stdout
+    assert ">48</text>" in done.stdout, "two bases of 24 prompts are counted"

@@ -18,7 +18,8 @@ _TEMPLATES = jinja2.Environment(
 
 def render(template: str, charts: Mapping[str, alt.TopLevelMixin], **facts: Any) -> str:
     """The whole page as text; everything in `facts` is escaped."""
-    specs = json.dumps({name: chart.to_dict() for name, chart in charts.items()}).replace("<", "\\u003c")
+    made = {name: chart.to_dict() for name, chart in charts.items()}
+    specs = json.dumps(made, separators=(",", ":")).replace("<", "\\u003c")
     return _TEMPLATES.get_template(template).render(
         bundle=Markup(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")), specs=Markup(specs), **facts
     )

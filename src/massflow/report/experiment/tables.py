@@ -9,7 +9,7 @@ from massflow.report.experiment.numbers import Model, Outcome, Target
 from massflow.report.text import one_line
 
 COLUMNS = ("", "pass@1", "greedy", "entropy", "distinct", "pass@256", "change in pass@256")
-NAME_WIDTH = 20
+NAME_WIDTH = 14
 
 
 def summary_table(findings: Findings) -> Table:
@@ -33,7 +33,7 @@ def frontier_table(findings: Findings) -> Table:
 
 
 def _table(columns: tuple[str, ...]) -> Table:
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left", no_wrap=True)
     return table
