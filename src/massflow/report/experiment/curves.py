@@ -11,7 +11,7 @@ from massflow.report.experiment.results import Experiment, Run, mean_over_bases,
 from massflow.stats import envelope, pass_at_k_exact
 from massflow.stats.bootstrap import Floats
 
-ENVELOPE_POINTS = 100
+ENVELOPE_POINTS = 60
 JOINTS = 8
 """Parts into which the line between two scored points is cut."""
 PointsOf = Callable[[Run], Floats]
