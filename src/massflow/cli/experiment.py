@@ -15,31 +15,33 @@ from massflow.runs import RunFolder
 # Late: torch and the charts take a second or two.
 with needs_extra("lab", "the lab"):
     from massflow.cli.progress import ExperimentTable
-    from massflow.lab.cells import cells, tuning_cells
+    from massflow.lab.cells import Cell, cells, tuning_cells
     from massflow.lab.estimate import estimated_seconds
-    from massflow.lab.experiment import check_device, run_experiment
+    from massflow.lab.experiment import check_device, raise_failures, run_experiment
     from massflow.lab.recipe import Recipe
 with needs_extra("report", "the report"):
-    from massflow.report.experiment.tables import summary_table
+    from massflow.report.experiment.findings import Findings
+    from massflow.report.experiment.tables import frontier_table, summary_table
     from massflow.report.experiment.write import write_report
 
 
 def run_and_report(recipe: Recipe, out: Path, workers: int, device: str, as_json: bool) -> None:
-    """Run what is not done yet, write the page, print the summary. Exits with 1 if a run failed."""
+    """Run what is not done yet, write the page, print what was found. Exits with 1 if a run failed."""
     started = time.monotonic()
     check_device(device)
     RunFolder(out).claim(config.dumps(recipe))
-    _announce(recipe, out, workers, device)
-    with ExperimentTable(MESSAGES) as table:
+    todo = _announced(recipe, out, workers, device)
+    with ExperimentTable(MESSAGES, {cell.name: cell.recipe.train.steps for cell in todo}) as table:
         failures = run_experiment(recipe, out, workers, device, table.on_event)
+    runs = cells(recipe, out)
+    if not any(cell.folder.done for cell in runs):
+        raise_failures(failures, len(runs), "runs")
     with MESSAGES.status("writing the report"):
         findings = write_report(out)
     if as_json:
         print_json(findings.as_dict())
     else:
-        OUTPUT.print(summary_table(findings))
-        for sentence in findings.sentences:
-            OUTPUT.print(f"- {sentence}", highlight=False)
+        _print(findings)
         OUTPUT.print(f"\nThe page: {out / 'report.html'} ({time.monotonic() - started:.0f} s)", highlight=False)
     for failure in failures:
         MESSAGES.print(f"failed: {failure.job.name}: {failure.error}", style="red", markup=False, highlight=False)
@@ -48,17 +50,25 @@ def run_and_report(recipe: Recipe, out: Path, workers: int, device: str, as_json
         raise typer.Exit(1)
 
 
-def _announce(recipe: Recipe, out: Path, workers: int, device: str) -> None:
-    """Say how many runs there are to do, and about how long that takes."""
+def _announced(recipe: Recipe, out: Path, workers: int, device: str) -> list[Cell]:
+    """The runs there are to do, said with about how long they take."""
+    runs = cells(recipe, out)
+    if all(cell.folder.done for cell in runs):
+        return []
     tried = [cell for by_rate in tuning_cells(recipe, out).values() for cell in by_rate.values()]
-    todo = [cell for cell in [*tried, *cells(recipe, out)] if not cell.folder.done]
-    if not todo:
-        return
+    todo = [cell for cell in [*tried, *runs] if not cell.folder.done]
     with MESSAGES.status("timing a step"):
         minutes = estimated_seconds(todo, workers, device) / 60.0
-    tuning = f" ({len(tried)} of them to tune learning rates)" if tried else ""
+    tuning = f" ({sum(cell in todo for cell in tried)} of them to tune learning rates)" if tried else ""
     length = f"{minutes:.0f} min" if minutes < 100.0 else f"{minutes / 60.0:.1f} hours"
-    MESSAGES.print(
-        f"{len(todo)} runs to do{tuning}: about {length} with {workers} worker{'s' if workers > 1 else ''}.",
-        highlight=False,
-    )
+    many = "s" if workers > 1 else ""
+    MESSAGES.print(f"{len(todo)} runs to do{tuning}: about {length} with {workers} worker{many}.", highlight=False)
+    return todo
+
+
+def _print(findings: Findings) -> None:
+    OUTPUT.print(summary_table(findings))
+    OUTPUT.print()
+    OUTPUT.print(frontier_table(findings))
+    for sentence in findings.sentences:
+        OUTPUT.print(f"- {sentence}", highlight=False)

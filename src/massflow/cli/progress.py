@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
 from massflow.lab.workers import Event
 
 COLUMNS = ("run", "step", "pass@1", "entropy", "steps/s", "left", "state")
+MOST_ROWS = 16
+"""Of the table: what runs, what failed, and what ended last."""
 
 
 @dataclass
@@ -27,6 +30,11 @@ class _Line:
     state: str = "starting"
     ended: float | None = None
 
+    @property
+    def weight(self) -> int:
+        """How much a reader wants to see it."""
+        return {"done": 0, "failed": 1}.get(self.state, 2)
+
 
 class ExperimentTable:
     """Shows events as they come: a live table in a terminal, a line for each run that ends elsewhere.
@@ -34,8 +42,11 @@ class ExperimentTable:
     Inside, Ctrl-C is a KeyboardInterrupt, so that workers and the terminal are left in order.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, planned: Mapping[str, int] | None = None) -> None:
+        """planned: the steps of every run there is to do, by name, for a line that says how far all of it is."""
         self._console = console
+        self._planned = planned or {}
+        self._started = time.monotonic()
         self._lines: dict[str, _Line] = {}
         self._live = Live(console=console, refresh_per_second=4, get_renderable=self._table, transient=False)
 
@@ -67,13 +78,29 @@ class ExperimentTable:
             if not self._console.is_terminal:
                 self._console.print(f"{event.job.name}: {event.kind}", highlight=False)
 
-    def _table(self) -> Table:
+    def _table(self) -> Group:
         table = Table(box=None, pad_edge=False)
         for column in COLUMNS:
             table.add_column(column, justify="left" if column in ("run", "state") else "right", no_wrap=True)
-        for name, line in self._lines.items():
+        for name, line in self._shown():
             table.add_row(name, *_cells(line))
-        return table
+        return Group(table, self._summary()) if self._planned else Group(table)
+
+    def _shown(self) -> list[tuple[str, _Line]]:
+        """Every line while they are few; else those that matter most, in the order they began."""
+        by_weight = sorted(self._lines.items(), key=lambda item: (item[1].weight, item[1].ended or 0.0), reverse=True)
+        kept = {name for name, _ in by_weight[:MOST_ROWS]}
+        return [(name, line) for name, line in self._lines.items() if name in kept]
+
+    def _summary(self) -> str:
+        lines = {name: self._lines[name] for name in self._planned if name in self._lines}
+        done, failed = (sum(line.state == state for line in lines.values()) for state in ("done", "failed"))
+        steps = sum(line.steps if line.ended else line.step for line in lines.values())
+        left = ""
+        if steps:
+            seconds = (time.monotonic() - self._started) * (sum(self._planned.values()) - steps) / steps
+            left = f", about {seconds / 60.0:.0f} min left"
+        return f"{done} of {len(self._planned)} runs done{f', {failed} failed' if failed else ''}{left}"
 
 
 def _cells(line: _Line) -> tuple[str, ...]:

@@ -27,17 +27,18 @@ def run_experiment(recipe: Recipe, out: Path, workers: int, device: str, on_even
     """Pre-train the bases that are not cached, tune what is to be tuned, run every cell not done yet.
 
     Returns the failures: one run that fails stops no other, leaves its reason in error.log, and is tried again next
-    time. Raises InputError if `out` holds another recipe's work.
+    time. A learning rate whose run fails is not chosen. Raises InputError if `out` holds another recipe's work.
     """
     check_device(device)
     compare, tuning = compared(recipe), tuning_cells(recipe, out)
-    tried = [cell for by_rate in tuning.values() for cell in by_rate.values()]
     RunFolder(out).claim(config.dumps(recipe))
-    if not all(cell.folder.done for cell in [*tried, *cells(recipe, out)]):
-        record_environment(out, device, workers)
-    failures = run_cells(tried, workers, device, on_event)
+    if all(cell.folder.done for cell in cells(recipe, out)):
+        return []
+    record_environment(out, device, workers)
+    tried = [cell for by_rate in tuning.values() for cell in by_rate.values()]
+    run_cells(tried, workers, device, on_event, ahead=[cell.recipe for cell in cells(recipe, out)])
     rates = chosen_rates(tuning, compare.gains, out / "tuning.json") if tuning else {}
-    return failures + run_cells(cells(recipe, out, rates), workers, device, on_event)
+    return run_cells(cells(recipe, out, rates), workers, device, on_event)
 
 
 def record_environment(out: Path, device: str, workers: int) -> None:
@@ -69,8 +70,13 @@ def base_jobs(recipes: Sequence[Recipe], device: str) -> dict[Path, Job]:
     }
 
 
-def run_cells(found: Sequence[Cell], workers: int, device: str, on_event: OnEvent) -> list[Event]:
-    """Train every cell that is not done, and the bases they need. Returns the failures, each in its error.log."""
+def run_cells(
+    found: Sequence[Cell], workers: int, device: str, on_event: OnEvent, ahead: Sequence[Recipe] = ()
+) -> list[Event]:
+    """Train every cell that is not done, and the bases they need. Returns the failures, each in its error.log.
+
+    ahead: recipes whose bases are wanted later, for workers that would have nothing to do.
+    """
     for cell in found:
         cell.folder.claim(config.dumps(cell.recipe))
     todo = {cell.name: cell for cell in found if not cell.folder.done}
@@ -83,7 +89,8 @@ def run_cells(found: Sequence[Cell], workers: int, device: str, on_event: OnEven
         path = base_path(cell.recipe, where)
         needs = (bases[path].name,) if path in bases else ()
         jobs.append(Job(cell.name, cell.recipe.train.steps, partial(_train, cell, path, device), needs))
-    failures = run_jobs([*bases.values(), *jobs], workers, on_event)
+    later = [job for path, job in base_jobs(ahead, device).items() if path not in bases]
+    failures = run_jobs([*bases.values(), *jobs, *later], workers, on_event)
     for event in failures:
         if event.job.name in todo:
             write_atomic(todo[event.job.name].folder.error_log, f"{event.error}\n{event.details}")
