@@ -83,28 +83,6 @@ def test_demo_end_to_end(cache: Path, demo_flags: list[str], tmp_path: Path):  #
     assert digest(out) == before
 
 
-def test_lab_train_survives_kill_9(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
-    flags = ["--set", "train.steps=60", "--set", "evaluate.every=5"]
-    massflow("lab", "train", recipe_file, "--out", tmp_path / "whole", *flags)
-    cut = tmp_path / "cut"
-    for kill in range(3):
-        process = subprocess.Popen(
-            [*MASSFLOW, "lab", "train", str(recipe_file), "--out", str(cut), *flags],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        wait_for(lambda least=12 * (kill + 1): rows(cut / "telemetry.jsonl") >= least)
-        if kill % 2:
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()  # its worker goes on until its next report; the next command must not meet it
-        process.wait()
-        assert not (cut / "checkpoints" / "final.safetensors").exists(), "killed too late to show anything"
-    massflow("lab", "train", recipe_file, "--out", cut, *flags)
-    assert digest(cut) == digest(tmp_path / "whole")
-
-
 def test_lab_train_with_an_objective_of_ones_own(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
     """The recipe holds the function's hash; a worker runs it; what another function made is not gone on with."""
     mine, recipe = tmp_path / "mine.py", tmp_path / "mine.toml"

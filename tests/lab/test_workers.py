@@ -93,3 +93,24 @@ def test_an_interrupt_ends_the_workers(jobs: Any):
         run_jobs([Job(name, 1, jobs.forever) for name in "ab"], 2, interrupt)
     assert time.monotonic() - started < 10  # of it most is starting the workers
     assert not multiprocessing.active_children()
+
+
+def test_a_job_waits_for_what_it_needs_and_falls_with_it(jobs: Any):
+    events: list[Event] = []
+    work = partial(jobs.count, 1)
+    listed = [
+        Job("second", 1, work, needs=("first",)),
+        Job("doomed", 1, work, needs=("refused",)),
+        Job("first", 1, work),
+        Job("refused", 1, jobs.refuse),
+        Job("last", 1, work, needs=("doomed",)),
+    ]
+    failures = run_jobs(listed, 2, lambda event: events.append(event) if event else None)
+    order = [(event.job.name, event.kind) for event in events]
+    assert order.index(("first", "done")) < order.index(("second", "started"))
+    assert {failure.job.name: failure.error for failure in failures} == {
+        "refused": "the recipe asks too much",
+        "doomed": "it needs refused, which failed",
+        "last": "it needs doomed, which failed",
+    }
+    assert ("doomed", "started") not in order

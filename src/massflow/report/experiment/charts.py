@@ -191,7 +191,7 @@ def _logged(run: Run, name: str) -> list[tuple[int, float]]:
     points = []
     for start in range(0, len(run.telemetry), WINDOW):
         rows = run.telemetry[start : start + WINDOW]
-        values = [row[name] for row in rows if row[name] is not None]
+        values = [row[name] for row in rows if row.get(name) is not None]
         if values:
             points.append((rows[-1]["step"], float(np.mean(values))))
     return points

@@ -1,0 +1,131 @@
+"""`massflow lab compare` as a user runs it: killed again and again, with a run that fails, with a user's objective."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from massflow.seeding import generator
+
+MASSFLOW = [sys.executable, "-m", "massflow"]
+TUNED = """
+[compare.arms.anchor]
+anchor_coef = 0.05
+[compare.arms.exact]
+gradient = "exact"
+learning_rate = 1e-3
+[tune]
+rates = [5e-4, 1e-3]
+prompts = 12
+"""
+KILLER = """
+import os, signal, sys
+marker = os.environ.get("KILL_ONCE")
+if marker and not os.path.exists(marker):
+    replace = os.replace
+    def kill(source, target, **keywords):
+        if str(target).endswith("resume.safetensors") and "runs" in str(target) and not os.path.exists(marker):
+            open(marker, "w").close()
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        return replace(source, target, **keywords)
+    os.replace = kill
+"""
+
+
+@pytest.fixture
+def tuned(recipe_file: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "tuned.toml"
+    path.write_text(recipe_file.read_text() + TUNED)
+    return path
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """Everything but times, pictures and pages."""
+    wanted = ("*.safetensors", "telemetry.jsonl", "evaluation.jsonl", "recipe.toml", "tuning.json")
+    files = sorted(path for name in wanted for path in folder.rglob(name) if not path.name.startswith("."))
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def compare(recipe: Path, out: Path, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [*MASSFLOW, "lab", "compare", str(recipe), "--out", str(out), *words]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"})
+    assert done.returncode == expect, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_kill_9_at_any_moment_changes_nothing(cache: Path, experiment: Path, tuned: Path, tmp_path: Path):  # noqa: ARG001
+    """Eight kills, of the whole group or of the parent alone: one between a write and its rename, seven at random."""
+    said = compare(tuned, tmp_path / "whole").stdout
+    assert "exact" in said
+    out, rng = tmp_path / "cut", generator(0, "kills")
+    (tmp_path / "hook").mkdir()
+    (tmp_path / "hook" / "sitecustomize.py").write_text(KILLER)
+    paths = os.pathsep.join(filter(None, [str(tmp_path / "hook"), os.environ.get("PYTHONPATH")]))
+    hooked = {**os.environ, "PYTHONPATH": paths, "KILL_ONCE": str(tmp_path / "killed")}
+    kills = 0
+    for turn in range(8):
+        process = subprocess.Popen(
+            [*MASSFLOW, "lab", "compare", str(tuned), "--out", str(out)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=hooked if turn == 0 else None,
+            start_new_session=True,
+        )
+        if turn == 0:
+            process.wait(timeout=120)
+            assert (tmp_path / "killed").exists()
+            assert list(out.rglob(".resume.safetensors.*.tmp")), "killed before the rename"
+        else:
+            before, deadline = len(digest(out)), time.monotonic() + rng.uniform(0.0, 1.0)
+            while process.poll() is None and (len(digest(out)) == before or time.monotonic() < deadline):
+                time.sleep(0.01)
+            if turn % 2:
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()  # its workers go on until their next report; the next command must not meet them
+        kills += process.wait() == -signal.SIGKILL
+        if process.returncode == 0:
+            break
+    assert kills >= 4, "too fast to be killed often enough"
+    compare(tuned, out)
+    assert digest(out) == digest(tmp_path / "whole")
+    assert len([name for name in digest(out) if name.endswith("final.safetensors")]) == 4 + 6
+
+
+def test_a_run_that_fails_stops_no_other_and_is_listed(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
+    mine = tmp_path / "mine.py"
+    mine.write_text("def late(rewards_PG, advantages_PG):\n    return advantages_PG / 0.0 * 0.0\n")
+    recipe = tmp_path / "recipe.toml"
+    objectives = f"""["grpo", {{base = "grpo", name = "broken", shape = "{mine}:late"}}]"""
+    recipe.write_text(recipe_file.read_text().replace('["grpo", "grpo-p"]', objectives))
+    out = tmp_path / "out"
+    failed = compare(recipe, out, expect=1)
+    assert "failed: broken-base0-seed0: " in failed.stderr
+    assert "late" in failed.stderr
+    assert (out / "runs" / "grpo-base0-seed0" / "checkpoints" / "final.safetensors").exists()
+    reason = (out / "runs" / "broken-base0-seed0" / "error.log").read_text()
+    assert "late" in reason.splitlines()[0]
+    assert "broken-base0-seed0" in (out / "report.html").read_text()
+    assert "GRPO" in failed.stdout
+
+
+def test_a_users_objective_stands_on_the_frontier(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
+    mine = tmp_path / "mine.py"
+    mine.write_text("def gentle(rewards_PG, advantages_PG):\n    return 0.5 * advantages_PG\n")
+    chosen = f"""compare.objectives=["grpo", {{base = "grpo", name = "mine", shape = "{mine}:gentle"}}]"""
+    done = compare(recipe_file, tmp_path / "out", "--set", chosen, "--json")
+    assert [outcome["model"]["name"] for outcome in json.loads(done.stdout)["outcomes"]] == ["grpo", "mine"]
+
+
+def test_no_run_at_all_is_said_in_a_line(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
+    failed = compare(recipe_file, tmp_path / "out", "--set", "select.optimal=[0.999, 1.0]", expect=1)
+    assert "admits only 0" in failed.stderr
