@@ -113,7 +113,10 @@ def test_a_run_that_fails_stops_no_other_and_is_listed(cache: Path, recipe_file:
     assert "late" in failed.stderr
     assert (out / "runs" / "grpo-base0-seed0" / "checkpoints" / "final.safetensors").exists()
     reason = (out / "runs" / "broken-base0-seed0" / "error.log").read_text()
+    assert reason.startswith("step 1: ")
     assert "late" in reason.splitlines()[0]
+    assert "Traceback" in reason
+    assert "late must return finite numbers" in reason
     assert "broken-base0-seed0" in (out / "report.html").read_text()
     assert "GRPO" in failed.stdout
 

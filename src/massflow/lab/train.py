@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from massflow.errors import InputError
+from massflow.errors import InputError, MassflowError
 from massflow.lab import checkpoint
 from massflow.lab.evaluate import Evaluator
 from massflow.lab.model import Transformer
@@ -46,7 +46,10 @@ def train(
     entropies = [row["token_entropy"] for row in folder.rows("telemetry")]
     for step in range(start + 1, recipe.train.steps + 1):
         trainer.objective = objective_at(step, recipe.train, entropies)
-        row = trainer.step(step)
+        try:
+            row = trainer.step(step)
+        except MassflowError as error:
+            raise type(error)(f"step {step}: {error}") from error
         entropies.append(row["token_entropy"])
         folder.append("telemetry", row)
         evaluated = time.perf_counter()

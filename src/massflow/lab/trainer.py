@@ -125,6 +125,7 @@ class Trainer:
             updates = self._update(batch, step)
         return {
             "step": step,
+            **({"objective": self.objective.name} if config.then is not None else {}),
             "reward": float(rewards_PG.mean()),
             "token_entropy": float(rollouts.entropy_BT.double().mean()),
             **_group_facts(rewards_PG, advantages_PG, self.objective.threshold),

@@ -122,7 +122,8 @@ def _work(work: Callable[[Report], None], sender: Connection) -> None:
     except BrokenPipeError:
         return  # the parent is gone
     except MassflowError as error:
-        sender.send(("failed", 0, None, str(error), ""))
+        details = traceback.format_exc() if error.__cause__ is not None else ""  # there is more than the line says
+        sender.send(("failed", 0, None, str(error), details))
     except Exception as error:  # noqa: BLE001  the process boundary: whatever went wrong is told to the parent
         summary = f"{type(error).__name__}: {error}".splitlines()[0]
         sender.send(("failed", 0, None, summary, traceback.format_exc()))
