@@ -20,6 +20,8 @@ from massflow.tasks import Countdown, Line
             "train.grup_size=4",
             "unknown key 'train.grup_size'. Did you mean 'group_size'? Allowed: objective, arm, then, seed,",
         ),
+        ("compare.gain=[0.1]", "unknown key 'compare.gain'. Did you mean 'gains'? Allowed: objectives, arms,"),
+        ("train.then={at=3, objective='grpo', by=1}", "unknown key 'train.then.by'. Allowed: objective, at."),
         ("trian.steps=4", "unknown key 'trian'. Did you mean 'train'?"),
         ("train.group_size=1", "train.group_size: should be greater than or equal to 2; got 1"),
         ("train.steps=many", "train.steps: should be a valid integer"),

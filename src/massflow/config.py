@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeGuard, TypeVar, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -119,8 +119,13 @@ def _place(model: type[BaseModel], location: Sequence[str]) -> tuple[list[str], 
         inner = field.annotation if field else None
         if field and isinstance(field.discriminator, str):
             inner = _member(get_args(inner), field.discriminator, next(parts, ""))
-        fields = inner.model_fields if isinstance(inner, type) and issubclass(inner, BaseModel) else {}
+        inner = next((kind for kind in (inner, *get_args(inner)) if _is_model(kind)), None)  # of `Section | None`
+        fields = inner.model_fields if inner else {}
     return path, keys
+
+
+def _is_model(kind: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _member(union: Sequence[type[BaseModel]], key: str, value: str) -> type[BaseModel] | None:
