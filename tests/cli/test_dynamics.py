@@ -91,6 +91,14 @@ def test_a_map_over_the_other_knobs(tmp_path: Path):
         run("phase", *FEW, "--x", knobs[0], "--y", knobs[1], "--out", tmp_path)
 
 
+def test_kl_is_the_objectives_own_unless_said(tmp_path: Path):
+    names = ("--objective", "grpo", "--objective", "grpo-kl-forward", "--objective", "grpo-kl-reverse")
+    own = json.loads(run("objectives", *FEW, *names, "--out", tmp_path, "--json").stdout)
+    assert len(own["rows"]) == 3
+    none = json.loads(run("objectives", *FEW, *names, "--kl", "0", "--out", tmp_path, "--json").stdout)
+    assert [row["objective"] for row in none["rows"]] == [", ".join(names[1::2])]
+
+
 def test_the_setting_is_said(tmp_path: Path):
     shown = run(
         "simulate", *FEW, "--eps", ".01", "--kl", ".1", "--clip", "none", "--threshold", ".4", "--out", tmp_path

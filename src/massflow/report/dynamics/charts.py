@@ -61,7 +61,7 @@ def passages(rows: Sequence[Row], steps: int, heading: str, below: list[str]) ->
         title=None,
         axis=alt.Axis(grid=True, labelLimit=260, labelFontSize=12),
     )
-    scale = alt.Scale(type="log", domain=[100, steps], nice=False, clamp=True)
+    scale = alt.Scale(type="log", domain=[max(1, min(100, steps // 10)), steps], nice=False, clamp=True)
     words = "steps until the best action has more than the threshold (log)"
     x = alt.X("steps_50:Q", title=words, scale=scale)
     shown = [

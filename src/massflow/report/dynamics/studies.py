@@ -47,6 +47,8 @@ FIELDS = {
     "threshold": "threshold",
 }
 """Knobs that are fields of a setting."""
+PARTS = {"rare": "start", "dominant": "rewards"}
+"""Knobs that change a part of what the setting says."""
 WHOLE = ("n", "epochs", "std")
 EVEN = ("dominant", "threshold")
 """Their values on a map have one distance, not one ratio."""
@@ -139,7 +141,7 @@ def _reached(row: Row) -> str:
 
 def objectives_plan(setting: Setting, names: Sequence[str]) -> Plan:
     """All objectives on one problem; those that are one update here stand in one line."""
-    plain = [name for name, objective in OBJECTIVES.items() if objective.shape is None and objective.kl_coef == 0.0]
+    plain = [name for name, objective in OBJECTIVES.items() if objective.shape is None]
     groups = _distinct([objective_for(name, setting) for name in names or [*plain, "w-relative"]], setting)
     cases = [Case((", ".join(same.name for same in group),), group[0], setting) for group in groups]
 
@@ -160,6 +162,8 @@ def _distinct(chosen: Sequence[Objective], setting: Setting) -> list[list[Object
         rule = checked_rule(one, setting.group_size, 1.0, setting.kl_coef, setting.inner_epochs, setting.clip)
         if setting.inner_epochs == 1:
             rule = rule._replace(clip_low=0.0, clip_high=0.0, dual_clip=0.0, cispo=False)
+        if rule.kl_coef == 0.0:
+            rule = rule._replace(reverse_kl=False)
         seen = (one.signal, one.threshold if one.signal == "signed" or one.shape else None, one.shape)
         groups.setdefault((rule, seen), []).append(one)
     return list(groups.values())
@@ -206,13 +210,16 @@ def phase_plan(
         raise InputError(f"a map has two different knobs; got {x[0]!r} twice")
     settings = {(across, up): turned(turned(setting, x[0], across), y[0], up) for up in y[1] for across in x[1]}
     cases = [Case(key, objective_for(objective, at), at) for key, at in settings.items()]
-    fields = {"rare": "probs", "dominant": "rewards", **FIELDS}
-    words = said(cases, *(fields[name] for name, _ in (x, y)))
+    words = said(
+        [Case((), cases[0].objective, setting), *cases], *(FIELDS[name] for name, _ in (x, y) if name in FIELDS)
+    )
+    parts = " and ".join(part for name, part in PARTS.items() if name in (x[0], y[0]))
 
     def make(results: Results) -> Study:
         rows = [{x[0]: case.key[0], y[0]: case.key[1], **passage_row(case, path)} for case, path in results]
         heading = f"{cases[0].objective.name}: median steps until the best action is there"
         caption = "Grey: half of the seeds or more are never there."
+        caption += f" The axes change the {parts} said above." if parts else ""
         chart = charts.phase(rows, (x[0], KNOBS[x[0]]), (y[0], KNOBS[y[0]]), heading, [*words, caption])
         return Study("phase", heading, " ".join(words), caption, styled(chart), rows, rows)
 
