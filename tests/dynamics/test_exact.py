@@ -170,6 +170,7 @@ def test_logits_and_many_actions_of_few_rewards():
         ({"rewards_V": [1.0, math.inf]}, "entry 1 is inf"),
         ({"rewards_V": [1.0], "probs_V": [1.0]}, "at least 2 actions"),
         ({"group_size": 1}, "at least 2 where rollouts are compared, as 'grpo' does; got 1"),
+        ({"group_size": 1e30}, "group_size must be at most 1,000,000,000,000"),
         ({"group_size": 2.5}, "whole number of at least 2"),
         ({"group_size": math.nan}, "whole number of at least 2"),
         ({"group_size": 0, "objective": "psr"}, "at least 1; got 0"),

@@ -75,10 +75,10 @@ def check_group_size(group_size: float, objective: Objective) -> float:
     least = objective.least_group_size
     if _is_number(group_size) and group_size == math.inf:
         return math.inf
-    if not _is_number(group_size) or not least <= group_size <= MOST or group_size != int(group_size):
+    if not _is_number(group_size) or not group_size >= least or group_size != int(group_size):
         why = f" where rollouts are compared, as {objective.name!r} does" if least > 1 else ""
         raise InputError(f"group_size must be a whole number of at least {least}{why}; got {brief(group_size)}")
-    return int(group_size)
+    return check_count("group_size", int(group_size))
 
 
 def check_count(name: str, value: Any, least: int = 1, most: int = MOST) -> int:
