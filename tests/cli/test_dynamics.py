@@ -168,6 +168,7 @@ def test_ctrl_c_writes_the_seeds_that_are_done(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(Case, "run", stopped)
     done = run("figure5", *FEW, "--out", tmp_path, code=130)
     assert "24 finished seeds, 2 of 4 cases" in " ".join(done.stderr.split())
+    assert "Interrupted: 24 seeds in all are in it." in (tmp_path / "figure5.svg").read_text()
     rollouts = {row["rollouts"] for row in csv.DictReader((tmp_path / "figure5.csv").open())}
     assert rollouts == {"2", "3"}
 

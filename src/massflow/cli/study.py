@@ -46,8 +46,11 @@ def show(plan: Plan, out: Path, as_json: bool, write_more: Callable[[Path, Traje
     if not results.finished:
         MESSAGES.print("interrupted: no seed was finished, nothing is written.")
         return results
+    done = sum(len(path.seeds) for _, path in results.finished)
     with MESSAGES.status("drawing"):
         study = plan.make(results.finished)
+        if results.interrupted:
+            study = study.marked(f"Interrupted: {done:,} seeds in all are in it.")
         made = environment(seed=plan.cases[0].setting.seed)
         paths = list(write_study(study, out, {name.replace("_", " "): str(value) for name, value in made.items()}))
         if write_more is not None:
@@ -57,7 +60,6 @@ def show(plan: Plan, out: Path, as_json: bool, write_more: Callable[[Path, Traje
     else:
         _print(study, paths)
     if results.interrupted:
-        done = sum(len(path.seeds) for _, path in results.finished)
         MESSAGES.print(
             f"interrupted: written from {done:,} finished seeds, {len(results.finished)} of {len(plan.cases)} cases."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +67,12 @@ class Study:
     chart: Any
     rows: Sequence[Row]
     summary: Sequence[Row]
+
+    def marked(self, words: str) -> Study:
+        """With a line more in what is said of the setting, in the picture too."""
+        chart = self.chart.copy()
+        chart.title.subtitle = [*chart.title.subtitle, words]
+        return dataclasses.replace(self, lead=f"{self.lead} {words}", chart=chart)
 
 
 @dataclass(frozen=True)
