@@ -126,7 +126,8 @@ def _progress() -> Iterator[Any]:
     try:
         yield advance
     finally:
-        bar.stop()
+        if shown:
+            bar.stop()
 
 
 def _facts(verdicts: Sequence[Verdict], seconds: float) -> dict[str, Any]:

@@ -1,0 +1,142 @@
+"""`massflow verify` and `massflow tasks` as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from massflow.cli.main import app
+from massflow.sampling import read_models
+
+ROWS = [
+    {"problem": "a", "prompt": "What is 17*23?", "text": "so \\boxed{391}", "answer": "391"},
+    {"problem": "a", "prompt": "What is 17*23?", "text": "so \\boxed{390}", "answer": "391"},
+    {"problem": "a", "prompt": "What is 17*23?", "text": "so 391", "answer": "391"},
+    {"problem": "b", "prompt": "?", "text": "\\boxed{\\frac{1}{\\sqrt{2}}}", "answer": "\\frac{\\sqrt{2}}{2}"},
+    {"problem": "b", "prompt": "?", "text": "\\boxed{\u202e5}", "answer": "\\frac{\\sqrt{2}}{2}"},
+    {"problem": "b", "prompt": "?", "text": "\\boxed{9^{9^{9^9}}}", "answer": "\\frac{\\sqrt{2}}{2}"},
+]
+
+
+@pytest.fixture(autouse=True)
+def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("s.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return tmp_path
+
+
+def run(*words: str, code: int = 0) -> Result:
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "80"})
+    assert done.exit_code == code, done.output + repr(done.exception)
+    return done
+
+
+def refused(*words: str, code: int = 2) -> str:
+    done = run(*words, code=code)
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_outcomes_and_rate():
+    shown = run("verify", "s.jsonl").stdout
+    assert [line.split() for line in shown.splitlines()[1:7]] == [
+        ["correct", "2", "33.3%"], ["wrong", "1", "16.7%"], ["no_answer", "1", "16.7%"], ["rejected", "2", "33.3%"],
+        ["timeout", "0", "0.0%"], ["error", "0", "0.0%"],
+    ]  # fmt: skip
+    assert "6 items in " in shown
+    assert "correct: 0.3333" in shown
+    facts = json.loads(run("verify", "s.jsonl", "--json", "--workers", "1").stdout)
+    assert facts["outcomes"] == {"correct": 2, "wrong": 1, "no_answer": 1, "rejected": 2, "timeout": 0, "error": 0}
+    assert facts["decided_by"] == {"rules": 2, "string": 1, "exact": 1, "extract": 1, "symbolic": 1}
+
+
+def test_the_verdicts_can_be_compared(at: Path):
+    run("verify", "s.jsonl", "--out", "v.jsonl")
+    found = [json.loads(line) for line in (at / "v.jsonl").read_text().splitlines()]
+    assert [row["outcome"] for row in found] == ["correct", "wrong", "no_answer", "correct", "rejected", "rejected"]
+    assert [row["problem"] for row in found] == list("aaabbb")
+    (model,) = read_models("v.jsonl")
+    assert (model.counts.n.tolist(), model.counts.c.tolist()) == ([3, 3], [1, 1])
+
+
+def test_one_item_explained():
+    shown = run("verify", "s.jsonl", "--explain", "6").stdout
+    assert "extracted    9^{9^{9^9}}" in shown
+    assert "outcome      rejected (score 0)" in shown
+    assert "why          a power that is too large" in shown
+    assert "ms" in shown
+    told = json.loads(run("verify", "s.jsonl", "--explain", "4", "--json").stdout)
+    assert (told["outcome"], told["path"], told["gold"]) == ("correct", "symbolic", "\\frac{\\sqrt{2}}{2}")
+    assert "\u202e" not in run("verify", "s.jsonl", "--explain", "5").stdout
+    assert "there is no row 7" in refused("verify", "s.jsonl", "--explain", "7")
+
+
+def test_other_kinds_of_file_and_other_names(at: Path):
+    with gzip.open(at / "s.jsonl.gz", "wt") as file:
+        file.write((at / "s.jsonl").read_text())
+    with (at / "s.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["response", "gold"])
+        writer.writerows([row["text"], row["answer"]] for row in ROWS)
+    first = json.loads(run("verify", "s.jsonl.gz", "--json").stdout)["outcomes"]
+    words = ["--field", "text=response", "--field", "answer=gold"]
+    assert json.loads(run("verify", "s.csv", "--json", *words).stdout)["outcomes"] == first
+
+
+def test_forms_and_verifiers(at: Path):
+    row = {"text": "<answer>2+3</answer>", "answer": "5", "verifier": "countdown", "numbers": [2, 3]}
+    (at / "c.jsonl").write_text(json.dumps(row))
+    assert json.loads(run("verify", "c.jsonl", "--form", "tag", "--json").stdout)["outcomes"]["correct"] == 1
+    assert json.loads(run("verify", "c.jsonl", "--json").stdout)["outcomes"]["no_answer"] == 1
+    (at / "mine.py").write_text("def long(text, problem):\n    return len(text) > 10\n")
+    facts = json.loads(run("verify", "s.jsonl", "--verifier", "mine.py:long", "--json").stdout)
+    assert facts["outcomes"]["correct"] == 4
+
+
+def test_mistakes(at: Path):
+    assert "cannot read nothing.jsonl" in refused("verify", "nothing.jsonl")
+    assert "Did you mean 'math'?" in refused("verify", "s.jsonl", "--verifier", "mth")
+    assert "has no column 'txt' (text). Did you mean 'text'?" in refused("verify", "s.jsonl", "--field", "text=txt")
+    assert "unknown form" in refused("verify", "s.jsonl", "--form", "box")
+    assert "timeout must be" in refused("verify", "s.jsonl", "--timeout", "0")
+    assert "mine.py can't be read" in refused("verify", "s.jsonl", "--verifier", "mine.py:f")
+    assert "is read here" in refused("verify", "s.jsonl", "--out", "s.jsonl")
+    (at / "bad.jsonl").write_text('{"text": "x", "answer": ""}')
+    assert "bad.jsonl: line 1: there is no gold answer" in refused("verify", "bad.jsonl")
+    (at / "empty.jsonl").write_text("")
+    assert "no rows" in refused("verify", "empty.jsonl")
+
+
+def test_tasks():
+    shown = run("tasks", "list").stdout
+    for name in ("math-500", "aime-2025", "countdown", "gym:NAME", "qwen-boxed", "choice"):
+        assert name in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "gsm8k" in json.loads(run("tasks", "list", "--json").stdout)["data_sets"]
+    shown = run("tasks", "show", "mmlu-pro").stdout
+    for words in ("TIGER-Lab/MMLU-Pro", "revision", "test 12,032", "{options}"):
+        assert words in shown
+    assert "What is " in run("tasks", "show", "chain-sum").stdout
+    assert "<|im_start|>system" in run("tasks", "show", "math", "--template", "qwen-boxed").stdout
+    assert "Nearest: gsm8k" in refused("tasks", "show", "gsm8")
+    assert "Did you mean 'plain'?" in refused("tasks", "show", "math", "--template", "plane")
+
+
+def test_export_is_a_task_again(at: Path):
+    run("tasks", "export", "countdown", "--count", "4", "--seed", "3", "--out", "c.jsonl")
+    run("tasks", "export", "c.jsonl", "--out", "again.jsonl")
+    assert (at / "again.jsonl").read_bytes() == (at / "c.jsonl").read_bytes()
+    run("tasks", "export", "c.jsonl", "--template", "qwen-boxed", "--out", "asked.jsonl")
+    rows = [json.loads(line) for line in (at / "asked.jsonl").read_text().splitlines()]
+    assert len(rows) == 4
+    assert all(row["prompt"].startswith("<|im_start|>system\nPlease reason") for row in rows)
+    assert "written as .jsonl" in refused("tasks", "export", "countdown", "--out", "c.csv")
+    assert "no folder" in refused("tasks", "export", "gsm8k", "--source", "none", "--out", "g.jsonl")
+    assert refused("tasks", "export", "gsm8", "--out", "g.jsonl").startswith("error: nothing is called 'gsm8'")
