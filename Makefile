@@ -24,6 +24,7 @@ bench: $(STAMPS)/dev
 	$(BIN)/python benchmarks/lab.py
 	$(BIN)/python benchmarks/stats.py
 	$(BIN)/python benchmarks/dynamics.py
+	$(BIN)/python benchmarks/verify.py
 
 docs: $(STAMPS)/dev
 	$(BIN)/mkdocs build --strict --quiet

@@ -31,7 +31,7 @@ def pairs(seed: int) -> list[tuple[str, str, bool]]:
     """(gold, answer, is it right) of ITEMS answers, drawn anew for each."""
     rng = generator(seed, "answers")
     kinds = ("integer", "fraction", "decimal", "radical", "polynomial", "interval", "tuple", "word", "pi", "set")
-    shares = (0.46, 0.16, 0.06, 0.08, 0.07, 0.03, 0.05, 0.03, 0.04, 0.02)  # about MATH's
+    shares = (0.46, 0.16, 0.06, 0.08, 0.07, 0.03, 0.05, 0.03, 0.04, 0.02)  # a guess at MATH's
     found = []
     for _ in range(ITEMS):
         kind = kinds[rng.choice(len(kinds), p=shares)]
@@ -49,7 +49,7 @@ def _forms(kind: str, a: int, b: int, c: int) -> list[str]:
     """Ways of writing one value; the first is the gold answer's."""
     names = ("Evelyn", "Tuesday", "even", "Alice", "hyperbola")
     return {
-        "integer": lambda: [f"{a * b * c}", f"{a * b * c:,}", f"x = {a * b * c}", f"{a * b * c}."],
+        "integer": lambda: [f"{a * b * c}", f"{a * b * c:,}", f"x = {a * b * c}", f"{a * b * c}.0"],
         "fraction": lambda: [f"\\frac{{{a}}}{{61}}", f"\\dfrac{{{a}}}{{61}}", f"{a}/61", f"\\frac{{{2 * a}}}{{122}}"],
         "decimal": lambda: [f"{a}.{b}5", f"{a}.{b}50", f"\\frac{{{100 * (10 * a + 0) + 0}}}{{1000}}+0.{b}5"],
         "radical": lambda: [f"{a}\\sqrt{{3}}", f"\\sqrt{{{3 * a * a}}}", f"{a} \\sqrt 3"],
@@ -114,14 +114,12 @@ def beside_hostile(workers: int, folder: str) -> None:
     with VerifierPool(workers, timeout=1.5) as pool:
         for hostile in (0, workers - 1):
             pool.map(honest[:50], [root] * 50)
-            started, done = time.perf_counter(), [0.0]
-            verdicts = pool.map(
-                ["hang"] * hostile + honest,
-                [own] * hostile + [root] * len(honest),
-                lambda seen, total, hostile=hostile: done.append(time.perf_counter()) if seen <= total - hostile else None,
-            )
-            outcomes = Counter(verdict.outcome for verdict in verdicts)
-            print(f"{hostile} hanging: {len(honest)} honest answers in {done[-1] - started:.2f} s; {dict(outcomes)}")
+            started = time.perf_counter()
+            verdicts = pool.map(["hang"] * hostile + honest, [own] * hostile + [root] * len(honest))
+            taken = time.perf_counter() - started
+            mean = statistics.mean(verdict.seconds for verdict in verdicts[hostile:])
+            outcomes = dict(Counter(verdict.outcome for verdict in verdicts))
+            print(f"{hostile} hanging: {taken:.2f} s in all, {mean * 1e3:.1f} ms an honest answer; {outcomes}")
 
 
 def main() -> None:

@@ -55,6 +55,12 @@ SLOW = {
     "a limit": "\\lim_{n\\to\\infty} n^{1/n}",
     "nested radicals": "\\sqrt{2+" * 35 + "2" + "}" * 35,
     "floor of a tower": "\\lfloor 9^{9^{9^9}} \\rfloor",
+    "roots of big numbers": "+".join(f"\\sqrt{{2^{{{n}}}}}" for n in range(3901, 3999, 2)),
+    "sums of big fractions": "+".join(f"\\frac{{{10**280 + n}}}{{{10**290 + 2 * n + 1}}}" for n in range(5)),
+    "products of big fractions": "(\\frac{3^{1000}}{7^{700}})" * 30,
+    "many powers": "+".join(f"\\frac{{1}}{{{n}^{{99}}}}" for n in range(2, 60)),
+    "many terms": "+".join(f"\\frac{{1}}{{{n}}}" for n in range(2, 100)),
+    "many variables": "(a+b)(c+d)(e+f)(g+h)(j+k)(l+m)(n+o)(p+q)(r+s)(t+u)(v+w)^{40}",
     "many plus-minus": "\\pm 1" * 30,
 }
 """Answers that take long, much memory or a deep stack to read or to work out, and are not the gold one."""

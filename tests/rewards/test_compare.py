@@ -51,7 +51,7 @@ def test_candidates_are_refused(gold: str, answer: str):
         decide(read(gold), read(answer))
 
 
-@pytest.mark.parametrize("answer", ["17*23", "390+1", "\\frac{391}{1}+0", "391, 392", "\\text{391}", "\\sqrt{391^2}"])
+@pytest.mark.parametrize("answer", ["17*23", "390+1", "\\frac{391}{1}+0", "391, 392", "\\text{three}", "\\sqrt{391^2}"])
 def test_where_a_number_is_asked_for_an_expression_is_refused(answer: str):
     with pytest.raises(Refused, match="a number is asked for"):
         judge_number(answer, Problem("p", "", "391"))
@@ -65,6 +65,8 @@ def test_the_question_is_no_answer():
         judge("\\frac{\\sqrt{8}}{2}+(1+1)", problem)
     assert judge("\\sqrt{2}+2", problem).equal is None
     assert judge("2+\\sqrt{2}", problem).equal is True
+    equation = Problem("p", "Solve $2x-4=6$ for $x$.", "x=5")
+    assert judge("2x-4=6", equation).equal is False
     quoted = Problem("p", "Which is larger, $2^3$ or $3^2$?", "3^2")
     assert judge("3^2", quoted).equal is True  # the gold answer itself may stand in the question
 
@@ -74,6 +76,10 @@ def test_a_unit_that_only_the_answer_has_must_be_asked_for():
     assert judge("\\$5", Problem("p", "How many dollars?", "5")).equal
     assert judge("5 apples", Problem("p", "How many apples are left?", "5")).equal
     assert judge("5^\\circ", Problem("p", "How many degrees?", "5")).equal
+    two = "A bag of 3 dollars and 40 cents. How many {} is that?"
+    assert judge("340 cents", Problem("p", two.format("cents"), "340")).equal
+    assert judge("340 dollars", Problem("p", two.format("cents"), "340")).equal is False
+    assert judge("340 cents", Problem("p", two.format("coins"), "340")).equal is False
     assert judge("5 in", Problem("p", "How much is in it?", "5")).equal is False
     assert judge("5\\text{ m}", Problem("p", "How many centimeters is it?", "5")).equal is False
 

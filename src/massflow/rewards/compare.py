@@ -113,6 +113,8 @@ class _Comparison:
             answer = Relation(gold.sign, answer.right, answer.left)
         if gold.sign != answer.sign:
             return Decision(False, "structure", "another relation")
+        if _solved(gold) and not _solved(answer):
+            return Decision(False, "structure", "an equation where its solution is asked for")
         sides = self.nodes(gold.left, answer.left), self.nodes(gold.right, answer.right)
         if any(side.equal is False for side in sides):
             return self._multiples(gold, answer)
@@ -194,6 +196,12 @@ def _unassigned(gold: Content, answer: Content) -> tuple[Content, Content]:
     if isinstance(gold, Relation) and isinstance(answer, Value):
         return _right_side(gold), answer
     return gold, answer
+
+
+def _solved(relation: Relation) -> bool:
+    """A variable on one side, and none on the other."""
+    sides = (relation.left, relation.right), (relation.right, relation.left)
+    return any(one.op == "symbol" and not other.symbols() - {"\\pi", "e"} for one, other in sides)
 
 
 def _right_side(relation: Relation) -> Content:

@@ -1,12 +1,13 @@
 r"""Values of expressions: exact where there is one, approximate otherwise, at points nobody can foresee.
 
-Two rational functions that agree at a point drawn from 2^61 integers per symbol are the same but for a chance below
-degree / 2^61 (Schwartz-Zippel); the point is a hash of both answers, so no answer can be made for it.
+Two rational functions that agree at TRIALS points, drawn from 2^31 integers per symbol, are the same but for a chance
+below (degree / 2^31)^TRIALS (Schwartz-Zippel); a point is a hash of both answers, so no answer can be made for it.
 """
 
 from __future__ import annotations
 
 import cmath
+import functools
 import hashlib
 import math
 from collections.abc import Callable
@@ -16,9 +17,9 @@ from typing import Any
 from massflow.rewards.decision import Broken, Refused, Unreadable
 from massflow.rewards.expression import Node
 
-MOST_BITS = 20_000
-"""Of an exact value on the way."""
-MOST_FACTORIAL = 1_000
+MOST_BITS = 4_000
+"""Of an exact value on the way: what is larger takes too long for a place where everyone waits."""
+MOST_FACTORIAL = 400
 TRIALS = 2
 """Points at which two expressions are compared."""
 Point = Callable[[str], int]
@@ -29,11 +30,11 @@ class Inexact(Exception):  # noqa: N818
 
 
 def point(key: str, trial: int) -> Point:
-    """A whole number from 1 to 2^61 for every symbol, from a hash of the key."""
+    """A whole number from 1 to 2^31 for every symbol, from a hash of the key."""
 
     def value(symbol: str) -> int:
         digest = hashlib.blake2b(f"{key}\x1f{trial}\x1f{symbol}".encode("utf-8", "replace"), digest_size=8).digest()
-        return int.from_bytes(digest, "big") % 2**61 + 1
+        return int.from_bytes(digest, "big") % 2**31 + 1
 
     return value
 
@@ -43,39 +44,37 @@ def exact(node: Node, at: Point) -> Fraction:
 
     Raises Inexact, Refused past MOST_BITS, and Unreadable for what is undefined (1/0, 0^0).
     """
-    value = _exact(node, at)
-    if value.numerator.bit_length() + value.denominator.bit_length() > MOST_BITS:
-        raise Refused("a number that is too large")
-    return value
-
-
-def _exact(node: Node, at: Point) -> Fraction:
     if node.op == "number":
         return Fraction(node.value)
     if node.op == "symbol":
         if node.value == "i":
             raise Inexact
         return Fraction(at(str(node.value)))
-    if node.op not in _EXACT:
-        raise Inexact
     if node.op in _CONSTANT and node.symbols():
         raise Inexact  # |x| is x at a positive point: agreement there would prove nothing
     if node.op == "power" and node.args[1].symbols():
         raise Inexact
-    return _EXACT[node.op](*(exact(arg, at) for arg in node.args))
+    return _apply(node.op, [exact(arg, at) for arg in node.args])
+
+
+def _apply(op: str, args: list[Fraction]) -> Fraction:
+    if op not in _EXACT:
+        raise Inexact
+    return _bounded(_EXACT[op](*args))
+
+
+def _bounded(value: Fraction) -> Fraction:
+    if value.numerator.bit_length() + value.denominator.bit_length() > MOST_BITS:
+        raise Refused("a number that is too large")
+    return value
 
 
 def _sum(*terms: Fraction) -> Fraction:
-    return sum(terms, Fraction(0))
+    return functools.reduce(lambda total, term: _bounded(total + term), terms)
 
 
 def _multiply(*factors: Fraction) -> Fraction:
-    product = Fraction(1)
-    for factor in factors:
-        product *= factor
-        if product.numerator.bit_length() + product.denominator.bit_length() > MOST_BITS:
-            raise Refused("a number that is too large")
-    return product
+    return functools.reduce(lambda product, factor: _bounded(product * factor), factors)
 
 
 def _divide(above: Fraction, below: Fraction) -> Fraction:
@@ -148,26 +147,38 @@ class Approximate:
 
     def __call__(self, node: Node) -> Any:
         try:
-            value = self._value(node)
-            size = abs(value)
+            return self._number(self._sized(node))
         except OverflowError as error:
             raise Refused("a number that is too large") from error
         except (ValueError, ZeroDivisionError) as error:
             raise Unreadable("an undefined value") from error
+
+    def _value(self, node: Node) -> Any:
+        """A Fraction where all that is below is rational, else a number of m."""
+        if node.op == "number":
+            return Fraction(node.value)
+        if node.op == "symbol":
+            return self._symbol(str(node.value))
+        args = [self._sized(arg) for arg in node.args]
+        if all(isinstance(arg, Fraction) for arg in args):
+            try:
+                return _apply(node.op, args)
+            except Inexact:
+                pass
+        return self._apply(node.op, [self._number(arg) for arg in args])
+
+    def _sized(self, node: Node) -> Any:
+        value = self._value(node)
+        size = abs(self._number(value))
         if not size < 1e300:
             raise Refused("a number that is too large")
         self.largest = max(self.largest, size)
         return value
 
-    def _value(self, node: Node) -> Any:
-        try:
-            value = exact(node, _no_symbol)
-            return self.m.mpf(value.numerator) / value.denominator if self.m is not cmath else complex(value)
-        except Inexact:
-            pass
-        if node.op == "symbol":
-            return self._symbol(str(node.value))
-        return self._apply(node.op, [self(arg) for arg in node.args])
+    def _number(self, value: Any) -> Any:
+        if not isinstance(value, Fraction):
+            return value
+        return complex(value) if self.m is cmath else self.m.mpf(value.numerator) / value.denominator
 
     def _symbol(self, name: str) -> Any:
         if name in ("\\pi", "e"):
@@ -195,10 +206,6 @@ class Approximate:
         if op in _APPROXIMATE:
             return _APPROXIMATE[op](m, args[0])
         raise Unreadable(f"{op} of an expression with symbols")
-
-
-def _no_symbol(name: str) -> int:  # noqa: ARG001
-    raise Inexact
 
 
 _APPROXIMATE: dict[str, Callable[[Any, Any], Any]] = {

@@ -32,7 +32,7 @@ GREEK = (
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+|[A-Za-z]|.", re.DOTALL)
 _TIMES = ("\\cdot", "\\times", "*")
 _OVER = ("/", "\\div")
-_MIXED = re.compile(r"([0-9]+)\\frac\{([0-9]+)\}\{([0-9]+)\}|([0-9]+) ([0-9]+)/([0-9]+)")
+_MIXED = re.compile(r"(-?)([0-9]+) ([0-9]+)/([0-9]+)")
 
 
 class Node(NamedTuple):
@@ -55,9 +55,9 @@ def number(value: Fraction | int) -> Node:
 
 def parse(text: str) -> Node:
     """An expression in canonical LaTeX. Raises Unreadable, and Refused for too many tokens or digits."""
-    mixed = _MIXED.fullmatch(text.removeprefix("-"))
-    if mixed:
-        return _mixed(mixed, negative=text.startswith("-"))
+    if match := _MIXED.fullmatch(text):
+        mixed = _mixed(*map(_number, match.groups()[1:]))
+        return Node("negate", (mixed,)) if match[1] else mixed
     if not text.isascii():
         raise Unreadable("a character that is not ASCII")
     tokens = _TOKEN.findall(text)
@@ -83,13 +83,15 @@ def literal(node: Node) -> Fraction | None:
     return None
 
 
-def _mixed(match: re.Match[str], negative: bool) -> Node:
+def _mixed(whole: Fraction, above: Fraction, below: Fraction) -> Node:
     """2\\frac{1}{2} and "2 1/2" are two and a half, as school writes them; with a fraction past 1 they are nothing."""
-    whole, above, below = (_number(digits) for digits in match.groups() if digits is not None)
-    if not above < below:
+    if not above < below or whole.denominator != 1:
         raise Unreadable("a mixed number with a fraction of 1 or more")
-    value = whole + above / below
-    return number(-value if negative else value)
+    return number(whole + above / below)
+
+
+def _is_fraction_of_numbers(node: Node) -> bool:
+    return node.op == "divide" and all(arg.op == "number" for arg in node.args)
 
 
 def _number(digits: str) -> Fraction:
@@ -145,6 +147,10 @@ class _Reader:
                 continue
             elif self._starts_factor():
                 right = self.factor(signed=False)
+                if factors[-1].op == "number" and _is_fraction_of_numbers(right):
+                    if len(factors) > 1 or below is not None or self._starts_factor():
+                        raise Unreadable("a mixed number, or a product")
+                    return _mixed(*(Fraction(node.value) for node in (factors[0], *right.args)))
             else:
                 return _product(factors) if below is None else Node("divide", (_product(factors), below))
             if below is not None:

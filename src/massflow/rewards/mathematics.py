@@ -11,7 +11,7 @@ from massflow.rewards.compare import decide
 from massflow.rewards.decision import Broken, Decision, Refused, Unreadable
 from massflow.rewards.evaluate import Approximate, Inexact, exact, point
 from massflow.rewards.expression import Node
-from massflow.rewards.reading import Opaque, Reading, Value, read, read_gold
+from massflow.rewards.reading import Opaque, Reading, Relation, Value, read, read_gold
 from massflow.types import Problem
 
 _DECORATION = re.compile(r"\\left|\\right|\\displaystyle|\\[,;:! ]|[\s${}]|(?<=\\)[dt](?=frac)")
@@ -45,7 +45,7 @@ def check(problem: Problem) -> None:
         content = read_gold(problem.answer).content
         if isinstance(content, Opaque) and content.broken:
             raise Broken(content.why)
-        if isinstance(content, Value):
+        if isinstance(content, Value) and not content.node.symbols():
             _evaluate(content.node)
         if problem.metadata.get("evaluated") and not _is_evaluated(read_gold(problem.answer)):
             raise Broken("it is no number, and one is asked for")
@@ -80,7 +80,7 @@ def _evaluate(node: Node) -> None:
 
 def _repeats(given: Reading, prompt: str) -> bool:
     """Whether an expression, as it stands, is a part of the question: 17 x 23 is no answer to "what is 17 x 23"."""
-    if not isinstance(given.content, Value) or _is_evaluated(given):
+    if not isinstance(given.content, Value | Relation) or _is_evaluated(given):
         return False
     text = _squashed(given.text)
     return len(text) > 2 and not text.isalnum() and text in _squashed_prompt(prompt)

@@ -27,7 +27,7 @@ MEMORY = 1 << 30
 """Bytes of address space that a worker may have (not on Windows)."""
 _START_SECONDS = 60.0
 _MOST_FAILED_STARTS = 3
-_MOST_TRIES = 2
+_MOST_TRIES = 3
 _TASKS_OF_A_WORKER = 2_000
 """After which it is replaced: computer algebra keeps what it has seen."""
 OnProgress = Callable[[int, int], None]

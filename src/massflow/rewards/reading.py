@@ -121,6 +121,8 @@ def _content(text: str) -> Content:
     if not balanced(text):
         raise Broken("braces that do not close")
     words = _WORDS.fullmatch(text)
+    if words and words[1] is not None and re.search("[0-9]", words[1]):
+        return _content(words[1].strip())
     if words:
         said = _BLANK.sub(" ", words[1] if words[1] is not None else words[2]).strip(" ().")
         return Words(said.lower() if len(said) > 1 else said)
@@ -220,9 +222,9 @@ def _relation(text: str) -> Content | None:
     if len(sides) == 1:
         return None
     if len(sides) == 3:
-        return Relation(sides[1], _left_side(sides[0].strip()), parse(sides[2].strip()))
+        return Relation(sides[1], _left_side(sides[0].strip()), _node(sides[2]))
     if len(sides) == 5 and sides[1] in ("<", "\\le") and sides[3] in ("<", "\\le"):
-        low, high = parse(sides[0].strip()), parse(sides[4].strip())
+        low, high = _node(sides[0]), _node(sides[4])
         if parse(sides[2].strip()).op == "symbol":  # a < x < b is an interval
             brackets = ("(" if sides[1] == "<" else "[") + (")" if sides[3] == "<" else "]")
             return Items(brackets, (Value(low), Value(high)))
@@ -231,7 +233,7 @@ def _relation(text: str) -> Content | None:
 
 def _left_side(text: str) -> Node:
     """f(x), on its own, is the name of a value."""
-    return Node("symbol", value=text) if _APPLIED.fullmatch(text) else parse(text)
+    return Node("symbol", value=text) if _APPLIED.fullmatch(text) else _node(text)
 
 
 def _value(text: str) -> Value:
@@ -242,5 +244,8 @@ def _value(text: str) -> Value:
 
 
 def _node(text: str) -> Node:
-    plain = _plain_number(text.strip())
-    return parse(text.strip()) if plain is None else number(plain)
+    text = text.strip()
+    if "\\infty" in text and text not in ("\\infty", "+\\infty", "-\\infty"):
+        raise Unreadable("arithmetic with infinity")
+    plain = _plain_number(text)
+    return parse(text) if plain is None else number(plain)

@@ -16,13 +16,18 @@ _NAME_OF = {word: short for short, words in _SYNONYMS.items() for word in (short
 _ABOUT_NUMBERS = set(
     re.findall(
         "[a-z]+",
-        "and or not no is are than less more least most at about approximately nearly over under plus minus times "
-        "divided by half quarter third double twice squared cubed root power hundred thousand million billion trillion "
-        "dozen ten one two three four five six seven eight nine zero negative positive mod modulo base if where when "
-        "such that for either neither any all none other else but to from through between wrong false true undefined",
+        "and or not no is are than less more least most at about approximately nearly over under plus minus "
+        "times divided by half quarter third double twice squared cubed root power hundred thousand million "
+        "billion trillion dozen ten one two three four five six seven eight nine zero pair pairs couple gross "
+        "score percentage negative positive mod modulo base if where when such that for either neither any "
+        "all none other else but to from through between wrong false true undefined",
     )
 )
 """Words that are no unit of a number before them: they change it, or add another."""
+_UNITS = set(_SYNONYMS) - {"/", "square", "cubic", "units", "%"}
+_ASKED = re.compile(
+    r"(?:how many|number of|nearest|(?<![a-z])in|amount of)\s+(?:the\s+|total\s+|square\s+|cubic\s+|whole\s+)*([a-z]+)"
+)
 _TEXT = re.compile(r"([^\\]*(?:\\(?!text)[^\\]*)*)((?:\\text\{[^{}\\]*\}(?:\^(?:[23]|\{[23]\}))? ?/? ?)+)")
 _WORD_AFTER = re.compile(r"([+-]?[0-9][0-9,./]*) ?([A-Za-z]{2,}(?:[ /][A-Za-z]+){0,3}(?:\^[23])?)")
 _CIRCLE = re.compile(r"(.*?)\^\\circ ?(?:\\text\{([CF])\}|([CF]))?", re.DOTALL)
@@ -49,15 +54,26 @@ def unit_of(text: str) -> tuple[str, str]:
 
 
 def asked_for(unit: str, prompt: str) -> bool:
-    """Whether every word of the unit is in the prompt, in one of its spellings."""
-    after_numbers = re.findall(r"[0-9]\s?([a-z]+)", prompt.lower())  # "in" and "m" mean a unit only there
-    long = [word for word in re.findall(r"[a-z]{2,}", prompt.lower()) if word != "in"]
+    """Whether every word of the unit is in the prompt, in one of its spellings.
+
+    Where the prompt has several units, such as dollars and cents, it must ask for this one: "how many dollars", "in
+    dollars".
+    """
+    prompt = prompt.lower()
+    after_numbers = re.findall(r"[0-9]\s?([a-z]+)", prompt)  # "in" and "m" mean a unit only there
+    long = [word for word in re.findall(r"[a-z]{2,}", prompt) if word != "in"]
     words = {_short(word) for word in (*after_numbers, *long)}
-    if "$" in prompt:
+    if "$" in prompt.replace("\\$", "$ "):
         words.add("dollars")
     if "\\circ" in prompt or "°" in prompt:
         words.add("degrees")
-    return all(word in words for word in re.findall(r"[a-z%]+", unit.lower()))
+    wanted = re.findall(r"[a-z]+", unit.lower())
+    if not all(word in words for word in wanted):
+        return False
+    if len(words & _UNITS) <= 1 or not _UNITS & set(wanted):
+        return True
+    asked = {_short(word) for word in _ASKED.findall(prompt)} & _UNITS
+    return len(asked) == 1 and asked <= set(wanted)
 
 
 def _is_word(text: str) -> bool:

@@ -24,7 +24,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the pool decides
     memory = int(sys.argv[1])
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # what a verifier prints must not be taken for an answer
+    os.dup2(2, 1)
     with contextlib.suppress(ImportError):
         import massflow.rewards.algebra  # noqa: F401  slow: once, before the fork
     if not hasattr(os, "fork"):
@@ -42,6 +42,9 @@ def main() -> None:
 
 def _serve(answers: BinaryIO, memory: int) -> None:
     """Answer until there is nothing more to read."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)  # what a verifier prints must not be taken for an answer, nor fill a disk
+    os.dup2(nowhere, 2)
     _limit("RLIMIT_AS", memory)
     _limit("RLIMIT_CORE", 0)
     # a line that a killed worker left half written ends here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -107,7 +108,7 @@ def _gym(name: str, count: int, seed: int) -> Iterator[tuple[str, Problem]]:
     if task not in (*GYM_NUMBERS, *GYM_TEXTS):
         raise InputError(f"reasoning-gym's task {task!r} is not used here. {nearest(task, [*GYM_NUMBERS, *GYM_TEXTS])}")
     with needs_extra("gym", f"the task {name}"):
-        import reasoning_gym
+        reasoning_gym = importlib.import_module("reasoning_gym")
     verifier = "arithmetic" if task in GYM_NUMBERS else "exact"
     for number, entry in enumerate(reasoning_gym.create_dataset(task, seed=seed, size=count)):
         problem = Problem(f"{name}-{seed}-{number}", entry["question"].strip(), entry["answer"].strip(), verifier)
