@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,6 +47,7 @@ PIECES = [
         ("\\\\\\boxed{5}", "5"),  # after a line break
         ("5", None),
         ("\\boxed 5", None),
+        ("\\\\boxed{5}", None),  # a line break, and "boxed"
         ("boxed{5}", None),
         ("\\boxed{5", None),
         ("", None),
@@ -97,9 +100,10 @@ def boxes_by_hand(text: str) -> list[str]:
     """Every complete box in order of its end, for one opening after the other, character by character."""
     found = []
     for start in range(len(text)):
-        if not text.startswith("\\boxed{", start) or (start - len(text[:start].rstrip("\\"))) % 2:
+        opens = re.match(r"\\boxed\s*\{", text[start:])
+        if opens is None or (start - len(text[:start].rstrip("\\"))) % 2:
             continue
-        depth, at = 1, start + 7
+        depth, at = 1, start + opens.end()
         while at < len(text) and depth:
             if text[at] == "\\":
                 at += 2
@@ -107,7 +111,7 @@ def boxes_by_hand(text: str) -> list[str]:
             depth += {"{": 1, "}": -1}.get(text[at], 0)
             at += 1
         if depth == 0:
-            found.append((at, text[start + 7 : at - 1]))
+            found.append((at, text[start + opens.end() : at - 1]))
     return [content for _, content in sorted(found)]
 
 

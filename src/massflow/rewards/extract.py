@@ -44,6 +44,8 @@ def _boxed(tail: str) -> list[str]:
     first = tail.find("\\boxed")
     if first < 0:
         return []
+    while first and tail[first - 1] == "\\":  # which of them pair up as line breaks is told from the first on
+        first -= 1
     open_at: list[int | None] = []
     """Open braces: where the content starts for a box's, None for others."""
     found: list[str] = []
