@@ -196,6 +196,37 @@ def test_columns_of_graded_tasks_seconds_and_mixtures(bases: Path, tmp_path: Pat
     values = [value for panel in specs["graded"]["concat"] for value in panel["data"]["values"]]
     first = next(v for v in values if v["kind"] == "optimal, held out" and v["step"] == 0)
     assert first["mass"] == pytest.approx(found.base.pass_at_1 / 4)
+    page = (out / "report.html").read_text()
+    assert "On training prompts" in page
+    assert "On held out" in page
+    for looked_at in (found, found.on_training):
+        assert looked_at is not None
+        grpo = looked_at.graded[0]
+        # A quarter of every right answer's mass is optimal: common is three times it, and never overtaken.
+        assert grpo.optimal[0] == pytest.approx(found.base.pass_at_1 / 4)
+        assert grpo.common[0] == pytest.approx(3 * grpo.optimal[0])
+        assert grpo.optimal[1] == pytest.approx(min(grpo.optimal[1:]))
+        assert grpo.overtaken == 0.0
+        assert grpo.boundary_change.value == pytest.approx(grpo.boundary[2] - grpo.boundary[0])
+
+
+def test_training_prompts_are_looked_at_by_themselves(bases: Path, tmp_path: Path):
+    """With every training prompt solved, the comparison on them differs from that on held-out prompts."""
+    out = copy(bases, tmp_path / "out")
+    assert Findings(Experiment.read(out)).on_training is None, "they were not scored"
+
+    def score_training(row: Row) -> None:
+        row["train"] = json.loads(json.dumps(row["scores"]))
+        for score in row["train"]:
+            score["success"] = [1.0 for _ in score["success"]]
+
+    change_rows(out, "evaluation", score_training)
+    found = Findings(Experiment.read(out))
+    assert found.on_training is not None
+    assert found.on_training.on_training is None
+    assert found.on_training.base.pass_at_1 == 1.0
+    assert found.base.pass_at_1 < 1.0
+    assert found.graded == []
 
 
 def test_runs_on_other_prompts_are_refused(bases: Path, tmp_path: Path):

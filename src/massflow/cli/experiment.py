@@ -21,7 +21,7 @@ with needs_extra("lab", "the lab"):
     from massflow.lab.recipe import Recipe
 with needs_extra("report", "the report"):
     from massflow.report.experiment.findings import Findings
-    from massflow.report.experiment.tables import frontier_table, summary_table
+    from massflow.report.experiment.tables import frontier_table, graded_table, summary_table
     from massflow.report.experiment.write import write_report
 
 
@@ -70,5 +70,12 @@ def _print(findings: Findings) -> None:
     OUTPUT.print(summary_table(findings))
     OUTPUT.print()
     OUTPUT.print(frontier_table(findings))
+    for found in (findings.on_training, findings):
+        if found and found.graded:
+            OUTPUT.print(f"\nCommon and optimal answers, {found.experiment.runs[0].prompts}:")
+            OUTPUT.print(graded_table(found))
+    if findings.on_training:
+        OUTPUT.print("\nAt equal pass@1 on training prompts:")
+        OUTPUT.print(frontier_table(findings.on_training))
     for sentence in findings.sentences:
         OUTPUT.print(f"- {sentence}", highlight=False)

@@ -56,6 +56,13 @@ TABLE_NOTE = (
 )
 
 
+GRADED_NOTE = (
+    "Masses at the start and after training, and the lowest on the way; pass@256 counting optimal answers alone: "
+    "start, lowest, end. Overtaken: the share of prompts whose optimal mass is the larger one at the end. Extinct: "
+    "below 0.0001."
+)
+
+
 def scope(findings: Findings) -> str:
     """What the intervals cover, and what not."""
     bases, seeds = len(findings.bases), len({run.seed for run in findings.experiment.runs})

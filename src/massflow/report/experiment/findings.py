@@ -11,7 +11,7 @@ import numpy as np
 
 from massflow.errors import InputError
 from massflow.lab.recipe import BOUNDARY_K
-from massflow.report.experiment.numbers import Bounded, Matched, Model, Number, Outcome, Target
+from massflow.report.experiment.numbers import EXTINCT, Bounded, Graded, Matched, Model, Number, Outcome, Target
 from massflow.report.experiment.results import Experiment, Run, mean_over_bases, one_a_base
 from massflow.report.experiment.words import sentences
 from massflow.seeding import generator
@@ -73,6 +73,37 @@ class Findings:
     def outcomes(self) -> list[Outcome]:
         """One an arm, in the recipe's order."""
         return [self._outcome(arm) for arm in self.experiment.arms]
+
+    @cached_property
+    def on_training(self) -> Findings | None:
+        """The same on training prompts, where they were scored; greedy accuracy and entropy stay the held-out ones."""
+        trained = self.experiment.on_training()
+        return None if trained is None else Findings(trained)
+
+    @cached_property
+    def graded(self) -> list[Graded]:
+        """What became of common and of optimal answers, an entry an arm; none where rewards are not graded."""
+        return [self._graded(arm) for arm in self.experiment.arms] if self.experiment.graded else []
+
+    def _graded(self, arm: str) -> Graded:
+        runs = self.experiment.of(arm)
+
+        def mean(values: Callable[[Run], Any]) -> Any:
+            return mean_over_bases(runs, [values(run) for run in runs])
+
+        optimal_S = mean(lambda run: run.optimal_SP().mean(axis=1))
+        common_S = mean(lambda run: run.success_SP().mean(axis=1)) - optimal_S
+        boundary_S = mean(lambda run: _optimal_boundary(run).mean(axis=1))
+        return Graded(
+            arm,
+            common=(float(common_S[0]), float(common_S[-1])),
+            optimal=(float(optimal_S[0]), float(optimal_S.min()), float(optimal_S[-1])),
+            lowest_step=runs[0].steps[int(np.argmin(optimal_S))],
+            boundary=(float(boundary_S[0]), float(boundary_S.min()), float(boundary_S[-1])),
+            boundary_change=self._change(arm, _optimal_boundary),
+            overtaken=float(mean(lambda run: (2.0 * run.optimal_SP()[-1] > run.success_SP()[-1]).mean())),
+            extinct=float(mean(lambda run: (run.optimal_SP()[-1] < EXTINCT).mean())),
+        )
 
     @cached_property
     def sentences(self) -> list[str]:
@@ -154,7 +185,7 @@ class Findings:
     def as_dict(self) -> dict[str, Any]:
         """Everything above as plain values."""
         return {
-            "format_version": 2,
+            "format_version": 3,
             "recipe": self.experiment.recipe.name,
             "bases": len(self.bases),
             "prompts": self.prompts,
@@ -162,6 +193,8 @@ class Findings:
             "gains": list(self.gains),
             "compared_with": self.first,
             "outcomes": [asdict(outcome) for outcome in self.outcomes],
+            "graded": [asdict(graded) for graded in self.graded],
+            "training_prompts": self.on_training.as_dict() if self.on_training else None,
             "failed": [{"run": name, "reason": reason} for name, reason in self.experiment.failed],
             "sentences": self.sentences,
         }
@@ -180,3 +213,7 @@ def _success(run: Run) -> Floats:
 
 def _boundary(run: Run) -> Floats:
     return pass_at_k_exact(run.success_SP(), [BOUNDARY_K])[..., 0]
+
+
+def _optimal_boundary(run: Run) -> Floats:
+    return pass_at_k_exact(run.optimal_SP(), [BOUNDARY_K])[..., 0]

@@ -10,7 +10,6 @@ import numpy as np
 from massflow.report.experiment.numbers import label
 from massflow.report.experiment.results import Experiment, Run, mean_over_bases
 from massflow.report.style import LEGEND, title
-from massflow.runs import Row
 from massflow.stats.bootstrap import Floats
 
 KINDS = {
@@ -38,13 +37,13 @@ def graded(experiment: Experiment) -> Any:
 
 def _panel(experiment: Experiment, arm: str, index: int) -> Any:
     rows = []
-    for where, prompts in (("training prompts", "train"), ("held out", "held_out")):
-        runs = [run for run in experiment.of(arm) if _has(run, prompts)]
+    for looked_at in (experiment.on_training(), experiment):
+        runs = looked_at.of(arm) if looked_at else []
         if runs:
-            masses_S2 = mean_over_bases(runs, [_masses(run, prompts) for run in runs])
+            masses_S2 = mean_over_bases(runs, [_masses(run) for run in runs])
             for step, (common, optimal) in zip(runs[0].steps, masses_S2.tolist(), strict=True):
-                rows.append({"kind": f"common, {where}", "step": step, "mass": common})
-                rows.append({"kind": f"optimal, {where}", "step": step, "mass": optimal})
+                rows.append({"kind": f"common, {runs[0].prompts}", "step": step, "mass": common})
+                rows.append({"kind": f"optimal, {runs[0].prompts}", "step": step, "mass": optimal})
     shown = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
     legend = alt.Legend(**{**LEGEND.to_dict(), "columns": 2, "labelLimit": 260})
     colours = alt.Scale(domain=shown, range=[KINDS[kind][0] for kind in shown])
@@ -69,21 +68,7 @@ def _panel(experiment: Experiment, arm: str, index: int) -> Any:
     )
 
 
-def _scores(row: Row, prompts: str) -> Row | None:
-    scores = row["scores"] if prompts == "held_out" else row.get("train", [])
-    return next((score for score in scores if score["temperature"] == 1.0 and "optimal" in score), None)
-
-
-def _has(run: Run, prompts: str) -> bool:
-    return all(_scores(row, prompts) is not None for row in run.evaluation)
-
-
-def _masses(run: Run, prompts: str) -> Floats:
+def _masses(run: Run) -> Floats:
     """(S, 2): the mass of common and of optimal answers at each evaluation, mean over prompts."""
-    found = []
-    for row in run.evaluation:
-        score = _scores(row, prompts)
-        assert score is not None  # _has saw to it
-        optimal = float(np.mean(score["optimal"]))
-        found.append((float(np.mean(score["success"])) - optimal, optimal))
-    return np.array(found)
+    optimal_S = run.optimal_SP().mean(axis=1)
+    return np.stack([run.success_SP().mean(axis=1) - optimal_S, optimal_S], axis=1)

@@ -14,6 +14,10 @@ def label(name: str) -> str:
     return name.upper() if name in OBJECTIVES or name == "base" else name
 
 
+EXTINCT = 1e-4
+"""Where the mass of optimal answers is below this, they are as good as gone."""
+
+
 @dataclass(frozen=True)
 class Number:
     """An estimate with its 95 % interval."""
@@ -114,3 +118,21 @@ class Outcome:
     distinct_correct: Number
     matched: Matched | None
     targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True)
+class Graded:
+    """Common answers (right, a lower reward) and optimal ones (reward 1) of an arm, means over prompts and bases.
+
+    common: mass at the start and the end. optimal, boundary (pass@256 of optimal answers alone): start, lowest, end.
+    overtaken: the share of prompts whose optimal mass is above the common one at the end; extinct: below EXTINCT.
+    """
+
+    arm: str
+    common: tuple[float, float]
+    optimal: tuple[float, float, float]
+    lowest_step: int
+    boundary: tuple[float, float, float]
+    boundary_change: Number
+    overtaken: float
+    extinct: float

@@ -8,10 +8,11 @@ import altair as alt
 
 from massflow import config
 from massflow.report import html
-from massflow.report.experiment.captions import HEADINGS, TABLE_NOTE, matched_note, scope
+from massflow.report.experiment.captions import GRADED_NOTE, HEADINGS, TABLE_NOTE, matched_note, scope
 from massflow.report.experiment.findings import FRONTIER_RESAMPLES, RESAMPLES, Findings
-from massflow.report.experiment.numbers import Bounded, Model, Number, Outcome, Target
+from massflow.report.experiment.numbers import Bounded, Model, Number, Outcome, Target, label
 from massflow.report.experiment.results import Experiment
+from massflow.report.experiment.tables import GRADED_HEADS, graded_cells
 
 Cell = dict[str, Any]
 NOTHING: Cell = {"text": "–"}
@@ -34,7 +35,10 @@ def render(findings: Findings, charts: dict[str, alt.TopLevelMixin]) -> str:
         scope=scope(findings),
         failed=[{"name": name, "reason": reason} for name, reason in experiment.failed],
         table=_table(findings),
-        matched=[_over_range(findings), *(_at_target(findings, index) for index in range(len(findings.gains)))],
+        matched=_matched(findings),
+        trained=_matched(findings.on_training) if findings.on_training else [],
+        graded_note=GRADED_NOTE,
+        graded=[_graded(found) for found in (findings.on_training, findings) if found and found.graded],
         matched_note=matched_note(findings),
         figures=[{"name": name, "heading": HEADINGS[name][0], "caption": HEADINGS[name][1]} for name in charts],
         environment=_environment(experiment),
@@ -83,6 +87,19 @@ def _bounded_cell(value: Bounded | None, form: str) -> Cell:
     if value is None:
         return NOTHING
     return {"text": value.text(form), "range": f"[{value.low:{form}}, {value.high:{form}}]"}
+
+
+def _matched(findings: Findings) -> list[dict[str, Any]]:
+    return [_over_range(findings), *(_at_target(findings, index) for index in range(len(findings.gains)))]
+
+
+def _graded(findings: Findings) -> dict[str, Any]:
+    heads = (*(head.replace("-\n", "").replace("\n", " ") for head in GRADED_HEADS), "change in pass@256 of optimal")
+    rows = []
+    for graded in findings.graded:
+        cells = [{"text": text.replace(">", " → ")} for text in (label(graded.arm), *graded_cells(graded))]
+        rows.append([*cells, _number_cell(graded.boundary_change)])
+    return {"name": f"On {findings.experiment.runs[0].prompts}", "heads": heads, "rows": rows}
 
 
 def _over_range(findings: Findings) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,10 @@ from massflow.errors import InputError
 from massflow.lab.recipe import Recipe
 from massflow.runs import Row, RunFolder, read_json
 from massflow.stats.bootstrap import Floats
+
+HELD_OUT, TRAINING = "held out", "training prompts"
+SCORES = {HELD_OUT: "scores", TRAINING: "train"}
+"""Where a row of evaluation.jsonl has them."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Run:
     timing: list[Row]
     wise: list[Row]
     """The final model's weights interpolated with the base's, a row an alpha."""
+    prompts: str = HELD_OUT
+    """Which are looked at: the held-out ones, or those training prompts that were scored."""
 
     @property
     def arm(self) -> str:
@@ -42,9 +48,8 @@ class Run:
 
     def scores(self, temperature: float = 1.0) -> list[Row]:
         """The scores of every evaluation at one temperature, in order of steps."""
-        return [
-            next(score for score in row["scores"] if score["temperature"] == temperature) for row in self.evaluation
-        ]
+        key = SCORES[self.prompts]
+        return [next(score for score in row[key] if score["temperature"] == temperature) for row in self.evaluation]
 
     def success_SP(self, temperature: float = 1.0) -> Floats:
         """P(right), one row an evaluation (row 0 is the base), one column a held-out prompt."""
@@ -53,6 +58,10 @@ class Run:
     def distinct_SP(self) -> Floats:
         """The expected number of different right answers in 256 samples."""
         return np.array([score["distinct"] for score in self.scores()])
+
+    def optimal_SP(self) -> Floats:
+        """The mass of answers with reward 1, where rewards are graded."""
+        return np.array([score["optimal"] for score in self.scores()])
 
     def mass_SP(self, kind: str) -> Floats:
         """The mass of right answers that were `kind` under the base."""
@@ -107,6 +116,18 @@ class Experiment:
 
     def of(self, arm: str) -> list[Run]:
         return [run for run in self.runs if run.arm == arm]
+
+    def on_training(self) -> Experiment | None:
+        """The same, looked at on training prompts; None if they were not scored, or are looked at already."""
+        if self.runs[0].prompts == TRAINING or not all(
+            SCORES[TRAINING] in row for run in self.runs for row in run.evaluation
+        ):
+            return None
+        return replace(self, runs=[replace(run, prompts=TRAINING) for run in self.runs])
+
+    @property
+    def graded(self) -> bool:
+        return all(run.graded for run in self.runs)
 
 
 def mean_over_bases(runs: Sequence[Run], values: Sequence[Any]) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from massflow.report.experiment.findings import Findings
-from massflow.report.experiment.numbers import Model, Outcome, Target
+from massflow.report.experiment.numbers import Graded, Model, Outcome, Target, label
 from massflow.report.text import one_line
 
 COLUMNS = ("", "pass@1", "greedy", "entropy", "distinct", "pass@256", "change in pass@256")
@@ -30,6 +30,30 @@ def frontier_table(findings: Findings) -> Table:
             head = _compared(outcome) if index == 0 else ("", "", "")
             table.add_row(*head, *_target(target))
     return table
+
+
+GRADED_HEADS = ("", "common", "optimal", "lowest", "at step", "pass@256\nof optimal", "over-\ntaken", "extinct")
+
+
+def graded_table(findings: Findings) -> Table:
+    """What became of common and of optimal answers, where rewards are graded: masses, then shares of prompts."""
+    table = _table(GRADED_HEADS)
+    for graded in findings.graded:
+        table.add_row(one_line(label(graded.arm), NAME_WIDTH), *graded_cells(graded))
+    return table
+
+
+def graded_cells(graded: Graded) -> tuple[str, ...]:
+    (common, common_end), (start, lowest, end) = graded.common, graded.optimal
+    return (
+        f"{common:.2f}>{common_end:.2f}",
+        f"{start:.3f}>{end:.3f}",
+        f"{lowest:.3f}",
+        str(graded.lowest_step),
+        ">".join(f"{value:.2f}" for value in graded.boundary),
+        f"{graded.overtaken:.2f}",
+        f"{graded.extinct:.2f}",
+    )
 
 
 def _table(columns: tuple[str, ...]) -> Table:
