@@ -1,7 +1,7 @@
 """Computer algebra, in a worker process: two answers are equal if math-verify says so and their values say so too.
 
 It gets expressions built from what we read, and compares them: its own parser, which takes (2)(3) for 5 and drops what
-it does not know, never sees an answer. And it alone is not believed: values of 60 digits must agree as well.
+it does not know, never sees an answer. And it alone is not believed: values of 500 digits must agree as well.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from mpmath import mp
 from massflow.rewards.evaluate import TRIALS, Approximate, point
 from massflow.rewards.expression import Node, unpacked
 
-DIGITS = 60
-RELATIVE = 1e-45
+DIGITS = 500
+RELATIVE = "1e-480"
 
 
 def all_equal(pairs: list[list[Any]], key: str) -> tuple[bool, str]:
@@ -42,14 +42,14 @@ def _values_agree(gold: Node, answer: Node, key: str) -> bool:
         with mp.workdps(DIGITS + spare):
             value = Approximate(point(key, trial), mp)
             difference = abs(value(gold) - value(answer))
-        if not difference <= RELATIVE * max(*sizes, 10.0**-DIGITS):
-            return False
+            if not difference <= mp.mpf(RELATIVE) * max(*sizes, 1e-150):
+                return False
     return True
 
 
 def _found_equal(gold: Node, answer: Node) -> bool:
     logging.getLogger("math_verify.grader").setLevel(logging.ERROR)  # it warns that it has no time limit: the pool has
-    return verify(_sympy(gold), _sympy(answer), numeric_precision=DIGITS, strict=True, timeout_seconds=None)
+    return verify(_sympy(gold), _sympy(answer), numeric_precision=60, strict=True, timeout_seconds=None)
 
 
 def _sympy(node: Node) -> Any:

@@ -22,6 +22,10 @@ MOST_BITS = 4_000
 MOST_FACTORIAL = 400
 TRIALS = 2
 """Points at which two expressions are compared."""
+_SMALLEST, _LARGEST = 1e-150, 1e300
+"""Of magnitudes on the way: double precision must tell every product of two from zero."""
+_NEVER_ZERO = ("number", "multiply", "divide", "power", "exp", "root")
+"""Of what is not zero: a zero there has slipped under the smallest double."""
 Point = Callable[[str], int]
 
 
@@ -153,27 +157,29 @@ class Approximate:
         except (ValueError, ZeroDivisionError) as error:
             raise Unreadable("an undefined value") from error
 
-    def _value(self, node: Node) -> Any:
-        """A Fraction where all that is below is rational, else a number of m."""
+    def _sized(self, node: Node) -> Any:
+        """The value, a Fraction where all that is below is rational, else a number of m; its size is noted."""
+        args = [self._sized(arg) for arg in node.args]
+        value = self._value(node, args)
+        size = abs(self._number(value))
+        if not size < _LARGEST:
+            raise Refused("a number that is too large")
+        if 0.0 < size < _SMALLEST or (not size and node.op in _NEVER_ZERO and all(args)):
+            raise Refused("a number that is too small")  # a term that nobody could tell from none
+        self.largest = max(self.largest, size)
+        return value
+
+    def _value(self, node: Node, args: list[Any]) -> Any:
         if node.op == "number":
             return Fraction(node.value)
         if node.op == "symbol":
             return self._symbol(str(node.value))
-        args = [self._sized(arg) for arg in node.args]
         if all(isinstance(arg, Fraction) for arg in args):
             try:
                 return _apply(node.op, args)
             except Inexact:
                 pass
         return self._apply(node.op, [self._number(arg) for arg in args])
-
-    def _sized(self, node: Node) -> Any:
-        value = self._value(node)
-        size = abs(self._number(value))
-        if not size < 1e300:
-            raise Refused("a number that is too large")
-        self.largest = max(self.largest, size)
-        return value
 
     def _number(self, value: Any) -> Any:
         if not isinstance(value, Fraction):

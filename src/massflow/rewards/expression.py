@@ -163,7 +163,7 @@ class _Reader:
             if self.tokens[self.at - 1] != ")":
                 raise Unreadable("a number right after another factor")
             return True
-        return bool(token) and (token.isalpha() or token in ("(", "{") or token[1:] in _STARTS or self._opens_bar())
+        return bool(token) and (token.isalpha() or token == "(" or token[1:] in _STARTS or self._opens_bar())
 
     def _opens_bar(self) -> bool:
         return self.peek() == "|" and not self.in_bars

@@ -95,7 +95,7 @@ _MATRIX = re.compile(r"\\begin\{([pb]?)matrix\}(.*)\\end\{\1matrix\}", re.DOTALL
 _APPLIED = re.compile(r"[A-Za-z]\([A-Za-z]\)")
 _SIGN = re.compile(r"(\\le(?![a-z])|\\ge(?![a-z])|\\ne(?![a-z])|=|<|>)")
 _MEMBER = re.compile(r"[A-Za-z]\\in ?(?![a-z])")
-_WORDS = re.compile(r"\\text\{([^{}\\]*)\}|([A-Za-z]{2,}(?:[ '][A-Za-z]+)+|[A-Za-z]{4,})")
+_WORDS = re.compile(r"\\text\{([^{}\\]*)\}|([A-Za-z]{2,}(?:[ '][A-Za-z]+)+|[A-Z]{2,}|[A-Za-z]{4,})")
 _JOIN = r",|;|\\text\{,? ?(?:and|or)\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|\\cup"
 _BLANK = re.compile(r"\s+")
 
