@@ -206,10 +206,11 @@ def _difference(held: str, wanted: str) -> str:
     return f"{key} is {theirs.get(key, 'absent')} there, {ours.get(key, 'absent')} here"
 
 
-def _flat(table: Row, prefix: str = "") -> Row:
+def _flat(table: dict[Any, Any], prefix: str = "") -> Row:
     found = {}
     for key, value in table.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": str(value)[:60]}
+        inner = dict(enumerate(value)) if isinstance(value, list) else value
+        found |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) else {f"{prefix}{key}": str(value)[:60]}
     return found
 
 

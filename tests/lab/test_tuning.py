@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from massflow import InputError, WorkError
+from massflow.lab import experiment
 from massflow.lab.cells import Cell, cells, tuning_cells
 from massflow.lab.comparison import CompareConfig, TuneConfig
 from massflow.lab.recipe import Recipe
-from massflow.lab.tuning import chosen_rates
+from massflow.lab.tuning import chosen_rates, read_rates
+from massflow.lab.workers import Event, Job, OnEvent
 from massflow.runs import RunFolder
 
 GAINS = (0.1, 0.2)
@@ -69,6 +73,45 @@ def test_the_best_boundary_at_the_gains_wins(recipe: Recipe, tmp_path: Path):
         "d": {1e-4: lost, 2e-4: lost},
     }
     assert chosen_rates(found, GAINS, tmp_path / "t.json") == {"a": 2e-4, "b": 2e-4, "c": 2e-4, "d": 1e-4}
+    assert read_rates(tmp_path / "t.json") == {"a": 2e-4, "b": 2e-4, "c": 2e-4, "d": 1e-4}, "what is written stands"
     table = json.loads((tmp_path / "t.json").read_text())["arms"]
     assert [row["learning_rate"] for row in table["a"]["scores"]] == [1e-4, 2e-4, 4e-4]
     assert table["d"]["scores"] == []
+
+
+def test_a_damaged_choice_is_one_line(tmp_path: Path):
+    (tmp_path / "t.json").write_text('{"format_version": 1, "arms": {"a": {}}}')
+    with pytest.raises(InputError, match=r"is damaged\. Remove it"):
+        read_rates(tmp_path / "t.json")
+
+
+def test_a_worker_that_is_killed_while_tuning_stops_the_comparison(
+    cache: Path,  # noqa: ARG001
+    recipe: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """What it would have found is not known: no rate is chosen without it, and the next start goes on."""
+    assert recipe.compare is not None
+    compare = recipe.compare.model_copy(update={"objectives": recipe.compare.objectives[:1]})
+    tuned = recipe.model_copy(update={"compare": compare, "tune": TuneConfig(rates=(1e-4, 1e-3), prompts=10, base=7)})
+    tuned = tuned.model_copy(update={"pretrain": recipe.pretrain.model_copy(update={"steps": 20})})
+    killed: list[str] = []
+
+    def run_jobs(jobs: Sequence[Job], workers: int, on_event: OnEvent) -> list[Event]:
+        """The real one, but the first run that tunes is lost."""
+        lost = next((job for job in jobs if job.name == "grpo-rate0.0001"), None)
+        if lost is None or killed:
+            return real(jobs, workers, on_event)
+        killed.append(lost.name)
+        failures = real([job for job in jobs if job is not lost], workers, on_event)
+        return [*failures, Event(lost, "failed", error="its process ended", died=True)]
+
+    real = experiment.run_jobs
+    monkeypatch.setattr(experiment, "run_jobs", run_jobs)
+    with pytest.raises(WorkError, match="1 of 2 runs to tune learning rates failed"):
+        experiment.run_experiment(tuned, tmp_path / "out", 1, "cpu", lambda event: None)
+    assert not (tmp_path / "out" / "tuning.json").exists()
+    assert experiment.run_experiment(tuned, tmp_path / "out", 1, "cpu", lambda event: None) == []
+    scores = json.loads((tmp_path / "out" / "tuning.json").read_text())["arms"]["grpo"]["scores"]
+    assert [row["learning_rate"] for row in scores] == [1e-4, 1e-3]

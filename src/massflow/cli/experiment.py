@@ -14,7 +14,7 @@ from massflow.runs import RunFolder
 
 # Late: torch and the charts take a second or two.
 with needs_extra("lab", "the lab"):
-    from massflow.cli.progress import ExperimentTable
+    from massflow.cli.progress import ExperimentTable, duration
     from massflow.lab.cells import Cell, cells, tuning_cells
     from massflow.lab.estimate import estimated_seconds
     from massflow.lab.experiment import check_device, raise_failures, run_experiment
@@ -58,11 +58,12 @@ def _announced(recipe: Recipe, out: Path, workers: int, device: str) -> list[Cel
     tried = [cell for by_rate in tuning_cells(recipe, out).values() for cell in by_rate.values()]
     todo = [cell for cell in [*tried, *runs] if not cell.folder.done]
     with MESSAGES.status("timing a step"):
-        minutes = estimated_seconds(todo, workers, device) / 60.0
+        seconds = estimated_seconds(todo, workers, device)
     tuning = f" ({sum(cell in todo for cell in tried)} of them to tune learning rates)" if tried else ""
-    length = f"{minutes:.0f} min" if minutes < 100.0 else f"{minutes / 60.0:.1f} hours"
     many = "s" if workers > 1 else ""
-    MESSAGES.print(f"{len(todo)} runs to do{tuning}: about {length} with {workers} worker{many}.", highlight=False)
+    MESSAGES.print(
+        f"{len(todo)} runs to do{tuning}: about {duration(seconds)} with {workers} worker{many}.", highlight=False
+    )
     return todo
 
 

@@ -18,6 +18,7 @@ from massflow.lab.workers import Event
 COLUMNS = ("run", "step", "pass@1", "entropy", "steps/s", "left", "state")
 MOST_ROWS = 16
 """Of the table: what runs, what failed, and what ended last."""
+MOST_NAME = 30
 
 
 @dataclass
@@ -26,6 +27,8 @@ class _Line:
     started: float
     step: int = 0
     first: tuple[int, float] | None = None
+    before: int = 0
+    """Steps made before this command: by one that was killed."""
     facts: dict[str, Any] = field(default_factory=dict)
     state: str = "starting"
     ended: float | None = None
@@ -72,16 +75,18 @@ class ExperimentTable:
         line = self._lines.setdefault(event.job.name, _Line(event.job.steps, now))
         if event.kind == "progress":
             line.step, line.facts, line.state = event.step, event.facts or {}, "running"
-            line.first = line.first or (event.step, now)
+            if line.first is None:
+                line.first, line.before = (event.step, now), event.step - 1
         elif event.kind in ("done", "failed"):
             line.state, line.ended = event.kind, now
             if not self._console.is_terminal:
-                self._console.print(f"{event.job.name}: {event.kind}", highlight=False)
+                self._tell(event)
 
     def _table(self) -> Group:
         table = Table(box=None, pad_edge=False)
         for column in COLUMNS:
-            table.add_column(column, justify="left" if column in ("run", "state") else "right", no_wrap=True)
+            left, most = column in ("run", "state"), MOST_NAME if column == "run" else None
+            table.add_column(column, justify="left" if left else "right", no_wrap=True, max_width=most)
         for name, line in self._shown():
             table.add_row(name, *_cells(line))
         return Group(table, self._summary()) if self._planned else Group(table)
@@ -95,12 +100,25 @@ class ExperimentTable:
     def _summary(self) -> str:
         lines = {name: self._lines[name] for name in self._planned if name in self._lines}
         done, failed = (sum(line.state == state for line in lines.values()) for state in ("done", "failed"))
-        steps = sum(line.steps if line.ended else line.step for line in lines.values())
+        ended = {name for name, line in lines.items() if line.ended}
+        made = sum((line.steps if name in ended else line.step) - line.before for name, line in lines.items())
+        open_steps = sum(steps for name, steps in self._planned.items() if name not in ended)
+        open_steps -= sum(line.step for name, line in lines.items() if name not in ended)
         left = ""
-        if steps:
-            seconds = (time.monotonic() - self._started) * (sum(self._planned.values()) - steps) / steps
-            left = f", about {seconds / 60.0:.0f} min left"
+        if made > 0:
+            left = f", about {duration((time.monotonic() - self._started) * open_steps / made)} left"
         return f"{done} of {len(self._planned)} runs done{f', {failed} failed' if failed else ''}{left}"
+
+    def _tell(self, event: Event) -> None:
+        """A line, where there is no live table."""
+        reason = f": {event.error}" if event.error else ""
+        far = f" ({self._summary()})" if event.job.name in self._planned else ""
+        self._console.print(f"{event.job.name}: {event.kind}{reason}{far}", highlight=False, markup=False)
+
+
+def duration(seconds: float) -> str:
+    """In minutes, or from 100 on in hours."""
+    return f"{seconds / 60.0:.0f} min" if seconds < 6000.0 else f"{seconds / 3600.0:.1f} hours"
 
 
 def _cells(line: _Line) -> tuple[str, ...]:

@@ -78,6 +78,8 @@ class CompareConfig(Section):
         ):
             if len(set(values)) < len(values):
                 raise ValueError(f"{field} must not repeat; got {list(values)}")
+        if len({name.lower() for name in [*self.labels, "base"]}) <= len(self.labels):
+            raise ValueError(f"arms must differ by more than case, and none be called base; got {self.labels}")
         bad = next((name for name in self.labels if not _NAME.fullmatch(name)), None)
         if bad is not None:
             raise ValueError(f"an arm's name must be letters, digits, '.', '_' and '-'; got {bad!r}")

@@ -27,10 +27,23 @@ def estimated_seconds(todo: Sequence[Cell], workers: int, device: str) -> float:
         return 0.0
     where = torch.device(device)
     bases = {base_path(cell.recipe, where): cell.recipe.pretrain.steps for cell in todo}
-    step, evaluation = _timed(todo[0].recipe, where)
-    training = sum(cell.recipe.train.steps * step + _evaluations(cell.recipe) * evaluation for cell in todo)
-    pretraining = sum(steps * BASE_SHARE * step for path, steps in bases.items() if not path.exists())
+    kinds = {_kind(cell.recipe): cell.recipe for cell in todo}
+    timed = {kind: _timed(recipe, where) for kind, recipe in kinds.items()}
+    training = 0.0
+    for cell in todo:
+        step, evaluation = timed[_kind(cell.recipe)]
+        training += cell.recipe.train.steps * step + _evaluations(cell.recipe) * evaluation
+    pretraining = sum(
+        steps * BASE_SHARE * max(step for step, _ in timed.values())
+        for path, steps in bases.items()
+        if not path.exists()
+    )
     return (training + pretraining) / min(workers, len(todo))
+
+
+def _kind(recipe: Recipe) -> str:
+    """What makes the evaluations of two runs take another time."""
+    return repr(recipe.evaluate)
 
 
 def _evaluations(recipe: Recipe) -> float:

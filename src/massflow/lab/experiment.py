@@ -16,7 +16,7 @@ from massflow.lab.cells import Cell, cells, compared, tuning_cells
 from massflow.lab.pretrain import base_path, ensure_base, load_base
 from massflow.lab.recipe import Recipe
 from massflow.lab.train import train
-from massflow.lab.tuning import chosen_rates
+from massflow.lab.tuning import chosen_rates, read_rates
 from massflow.lab.workers import THREADS, Event, Job, OnEvent, Report, run_jobs
 from massflow.runs import RunFolder, environment, read_json, write_atomic
 
@@ -27,27 +27,41 @@ def run_experiment(recipe: Recipe, out: Path, workers: int, device: str, on_even
     """Pre-train the bases that are not cached, tune what is to be tuned, run every cell not done yet.
 
     Returns the failures: one run that fails stops no other, leaves its reason in error.log, and is tried again next
-    time. A learning rate whose run fails is not chosen. Raises InputError if `out` holds another recipe's work.
+    time. A learning rate whose run fails is not chosen. Raises InputError if `out` holds another recipe's work,
+    WorkError if a worker that tunes is killed: what it would have found is not known.
     """
     check_device(device)
-    compare, tuning = compared(recipe), tuning_cells(recipe, out)
     RunFolder(out).claim(config.dumps(recipe))
     if all(cell.folder.done for cell in cells(recipe, out)):
         return []
     record_environment(out, device, workers)
-    tried = [cell for by_rate in tuning.values() for cell in by_rate.values()]
-    run_cells(tried, workers, device, on_event, ahead=[cell.recipe for cell in cells(recipe, out)])
-    rates = chosen_rates(tuning, compare.gains, out / "tuning.json") if tuning else {}
+    rates = _tuned(recipe, out, workers, device, on_event) if recipe.tune else {}
     return run_cells(cells(recipe, out, rates), workers, device, on_event)
 
 
+def _tuned(recipe: Recipe, out: Path, workers: int, device: str, on_event: OnEvent) -> dict[str, float]:
+    """Each arm's learning rate: as tuning.json says, or found now and written there for good."""
+    path = out / "tuning.json"
+    if path.exists():
+        return read_rates(path)
+    tuning = tuning_cells(recipe, out)
+    tried = [cell for by_rate in tuning.values() for cell in by_rate.values()]
+    failures = run_cells(tried, workers, device, on_event, ahead=[cell.recipe for cell in cells(recipe, out)])
+    raise_failures([failure for failure in failures if failure.died], len(tried), "runs to tune learning rates")
+    return chosen_rates(tuning, compared(recipe).gains, path)
+
+
 def record_environment(out: Path, device: str, workers: int) -> None:
-    """Write environment.json. Raises InputError if the work there was begun on another device."""
+    """Write environment.json. Raises InputError if the work there was begun on another device, or by other versions."""
     path = out / "environment.json"
-    begun = read_json(path).get("device", device) if path.exists() else device
-    if begun != device:
-        raise InputError(f"{out} was begun with --device {begun}: go on with that, or choose another --out")
     facts = environment(device=device, workers=workers, threads_per_worker=THREADS)
+    begun = read_json(path) if path.exists() else {}
+    for name in ("device", "massflow", "numpy", "torch"):
+        if begun.get(name, facts.get(name)) != facts.get(name):
+            raise InputError(
+                f"{out} was begun with {name} {begun[name]}, and this is {facts.get(name)}: runs of both can't stand "
+                "side by side. Go on with that, or choose another --out."
+            )
     write_atomic(path, json.dumps(facts, indent=2) + "\n")
 
 
@@ -90,11 +104,13 @@ def run_cells(
         needs = (bases[path].name,) if path in bases else ()
         jobs.append(Job(cell.name, cell.recipe.train.steps, partial(_train, cell, path, device), needs))
     later = [job for path, job in base_jobs(ahead, device).items() if path not in bases]
-    failures = run_jobs([*bases.values(), *jobs, *later], workers, on_event)
-    for event in failures:
-        if event.job.name in todo:
+
+    def tell(event: Event | None) -> None:
+        if event and event.kind == "failed" and event.job.name in todo:
             write_atomic(todo[event.job.name].folder.error_log, f"{event.error}\n{event.details}")
-    return failures
+        on_event(event)
+
+    return run_jobs([*bases.values(), *jobs, *later], workers, tell)
 
 
 def check_device(device: str) -> torch.device:
@@ -136,6 +152,8 @@ def _train(cell: Cell, base_at: Path, device: str, report: Report) -> None:
     lock = FileLock(cell.folder.path / ".lock", timeout=LOCK_SECONDS)
     try:
         with lock:
+            if cell.folder.done:  # by a worker whose parent was killed
+                return
             cell.folder.error_log.unlink(missing_ok=True)  # of an earlier try
             train(cell.recipe, base, cell.folder, report)
     except Timeout as error:

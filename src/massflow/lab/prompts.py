@@ -23,7 +23,7 @@ def training_prompts(task: Task, config: TrainConfig, select: SelectConfig | Non
 
 
 def drawn_at(step: int, config: TrainConfig) -> NDArray[np.int64]:
-    """Which of the training prompts a step (from 1) uses: each once an epoch, in an order of the epoch's own."""
+    """Which of the training prompts a step (from 1) uses: in an order of the epoch's own, none twice in an epoch."""
     steps_per_epoch = config.prompts // config.prompts_per_step
     epoch, position = divmod(step - 1, steps_per_epoch)
     order_P = generator(config.seed, "prompt order", epoch).permutation(config.prompts)
@@ -31,7 +31,7 @@ def drawn_at(step: int, config: TrainConfig) -> NDArray[np.int64]:
 
 
 def evaluation_prompts(task: Task, config: EvaluateConfig, select: SelectConfig | None, base: Transformer) -> Tokens:
-    """(config.prompts, T): held-out prompts, the same for every run; with `avoid`, none of those of that evaluation."""
+    """(config.prompts, T): held-out prompts, the same for all runs of a base; `avoid`: none of that evaluation's."""
     if not config.avoid:
         return _draw(task, config.prompts, "held_out", generator(0, "evaluation prompts"), select, base)
     avoided = _draw(task, config.avoid, "held_out", generator(0, "evaluation prompts"), select, base)

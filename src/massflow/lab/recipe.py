@@ -54,6 +54,14 @@ class SelectConfig(Section):
     dominance: float = Field(default=0.0, ge=0.0)
     """Right answers with a lower reward must have at least this many times the mass of those with reward 1."""
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for field in ("success", "optimal"):
+            least, most = getattr(self, field)
+            if not 0.0 <= least <= most <= 1.0:
+                raise ValueError(f"{field} must be [least, largest], from 0 to 1; got {[least, most]}")
+        return self
+
 
 class EvaluateConfig(Section):
     """Exact evaluation on held-out prompts."""
@@ -74,8 +82,8 @@ class EvaluateConfig(Section):
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:
-        if 1.0 not in self.temperatures:
-            raise ValueError(f"temperatures must hold 1.0; got {list(self.temperatures)}")
+        if 1.0 not in self.temperatures or len(set(self.temperatures)) < len(self.temperatures):
+            raise ValueError(f"temperatures must hold 1.0 and not repeat; got {list(self.temperatures)}")
         return self
 
 
@@ -99,10 +107,30 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _arms_are_sound(self) -> Self:
-        self.arms()
-        if self.tune is not None and self.compare is None:
-            raise ValueError("[tune] needs a [compare] section: it sets the learning rates of its arms")
+        for name, train in self.arms().items():
+            if train.policy == "tabular" and not self.evaluate.train_prompts:
+                raise ValueError(f"arm {name!r} is tabular and knows training prompts only: set evaluate.train_prompts")
+            if train.policy == "tabular" and self.tune is not None and "learning_rate" not in self._own_keys(name):
+                raise ValueError(f"arm {name!r} is tabular, and [tune] scores held-out prompts: set its learning_rate")
+            if self.evaluate.train_prompts > train.prompts:
+                raise ValueError(
+                    f"evaluate.train_prompts must not exceed train.prompts; got {self.evaluate.train_prompts} and "
+                    f"{train.prompts}"
+                )
         return self
+
+    @model_validator(mode="after")
+    def _tunes_apart(self) -> Self:
+        if self.tune is None:
+            return self
+        if self.compare is None:
+            raise ValueError("[tune] needs a [compare] section: it sets the learning rates of its arms")
+        if self.tune.base in self.compare.bases or self.tune.seed in self.compare.seeds:
+            raise ValueError("[tune] needs a base and a seed of its own, none of [compare]'s")
+        return self
+
+    def _own_keys(self, arm: str) -> set[str]:
+        return set(self.compare.arms.get(arm, {})) if self.compare else set()
 
     def base_digest(self) -> str:
         """Names the base: changes with what demonstrations are made of, the model and pre-training: nothing else."""

@@ -1,6 +1,7 @@
 """The control without shared parameters: one softmax a training prompt, over its right answers and all wrong ones.
 
-What a network does and this does not is due to its parameters being shared, between prompts and between answers.
+It differs from the network in more than that: whole answers rather than tokens, all wrong ones together, plain gradient
+steps rather than Adam. So it shows what can happen without shared parameters, not what they alone do.
 """
 
 from __future__ import annotations

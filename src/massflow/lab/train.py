@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
 
-from massflow.errors import InputError, MassflowError
+from massflow.errors import InputError, MassflowError, WorkError
 from massflow.lab import checkpoint
 from massflow.lab.evaluate import Evaluator
 from massflow.lab.model import Transformer
@@ -46,15 +47,14 @@ def train(
     entropies = [row["token_entropy"] for row in folder.rows("telemetry")]
     for step in range(start + 1, recipe.train.steps + 1):
         trainer.objective = objective_at(step, recipe.train, entropies)
-        try:
+        with _named(step):
             row = trainer.step(step)
-        except MassflowError as error:
-            raise type(error)(f"step {step}: {error}") from error
         entropies.append(row["token_entropy"])
         folder.append("telemetry", row)
         evaluated = time.perf_counter()
         if step % recipe.evaluate.every == 0 or step == recipe.train.steps:
-            latest = evaluator(model, step)
+            with _named(step):
+                latest = evaluator(model, step)
             folder.append("evaluation", latest)
             if step < recipe.train.steps:
                 folder.flush("telemetry", "evaluation")
@@ -67,6 +67,17 @@ def train(
         folder.append("wise", {"step": recipe.train.steps, "alpha": alpha, **scores})
     checkpoint.save(folder.final_checkpoint, model, kind="policy", step=recipe.train.steps)
     folder.resume_checkpoint.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(step: int) -> Iterator[None]:
+    """An error says at which step it came up."""
+    try:
+        yield
+    except MassflowError as error:
+        raise type(error)(f"step {step}: {error}") from error
+    except Exception as error:
+        raise WorkError(f"step {step}: {type(error).__name__}: {error}") from error
 
 
 def _resume(folder: RunFolder, base: Transformer) -> tuple[Transformer, int, dict[str, Tensor]]:

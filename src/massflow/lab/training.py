@@ -85,6 +85,9 @@ class TrainConfig(Section):
         for field, value in plain.items():
             if (self.gradient, self.policy) != ("sampled", "shared") and getattr(self, field) != value:
                 raise ValueError(f"{field} must be {value:g} with an exact gradient or a tabular policy")
-        if self.gradient == "exact" and self.objective.kl_coef > 0.0:
-            raise ValueError("objective.kl_coef must be 0 with an exact gradient, which has no term for it")
+        objectives = [self.objective, *([self.then.objective] if self.then else [])]
+        if (self.gradient, self.policy) != ("sampled", "shared") and any(own.kl_coef > 0.0 for own in objectives):
+            raise ValueError("objective.kl_coef must be 0 with an exact gradient or a tabular policy: no term for it")
+        if self.policy == "tabular" and self.then is not None:
+            raise ValueError("then must be left out with a tabular policy, which keeps to one objective")
         return self

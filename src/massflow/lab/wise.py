@@ -59,6 +59,7 @@ def read_source(path: Path, device: torch.device) -> Source:
         raise InputError(f"{path} is neither a checkpoint (.safetensors) nor a run folder")
     if not path.is_dir():
         model, _, header = checkpoint.load(path, device)
+        _check_kind(path, header)
         return Source(path, model, None, header.get("recipe"))
     if not (path / "recipe.toml").exists():
         raise InputError(f"{path} is a folder without a run: name a run folder, or a checkpoint (.safetensors)")
@@ -68,7 +69,14 @@ def read_source(path: Path, device: torch.device) -> Source:
         cure = f"it holds several, name one in {path / 'runs'}" if several else "start its command again, it goes on"
         raise InputError(f"{path} holds no finished run: {cure}")
     recipe = config.load(path / "recipe.toml", Recipe)
-    return Source(path, checkpoint.load(folder.final_checkpoint, device)[0], recipe, recipe.base_digest())
+    model, _, header = checkpoint.load(folder.final_checkpoint, device)
+    _check_kind(path, header)
+    return Source(path, model, recipe, recipe.base_digest())
+
+
+def _check_kind(path: Path, header: Mapping[str, Any]) -> None:
+    if header.get("kind") == "tabular":
+        raise InputError(f"{path} holds a tabular policy: it has no weights to interpolate")
 
 
 def check_pair(base: Source, trained: Source, recipe: Recipe) -> None:
@@ -106,7 +114,8 @@ def score(
 
     token_entropy is in nats, from samples of states. on_alpha is called before each.
     """
-    evaluator = Evaluator(recipe.task, recipe.evaluate.model_copy(update={"temperatures": (1.0,)}), base)
+    plain = recipe.evaluate.model_copy(update={"temperatures": (1.0,)})
+    evaluator = Evaluator(recipe.task, plain, base, recipe.select)
     rows = []
     for alpha, model in models.items():
         on_alpha(alpha)

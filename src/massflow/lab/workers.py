@@ -43,6 +43,8 @@ class Event:
     facts: dict[str, Any] | None = None
     error: str = ""
     details: str = ""
+    died: bool = False
+    """Whether its process ended without a word: killed, perhaps for want of memory."""
 
 
 OnEvent = Callable[[Event | None], None]
@@ -136,7 +138,8 @@ def _receive(receiver: Connection, job: Job, process: SpawnProcess | ForkServerP
         kind, step, facts, error, details = receiver.recv()
     except (EOFError, OSError):  # ended before, or in the middle of, a message
         process.join()
-        return Event(job, "failed", error=f"its process ended with exit code {process.exitcode} (out of memory?)")
+        reason = f"its process ended with exit code {process.exitcode} (out of memory?)"
+        return Event(job, "failed", error=reason, died=True)
     return Event(job, kind, step, facts, error, details)
 
 

@@ -39,7 +39,7 @@ HEADINGS = {
     "training": (
         "Over training",
         "The actor entropy loss is the token entropy on the completions an update was made from, those of nonzero "
-        "advantage; reward is the share of right rollouts on training prompts.",
+        "advantage; reward is the mean reward of the rollouts, on training prompts.",
     ),
     "mass-flow": (
         "Mass flow",

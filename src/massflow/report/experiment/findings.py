@@ -12,7 +12,7 @@ import numpy as np
 from massflow.errors import InputError
 from massflow.lab.recipe import BOUNDARY_K
 from massflow.report.experiment.numbers import EXTINCT, Bounded, Graded, Matched, Model, Number, Outcome, Target
-from massflow.report.experiment.results import Experiment, Run, mean_over_bases, one_a_base
+from massflow.report.experiment.results import Experiment, Run, mean_over_bases, one_a_seed
 from massflow.report.experiment.words import sentences
 from massflow.seeding import generator
 from massflow.stats import (
@@ -111,9 +111,9 @@ class Findings:
         return sentences(self.experiment.recipe, self.base, self.outcomes)
 
     def _runs(self, arm: str | None) -> tuple[list[Run], int]:
-        """The runs that show a model, and which evaluation of theirs is it; a base is shown by any run from it."""
+        """The runs that show a model, and which evaluation of theirs is it; a base is shown by one run of each seed."""
         if arm is None:
-            return one_a_base(self.experiment.runs), 0
+            return one_a_seed(self.experiment.runs), 0
         return self.experiment.of(arm), -1
 
     def _means(self, arm: str | None, values: PerPrompt) -> BaseMeans:
@@ -121,8 +121,10 @@ class Findings:
         return over_prompts([str(run.base) for run in runs], [values(run)[row] for run in runs], self.weights_RP)
 
     def _change(self, arm: str, values: PerPrompt) -> Number:
-        """From each base to what came of it."""
-        return Number.of(self._means(arm, values).minus(self._means(None, values)).interval())
+        """From each run's own start to its end: on training prompts, seeds of one base have prompts of their own."""
+        runs = self.experiment.of(arm)
+        changes = [values(run)[-1] - values(run)[0] for run in runs]
+        return Number.of(over_prompts([str(run.base) for run in runs], changes, self.weights_RP).interval())
 
     def _model(self, name: str, arm: str | None) -> Model:
         runs, at = self._runs(arm)

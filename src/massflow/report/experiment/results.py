@@ -137,8 +137,13 @@ def mean_over_bases(runs: Sequence[Run], values: Sequence[Any]) -> Floats:
 
 
 def one_a_base(runs: Sequence[Run]) -> list[Run]:
-    """A run from each base: before training they are all the same."""
+    """A run from each base: before training they are all the same on held-out prompts."""
     return [next(run for run in runs if run.base == base) for base in _bases(runs)]
+
+
+def one_a_seed(runs: Sequence[Run]) -> list[Run]:
+    """A run of each base and seed: before training all arms are the same, on training prompts too."""
+    return list({(run.base, run.seed): run for run in reversed(runs)}.values())[::-1]
 
 
 def _bases(runs: Sequence[Run]) -> list[int]:
