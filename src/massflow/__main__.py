@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import Any, NoReturn
 
 INTERRUPTED = 130
-MESSAGE = "interrupted: what was done is kept; the same command goes on from there."
+RESUMED = ("demo", "lab")
+"""Commands that go on where they were stopped."""
+
+
+def farewell() -> str:
+    """What Ctrl-C is answered with."""
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    kept = ": what was done is kept; the same command goes on from there." if command in RESUMED else "."
+    return f"interrupted{kept}"
 
 
 def _end_now(*_: Any) -> NoReturn:
-    os.write(2, f"{MESSAGE}\n".encode())
+    os.write(2, f"{farewell()}\n".encode())
     os._exit(INTERRUPTED)
 
 

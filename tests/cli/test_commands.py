@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from massflow.__main__ import farewell
+
 MASSFLOW = [sys.executable, "-m", "massflow"]
 
 
@@ -135,6 +137,16 @@ def test_ctrl_c_while_starting_is_quiet(recipe_file: Path, tmp_path: Path, secon
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "resumed"),
+    [(["lab", "train"], True), (["--debug", "demo"], True), (["dynamics", "figure1"], False), ([], False)],
+)
+def test_ctrl_c_promises_to_go_on_only_where_it_does(words: list[str], resumed: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "argv", ["massflow", *words])
+    assert farewell().startswith("interrupted")
+    assert ("goes on from there" in farewell()) == resumed
 
 
 def rows(path: Path) -> int:

@@ -15,7 +15,8 @@ from massflow import dynamics
 from massflow.cli.main import app
 from massflow.dynamics import Interrupted
 from massflow.objectives import OBJECTIVES
-from massflow.report.dynamics.setting import Case
+from massflow.report.dynamics.setting import Case, Setting
+from massflow.report.dynamics.studies import objectives_plan, phase_plan
 from massflow.seeding import generator
 
 FEW = ("--seeds", "12", "--steps", "60")
@@ -69,6 +70,21 @@ def test_simulate_gives_the_librarys_numbers(tmp_path: Path):
     assert facts["rows"][0]["lowest"] == pytest.approx(float(np.median(path.lowest["best"])))
     last = table.filter(np.asarray(table["step"]) == 60)
     np.testing.assert_allclose(last["p2"].to_numpy(), path.mass([1])[:, -1], rtol=1e-14)
+
+
+def test_the_law_beside_tokens_is_read_at_every_update(tmp_path: Path):
+    """Its passage is that of `sequence_flow` with every update recorded, not of the curve's points."""
+    words = ("--seeds", "3", "--steps", "250", "--eta", "3.2", "--epochs", "1,2")
+    facts = json.loads(run("sequences", *words, "--out", tmp_path, "--json").stdout)
+    rewards, probs = np.outer([0.8, 1, 0], [1, 0, 0]).ravel(), np.outer([0.49, 0.02, 0.49], [0.5, 0.25, 0.25]).ravel()
+    objective = OBJECTIVES["grpo"].replace(std_ddof=0)
+    law = dynamics.sequence_flow(rewards, objective, 8, tokens=3, probs_Y=probs, learning_rate=3.2, steps=250)
+    mass_T = law.mass([3, 4, 5])[0]
+    passage = int(np.argmax(mass_T > 0.5))
+    assert passage not in np.linspace(0, 250, 101).round(), "not a point of the curve"
+    for row in facts["rows"]:
+        assert row["law_there"] == int(passage * 3.2)
+        assert row["law_lowest"] == pytest.approx(mass_T.min(), rel=1e-12)
 
 
 def test_every_how_many_steps_are_recorded(tmp_path: Path):
@@ -161,7 +177,7 @@ def test_ctrl_c_writes_the_seeds_that_are_done(tmp_path: Path, monkeypatch: pyte
     whole = Case.run
 
     def stopped(self: Case, on_progress):
-        if self.key == (3,):
+        if self.key == (3,) and self.setting.steps > 1:  # not in the check before
             raise Interrupted(whole(self, on_progress))
         return whole(self, on_progress)
 
@@ -199,6 +215,8 @@ def test_ctrl_c_writes_the_seeds_that_are_done(tmp_path: Path, monkeypatch: pyte
         (("binary", "--rewards", "1,0,0"), "at least two right answers"),
         (("sequences", "--epochs", "1.5"), "whole numbers"),
         (("sequences", "--start", ".5,.5"), "one length"),
+        (("sequences", "--kl", ".1"), "has no KL term"),
+        (("sequences", "--objective", "grpo-kl-forward"), "has no KL term"),
         (("phase", "--x", "rares=1:2:3"), "Did you mean 'rare'"),
         (("phase", "--x", "n=1"), "KNOB=FROM:TO:COUNT"),
         (("phase", "--x", "n=8:2:3"), "0 <= FROM < TO"),
@@ -212,6 +230,49 @@ def test_mistakes_are_one_line(tmp_path: Path, words: tuple[str, ...], message: 
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("figure5", "-n", "8,1"),
+        ("phase", "--x", "threshold=.5:1:2", "--y", "n=4:8:2"),
+        ("sequences", "--objective", "grpo-kl-forward"),
+        ("figure5", "--out", "FILE"),
+        ("figure5", "--out", "FILE/in"),
+    ],
+)
+def test_mistakes_are_found_before_the_first_simulation(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Two or more steps are never run."""
+    whole = Case.run
+
+    def checked(self: Case, on_progress):
+        assert self.setting.steps == 1
+        return whole(self, on_progress)
+
+    monkeypatch.setattr(Case, "run", checked)
+    file = tmp_path / "FILE"
+    file.write_text("kept")
+    done = run(*(word.replace("FILE", str(file)) for word in words), code=2)
+    assert done.stderr.count("\n") == 1
+    assert file.read_text() == "kept"
+
+
+def test_the_starts_share_is_said(tmp_path: Path):
+    """By hand: .15 of the .5 on right answers."""
+    run("binary", *FEW, "--start", ".35,.15,.5", "--objective", "nsr", "--out", tmp_path)
+    assert "At the start 0.3 in every seed." in (tmp_path / "binary.svg").read_text()
+
+
+def test_maps_and_tables_keep_only_the_ends():
+    setting = Setting(steps=50, seeds=3)
+    plans = [objectives_plan(setting, ["grpo"]), phase_plan(setting, "grpo", ("n", [2, 4]), ("eta", [0.1, 0.2]))]
+    for case in (case for plan in plans for case in plan.cases):
+        path = case.run(lambda done: None)
+        assert path.probs_STV is None
+        assert path.steps_T.tolist() == [0, 50]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from massflow import InputError
 from massflow.dynamics import flow, kappa, lowest_mass, transition_time
 from massflow.dynamics.closed import TURN
 from massflow.objectives import OBJECTIVES
+from massflow.seeding import generator
 
 GRPO = OBJECTIVES["grpo"].replace(std_ddof=0)
 REWARDS = [0.8, 1.0, 0.0]
@@ -91,3 +92,24 @@ def test_other_problems_are_refused(rewards: list[float]):
 def test_the_finite_form_is_refused_where_it_does_not_hold():
     with pytest.raises(InputError, match="well below 1 for the best action; got 20"):
         transition_time([0.8, 1.0, 0.0], "grpo", 1000, probs_V=[0.49, 0.02, 0.49])
+
+
+@pytest.mark.parametrize("form", [lowest_mass, transition_time])
+@pytest.mark.parametrize("probs", [[0.1, 0.8, 0.1], [0.3, 0.2, 0.5], [0.45, 0.5, 0.05]])
+def test_a_best_action_that_is_not_rare_is_refused(form, probs: list[float]):
+    """By hand: kappa^2 of (.3, .2, .5) is .04 / .15, so the least mass would be 27 x .2 / 3.2 x .267 = .45."""
+    probs = [p / sum(probs) for p in probs]
+    with pytest.raises(InputError, match="rare best action"):
+        form(REWARDS, "rloo", 8, probs_V=probs)
+
+
+def test_the_least_mass_is_below_the_start_or_refused():
+    answered = 0
+    for probs in generator(0, "closed").dirichlet([1.0, 0.2, 1.0], size=200):
+        try:
+            lowest = lowest_mass(REWARDS, "rloo", 8, probs_V=probs)
+        except InputError:
+            continue
+        answered += 1
+        assert lowest < probs[1] < 0.5
+    assert 20 < answered < 200

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from massflow import InputError, WorkError
-from massflow.dynamics import expected_update, flow
+from massflow.dynamics import expected_update, flow, sequence_flow
 from massflow.objectives import OBJECTIVES
 
 GRPO = OBJECTIVES["grpo"].replace(std_ddof=0)
@@ -78,3 +78,14 @@ def test_an_integration_that_gets_nowhere_is_ended():
 def test_bad_input(changes: dict):
     with pytest.raises(InputError, match=next(iter(changes))):
         flow(REWARDS, GRPO, 8, probs_V=PROBS, **changes)
+
+
+@pytest.mark.parametrize("size", [8, math.inf])
+def test_a_path_that_does_not_fit_is_refused(size: float):
+    """By hand: 4 x 8 bytes x 20,001 x 50,000 are 29.8 GiB."""
+    even = np.full(50_000, 1 / 50_000)
+    with pytest.raises(InputError, match=r"29\.8 GiB, and at most 8 are taken: raise record_every"):
+        flow(np.arange(50_000) / 50_000, GRPO, size, probs_V=even, steps=20_000)
+    answers = {"rewards_Y": np.arange(4096) / 4096, "probs_Y": np.full(4096, 1 / 4096)}
+    with pytest.raises(InputError, match="raise record_every"):
+        sequence_flow(objective=GRPO, group_size=size, tokens=2, steps=100_000, **answers)

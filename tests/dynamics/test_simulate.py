@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -220,6 +221,18 @@ def test_ctrl_c_leaves_the_finished_seeds(backend: str, seeds: int, steps: int, 
     again = run(seeds=finished.seeds[:3].tolist(), **knobs)
     np.testing.assert_array_equal(probs(finished)[:3], probs(again))
     np.testing.assert_array_equal(finished.lowest["rare"][:3], again.lowest["rare"])
+
+
+def test_an_error_of_on_progress_stops_the_threads():
+    """The paths would take minutes."""
+
+    def fail(done: int) -> None:  # noqa: ARG001
+        raise ZeroDivisionError
+
+    started = time.monotonic()
+    with pytest.raises(ZeroDivisionError):
+        run(seeds=4, steps=10**9, record_every=10**9, on_progress=fail, threads=2)
+    assert time.monotonic() - started < 30.0
 
 
 @pytest.mark.parametrize("backend", ["kernel", "numpy"])

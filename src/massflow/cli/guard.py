@@ -12,7 +12,7 @@ from typing import Annotated, Any, ParamSpec
 import typer
 from rich.console import Console
 
-from massflow.__main__ import INTERRUPTED, MESSAGE
+from massflow.__main__ import INTERRUPTED, farewell
 from massflow.errors import MassflowError
 from massflow.report.text import one_line
 
@@ -53,7 +53,7 @@ def guarded(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
             MESSAGES.print("error:", message, style="bold red", markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            MESSAGES.print(MESSAGE)
+            MESSAGES.print(farewell())
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # `massflow ... | head`: the reader has gone
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

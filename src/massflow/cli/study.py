@@ -14,6 +14,7 @@ from rich.table import Table
 
 from massflow.__main__ import INTERRUPTED
 from massflow.cli.guard import MESSAGES, OUTPUT, print_json
+from massflow.errors import InputError
 
 if TYPE_CHECKING:
     from massflow.dynamics import Trajectory
@@ -42,6 +43,7 @@ def show(plan: Plan, out: Path, as_json: bool, write_more: Callable[[Path, Traje
     from massflow.report.dynamics.write import write_study
     from massflow.runs import environment
 
+    _check(plan, out)
     results = _run(plan)
     if not results.finished:
         MESSAGES.print("interrupted: no seed was finished, nothing is written.")
@@ -64,6 +66,15 @@ def show(plan: Plan, out: Path, as_json: bool, write_more: Callable[[Path, Traje
             f"interrupted: written from {done:,} finished seeds, {len(results.finished)} of {len(plan.cases)} cases."
         )
     return results
+
+
+def _check(plan: Plan, out: Path) -> None:
+    """Raises InputError for any case's settings, or a folder that can't be one, before the first simulation."""
+    above = next(folder for folder in (out, *out.parents) if folder.exists())
+    if not above.is_dir():
+        raise InputError(f"{above} is a file, and figures need a folder. Choose another --out.")
+    for case in plan.cases:
+        case.check()
 
 
 def _run(plan: Plan) -> Results:

@@ -54,7 +54,8 @@ def transition_time(
 
     with r_1 counted from the worst reward and D = r_2 - r_1. In steps; rewards and probs_V: (3,).
     Leading order, the better the rarer the best action; the second line needs n pi_2 well below 1 (at .16 it says 378
-    where the flow says 570). Raises InputError for n pi_2 of .5 or more there, for other than three different rewards,
+    where the flow says 570). Raises InputError for n pi_2 of .5 or more there, for a best action that is not rare (see
+    `lowest_mass`), for other than three different rewards,
     and for objectives without a closed form: -N, -P, weighted or signed ones and those without a baseline (use flow).
     """
     corner, chosen, size, eta = _case(rewards_V, objective, group_size, probs_V, learning_rate)
@@ -74,10 +75,14 @@ def lowest_mass(rewards_V: ArrayLike, objective: Objective | str, group_size: fl
         RLOO, or std and n infinite     27 D kappa^2 / (4 r_1)
         std, n pi << 1                  27 kappa^2 / 4
 
-    Raises as `transition_time` does.
+    Raises as `transition_time` does: also where this is not below the start, or the start has half of the mass.
     """
     corner, chosen, size, _ = _case(rewards_V, objective, group_size, probs_V, 1.0)
-    few = chosen.scale == "group_std" and size != math.inf
+    return _lowest(corner, chosen, size)
+
+
+def _lowest(corner: _Corner, objective: Objective, size: float) -> float:
+    few = objective.scale == "group_std" and size != math.inf
     return 27.0 / 4.0 * corner.kappa**2 * (1.0 if few else corner.lead / corner.gap)
 
 
@@ -94,6 +99,11 @@ def _case(
         raise InputError(
             f"with std the closed form needs n pi well below 1 for the best action; got {size * corner.best:.3g}: use "
             "flow, or group_size=inf"
+        )
+    if corner.best >= 0.5 or _lowest(corner, chosen, size) >= corner.best:
+        raise InputError(
+            f"the closed forms need a rare best action, that falls before it rises; its start of {corner.best:.3g} is "
+            "not rare beside the others: use flow"
         )
     return corner, chosen, size, check_rate("learning_rate", learning_rate)
 

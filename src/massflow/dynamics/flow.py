@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from massflow.dynamics.exact import effective_advantage_of, softmax_step
 from massflow.dynamics.inputs import Floats, bandit, check_count, check_rate
+from massflow.dynamics.record import check_memory
 from massflow.dynamics.trajectory import Trajectory, recorded_steps
 from massflow.errors import WorkError
 from massflow.objectives import Objective
@@ -21,6 +22,9 @@ RELATIVE, ABSOLUTE = 1e-9, 1e-12
 """Tolerances of the integration, of logits."""
 MOST_LOOKS = 100_000
 """Updates that an integration may ask for; the paths of theory take thousands."""
+
+COPIES = 4
+"""Of a path while it is made: logarithms, probabilities, and two for their entropy."""
 
 
 def flow(
@@ -42,7 +46,7 @@ def flow(
     """
     state = bandit(rewards_V, probs_V, logits_V)
     eta = check_rate("learning_rate", learning_rate)
-    steps_T = recorded_steps(check_count("steps", steps), record_every)
+    steps_T = flow_steps(steps, record_every, state.rewards_V.size)
     advantage = effective_advantage_of(state.rewards_V, objective, group_size)
 
     def update(log_probs_V: Floats) -> Floats:
@@ -51,6 +55,14 @@ def flow(
     path = _integrated if group_size == math.inf else _iterated
     probs_TV = np.exp(path(state.log_probs_V, update, steps_T))
     return Trajectory.of_probs(np.array([0]), steps_T, probs_TV[None])
+
+
+def flow_steps(steps: int, record_every: int | Sequence[int], num_actions: int) -> NDArray[np.int64]:
+    """The steps to record of one path. Raises InputError for bad input, or a path that takes more than 8 GiB."""
+    steps_T = recorded_steps(check_count("steps", steps), record_every)
+    what = f"{len(steps_T):,} recorded steps x {num_actions:,} actions"
+    check_memory(COPIES * len(steps_T) * num_actions, what, "raise record_every")
+    return steps_T
 
 
 def _sum(values: Floats) -> float:

@@ -68,14 +68,21 @@ class Wanted:
         return int(self.steps_T[-1])
 
     def _check_memory(self) -> None:
-        rows = len(self.seeds) * len(self.steps_T)
-        needed = 8 * rows * (1 + len(self.sets) + (self.num_actions if self.keep_probs else 0))
-        if needed > MOST_BYTES:
-            raise InputError(
-                f"{len(self.seeds):,} seeds x {len(self.steps_T):,} recorded steps x {self.num_actions:,} actions "
-                f"would take {needed / 2**30:.1f} GiB, and at most {MOST_BYTES >> 30} are taken: raise record_every, "
-                "or watch sets of actions with keep_probs=False"
-            )
+        seeds, rows = len(self.seeds), len(self.steps_T)
+        each = 1 + len(self.sets) + (self.num_actions if self.keep_probs else 0)
+        check_memory(
+            seeds * rows * each,
+            f"{seeds:,} seeds x {rows:,} recorded steps x {self.num_actions:,} actions",
+            "raise record_every, or watch sets of actions with keep_probs=False",
+        )
+
+
+def check_memory(numbers: int, what: str, remedy: str) -> None:
+    """Raises InputError where so many numbers of 8 bytes take more than 8 GiB."""
+    if 8 * numbers > MOST_BYTES:
+        raise InputError(
+            f"{what} would take {8 * numbers / 2**30:.1f} GiB, and at most {MOST_BYTES >> 30} are taken: {remedy}"
+        )
 
 
 @dataclass(frozen=True, eq=False)

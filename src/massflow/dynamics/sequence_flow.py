@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from massflow.dynamics.exact import effective_advantage_of
+from massflow.dynamics.flow import flow_steps
 from massflow.dynamics.inputs import Floats, check_count, check_rate
 from massflow.dynamics.plain import log_softmax
 from massflow.dynamics.sequences import checked_answers
-from massflow.dynamics.trajectory import Trajectory, recorded_steps
+from massflow.dynamics.trajectory import Trajectory
 from massflow.objectives import Objective
 
 
@@ -38,7 +39,7 @@ def sequence_flow(
     """
     tree, rewards, probs = checked_answers(rewards_Y, probs_Y, check_count("tokens", tokens, 2))
     eta = check_rate("learning_rate", learning_rate)
-    steps_T = recorded_steps(check_count("steps", steps), record_every)
+    steps_T = flow_steps(steps, record_every, rewards.size)
     advantage = effective_advantage_of(rewards, objective, group_size)
     logits_XV, rows, recorded = tree.start(probs), [], set(steps_T.tolist())
     for step in range(steps + 1):

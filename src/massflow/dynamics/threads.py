@@ -24,7 +24,10 @@ MOST_THREADS = 1024
 def run_kernel(
     plain: Plain, keys_S: NDArray[np.uint64], kept: Kept, on_progress: Progress, threads: int | None
 ) -> None:
-    """Fill `kept`. Raises MissingExtraError without numba; KeyboardInterrupt after the threads have stopped."""
+    """Fill `kept`. Raises MissingExtraError without numba.
+
+    What ends it early, Ctrl-C or an error of on_progress, is raised once all threads have stopped.
+    """
     threads = _threads(threads)
     with needs_extra("dynamics", "the simulator"):
         from massflow.dynamics.kernel import Record, Watch, run_seeds
@@ -53,7 +56,7 @@ def run_kernel(
                 on_progress(int(kept.done_S.sum()))
                 for future in done:
                     future.result()
-        except KeyboardInterrupt:
+        except BaseException:  # Ctrl-C, or what on_progress raised: the other threads end too
             stop[0] = True
             pool.shutdown(wait=True, cancel_futures=True)
             raise

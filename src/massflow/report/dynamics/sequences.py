@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from massflow.dynamics import Trajectory, sequence_flow, simulate_sequences
 from massflow.dynamics.inputs import Floats, bandit, check_count
+from massflow.errors import InputError
 from massflow.objectives import Objective
 from massflow.report.dynamics import charts
 from massflow.report.dynamics.numbers import Row, quantile_rows, whole
@@ -73,8 +74,7 @@ class SequenceCase(Case):
         )
 
     def law(self) -> Trajectory:
-        """As many updates on policy, without sampling noise."""
-        epochs = self.setting.inner_epochs
+        """As many updates on policy, without sampling noise; every one is recorded."""
         return sequence_flow(
             self.rewards_Y,
             self.objective,
@@ -82,8 +82,7 @@ class SequenceCase(Case):
             tokens=len(self.setting.rewards),
             probs_Y=self.probs_Y,
             learning_rate=self.setting.learning_rate,
-            steps=self.setting.steps * epochs,
-            record_every=(self.shown * epochs).tolist(),
+            steps=self.setting.steps * self.setting.inner_epochs,
         )
 
 
@@ -92,7 +91,7 @@ def sequences_plan(setting: Setting, objective: str, rates: Sequence[float], epo
 
     Steps count for the first rate and one update a group; the others keep rate x updates.
     """
-    chosen = objective_for(objective, setting)
+    chosen = _without_kl(objective_for(objective, setting), setting)
     budget = rates[0] * setting.steps
     cases = [
         _case(chosen, setting, rate, check_count("epochs", count), budget)
@@ -117,6 +116,13 @@ def sequences_plan(setting: Setting, objective: str, rates: Sequence[float], epo
     return Plan(cases, make)
 
 
+def _without_kl(objective: Objective, setting: Setting) -> Objective:
+    """Raises InputError where the simulation would have a KL term: the law beside it has none."""
+    if (objective.kl_coef if setting.kl_coef is None else setting.kl_coef) > 0.0:
+        raise InputError("sequences draws the law beside the simulation, which has no KL term: set --kl 0")
+    return objective.replace(kl_coef=0.0)
+
+
 def _case(objective: Objective, setting: Setting, rate: float, epochs: int, budget: float) -> SequenceCase:
     steps = max(1, round(budget / (rate * epochs)))
     return SequenceCase(
@@ -127,23 +133,24 @@ def _case(objective: Objective, setting: Setting, rate: float, epochs: int, budg
 def _rows(case: SequenceCase, path: Trajectory) -> tuple[list[Row], Row]:
     """The curves of a panel, over rate x updates; and its line of the table."""
     rate, epochs = case.key
-    scale, law = rate * epochs, case.law()
+    scale, law = rate * epochs, case.law()  # the law counts updates, the simulation groups
     tokens = len(case.setting.rewards)
     best = [first * tokens + second for first in case.setting.best for second in range(tokens)]
     law_T = law.mass(best)[0]
     there = np.flatnonzero(law_T > case.setting.threshold)
     at = np.searchsorted(path.steps_T, case.shown)
+    shown_law_T = law_T[case.shown * epochs]
     rows = quantile_rows(case, "simulated", case.shown, path.masses[BEST][:, at])
-    rows += quantile_rows(case, "law", case.shown, law_T[None])
+    rows += quantile_rows(case, "law", case.shown, shown_law_T[None])
     middle = path.passage_quantiles(BEST, [0.5])[0] * scale
     facts: Row = {
         "eta": rate,
         "epochs": epochs,
-        "law_there": whole(case.shown[there[0]] * scale) if there.size else None,
+        "law_there": whole(there[0] * rate) if there.size else None,
         "there": whole(middle),
         "never": path.share_never(BEST),
         "law_lowest": float(law_T.min()),
-        "lowest": min(row["median"] for row in rows if row["action"] == "simulated"),
+        "lowest": float(np.median(path.lowest[BEST])),
         "ratio": _ratio(path, tokens),
     }
     return [{**row, "step": row["step"] * scale} for row in rows], facts

@@ -83,20 +83,27 @@ class Setting:
 
 @dataclass(frozen=True)
 class Case:
-    """One simulation of a figure. key: where it stands in it."""
+    """One simulation of a figure. key: where it stands in it. curve: whether masses on the way are kept, or only the
+    ends. probs: whether all actions are, or only the best ones."""
 
     key: tuple[Any, ...]
     objective: Objective
     setting: Setting
+    curve: bool = True
+    probs: bool = True
 
     @property
     def work(self) -> int:
         """Seed-steps."""
         return self.setting.seeds * self.setting.steps
 
+    def check(self) -> None:
+        """One step of one seed: raises what the whole would, before any of it has run."""
+        dataclasses.replace(self, setting=self.setting.replace(steps=1, seeds=1)).run(lambda done: None)
+
     def run(self, on_progress: Callable[[int], None]) -> Trajectory:
         setting = self.setting
-        wide = len(setting.rewards) > 64
+        wide = self.curve and len(setting.rewards) > 64
         return simulate(
             setting.rewards,
             self.objective,
@@ -106,13 +113,13 @@ class Case:
             learning_rate=setting.learning_rate,
             steps=setting.steps,
             seeds=setting.seeds,
-            record_every=setting.record.tolist(),
+            record_every=setting.record.tolist() if self.curve else setting.steps,
             kl_coef=setting.kl_coef,
             inner_epochs=setting.inner_epochs,
             clip=setting.clip,
             watch={BEST: setting.best},
             threshold=setting.threshold,
-            keep_probs=not wide,
+            keep_probs=self.probs and not wide,
             threads=setting.threads,
             on_progress=on_progress,
         )

@@ -150,7 +150,8 @@ def objectives_plan(setting: Setting, names: Sequence[str]) -> Plan:
     """All objectives on one problem; those that are one update here stand in one line."""
     plain = [name for name, objective in OBJECTIVES.items() if objective.shape is None]
     groups = _distinct([objective_for(name, setting) for name in names or [*plain, "w-relative"]], setting)
-    cases = [Case((", ".join(same.name for same in group),), group[0], setting) for group in groups]
+    names = [", ".join(same.name for same in group) for group in groups]
+    cases = [Case((name,), group[0], setting, False, False) for name, group in zip(names, groups, strict=True)]
 
     def make(results: Results) -> Study:
         rows = [{**passage_row(case, path), "objective": case.key[0]} for case, path in results]
@@ -179,12 +180,15 @@ def _distinct(chosen: Sequence[Objective], setting: Setting) -> list[list[Object
 def binary_plan(setting: Setting, names: Sequence[str], rates: Sequence[float]) -> Plan:
     """Two right answers: the spread of the second one's share over seeds. Steps count for the first rate."""
     cases = [
-        Case((name, eta), objective_for(name, setting), _at_rate(setting, eta, rates[0]))
+        Case((name, eta), objective_for(name, setting), _at_rate(setting, eta, rates[0]), curve=False)
         for eta in rates
         for name in names
     ]
     if len(setting.best) < 2:
         raise InputError(f"binary needs at least two right answers; rewards are {listed(setting.rewards)}")
+
+    probs = np.array(setting.probs)
+    share = probs[setting.best[-1]] / probs[setting.best].sum()
 
     def make(results: Results) -> Study:
         summary = [spread_row(case, path) for case, path in results]
@@ -194,9 +198,7 @@ def binary_plan(setting: Setting, names: Sequence[str], rates: Sequence[float]) 
         }
         heading = "Two right answers: the share of the second in their mass, over seeds"
         words = said(cases, "learning_rate", "steps", "threshold")
-        caption = (
-            f"η × steps = {setting.learning_rate * setting.steps:g}. One half in every seed: sampling moved nothing."
-        )
+        caption = f"η × steps = {setting.learning_rate * setting.steps:g}. At the start {share:.3g} in every seed."
         chart = charts.shares(panels, len(names), heading, [*words, caption])
         rows = [row for part in panels.values() for row in part]
         return Study("binary", heading, " ".join(words), caption, styled(chart), rows, summary)
@@ -216,7 +218,7 @@ def phase_plan(
     if x[0] == y[0]:
         raise InputError(f"a map has two different knobs; got {x[0]!r} twice")
     settings = {(across, up): turned(turned(setting, x[0], across), y[0], up) for up in y[1] for across in x[1]}
-    cases = [Case(key, objective_for(objective, at), at) for key, at in settings.items()]
+    cases = [Case(key, objective_for(objective, at), at, False, False) for key, at in settings.items()]
     words = said(
         [Case((), cases[0].objective, setting), *cases], *(FIELDS[name] for name, _ in (x, y) if name in FIELDS)
     )
