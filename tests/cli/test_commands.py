@@ -71,7 +71,8 @@ def test_demo_end_to_end(cache: Path, demo_flags: list[str], tmp_path: Path):  #
     assert "pass@256" in shown
     assert max(map(len, shown.splitlines())) <= 80 + len(str(out))
     names = {path.name for path in out.iterdir()}
-    assert names == {"recipe.toml", "environment.json", "summary.json", "report.html", "figures", "runs"}
+    files = {"recipe.toml", "environment.json", "summary.json", "times.json", "report.html"}
+    assert names == {*files, "figures", "runs"}
     charts = ("frontier", "envelopes", "prompts", "pass-at-k", "training", "mass-flow")
     assert {path.name for path in (out / "figures").iterdir()} == {
         f"{c}.{kind}" for c in charts for kind in ("png", "svg")

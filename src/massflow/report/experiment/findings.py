@@ -185,7 +185,10 @@ class Findings:
         return Target(gain, found.reached, found.runs, there, gap, found.seconds)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything above as plain values."""
+        """Everything above as plain values, but for `times`: the same runs give the same bytes."""
+        outcomes = [asdict(outcome) for outcome in self.outcomes]
+        for target in (target for outcome in outcomes for target in outcome["targets"]):
+            del target["cpu_seconds"]
         return {
             "format_version": 3,
             "recipe": self.experiment.recipe.name,
@@ -194,11 +197,21 @@ class Findings:
             "base": asdict(self.base),
             "gains": list(self.gains),
             "compared_with": self.first,
-            "outcomes": [asdict(outcome) for outcome in self.outcomes],
+            "outcomes": outcomes,
             "graded": [asdict(graded) for graded in self.graded],
             "training_prompts": self.on_training.as_dict() if self.on_training else None,
             "failed": [{"run": name, "reason": reason} for name, reason in self.experiment.failed],
             "sentences": self.sentences,
+        }
+
+    def times(self) -> dict[str, Any]:
+        """CPU seconds of training to each declared gain, by arm: they differ each time."""
+        return {
+            "format_version": 1,
+            "gains": list(self.gains),
+            "cpu_seconds": {
+                outcome.model.name: [target.cpu_seconds for target in outcome.targets] for outcome in self.outcomes
+            },
         }
 
 

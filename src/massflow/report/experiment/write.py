@@ -14,7 +14,7 @@ from massflow.runs import write_atomic
 
 
 def write_report(folder: Path) -> Findings:
-    """report.html, summary.json and every chart as figures/NAME.png and .svg. Returns what was found.
+    """report.html, summary.json, times.json and every chart as figures/NAME.png and .svg. Returns what was found.
 
     Raises InputError if the folder holds no finished comparison, WorkError if it can't be written.
     """
@@ -24,5 +24,6 @@ def write_report(folder: Path) -> Findings:
         for suffix in ("png", "svg"):
             save(chart, folder / "figures" / f"{name}.{suffix}")
     write_atomic(folder / "summary.json", json.dumps(findings.as_dict(), indent=2) + "\n")
+    write_atomic(folder / "times.json", json.dumps(findings.times(), indent=2) + "\n")
     write_atomic(folder / "report.html", render(findings, drawn))
     return findings
