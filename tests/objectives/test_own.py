@@ -96,20 +96,13 @@ def test_what_a_recipe_says_can_be_read_without_the_file():
         advantages(REWARDS, OBJECTIVES["grpo"].replace(shape=gone))
 
 
-def _in_a_worker(objective: Objective, pipe) -> None:
-    os.chdir("/")
-    pipe.send(advantages(REWARDS, objective))
-
-
 def test_a_worker_loads_it_wherever_it_runs():
+    """The objective travels as any value does; the function is loaded there, though the directory is another one."""
     objective = OBJECTIVES["grpo"].replace(name="rare", shape="mine.py:rare_first")
     context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_in_a_worker, args=(objective, sender))
-    process.start()
-    assert receiver.poll(60)
-    np.testing.assert_array_equal(receiver.recv(), advantages(REWARDS, objective))
-    process.join()
+    with context.Pool(1, initializer=os.chdir, initargs=("/",)) as pool:
+        found = pool.apply_async(advantages, (REWARDS, objective)).get(timeout=60)
+    np.testing.assert_array_equal(found, advantages(REWARDS, objective))
 
 
 def test_a_file_may_hold_dataclasses_and_future_annotations():
