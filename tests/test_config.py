@@ -42,6 +42,10 @@ from massflow.tasks import Countdown, Line
             'compare.objectives=["grpo", "grpo"]',
             "compare: the names of objectives and arms must not repeat; got ['grpo', 'grpo']",
         ),
+        (
+            'compare={objectives=["grpo", "psr"], pairs=[["psr", "nsr"]]}',
+            "compare: pairs must hold two different arms each, of ['grpo', 'psr']; got ['psr', 'nsr']",
+        ),
         ("compare.objectives=[]", "compare: objectives or arms must say what to compare"),
         ("compare.seeds=[]", "compare.seeds: "),
         ("compare.arms={GRPO={}}", "compare: arms must differ by more than case"),

@@ -48,11 +48,19 @@ class CompareConfig(Section):
     """Seeds of RL."""
     gains: tuple[Positive, ...] = Field(default=(0.02,), min_length=1)
     """Targets, declared beforehand: arms are compared where each has raised its base's pass@1 by this much."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Which arms are compared, [arm, against]; empty: every arm with the first."""
 
     @property
     def labels(self) -> list[str]:
-        """The arms' names, in order; the first is what the others are compared with."""
+        """The arms' names, in order."""
         return [*(objective.name for objective in self.objectives), *self.arms]
+
+    @property
+    def paired(self) -> list[tuple[str, str]]:
+        """The (arm, against) that are compared."""
+        first, *others = self.labels
+        return list(self.pairs) or [(arm, first) for arm in others]
 
     def settings(self, train: TrainConfig) -> dict[str, TrainConfig]:
         """The [train] section of each arm. Raises InputError naming the arm for what [train] does not allow."""
@@ -75,6 +83,7 @@ class CompareConfig(Section):
             ("bases", self.bases),
             ("seeds", self.seeds),
             ("the names of objectives and arms", self.labels),
+            ("pairs", self.pairs),
         ):
             if len(set(values)) < len(values):
                 raise ValueError(f"{field} must not repeat; got {list(values)}")
@@ -83,6 +92,9 @@ class CompareConfig(Section):
         bad = next((name for name in self.labels if not _NAME.fullmatch(name)), None)
         if bad is not None:
             raise ValueError(f"an arm's name must be letters, digits, '.', '_' and '-'; got {bad!r}")
+        for pair in self.pairs:
+            if pair[0] == pair[1] or not set(pair) <= set(self.labels):
+                raise ValueError(f"pairs must hold two different arms each, of {self.labels}; got {list(pair)}")
         if list(self.gains) != sorted(set(self.gains)) or self.gains[-1] >= 1.0:
             raise ValueError(f"gains must rise, and stay below 1; got {list(self.gains)}")
         return self
