@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,8 +14,11 @@ from pathlib import Path
 import pytest
 
 import massflow
-from massflow.errors import InputError, MissingExtraError
+from massflow.errors import InputError, MissingExtraError, WorkError
 from massflow.rewards import Problem, VerifierPool, verify
+from massflow.rewards.batch import Batch
+from massflow.rewards.process import Worker
+from massflow.rewards.verifiers import Work, judged, start
 
 ROOT_HALF = Problem("root", "", "\\frac{\\sqrt{2}}{2}")
 OWN = """
@@ -45,9 +49,19 @@ def own(tmp_path: Path) -> Problem:
     return Problem("q", "?", "gold", f"{path}:check", metadata={"plus": 1})
 
 
+@pytest.fixture(scope="module")
+def one_worker():
+    with VerifierPool(workers=1) as pool:
+        yield pool
+
+
 def answers(count: int) -> list[str]:
     """All right, all for computer algebra, none like another."""
     return [f"\\boxed{{\\frac{{{n}}}{{{n}\\sqrt{{2}}}}}}" for n in range(2, count + 2)]
+
+
+def workers(pool: VerifierPool) -> list[Worker]:
+    return [slot.worker for slot in pool._slots if slot.worker is not None]
 
 
 def test_one():
@@ -85,6 +99,48 @@ def test_the_same_comparison_is_made_once():
         assert pool._slots[0].tasks == 1
     assert {verdict.outcome for verdict in verdicts} == {"correct"}
     assert verdicts[2].extracted == " " + (verdicts[0].extracted or "")
+
+
+LONG = "+".join(f"\\sqrt{{{n}}}" for n in range(2, 30))
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem", "outcome", "path"),
+    [
+        (LONG, Problem("p", "", LONG.replace("+", " + ")), "correct", "string"),
+        ("+".join(reversed(LONG.split("+"))), Problem("p", "", LONG), "correct", "symbolic"),
+        (LONG, Problem("p", "", LONG.replace("7", "8")), "wrong", "numeric"),
+        (",".join(["1"] * 60), Problem("p", "", "1"), "rejected", "rules"),
+        ("word " * 100, Problem("p", "", "word " * 99 + "word", "exact"), "correct", "string"),
+        ("1+" * 100 + "1", Problem("p", "", "2", "countdown", metadata={"numbers": (1, 1)}), "wrong", "exact"),
+        ("7 cm", Problem("p", "in cm " * 2_000, "7"), "correct", "exact"),
+    ],
+)
+def test_what_is_long_is_read_by_a_worker_with_the_same_verdict(
+    answer: str, problem: Problem, outcome: str, path: str, one_worker: VerifierPool
+):
+    text = f"\\boxed{{{answer}}}"
+    found = start(text, problem)
+    assert isinstance(found, Work)
+    assert found.task["kind"] == "judge"
+    (verdict,) = one_worker.map([text], [problem])
+    assert (verdict.outcome, verdict.path, verdict.extracted) == (outcome, path, answer)
+    here = judged(answer, problem)
+    assert isinstance(here, Work) if path == "symbolic" else here == verdict
+
+
+def test_long_answers_begin_when_no_short_one_waits():
+    """Five long ones come first in the list, and last to a worker; those that are the same are read once."""
+    texts = [f"\\boxed{{{LONG}+{n}}}" for n in range(5)] * 2 + answers(3)
+    batch = Batch(len(texts), None)
+    for place, text in enumerate(texts):
+        batch.add(place, start(text, ROOT_HALF))
+    assert batch.ready == 3
+    batch.read = True
+    begun = []
+    while batch.ready:
+        begun.append(batch.next().task["kind"])
+    assert begun == ["equal"] * 3 + ["judge"] * 5
 
 
 def test_an_empty_batch_and_uneven_ones():
@@ -159,8 +215,8 @@ def test_it_survives_the_death_of_its_workers(own: Problem):
         def kill() -> None:
             for turn in range(4):
                 time.sleep(0.15)
-                for slot in list(pool._slots):
-                    pid = slot.worker.pid if turn < 3 else slot.worker.process.pid
+                for worker in workers(pool):
+                    pid = worker.pid if turn < 3 else worker.process.pid
                     if pid is not None:
                         os.kill(pid, signal.SIGKILL)
             done.set()
@@ -173,10 +229,63 @@ def test_it_survives_the_death_of_its_workers(own: Problem):
     assert {verdict.outcome for verdict in verdicts[:40]} == {"wrong"}
 
 
+@contextlib.contextmanager
+def _killing(pool: VerifierPool, most: int):
+    """kill -9 of every keeper and worker as soon as there is one, `most` times in all."""
+    killed: set[int] = set()
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.is_set() and len(killed) < most:
+            for worker in workers(pool):
+                if worker.process.pid not in killed:
+                    killed.add(worker.process.pid)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(worker.process.pid, signal.SIGKILL)
+            time.sleep(0.002)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        killer.join()
+
+
+def test_it_goes_on_when_starts_were_prevented_for_a_while(own: Problem, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("massflow.rewards.slot._LONGEST_PAUSE", 0.02)
+    with VerifierPool(workers=2) as pool, _killing(pool, most=14) as killed:
+        verdicts = pool.map(["is gold"] * 5, [own] * 5)
+    assert len(killed) == 14
+    assert {verdict.outcome for verdict in verdicts} == {"correct"}
+
+
+def test_it_ends_when_starts_are_prevented_for_good(own: Problem, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("massflow.rewards.slot._LONGEST_PAUSE", 0.002)
+    with VerifierPool(workers=1) as pool, _killing(pool, most=1000) as killed:
+        with pytest.raises(WorkError, match="ended 20 times in a row before they gave a verdict"):
+            pool.map(["is gold"] * 5, [own] * 5)
+        assert len(killed) == 20
+        assert pool._slots == []
+
+
+def test_a_worker_that_can_not_start_says_why(own: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho starting >&2\necho no room >&2\nexit 3\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("massflow.rewards.process.sys.executable", str(python))
+    with VerifierPool(workers=1) as pool, pytest.raises(WorkError, match="does not start: no room"):
+        pool.map(["is gold"], [own])
+    monkeypatch.setattr("massflow.rewards.process.sys.executable", str(tmp_path / "nothing"))
+    with VerifierPool(workers=1) as pool, pytest.raises(WorkError, match=r"cannot start a worker .*No such file"):
+        pool.map(["is gold"], [own])
+
+
 def test_closing_leaves_no_process(own: Problem):
     with VerifierPool(workers=2) as pool:
         pool.map(["sleep 0.1"] * 4, [own] * 4)
-        pids = [pid for slot in pool._slots for pid in (slot.worker.pid, slot.worker.process.pid) if pid is not None]
+        pids = [pid for worker in workers(pool) for pid in (worker.pid, worker.process.pid) if pid is not None]
         assert len(pids) >= 2
     deadline = time.monotonic() + 5
     while any(_alive(pid) for pid in pids):
@@ -213,7 +322,7 @@ time.sleep(60)
 
 
 def test_the_library_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("massflow.rewards.pool.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("massflow.rewards.needs.importlib.util.find_spec", lambda name: None)
     assert verify("\\boxed{0.5}", Problem("p", "", "\\frac{1}{2}")).outcome == "correct"
     with pytest.raises(MissingExtraError, match=r"pip install 'massflow\[math\]'"):
         verify("\\boxed{\\sqrt{8}}", Problem("p", "", "2\\sqrt{2}"))

@@ -33,7 +33,7 @@ def extract(text: str, forms: Sequence[str] = ("boxed",)) -> str | None:
         found = FORMS[form](tail)
         if not found:
             continue
-        if len({_SPACE.sub("", answer) for answer in found}) > MOST_ANSWERS:
+        if len({_SPACE.sub("", answer) for answer in set(found)}) > MOST_ANSWERS:
             raise Refused(f"more than {MOST_ANSWERS} different answers are given")
         return found[-1]
     return None

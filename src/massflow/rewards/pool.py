@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import atexit
-import importlib.util
 import math
 import os
 import queue
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from massflow.errors import InputError
-from massflow.extras import needs_extra
-from massflow.rewards.process import Message, Worker
-from massflow.rewards.verifiers import Work, check_problem, start
+from massflow.rewards.batch import Batch, OnProgress
+from massflow.rewards.needs import check_algebra
+from massflow.rewards.process import Message
+from massflow.rewards.slot import Slot
+from massflow.rewards.verifiers import check_problem, start
 from massflow.types import Problem, Verdict
 
 TIMEOUT = 1.5
 """Seconds an item may take in a worker."""
 MEMORY = 1 << 30
 """Bytes of address space that a worker may have (not on Windows)."""
-_START_SECONDS = 60.0
-_MOST_FAILED_STARTS = 3
-_MOST_TRIES = 3
 _TASKS_OF_A_WORKER = 2_000
 """After which it is replaced: computer algebra keeps what it has seen."""
-OnProgress = Callable[[int, int], None]
-"""Called with how many are done, of how many."""
 
 
 @dataclass
@@ -47,7 +42,7 @@ class VerifierPool:
     workers: int | None = None
     timeout: float = TIMEOUT
     memory: int = MEMORY
-    _slots: list[_Slot] = field(default_factory=list, init=False, repr=False)
+    _slots: list[Slot] = field(default_factory=list, init=False, repr=False)
     _messages: queue.Queue[Message] = field(default_factory=queue.Queue, init=False, repr=False)
     _sent: int = field(default=0, init=False, repr=False)
 
@@ -67,26 +62,32 @@ class VerifierPool:
     def close(self) -> None:
         """End the workers."""
         while self._slots:
-            self._slots.pop().worker.close()
+            self._slots.pop().close()
 
     def map(
         self, texts: Sequence[str], problems: Sequence[Problem], on_progress: OnProgress | None = None
     ) -> list[Verdict]:
         """A verdict for each text and its problem, in their order.
 
-        Raises InputError, naming the problem, for one that can't be verified; MissingExtraError where computer algebra
-        is needed and not installed; WorkError if no worker will start.
+        Short answers are read here, as they come. Those that need computer algebra or code of yours go to workers;
+        then, when no other is left to begin, long ones.
+
+        Raises InputError, naming the problem, for one that can't be verified; MissingExtraError for a gold answer that
+        needs computer algebra where it is not installed; WorkError if no worker starts, or all of them keep dying.
         """
         if len(texts) != len(problems):
             raise InputError(f"as many problems as texts are needed; got {len(texts)} texts, {len(problems)} problems")
-        for problem in {id(problem): problem for problem in problems}.values():
+        different = list({id(problem): problem for problem in problems}.values())
+        for problem in different:
             check_problem(problem)
-        batch = _Batch(len(texts), on_progress)
+        check_algebra(different)
+        batch = Batch(len(texts), on_progress)
         try:
             for place, (text, problem) in enumerate(zip(texts, problems, strict=True)):
                 batch.add(place, start(text, problem))
-                if batch.waiting or any(slot.item for slot in self._slots):
+                if batch.ready or any(slot.item for slot in self._slots):
                     self._advance(batch, wait=False)
+            batch.read = True
             while batch.open:
                 self._advance(batch, wait=True)
         except BaseException:
@@ -94,7 +95,7 @@ class VerifierPool:
             raise
         return batch.verdicts()
 
-    def _advance(self, batch: _Batch, wait: bool) -> None:
+    def _advance(self, batch: Batch, wait: bool) -> None:
         """Give work to whoever is free, take the messages that are there, and kill whose time is up."""
         self._assign(batch)
         now = time.monotonic()
@@ -109,26 +110,26 @@ class VerifierPool:
             if now >= slot.deadline:
                 self._overdue(slot, batch)
 
-    def _assign(self, batch: _Batch) -> None:
+    def _assign(self, batch: Batch) -> None:
         assert self.workers is not None
         free = [slot for slot in self._slots if slot.ready and slot.item is None]
         starting = sum(not slot.ready for slot in self._slots)
-        while starting + len(free) < len(batch.waiting) and len(self._slots) < self.workers:
-            self._slots.append(_Slot(Worker(self._messages, self.memory)))
+        while starting + len(free) < batch.ready and len(self._slots) < self.workers:
+            self._slots.append(Slot(self._messages, self.memory))
+            self._slots[-1].start()
             starting += 1
-        while free and batch.waiting:
-            slot, item = free.pop(), batch.waiting.popleft()
+        while free and batch.ready:
             self._sent += 1
-            slot.begin(item, self._sent, self.timeout)
+            free.pop().begin(batch.next(), self._sent, self.timeout)
 
-    def _take(self, message: Message, batch: _Batch) -> None:
-        worker, generation, told = message
+    def _take(self, message: Message, batch: Batch) -> None:
+        worker, told = message
         slot = next((slot for slot in self._slots if slot.worker is worker), None)
-        if slot is None or generation != worker.generation:
+        if slot is None:
             return
         if told is None:
             batch.lost(slot.lose())
-            slot.restart()
+            slot.mourn(batch.finished)
         elif "ready" in told:
             batch.lost(slot.lose())
             slot.begin_again(told["ready"])
@@ -138,137 +139,16 @@ class VerifierPool:
             if slot.tasks >= _TASKS_OF_A_WORKER:
                 slot.kill()
 
-    def _overdue(self, slot: _Slot, batch: _Batch) -> None:
-        if slot.item is None:
-            raise slot.worker.failure()
-        item, seconds = slot.end()
-        batch.done(item, {"outcome": "timeout", "reason": f"took more than {self.timeout:g} s"}, seconds)
-        slot.kill()
-
-
-@dataclass
-class _Item:
-    """A task on its way: what waits for it, as (place in the list, work)."""
-
-    waiting: list[tuple[int, Work]]
-    tries: int = 0
-
-    @property
-    def task(self) -> dict[str, Any]:
-        return self.waiting[0][1].task
-
-
-@dataclass
-class _Slot:
-    """A worker and what it is at. deadline: when it is killed, or has not started in time."""
-
-    worker: Worker
-    ready: bool = False
-    item: _Item | None = None
-    task_id: int = 0
-    since: float = 0.0
-    deadline: float = field(default_factory=lambda: time.monotonic() + _START_SECONDS)
-    tasks: int = 0
-    failed_starts: int = 0
-
-    def begin(self, item: _Item, task_id: int, timeout: float) -> None:
-        self.item, self.task_id, self.since = item, task_id, time.monotonic()
-        self.deadline = self.since + timeout
-        self.tasks += 1
-        self.worker.send(item.task | {"id": task_id, "seconds": timeout})
-
-    def end(self) -> tuple[_Item, float]:
-        assert self.item is not None
-        item, self.item, self.deadline = self.item, None, math.inf
-        return item, time.monotonic() - self.since
-
-    def lose(self) -> _Item | None:
-        """The item it had, if its process is not the one that got it."""
-        item, self.item = self.item, None
-        return item
-
-    def kill(self) -> None:
-        self.worker.kill()
-        self.ready, self.tasks, self.deadline = False, 0, time.monotonic() + _START_SECONDS
-
-    def begin_again(self, pid: int) -> None:
-        self.worker.pid = pid
-        self.ready, self.tasks, self.deadline, self.failed_starts = True, 0, math.inf, 0
-
-    def restart(self) -> None:
-        """Its process is gone. Raises WorkError if it has not been ready for several starts."""
-        self.failed_starts += 1
-        if self.failed_starts > _MOST_FAILED_STARTS:
-            raise self.worker.failure()
-        self.worker.restart()
-        self.ready, self.tasks, self.deadline = False, 0, time.monotonic() + _START_SECONDS
-
-
-class _Batch:
-    """The verdicts of one call, as they come."""
-
-    def __init__(self, count: int, on_progress: OnProgress | None) -> None:
-        self.found: list[Verdict | None] = [None] * count
-        self.open, self.seen, self.on_progress = 0, 0, on_progress
-        self.waiting: deque[_Item] = deque()
-        self.same: dict[str, _Item | Verdict] = {}
-        """What was or is being compared already, by the key of the comparison."""
-
-    def add(self, place: int, found: Verdict | Work) -> None:
-        if isinstance(found, Verdict):
-            self._settle(place, found)
-            return
-        key = found.task.get("key")
-        known = self.same.get(key) if key else None
-        if isinstance(known, Verdict):
-            self._settle(place, replace(known, extracted=found.draft.extracted))
-            return
-        self.open += 1
-        if known is not None:
-            known.waiting.append((place, found))
-            return
-        _needs_algebra(found)
-        self.waiting.append(_Item([(place, found)]))
-        if key:
-            self.same[key] = self.waiting[-1]
-
-    def done(self, item: _Item, reply: dict[str, Any], seconds: float) -> None:
-        if reply.get("fatal"):
-            raise InputError(reply["reason"])
-        for place, work in item.waiting:
-            verdict = work.finish(reply, seconds)
-            self.open -= 1
-            self._settle(place, verdict)
-            if key := work.task.get("key"):
-                self.same[key] = verdict
-
-    def lost(self, item: _Item | None) -> None:
-        """Its worker died, by no doing of ours: it is tried once more, and then given up."""
-        if item is None:
-            return
-        item.tries += 1
-        if item.tries < _MOST_TRIES:
-            self.waiting.appendleft(item)
+    def _overdue(self, slot: Slot, batch: Batch) -> None:
+        """The time of its item is up, or of its start, or of a pause."""
+        if slot.worker is None:
+            slot.start()
+        elif slot.item is None:
+            raise slot.give_up()
         else:
-            self.done(item, {"outcome": "error", "reason": f"the worker died {item.tries} times"}, 0.0)
-
-    def verdicts(self) -> list[Verdict]:
-        return [verdict for verdict in self.found if verdict is not None]
-
-    def _settle(self, place: int, verdict: Verdict) -> None:
-        self.found[place] = verdict
-        self.seen += 1
-        if self.on_progress:
-            self.on_progress(self.seen, len(self.found))
-
-
-def _needs_algebra(work: Work) -> None:
-    """Raises MissingExtraError before a worker is started that could not do it."""
-    if work.task["kind"] != "equal":
-        return
-    with needs_extra("math", f"comparing {work.draft.extracted!r} with its gold answer"):
-        if importlib.util.find_spec("math_verify") is None:
-            raise ModuleNotFoundError("math_verify", name="math-verify")
+            item, seconds = slot.end()
+            batch.done(item, {"outcome": "timeout", "reason": f"took more than {self.timeout:g} s"}, seconds)
+            slot.kill()
 
 
 def verify(text: str, problem: Problem) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,9 @@ from massflow.types import Problem, Verdict
 
 REVISION = 1
 """Of the rules here: what is decided otherwise gets another number."""
+MOST_AT_ONCE = 80
+"""Characters of an answer, and of its gold answer, that are read in the calling process; longer ones go to a worker."""
+MOST_PROMPT_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,12 @@ class Work:
     draft: Verdict
 
     def finish(self, reply: dict[str, Any], seconds: float) -> Verdict:
-        """The verdict from a worker's reply: {outcome, score, reason}."""
+        """The verdict from a worker's reply: {outcome, score, path, reason}."""
         return replace(
             self.draft,
             outcome=reply["outcome"],
             score=float(reply.get("score", reply["outcome"] == "correct")),
+            path=reply.get("path", self.draft.path),
             reason=reply.get("reason", ""),
             seconds=seconds,
         )
@@ -80,7 +85,7 @@ def verifier_of(problem: Problem) -> Verifier:
 
 
 def start(text: str, problem: Problem) -> Verdict | Work:
-    """The verdict, or what a worker has to do for it. Never slow, whatever the text holds.
+    """The verdict, or what a worker has to do for it. Milliseconds at most, whatever the text holds.
 
     The problem has passed `check_problem`. Raises InputError for a text that is none.
     """
@@ -88,25 +93,57 @@ def start(text: str, problem: Problem) -> Verdict | Work:
         raise InputError(f"problem {problem.id!r}: a text is needed to verify; got {type(text).__name__}")
     if is_plugin(problem.verifier):
         return _own(text, problem)
-    verifier = verifier_of(problem)
     started = time.perf_counter()
-    answer, decision = None, None
     try:
         answer = extract(text, _forms(problem))
-        decision = None if answer is None or not answer.strip() else verifier.judge(answer, problem)
+    except Refused as refusal:
+        return _signed(Verdict("rejected", path="rules", reason=str(refusal)), None, problem, started)
+    if answer is not None and _is_long(answer, problem):
+        return _long(answer, problem)
+    return judged(answer, problem)
+
+
+def judged(answer: str | None, problem: Problem) -> Verdict | Work:
+    """The verdict on an extracted answer, or what computer algebra has to say for it."""
+    started = time.perf_counter()
+    decision = None
+    try:
+        decision = None if answer is None or not answer.strip() else verifier_of(problem).judge(answer, problem)
     except Refused as refusal:
         found = Verdict("rejected", path="rules", reason=str(refusal))
     except RecursionError:
         found = Verdict("rejected", path="rules", reason="nested too deep")
     else:
         found = _verdict(answer, decision)
-    version = _version() if problem.verifier in ("math", "arithmetic") else str(REVISION)
-    seconds = time.perf_counter() - started
-    found = replace(found, extracted=answer, verifier=problem.verifier, version=version, seconds=seconds)
+    found = _signed(found, answer, problem, started)
     if decision is None or decision.equal is not None:
         return found
     pairs = [[packed(gold), packed(given)] for gold, given in decision.pairs]
     return Work({"kind": "equal", "pairs": pairs, "key": decision.key}, found)
+
+
+def _signed(found: Verdict, answer: str | None, problem: Problem, started: float) -> Verdict:
+    version = _version() if problem.verifier in ("math", "arithmetic") else str(REVISION)
+    seconds = time.perf_counter() - started
+    return replace(found, extracted=answer, verifier=problem.verifier, version=version, seconds=seconds)
+
+
+def _is_long(answer: str, problem: Problem) -> bool:
+    """What is short is read within milliseconds; nothing is promised of the rest, so it gets a worker and a timeout."""
+    longest = max(len(answer.strip()), len(problem.answer))
+    return longest > MOST_AT_ONCE or len(problem.prompt) > MOST_PROMPT_AT_ONCE
+
+
+def _long(answer: str, problem: Problem) -> Work:
+    task: dict[str, Any] = {"kind": "judge", "answer": answer, "problem": _told(problem)}
+    task["key"] = hashlib.sha256(json.dumps(task, default=str).encode()).hexdigest()
+    return Work(task, _signed(Verdict("error", path="reading"), answer, problem, time.perf_counter()))
+
+
+def _told(problem: Problem) -> dict[str, Any]:
+    """A problem as a worker is sent it: `Problem(**told)`."""
+    told = {field: getattr(problem, field) for field in ("id", "prompt", "answer", "verifier", "cluster")}
+    return told | {"metadata": dict(problem.metadata)}
 
 
 def _forms(problem: Problem) -> Sequence[str]:
@@ -123,10 +160,8 @@ def _verdict(answer: str | None, decision: Decision | None) -> Verdict:
 
 def _own(text: str, problem: Problem) -> Work:
     path, name, sha256 = _pinned(problem)
-    told = {field: getattr(problem, field) for field in ("id", "prompt", "answer", "verifier", "cluster")}
     task = {
-        "kind": "own", "path": str(path), "name": name, "sha256": sha256, "text": text,
-        "problem": told | {"metadata": dict(problem.metadata)},
+        "kind": "own", "path": str(path), "name": name, "sha256": sha256, "text": text, "problem": _told(problem),
     }  # fmt: skip
     return Work(task, Verdict("error", verifier=problem.verifier, version=sha256[:12], path="own"))
 

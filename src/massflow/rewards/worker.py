@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from massflow.errors import MassflowError
+
 _SPARE_SECONDS = 2
 
 
@@ -26,7 +28,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     with contextlib.suppress(ImportError):
-        import massflow.rewards.algebra  # noqa: F401  slow: once, before the fork
+        import massflow.rewards.algebra
+        import massflow.rewards.verifiers  # noqa: F401  slow: once, before the fork
     if not hasattr(os, "fork"):
         _serve(answers, memory)
         return
@@ -77,16 +80,31 @@ def _reply(task: dict[str, Any]) -> dict[str, Any]:
         return {"outcome": "rejected", "reason": "needs more memory than a worker may have"}
     except RecursionError:
         return {"outcome": "rejected", "reason": "nested too deep"}
+    except MassflowError as error:
+        return {"outcome": "error", "reason": str(error)}
     except Exception as error:  # noqa: BLE001  the process boundary: whatever went wrong is told to the pool
         where = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
         return {"outcome": "error", "reason": reason[:500]}
 
 
+def _judge(task: dict[str, Any]) -> dict[str, Any]:
+    """A long answer: read here, where it may take its time."""
+    from massflow.rewards.verifiers import Work, judged
+    from massflow.types import Problem
+
+    found = judged(task["answer"], Problem(**task["problem"]))
+    if isinstance(found, Work):
+        return {"path": found.draft.path, **_equal(found.task)}
+    return {"outcome": found.outcome, "score": found.score, "path": found.path, "reason": found.reason}
+
+
 def _equal(task: dict[str, Any]) -> dict[str, Any]:
-    from massflow.rewards.algebra import all_equal
+    from massflow.extras import needs_extra
     from massflow.rewards.decision import Refused, Unreadable
 
+    with needs_extra("math", "comparing this answer with its gold answer"):
+        from massflow.rewards.algebra import all_equal
     try:
         equal, reason = all_equal(task["pairs"], task["key"])
     except Refused as refusal:
@@ -115,7 +133,7 @@ def _own(task: dict[str, Any]) -> dict[str, Any]:
     return {"outcome": "correct" if score >= 0.5 else "wrong", "score": score}
 
 
-_KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"equal": _equal, "own": _own}
+_KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"equal": _equal, "judge": _judge, "own": _own}
 
 
 def _limit(name: str, most: int) -> None:
