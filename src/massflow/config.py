@@ -5,7 +5,6 @@ Each layer owns the model of its part of a recipe; this module only loads and wr
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import tomllib
@@ -16,7 +15,7 @@ from typing import Any, TypeGuard, TypeVar, get_args
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from massflow.errors import InputError, file_errors
+from massflow.errors import InputError, file_errors, nearest
 
 
 class Section(BaseModel):
@@ -61,17 +60,6 @@ def digest(*sections: Section | str) -> str:
     """Twelve hexadecimal digits that change when any setting changes."""
     parts = [part if isinstance(part, str) else part.model_dump(mode="json") for part in sections]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def nearest(word: str, choices: Sequence[str]) -> str:
-    """A sentence that offers the closest choice, or all of them.
-
-    >>> nearest("grop", ["grpo", "gspo"])
-    "Did you mean 'grpo'? Allowed: grpo, gspo."
-    """
-    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{hint}Allowed: {', '.join(choices)}."
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

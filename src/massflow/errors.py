@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 
@@ -42,3 +43,14 @@ def file_errors(doing: str, path: Path | str, kind: type[MassflowError] = WorkEr
     except OSError as error:
         reason = error.strerror or str(error)
         raise kind(f"cannot {doing} {path}: {reason}") from error
+
+
+def nearest(word: str, choices: Sequence[str]) -> str:
+    """A sentence that offers the closest choice, or all of them.
+
+    >>> nearest("grop", ["grpo", "gspo"])
+    "Did you mean 'grpo'? Allowed: grpo, gspo."
+    """
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Allowed: {', '.join(choices)}."

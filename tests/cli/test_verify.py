@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,15 @@ ROWS = [
     {"problem": "b", "prompt": "?", "text": "\\boxed{\u202e5}", "answer": "\\frac{\\sqrt{2}}{2}"},
     {"problem": "b", "prompt": "?", "text": "\\boxed{9^{9^{9^9}}}", "answer": "\\frac{\\sqrt{2}}{2}"},
 ]
+QUICK = [*ROWS[:3], *ROWS[4:]]
+"""Without the one that needs a worker."""
 
 
 @pytest.fixture(autouse=True)
 def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    Path("s.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    for name, rows in (("s.jsonl", ROWS), ("quick.jsonl", QUICK)):
+        Path(name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     return tmp_path
 
 
@@ -66,6 +70,46 @@ def test_the_verdicts_can_be_compared(at: Path):
     assert (model.counts.n.tolist(), model.counts.c.tolist()) == ([3, 3], [1, 1])
 
 
+def test_verdicts_keep_the_id_of_their_problem(at: Path):
+    rows = [{"id": name, "text": f"\\boxed{{{n}}}", "answer": "1"} for n, name in enumerate(("a", "b", "b"))]
+    (at / "i.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = run("verify", "i.jsonl", "--out", "new/folder/v.jsonl")
+    assert "Written: new/folder/v.jsonl" in done.stdout
+    (model,) = read_models("new/folder/v.jsonl")
+    assert (list(model.counts.problem), model.counts.c.tolist()) == (["a", "b"], [0, 1])
+    (at / "n.jsonl").write_text('{"text": "1", "answer": "1"}\n')
+    assert "can't tell their problems apart" in run("verify", "n.jsonl", "--out", "n/v.jsonl").stderr
+
+
+def test_a_folder_of_samples(at: Path):
+    (at / "more").mkdir()
+    for name in ("a", "b"):
+        (at / "more" / f"{name}.jsonl").write_text((at / "quick.jsonl").read_text())
+    assert json.loads(run("verify", "more", "--json").stdout)["outcomes"]["correct"] == 2
+    assert "problem      b" in run("verify", "more", "--explain", "9").stdout
+    assert "is read here" in refused("verify", "more", "--out", "more/v.jsonl")
+
+
+def test_why_a_verifier_of_yours_failed(at: Path):
+    (at / "mine.py").write_text("def fails(text, problem):\n    return 1 / text.count('391')\n")
+    shown = run("verify", "s.jsonl", "--verifier", "mine.py:fails").stdout
+    assert "The first error, in row 2: ZeroDivisionError: division by zero (mine.py, line 2)" in shown
+
+
+def test_an_extra_that_is_missing_is_found_before_the_work(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("massflow.rewards.needs.importlib.util.find_spec", lambda name: None)
+    said = refused("verify", "s.jsonl", "--out", "v.jsonl")
+    assert "problem 'b'" in said
+    assert "pip install 'massflow[math]'" in said
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    assert "pip install 'massflow[hf]'" in refused("tasks", "export", "gsm8k", "--out", "g.jsonl")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    Path("s.parquet").write_bytes(b"PAR1")
+    assert "pip install 'massflow[parquet]'" in refused("verify", "s.parquet")
+    monkeypatch.setitem(sys.modules, "reasoning_gym", None)
+    assert "pip install 'massflow[gym]'" in refused("tasks", "export", "gym:gcd", "--out", "g.jsonl")
+
+
 def test_one_item_explained():
     shown = run("verify", "s.jsonl", "--explain", "6").stdout
     assert "extracted    9^{9^{9^9}}" in shown
@@ -79,13 +123,13 @@ def test_one_item_explained():
 
 
 def test_other_kinds_of_file_and_other_names(at: Path):
-    with gzip.open(at / "s.jsonl.gz", "wt") as file:
-        file.write((at / "s.jsonl").read_text())
+    with gzip.open(at / "quick.jsonl.gz", "wt") as file:
+        file.write((at / "quick.jsonl").read_text())
     with (at / "s.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["response", "gold"])
-        writer.writerows([row["text"], row["answer"]] for row in ROWS)
-    first = json.loads(run("verify", "s.jsonl.gz", "--json").stdout)["outcomes"]
+        writer.writerows([row["text"], row["answer"]] for row in QUICK)
+    first = json.loads(run("verify", "quick.jsonl.gz", "--json").stdout)["outcomes"]
     words = ["--field", "text=response", "--field", "answer=gold"]
     assert json.loads(run("verify", "s.csv", "--json", *words).stdout)["outcomes"] == first
 
@@ -108,6 +152,11 @@ def test_mistakes(at: Path):
     assert "timeout must be" in refused("verify", "s.jsonl", "--timeout", "0")
     assert "mine.py can't be read" in refused("verify", "s.jsonl", "--verifier", "mine.py:f")
     assert "is read here" in refused("verify", "s.jsonl", "--out", "s.jsonl")
+    assert "written as .jsonl" in refused("verify", "s.jsonl", "--out", "v.csv")
+    assert "s.jsonl is a file" in refused("verify", "quick.jsonl", "--out", "s.jsonl/v.jsonl")
+    assert "leave out --out" in refused("verify", "s.jsonl", "--explain", "1", "--out", "v.jsonl")
+    (at / "v.jsonl").mkdir()
+    assert "is a folder" in refused("verify", "s.jsonl", "--out", "v.jsonl")
     (at / "bad.jsonl").write_text('{"text": "x", "answer": ""}')
     assert "bad.jsonl: line 1: there is no gold answer" in refused("verify", "bad.jsonl")
     (at / "empty.jsonl").write_text("")
@@ -127,6 +176,25 @@ def test_tasks():
     assert "<|im_start|>system" in run("tasks", "show", "math", "--template", "qwen-boxed").stdout
     assert "Nearest: gsm8k" in refused("tasks", "show", "gsm8")
     assert "Did you mean 'plain'?" in refused("tasks", "show", "math", "--template", "plane")
+
+
+def test_a_file_of_your_own_is_shown_as_a_task_is(at: Path):
+    rows = [{"question": "Which?", "gold": "B", "verifier": "choice", "choices": ["no", "yes"]}] * 2
+    lines = [json.dumps({**row, "id": f"q{n}"}) for n, row in enumerate(rows)]
+    (at / "mine.jsonl").write_text("\n".join(lines))
+    words = ("--field", "prompt=question", "--field", "answer=gold")
+    shown = run("tasks", "show", "mine.jsonl", *words).stdout
+    for line in ("problems     2", "verifier     choice 2", "template     choice", "first id     q0", "gold answer  B"):
+        assert line in shown.splitlines()
+    assert "Which?\n\nA. no\nB. yes\n" in shown
+    told = json.loads(run("tasks", "show", "mine.jsonl", *words, "--template", "qwen-boxed", "--json").stdout)
+    assert (told["problems"], told["choices"], told["verifier"]) == (2, ["no", "yes"], {"choice": 2})
+    assert told["prompt"].startswith("<|im_start|>system")
+    run("tasks", "export", "mine.jsonl", *words, "--out", "again.jsonl")
+    assert [json.loads(line)["prompt"] for line in (at / "again.jsonl").read_text().splitlines()] == ["Which?"] * 2
+    assert "Did you mean 'question'?" in refused("tasks", "show", "mine.jsonl", "--field", "prompt=qestion")
+    assert "--field is for files" in refused("tasks", "show", "gsm8k", *words)
+    assert "--field is for files" in refused("tasks", "export", "gsm8k", *words, "--out", "x.jsonl")
 
 
 def test_export_is_a_task_again(at: Path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +26,9 @@ CountOption = Annotated[
 SeedOption = Annotated[int, typer.Option("--seed", help="Of generated tasks.")]
 SourceOption = Annotated[
     Path | None, typer.Option("--source", help="A folder with a copy of the data set's repository, without the hub.")
+]
+FieldOption = Annotated[
+    list[str] | None, typer.Option("--field", help="Of a file, a column's name: prompt=question (repeatable).")
 ]
 TemplateOption = Annotated[str | None, typer.Option("--template", help="Put this template around every prompt.")]
 
@@ -58,35 +63,63 @@ def list_tasks(as_json: JsonOption = False) -> None:
 @app.command("show")
 @guarded
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A task's or a template's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A task, a template, or a file of your own.")],
     template: TemplateOption = None,
+    field: FieldOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show where a task is from, how it is verified, and the prompt; or a template."""
-    from massflow.tasks.catalogue import load, names, unknown
-    from massflow.tasks.hub import DATA_SETS
-    from massflow.tasks.templates import TEMPLATES, template_of
+    """Show where a task is from, how it is verified, and the prompt; or a template. Of a file, its first problem."""
+    from massflow.report.text import clipped, one_line
 
-    if name in TEMPLATES:
-        facts: dict[str, Any] = {"template": name, "about": TEMPLATES[name].about}
-        prompt = TEMPLATES[name].text
-    elif name in DATA_SETS:
-        facts = _data_set(name)
-        facts["template"] = template or facts["template"]
-        prompt = template_of(facts["template"]).text
-    elif name in names():
-        first = load(name, count=1)[0]
-        facts = {"task": name, "verifier": first.verifier, "template": template or "plain", "gold answer": first.answer}
-        prompt = template_of(facts["template"]).render(first)
-    else:
-        raise unknown(name, [*names(), *TEMPLATES])
+    facts, prompt = _about(name, template, field or ())
     if as_json:
         print_json({"format_version": 1, **facts, "prompt": prompt})
         return
     for key, value in facts.items():
-        told = ", ".join(f"{k} {v:,}" for k, v in value.items()) if isinstance(value, dict) else value
-        OUTPUT.print(f"{key:<12} {told}", markup=False, highlight=False, soft_wrap=True)
-    OUTPUT.print(f"\n{prompt}", markup=False, highlight=False, soft_wrap=True)
+        told = ", ".join(f"{k} {v:,}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+        OUTPUT.print(f"{key:<12} {one_line(told, 500)}", markup=False, highlight=False, soft_wrap=True)
+    OUTPUT.print(f"\n{clipped(prompt, 10_000)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _about(name: str, template: str | None, fields: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """The facts of a task, a file or a template, and the prompt: the template, or the first problem in it."""
+    from massflow.tables.files import suffix_of
+    from massflow.tasks.catalogue import load, names, unknown
+    from massflow.tasks.hub import DATA_SETS
+    from massflow.tasks.templates import TEMPLATES, template_of
+
+    if suffix_of(Path(name)):
+        return _own_file(name, fields, template)
+    if fields:
+        raise InputError(f"--field is for files of your own, and {name!r} is none: leave it out")
+    if name in TEMPLATES:
+        return {"template": name, "about": TEMPLATES[name].about}, TEMPLATES[name].text
+    if name in DATA_SETS:
+        facts = _data_set(name)
+        around = template or facts["template"]
+        return {**facts, "template": around}, template_of(around).text
+    if name not in names():
+        raise unknown(name, [*names(), *TEMPLATES])
+    first, around = load(name, count=1)[0], template or "plain"
+    facts = {"task": name, "verifier": first.verifier, "template": around, "gold answer": first.answer}
+    return facts, template_of(around).render(first)
+
+
+def _own_file(name: str, fields: Sequence[str], template: str | None) -> tuple[dict[str, Any], str]:
+    """What is shown of a file, and the prompt of its first problem."""
+    from massflow.tasks.catalogue import load
+    from massflow.tasks.templates import template_of
+
+    with MESSAGES.status(f"reading {name}"):
+        problems = load(name, fields=fields)
+    first = problems[0]
+    around = template or ("choice" if first.metadata.get("choices") else "plain")
+    facts = {
+        "task": name, "problems": len(problems),
+        "verifier": dict(Counter(problem.verifier for problem in problems)), "template": around,
+        "first id": first.id, "gold answer": first.answer, **first.metadata,
+    }  # fmt: skip
+    return facts, template_of(around).render(first)
 
 
 @app.command("export")
@@ -99,6 +132,7 @@ def export(
     count: CountOption = None,
     seed: SeedOption = 0,
     source: SourceOption = None,
+    field: FieldOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a task's problems as JSONL: id, prompt, answer, verifier, and what the verifier needs."""
@@ -110,7 +144,7 @@ def export(
         raise InputError(f"problems are written as .jsonl; got {out}")
     around = None if template is None else template_of(template)
     with MESSAGES.status(f"loading {task}"):
-        problems = load(task, split, count=count, seed=seed, source=source)
+        problems = load(task, split, count=count, seed=seed, source=source, fields=field or ())
     rows = [_row(problem) for problem in problems]
     if around is not None:
         rows = [row | {"prompt": around.render(problem)} for row, problem in zip(rows, problems, strict=True)]

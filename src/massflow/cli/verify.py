@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 2.0
 """Seconds before progress is shown."""
-KEPT = ("problem", "cluster", "model", "step", "base", "seed")
-"""Columns that go into --out as they came, beside the verdict: `massflow boundary` reads that file."""
 VerifierOption = Annotated[
     str | None, typer.Option("--verifier", help="For rows that name none: a name, or your own as file.py:NAME.")
 ]
@@ -37,7 +35,10 @@ FormOption = Annotated[
 
 @guarded
 def verify(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSONL or Parquet with columns text and answer.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="CSV, JSONL, Parquet with columns text and answer; or a folder of them."),
+    ],
     verifier: VerifierOption = None,
     field: FieldOption = None,
     form: FormOption = None,
@@ -51,22 +52,23 @@ def verify(
 ) -> None:
     """Verify answers: outcomes and their shares. Columns besides text and answer: see the documentation."""
     from massflow.rewards import VerifierPool
+    from massflow.tasks.answers import read_answers
     from massflow.tasks.problems import Defaults
 
     defaults = Defaults(verifier or "math", tuple(form or ()))
-    if out is not None and out.resolve() == file.resolve():
-        raise InputError(f"{out} is read here: give --out another name")
-    with MESSAGES.status("reading"):
-        rows, texts, problems = _read(file, field or (), defaults, explain)
-    started = perf_counter()
-    with VerifierPool(workers, timeout) as pool, _progress() as advance:
-        verdicts = pool.map(texts, problems, advance)
-    seconds = perf_counter() - started
+    _check_out(out, file, explain)
+    with VerifierPool(workers, timeout) as pool:
+        with MESSAGES.status("reading"):
+            answers = read_answers(file, field or (), defaults, explain)
+        started = perf_counter()
+        with _progress() as advance:
+            verdicts = pool.map(answers.texts, answers.problems, advance)
+        seconds = perf_counter() - started
     if explain is not None:
-        _explain(explain, texts[0], problems[0], verdicts[0], as_json)
+        _explain(explain, answers.texts[0], answers.problems[0], verdicts[0], as_json)
         return
     if out is not None:
-        _write(out, rows, verdicts)
+        _write(out, answers.labels, verdicts)
     facts = _facts(verdicts, seconds)
     if as_json:
         print_json(facts | {"file": None if out is None else str(out)})
@@ -74,29 +76,21 @@ def verify(
         _print(facts, out)
 
 
-def _read(
-    file: Path, fields: Sequence[str], defaults: Any, explain: int | None
-) -> tuple[list[dict[str, Any]], list[str], list[Problem]]:
-    """The rows, their texts and their problems. Rows of one problem share it, so that its gold is checked once."""
-    from massflow.tables.values import json_of, message_text
-    from massflow.tasks.problems import FIELDS, problem_of, read_rows
-
-    rows, texts, problems = [], [], []
-    shared: dict[str, Problem] = {}
-    for place, (where, row) in enumerate(read_rows(file, fields, ("text", "answer"), ("text", *FIELDS, *KEPT)), 1):
-        if explain not in (None, place):
-            continue
-        row.setdefault("id", row.get("problem"))
-        text = message_text(row.pop("text"))
-        key = json_of([row.get(name) for name in FIELDS])
-        if key not in shared:
-            shared[key] = problem_of(row, where, defaults)
-        rows.append(row)
-        texts.append(text)
-        problems.append(shared[key])
-    if not texts:
-        raise InputError(f"{file}: there is no row {explain}" if explain else f"{file}: no rows: nothing to verify")
-    return rows, texts, problems
+def _check_out(out: Path | None, file: Path, explain: int | None) -> None:
+    """Before anything is read: the verdicts of hours must have a place."""
+    if out is None:
+        return
+    if explain is not None:
+        raise InputError("--explain shows one item and writes no file: leave out --out")
+    if out.suffix != ".jsonl":
+        raise InputError(f"verdicts are written as .jsonl; got {out}")
+    if out.is_dir():
+        raise InputError(f"{out} is a folder, and a file's name is needed")
+    if file.resolve() in (out.resolve(), out.resolve().parent):
+        raise InputError(f"{out} is read here: give --out another name, outside of what is read")
+    above = next(folder for folder in out.resolve().parents if folder.exists())
+    if not above.is_dir():
+        raise InputError(f"{above} is a file, so {out} can't be written: choose another --out")
 
 
 @contextmanager
@@ -143,11 +137,22 @@ def _facts(verdicts: Sequence[Verdict], seconds: float) -> dict[str, Any]:
         "decided_by": dict(paths.most_common()),
         "seconds": round(seconds, 3),
         "items_per_second": round(len(verdicts) / seconds, 1),
+        "first_error": _first_error(verdicts),
     }
+
+
+def _first_error(verdicts: Sequence[Verdict]) -> dict[str, Any] | None:
+    """A verifier that fails usually fails often, for one reason."""
+    for row, verdict in enumerate(verdicts, start=1):
+        if verdict.outcome == "error":
+            return {"row": row, "reason": verdict.reason}
+    return None
 
 
 def _print(facts: dict[str, Any], out: Path | None) -> None:
     from rich.table import Table
+
+    from massflow.report.text import one_line
 
     table = Table(box=None, pad_edge=False)
     for head in ("outcome", "items", "share"):
@@ -161,6 +166,8 @@ def _print(facts: dict[str, Any], out: Path | None) -> None:
         f"correct: {facts['rate']:.4f}",
         f"Decided by: {decided}",
     ]
+    if error := facts["first_error"]:
+        lines.append(f"The first error, in row {error['row']:,}: {one_line(error['reason'], 500)}")
     lines += [f"Written: {out}"] if out is not None else []
     for line in lines:
         OUTPUT.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -189,17 +196,22 @@ def _explain(row: int, text: str, problem: Problem, verdict: Verdict, as_json: b
         OUTPUT.print(f"{name:<12} {value}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _write(out: Path, rows: Sequence[dict[str, Any]], verdicts: Sequence[Verdict]) -> None:
+def _write(out: Path, labels: Sequence[Mapping[str, Any]], verdicts: Sequence[Verdict]) -> None:
+    """With `problem`, `correct` and what else `massflow boundary` reads."""
     from massflow.runs import write_atomic
     from massflow.tables.values import text_of
 
     lines = []
-    for row, verdict in zip(rows, verdicts, strict=True):
-        kept = {name: row[name] for name in KEPT if row.get(name) is not None}
+    for kept, verdict in zip(labels, verdicts, strict=True):
         found = {
             "correct": verdict.outcome == "correct", "score": verdict.score, "outcome": verdict.outcome,
             "answer": None if verdict.extracted is None else text_of(verdict.extracted), "path": verdict.path,
             "reason": text_of(verdict.reason), "verifier": verdict.verifier, "version": verdict.version,
         }  # fmt: skip
-        lines.append(json.dumps(kept | found, default=str))
+        lines.append(json.dumps({**kept, **found}, default=str))
     write_atomic(out, "".join(f"{line}\n" for line in lines))
+    if not all("problem" in kept for kept in labels):
+        MESSAGES.print(
+            "No column problem, id or prompt in some rows: `massflow boundary` can't tell their problems apart.",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip

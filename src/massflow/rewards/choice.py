@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from massflow.errors import InputError
 from massflow.rewards.characters import plain
 from massflow.rewards.decision import Decision, Refused, no_unless
+from massflow.tables.values import shown
 from massflow.types import Problem
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -61,7 +62,7 @@ def gold_letter(problem: Problem) -> str:
     choices = problem.metadata.get("choices", ())
     if letter is None or (choices and LETTERS.index(letter) >= len(choices)):
         options = f"one of {LETTERS[: len(choices)]}" if choices else "the letter of an option"
-        raise InputError(f"problem {problem.id!r}: the gold answer must be {options}; got {problem.answer!r}")
+        raise InputError(f"problem {problem.id!r}: the gold answer must be {options}; got {shown(problem.answer)}")
     return letter
 
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 from massflow.errors import InputError
 from massflow.rewards.characters import plain
 from massflow.rewards.decision import Decision, Refused, Unreadable, no_unless
+from massflow.tables.values import shown
 from massflow.types import Problem
 
 MOST_CHARACTERS = 300
@@ -66,15 +67,18 @@ def judge(answer: str, problem: Problem) -> Decision:
 def check(problem: Problem) -> None:
     """Raises InputError, naming the problem, unless the answer is a whole number and metadata has numbers."""
     if not re.fullmatch(rf"-?[0-9]{{1,{MOST_DIGITS}}}", problem.answer.strip()):
-        raise InputError(f"problem {problem.id!r}: the target must be a whole number; got {problem.answer!r}")
+        raise InputError(f"problem {problem.id!r}: the target must be a whole number; got {shown(problem.answer)}")
     _numbers(problem)
+    use = problem.metadata.get("use", "all")
+    if use != "all":
+        raise InputError(f'problem {problem.id!r}: use must be "all", or be left out; got {shown(use)}')
 
 
 def _numbers(problem: Problem) -> list[int]:
     numbers = problem.metadata.get("numbers")
     if not isinstance(numbers, list | tuple) or not numbers or not all(type(n) is int and n >= 0 for n in numbers):
         raise InputError(
-            f"problem {problem.id!r}: countdown needs metadata numbers, such as [3, 5, 2]; got {numbers!r}"
+            f"problem {problem.id!r}: countdown needs metadata numbers, such as [3, 5, 2]; got {shown(numbers)}"
         )
     return list(numbers)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from massflow.errors import InputError
+from massflow.errors import InputError, nearest
 from massflow.rewards.decision import Refused
+from massflow.tables.values import shown
 
 TAIL = 20_000
 """Characters at the end of a text in which an answer is looked for."""
@@ -21,7 +23,8 @@ _SPACE = re.compile(r"\s+")
 def extract(text: str, forms: Sequence[str] = ("boxed",)) -> str | None:
     r"""The answer by the first of these forms that the text has; None if it has none.
 
-    Raises Refused for more than MOST_ANSWERS different ones, and for a box with a box in it.
+    Raises InputError for a form that is none of FORMS; Refused for more than MOST_ANSWERS different answers, and for a
+    box with a box in it.
 
     >>> extract(r"so \boxed{\frac{1}{2}}, that is \boxed{ .5 }")
     ' .5 '
@@ -29,7 +32,7 @@ def extract(text: str, forms: Sequence[str] = ("boxed",)) -> str | None:
     tail = text[-TAIL:]
     for form in forms:
         if form not in FORMS:
-            raise InputError(f"unknown form of an answer {form!r}: allowed are {', '.join(FORMS)}")
+            check_forms([form])
         found = FORMS[form](tail)
         if not found:
             continue
@@ -37,6 +40,16 @@ def extract(text: str, forms: Sequence[str] = ("boxed",)) -> str | None:
             raise Refused(f"more than {MOST_ANSWERS} different answers are given")
         return found[-1]
     return None
+
+
+def check_forms(forms: Any) -> None:
+    """Raises InputError unless these are some of FORMS: one name, or a list of them."""
+    names = [forms] if isinstance(forms, str) else list(forms) if isinstance(forms, list | tuple) else []
+    unknown = next((name for name in names if not isinstance(name, str) or name not in FORMS), None)
+    if unknown is not None:
+        raise InputError(f"unknown form of an answer {shown(unknown)}. {nearest(str(unknown), list(FORMS))}")
+    if not names:
+        raise InputError(f"forms must be a list of one or more of {', '.join(FORMS)}; got {shown(forms)}")
 
 
 def _boxed(tail: str) -> list[str]:

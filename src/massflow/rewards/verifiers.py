@@ -18,7 +18,7 @@ from massflow.plugin import is_plugin, read_source
 from massflow.rewards import choice, countdown, exact, mathematics
 from massflow.rewards.decision import Decision, Refused
 from massflow.rewards.expression import packed
-from massflow.rewards.extract import extract
+from massflow.rewards.extract import check_forms, extract
 from massflow.types import Problem, Verdict
 
 REVISION = 1
@@ -68,11 +68,15 @@ class Work:
 
 
 def check_problem(problem: Problem) -> None:
-    """Raises InputError, naming the problem, for an unknown verifier and for a gold answer that it can't use."""
+    """Raises InputError, naming the problem: an unknown verifier or form, a gold answer that it can't use."""
     if is_plugin(problem.verifier):
         _pinned(problem)
-    else:
-        verifier_of(problem).check(problem)
+        return
+    try:
+        check_forms(_forms(problem))
+    except InputError as error:
+        raise InputError(f"problem {problem.id!r}: {error}") from error
+    verifier_of(problem).check(problem)
 
 
 def verifier_of(problem: Problem) -> Verifier:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from massflow.config import nearest
-from massflow.errors import InputError
+from massflow.tables.pairs import parse_pairs
 
 COLUMNS = ("problem", "n", "c", "correct", "score", "answer", "text", "model", "step", "base", "seed", "cluster")
 """What a table may hold: `n` samples of which `c` were right, or one row a sample that is `correct` or has a `score`.
@@ -32,16 +31,7 @@ class Columns:
 
         Raises InputError for one that is no pair, for an unknown `ours`, and for one given twice.
         """
-        found: dict[str, str] = {}
-        for pair in pairs:
-            ours, equals, theirs = (part.strip() for part in pair.partition("="))
-            if not equals or not theirs:
-                raise InputError(f"--column takes OURS=THEIRS, such as problem=task_id; got {pair!r}")
-            if ours not in COLUMNS:
-                raise InputError(f"--column {pair}: unknown column {ours!r}. {nearest(ours, COLUMNS)}")
-            if found.setdefault(ours, theirs) != theirs:
-                raise InputError(f"--column names {ours!r} twice: {found[ours]!r} and {theirs!r}. Give it once.")
-        return cls(tuple(found.items()))
+        return cls(tuple(parse_pairs(pairs, COLUMNS, "--column", "problem=task_id").items()))
 
     def theirs(self, ours: str) -> str | None:
         """The name the user gave for a column; None if they gave none."""

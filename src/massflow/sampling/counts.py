@@ -11,14 +11,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from massflow.errors import InputError, file_errors
+from massflow.errors import InputError
 from massflow.sampling.columns import OURS, Columns
 from massflow.sampling.lab_runs import is_lab_folder, read_lab
 from massflow.sampling.samples import Samples, SampleText
 from massflow.sampling.schema import Schema, recognise
 from massflow.sampling.source import COMPLETIONS, STEP_FILE, Source
 from massflow.sampling.tally import Cell, Key, Reader, Tally
-from massflow.tables.files import KINDS, open_table, suffix_of
+from massflow.tables.files import KINDS, files_in, open_table
 from massflow.tables.table import Table
 from massflow.tables.values import listed
 from massflow.types import GroupCounts
@@ -119,9 +119,7 @@ class _Tables:
 
 def _folder(wanted: Source, columns: Columns, threshold: float | None) -> list[ModelCounts]:
     """A folder of files: dumps of several steps, of which one is read, or the parts of one model."""
-    with file_errors("read", wanted.path, InputError):
-        inside = sorted(path for path in wanted.path.iterdir() if path.is_file() and not path.name.startswith("."))
-    paths = [path for path in inside if suffix_of(path)]
+    paths = files_in(wanted.path)
     if not paths and (wanted.path / COMPLETIONS).is_dir():
         return _folder(replace(wanted, path=wanted.path / COMPLETIONS), columns, threshold)
     if not paths:

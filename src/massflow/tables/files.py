@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from massflow.errors import InputError
+from massflow.errors import InputError, file_errors
 from massflow.tables.parquet import ParquetTable
 from massflow.tables.table import Table
 from massflow.tables.textfiles import CsvTable, JsonlTable
@@ -29,3 +29,10 @@ def open_table(path: Path) -> Table:
 def suffix_of(path: Path) -> str | None:
     """Which of KINDS a file is; None if none."""
     return next((suffix for suffix in KINDS if path.name.lower().endswith(suffix)), None)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The folder's own files of these KINDS, by name, hidden ones left out."""
+    with file_errors("read", folder, InputError):
+        inside = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return [path for path in inside if suffix_of(path)]

@@ -28,19 +28,23 @@ def load(
     count: int | None = None,
     seed: int = 0,
     source: Path | None = None,
+    fields: Sequence[str] = (),
 ) -> list[Problem]:
-    """The problems of a task, each checked: a name, or a file of your own (with massflow's field names).
+    """The problems of a task, each checked: a name, or a file of your own.
 
     split: of a data set; by default its first. count: the first so many; generated tasks make 100 unless told. seed: of
     generated tasks. source: a folder with a copy of the data set's repository, where the hub can't be reached.
+    fields: of a file, pairs "ours=theirs" for columns called otherwise: prompt=question.
 
     Raises InputError for an unknown task or split (with the nearest name), for a problem without a gold answer or with
     one that can't be read (with its id), and for two with one id; WorkError where the hub can't be reached.
     """
     if suffix_of(Path(task)):
         _refuse(split=split, source=source, of="a file")
-        return read_problems(Path(task))[:count]
+        return read_problems(Path(task), fields)[:count]
     name = str(task)
+    if fields:
+        raise InputError(f"--field is for files of your own, and {name!r} is none: leave it out")
     if name in DATA_SETS:
         found = read_hub(name, split, source)
     elif name in GENERATED or name.startswith("gym:"):

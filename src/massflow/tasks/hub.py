@@ -119,12 +119,12 @@ def read_hub(name: str, split: str | None = None, source: Path | None = None) ->
 
 
 def _rows(name: str, data: DataSet, config: str, split: str, source: Path | None) -> Any:
+    if source is not None and not source.is_dir():
+        raise InputError(f"{source} is no folder: --source needs a copy of {data.hub}")
     with needs_extra("hf", f"the data set {name}"):
         import datasets
     subset = None if config == "default" else config
     if source is not None:
-        if not source.is_dir():
-            raise InputError(f"{source} is no folder: --source needs a copy of {data.hub}")
         with _quiet(), _as_errors(f"{source} can't be read as {data.hub}", InputError):
             return datasets.load_dataset(str(source), subset, split=split)
     advice = (

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from massflow.config import nearest
-from massflow.errors import InputError
+from massflow.errors import InputError, nearest
+from massflow.plugin import is_plugin
 from massflow.rewards import VERIFIERS, check_problem
+from massflow.rewards.extract import check_forms
 from massflow.tables.files import open_table
-from massflow.tables.values import listed, message_text, prompt_id, shown, text_of
+from massflow.tables.pairs import parse_pairs
+from massflow.tables.values import label, listed, message_text, prompt_id, shown, text_of
 from massflow.types import Problem
 
 FIELDS = ("id", "prompt", "answer", "cluster", "verifier", "choices", "numbers", "use", "forms", "evaluated")
@@ -24,11 +27,21 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Defaults:
-    """What holds for rows that do not say it. verifier: here, and not in a file, it may be your own, file.py:NAME."""
+    """What holds for rows that do not say it. verifier: here, and not in a file, it may be your own, file.py:NAME.
+
+    Raises InputError for an unknown verifier or form.
+    """
 
     verifier: str = "math"
     forms: tuple[str, ...] = ()
     evaluated: bool = False
+
+    def __post_init__(self) -> None:
+        if self.verifier not in VERIFIERS and not is_plugin(self.verifier):
+            known = [*VERIFIERS, "file.py:NAME"]
+            raise InputError(f"unknown verifier {shown(self.verifier)}. {nearest(self.verifier, known)}")
+        if self.forms:
+            check_forms(self.forms)
 
 
 def read_problems(path: Path | str, fields: Sequence[str] = (), defaults: Defaults | None = None) -> list[Problem]:
@@ -53,7 +66,7 @@ def read_rows(
     path: Path, fields: Sequence[str], needed: Sequence[str], known: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """("file: line 3", the row by our names) of every row. Raises InputError if a needed column is not there."""
-    theirs = parse_fields(fields, known)
+    theirs = parse_pairs(fields, known, "--field", "prompt=question")
     table = open_table(path)
     for ours, name in theirs.items():
         if name not in table.names:
@@ -71,41 +84,22 @@ def read_rows(
             yield f"{path}: {table.row} {number}", {ours: column[place] for ours, column in values.items()}
 
 
-def parse_fields(pairs: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """Pairs "ours=theirs". Raises InputError for one that is no pair, unknown, or given twice.
-
-    >>> parse_fields(["prompt=question"], FIELDS)
-    {'prompt': 'question'}
-    """
-    found: dict[str, str] = {}
-    for pair in pairs:
-        ours, equals, theirs = (part.strip() for part in pair.partition("="))
-        if not equals or not theirs:
-            raise InputError(f"--field takes OURS=THEIRS, such as prompt=question; got {pair!r}")
-        if ours not in known:
-            raise InputError(f"--field {pair}: unknown field {ours!r}. {nearest(ours, known)}")
-        if found.setdefault(ours, theirs) != theirs:
-            raise InputError(f"--field names {ours!r} twice: {found[ours]!r} and {theirs!r}. Give it once.")
-    return found
-
-
 def problem_of(row: Row, where: str, defaults: Defaults) -> Problem:
     """The problem of a row by our names, checked. Raises InputError that begins with `where`."""
-    prompt = message_text(row.get("prompt"))
-    answer = text_of(row.get("answer")).strip()
-    if not answer:
-        raise InputError(f"{where}: there is no gold answer")
-    metadata: dict[str, Any] = {name: _metadata(name, row[name], where) for name in _METADATA if not _empty(row, name)}
+    prompt, answer = message_text(row.get("prompt")), _gold(row.get("answer"), where)
+    metadata: dict[str, Any] = {
+        name: _metadata(name, row[name], where) for name in _METADATA if not is_empty(row, name)
+    }
     if defaults.forms:
         metadata.setdefault("forms", list(defaults.forms))
     if defaults.evaluated:
         metadata.setdefault("evaluated", True)
     problem = Problem(
-        id=text_of(row["id"]) if not _empty(row, "id") else prompt_id(prompt, answer),
+        id=text_of(row["id"]) if not is_empty(row, "id") else prompt_id(prompt, answer),
         prompt=prompt,
         answer=answer,
         verifier=_verifier(row, where) or defaults.verifier,
-        cluster=None if _empty(row, "cluster") else text_of(row["cluster"]),
+        cluster=None if is_empty(row, "cluster") else text_of(row["cluster"]),
         metadata=metadata,
     )
     try:
@@ -115,14 +109,23 @@ def problem_of(row: Row, where: str, defaults: Defaults) -> Problem:
     return problem
 
 
-def _empty(row: Row, name: str) -> bool:
-    value = row.get(name)
-    return value is None or (isinstance(value, str) and not value.strip())
+def _gold(value: Any, where: str) -> str:
+    """NaN is how a table says that there is nothing, also where it was written as text."""
+    answer = text_of(value).strip()
+    if not answer or answer.lower() == "nan":
+        raise InputError(f"{where}: there is no gold answer{f'; it is {answer}' if answer else ''}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where}: the gold answer must be finite, or LaTeX such as \\infty; got {answer}")
+    return answer
+
+
+def is_empty(row: Row, name: str) -> bool:
+    return label(row.get(name)) is None
 
 
 def _verifier(row: Row, where: str) -> str | None:
     """A name of ours only: a file of data must not choose code to run."""
-    if _empty(row, "verifier"):
+    if is_empty(row, "verifier"):
         return None
     name = text_of(row["verifier"])
     if name not in VERIFIERS:
@@ -132,7 +135,7 @@ def _verifier(row: Row, where: str) -> str | None:
 
 def _metadata(name: str, value: Any, where: str) -> Any:
     if name == "evaluated":
-        return value is True or text_of(value).lower() in ("true", "1")
+        return _flag(name, value, where)
     if name not in _LISTS:
         return text_of(value)
     if isinstance(value, str):  # a CSV cell holds a list as JSON
@@ -143,3 +146,10 @@ def _metadata(name: str, value: Any, where: str) -> Any:
     if not isinstance(value, list):
         raise InputError(f"{where}: {name} must be a list; got {shown(value)}")
     return value if name == "numbers" else [text_of(part) for part in value]
+
+
+def _flag(name: str, value: Any, where: str) -> bool:
+    said = text_of(value).strip().lower()
+    if said not in ("true", "1", "false", "0"):
+        raise InputError(f"{where}: {name} must be true or false; got {shown(value)}")
+    return said in ("true", "1")
