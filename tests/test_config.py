@@ -51,7 +51,7 @@ from massflow.tasks import Countdown, Line
         ("compare.arms={GRPO={}}", "compare: arms must differ by more than case"),
         ("compare.arms={t={policy='tabular'}}", "arm 't' is tabular and knows training prompts only"),
         ("evaluate.train_prompts=65", "evaluate.train_prompts must not exceed train.prompts; got 65 and 64"),
-        ("tune={rates=[0.1, 0.2], base=0}", "[tune] needs a base and a seed of its own"),
+        ("tune={rates=[0.1, 0.2], bases=[0]}", "[tune] needs bases and a seed of its own"),
         ("select={success=[0.9, 0.1]}", "select: success must be [least, largest], from 0 to 1; got [0.9, 0.1]"),
         (
             "train={policy='tabular', objective={base='grpo', name='k', kl_coef=1.0}}",

@@ -8,7 +8,7 @@ import torch
 
 from massflow import InputError
 from massflow.lab.model import Transformer
-from massflow.lab.prompts import evaluation_prompts, training_prompts
+from massflow.lab.prompts import drawn_at, evaluation_prompts, training_prompts
 from massflow.lab.recipe import EvaluateConfig, SelectConfig
 from massflow.lab.solutions import SolutionSet, solution_mass
 from massflow.lab.training import TrainConfig
@@ -23,6 +23,18 @@ def test_prompts_to_tune_on_are_others(model: Transformer):
     tuned = evaluation_prompts(TASK, EvaluateConfig(prompts=60, avoid=120), None, model)
     assert len(tuned) == 60
     assert not {tuple(prompt) for prompt in tuned} & {tuple(prompt) for prompt in scored}
+
+
+def test_runs_of_a_seed_on_other_bases_draw_anew(model: Transformer):
+    def drawn(**changes: int) -> tuple[list, list]:
+        config = TrainConfig(prompts=64, **changes)
+        return training_prompts(TASK, config, None, model).tolist(), drawn_at(1, config).tolist()
+
+    prompts, order = drawn()
+    assert drawn(learning_rate=1e-3) == (prompts, order)
+    for changes in ({"base": 1}, {"seed": 1}):
+        assert drawn(**changes)[0] != prompts
+        assert drawn(**changes)[1] != order
 
 
 def test_a_selection_admits_by_the_masses_of_the_base(model: Transformer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,9 @@ def test_it_starts_at_the_base(table: Table):
 
 @pytest.mark.parametrize("name", ["grpo", "grpo-n", "rloo"])
 def test_the_exact_step_is_the_expected_update(table: Table, name: str):
-    config = TrainConfig(objective=name, gradient="exact", policy="tabular", learning_rate=0.1, group_size=4)
+    config = TrainConfig(
+        objective=name, gradient="exact", policy="tabular", optimizer="sgd", learning_rate=0.1, group_size=4
+    )
     before = table.logits_PA.copy()
     table.step(np.array([0, 1]), config, generator(0))
     for prompt, (probs, rewards) in enumerate([([0.5, 0.3, 0.2], [0, 1, 0.5]), ([0.85, 0.1, 0.05], [0, 1, 1])]):
@@ -49,7 +52,7 @@ def test_the_exact_step_is_the_expected_update(table: Table, name: str):
 
 
 def test_the_sampled_step_is_it_on_average(table: Table):
-    config = TrainConfig(objective="grpo", policy="tabular", learning_rate=1.0, group_size=4)
+    config = TrainConfig(objective="grpo", policy="tabular", optimizer="sgd", learning_rate=1.0, group_size=4)
     start, moves = table.logits_PA.copy(), []
     for seed in range(4000):
         table.logits_PA = start.copy()
@@ -58,6 +61,24 @@ def test_the_sampled_step_is_it_on_average(table: Table):
     expected = expected_update(np.array([0, 1, 0.5]), "grpo", 4, probs_V=np.array([0.5, 0.3, 0.2]))
     error = np.std(moves, axis=0) / np.sqrt(len(moves))
     assert (np.abs(np.mean(moves, axis=0) - expected) < 4 * error).all()
+
+
+def test_adam_on_the_table_is_torchs(table: Table):
+    """Prompt 1 is drawn every other time: its moments wait for it, as those of a parameter without gradient do."""
+    given = {"objective": "grpo", "gradient": "exact", "policy": "tabular", "learning_rate": 0.1, "group_size": 4}
+    config, plain = TrainConfig(**given), TrainConfig(**given, optimizer="sgd")
+    rows = [torch.tensor(logits_A, requires_grad=True) for logits_A in table.logits_PA]
+    reference = [torch.optim.AdamW([row], lr=0.1, betas=(0.9, 0.95), weight_decay=0.0) for row in rows]
+    for step in range(6):
+        drawn_M = np.array([0, 1] if step % 2 == 0 else [0])
+        twin = copy.deepcopy(table)
+        twin.step(drawn_M, plain, generator(0))
+        for prompt in drawn_M:
+            rows[prompt].grad = torch.from_numpy((table.logits_PA - twin.logits_PA)[prompt] / 0.1)
+            reference[prompt].step()
+        table.step(drawn_M, config, generator(0))
+    for prompt in (0, 1):
+        np.testing.assert_allclose(table.logits_PA[prompt], rows[prompt].detach().numpy(), rtol=1e-6)
 
 
 def test_a_run_scores_its_training_prompts_and_is_the_same_when_begun_anew(

@@ -44,11 +44,21 @@ def weights(model: Transformer) -> torch.Tensor:
     return torch.cat([part.detach().flatten() for part in model.parameters()])
 
 
-@pytest.mark.parametrize("name", ["grpo", "grpo-n", "gspo", "w-reinforce", "cispo"])
-def test_one_update_equals_the_plain_formula(model: Transformer, task: HalfRight, name: str):
+@pytest.mark.parametrize(
+    ("name", "temperature"),
+    [*((name, 1.0) for name in ("grpo", "grpo-n", "gspo", "w-reinforce", "cispo")), ("grpo", 1.3)],
+)
+def test_one_update_equals_the_plain_formula(model: Transformer, task: HalfRight, name: str, temperature: float):
     """On-policy, the gradient is that of -mean(A logp): written out over every row, none skipped, SGD for Adam."""
     base = copy.deepcopy(model)
-    trainer = Trainer(model, base, task, TrainConfig(objective=OBJECTIVES[name], learning_rate=1.0, **ONE_UPDATE))
+    config = TrainConfig(
+        objective=OBJECTIVES[name],
+        learning_rate=1.0,
+        temperature=temperature,
+        loss_temperature=temperature,
+        **ONE_UPDATE,
+    )
+    trainer = Trainer(model, base, task, config)
     seen = {}
 
     def remember(batch: Batch, rows_B: np.ndarray, advantage_B: np.ndarray, counted: int) -> dict[str, float]:
@@ -61,7 +71,7 @@ def test_one_update_equals_the_plain_formula(model: Transformer, task: HalfRight
 
     rollouts, advantage = seen["rollouts"], torch.from_numpy(seen["advantages"]).float()
     tokens = torch.cat([rollouts.prompts_PT[rollouts.prompt_B], rollouts.completions_BT], dim=1)
-    logp = token_logp(base(tokens[:, :-1])[:, task.prompt_length - 1 :], rollouts.completions_BT)
+    logp = token_logp(base(tokens[:, :-1])[:, task.prompt_length - 1 :] / temperature, rollouts.completions_BT)
     (-(advantage[:, None] * logp).mean()).backward()
     slope = torch.cat([part.grad.flatten() for part in base.parameters() if part.grad is not None])
     norm = slope.norm().item()
@@ -69,6 +79,8 @@ def test_one_update_equals_the_plain_formula(model: Transformer, task: HalfRight
     expected = weights(base) - slope * min(1.0, 1.0 / norm)
     torch.testing.assert_close(weights(model), expected, rtol=1e-4, atol=1e-6)
     assert seen["rows"] == (advantage != 0).sum()
+    assert row["ratio_max"] == pytest.approx(1.0, abs=1e-4)
+    assert np.isnan(row["kl_to_base"]) == (temperature != 1.0), "it needs samples of the policy at 1"
     if name in ("grpo", "grpo-n", "gspo"):
         assert seen["rows"] < len(tokens), "rows of zero advantage were not skipped"
 

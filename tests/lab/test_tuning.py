@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from massflow.lab import experiment
 from massflow.lab.cells import Cell, cells, tuning_cells
 from massflow.lab.comparison import CompareConfig, TuneConfig
 from massflow.lab.recipe import Recipe
-from massflow.lab.tuning import chosen_rates, read_rates
+from massflow.lab.tuning import chosen_rates, edges, read_rates
 from massflow.lab.workers import Event, Job, OnEvent
 from massflow.runs import RunFolder
 
@@ -27,11 +28,12 @@ def tuned(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"compare": compare, "tune": TuneConfig(rates=(1e-4, 1e-3), prompts=10)})
 
 
-def test_the_grid_is_equal_and_on_prompts_and_a_base_of_its_own(tuned: Recipe, tmp_path: Path):
+def test_the_grid_is_equal_and_on_prompts_and_bases_of_its_own(tuned: Recipe, tmp_path: Path):
     found = tuning_cells(tuned, tmp_path)
     assert {arm: list(by_rate) for arm, by_rate in found.items()} == {"grpo": [1e-4, 1e-3], "anchor": [1e-4, 1e-3]}
-    one = found["anchor"][1e-3].recipe
-    assert (one.train.learning_rate, one.train.seed, one.pretrain.seed) == (1e-3, 1000, 1000)
+    one, other = (cell.recipe for cell in found["anchor"][1e-3])
+    assert (one.train.learning_rate, one.train.seed, one.pretrain.seed, one.train.base) == (1e-3, 1000, 1000, 1000)
+    assert (other.pretrain.seed, other.train.base) == (1001, 1001)
     assert (one.evaluate.prompts, one.evaluate.avoid, one.evaluate.temperatures) == (10, 24, (1.0,))
     assert one.train.anchor_coef == 0.1
 
@@ -54,29 +56,49 @@ def run(recipe: Recipe, folder: Path, success: list[list[float]] | None) -> Cell
     return cell
 
 
-def test_the_best_boundary_at_the_gains_wins(recipe: Recipe, tmp_path: Path):
-    # pass@256 at p = .004 is .64, at 0 it is 0. "wide" gains as much as "narrow" and keeps its second prompt.
-    # "slow" never gains .2, which counts 0; of two that gain nothing, the higher pass@1 decides.
+def test_of_the_rates_that_reach_the_last_gain_the_best_boundary_wins(recipe: Recipe, tmp_path: Path):
+    # pass@256 at p = .004 is .64, at 0 it is 0. Both gain .2; "wide" keeps what "narrow" loses.
+    start = [0.3] * 2 + [0.004] * 8
     rows = {
-        "narrow": [[0.3, 0.004], [0.7, 0.0]],
-        "wide": [[0.3, 0.004], [0.7, 0.004]],
-        "slow": [[0.3, 0.004], [0.5, 0.1]],
-        "flat": [[0.3, 0.004], [0.31, 0.004]],
-        "flatter": [[0.3, 0.004], [0.3, 0.004]],
+        "narrow": [start, [1.0] * 2 + [0.1] * 6 + [0.0] * 2],
+        "wide": [start, [1.0] * 2 + [0.1] * 8],
+        "slow": [start, [0.8] * 2 + [0.2] * 8],  # gains .196 only, on the second base
+        "flat": [start, [0.31] * 2 + [0.004] * 8],
+        "flatter": [start, start],
     }
-    made = {name: run(recipe, tmp_path / name, success) for name, success in rows.items()}
-    lost = run(recipe, tmp_path / "lost", None)
+
+    def made(name: str, other: str = "") -> list[Cell]:
+        return [run(recipe, tmp_path / str(next(numbers)), rows.get(of)) for of in (name, other or name)]
+
+    numbers = count()
+
     found = {
-        "a": {1e-4: made["narrow"], 2e-4: made["wide"], 4e-4: made["slow"]},
-        "b": {1e-4: made["flatter"], 2e-4: made["flat"]},
-        "c": {1e-4: lost, 2e-4: made["flat"]},
-        "d": {1e-4: lost, 2e-4: lost},
+        "a": {1e-4: made("narrow"), 2e-4: made("wide")},
+        "b": {1e-4: made("narrow"), 2e-4: made("narrow", "flat")},
+        "c": {1e-4: made("flatter"), 2e-4: made("flat")},
+        "d": {1e-4: made("lost"), 2e-4: made("flat")},
+        "e": {1e-4: made("lost"), 2e-4: made("wide", "lost")},
     }
-    assert chosen_rates(found, GAINS, tmp_path / "t.json") == {"a": 2e-4, "b": 2e-4, "c": 2e-4, "d": 1e-4}
-    assert read_rates(tmp_path / "t.json") == {"a": 2e-4, "b": 2e-4, "c": 2e-4, "d": 1e-4}, "what is written stands"
+    chosen = {"a": 2e-4, "b": 1e-4, "c": 2e-4, "d": 2e-4, "e": 1e-4}
+    assert chosen_rates(found, GAINS, tmp_path / "t.json") == chosen
+    assert read_rates(tmp_path / "t.json") == chosen, "what is written stands"
+    assert edges(tmp_path / "t.json") == {arm: "lowest" if rate == 1e-4 else "highest" for arm, rate in chosen.items()}
     table = json.loads((tmp_path / "t.json").read_text())["arms"]
-    assert [row["learning_rate"] for row in table["a"]["scores"]] == [1e-4, 2e-4, 4e-4]
-    assert table["d"]["scores"] == []
+    assert [row["learning_rate"] for row in table["a"]["scores"]] == [1e-4, 2e-4]
+    assert table["e"]["scores"] == []
+    assert len(table["e"]["failed"]) == 3
+
+
+def test_of_rates_as_good_the_one_that_gains_most_is_taken(recipe: Recipe, tmp_path: Path):
+    # Against "steady", "bold" is better on one prompt and worse on another by more: a difference of less than its
+    # standard error.
+    start = [0.2, 0.2, 0.002, 0.003]
+    steady, bold = [0.5, 0.5, 0.002, 0.003], [0.7, 0.7, 0.0, 0.008]
+    ends = {1e-4: steady, 2e-4: bold}
+    found = {"a": {rate: [run(recipe, tmp_path / f"{rate:g}", [start, end])] for rate, end in ends.items()}}
+    assert chosen_rates(found, (0.05, 0.1), tmp_path / "t.json") == {"a": 2e-4}
+    scores = [row["pass_at_256"] for row in json.loads((tmp_path / "t.json").read_text())["arms"]["a"]["scores"]]
+    assert scores[0] > scores[1], "the best score is the other's"
 
 
 def test_a_damaged_choice_is_one_line(tmp_path: Path):
@@ -94,13 +116,15 @@ def test_a_worker_that_is_killed_while_tuning_stops_the_comparison(
     """What it would have found is not known: no rate is chosen without it, and the next start goes on."""
     assert recipe.compare is not None
     compare = recipe.compare.model_copy(update={"objectives": recipe.compare.objectives[:1]})
-    tuned = recipe.model_copy(update={"compare": compare, "tune": TuneConfig(rates=(1e-4, 1e-3), prompts=10, base=7)})
+    tuned = recipe.model_copy(
+        update={"compare": compare, "tune": TuneConfig(rates=(1e-4, 1e-3), prompts=10, bases=(7,))}
+    )
     tuned = tuned.model_copy(update={"pretrain": recipe.pretrain.model_copy(update={"steps": 20})})
     killed: list[str] = []
 
     def run_jobs(jobs: Sequence[Job], workers: int, on_event: OnEvent) -> list[Event]:
         """The real one, but the first run that tunes is lost."""
-        lost = next((job for job in jobs if job.name == "grpo-rate0.0001"), None)
+        lost = next((job for job in jobs if job.name == "grpo-rate0.0001-base7"), None)
         if lost is None or killed:
             return real(jobs, workers, on_event)
         killed.append(lost.name)

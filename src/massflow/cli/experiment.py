@@ -19,6 +19,7 @@ with needs_extra("lab", "the lab"):
     from massflow.lab.estimate import estimated_seconds
     from massflow.lab.experiment import check_device, raise_failures, run_experiment
     from massflow.lab.recipe import Recipe
+    from massflow.lab.tuning import edges
 with needs_extra("report", "the report"):
     from massflow.report.experiment.findings import Findings
     from massflow.report.experiment.tables import frontier_table, graded_table, summary_table
@@ -38,6 +39,10 @@ def run_and_report(recipe: Recipe, out: Path, workers: int, device: str, as_json
         raise_failures(failures, len(runs), "runs")
     with MESSAGES.status("writing the report"):
         findings = write_report(out)
+    for arm, edge in edges(out / "tuning.json").items():
+        MESSAGES.print(
+            f"{arm}: the {edge} learning rate of the grid was the best: one beyond it may be better", highlight=False
+        )
     if as_json:
         print_json(findings.as_dict())
     else:
@@ -55,7 +60,7 @@ def _announced(recipe: Recipe, out: Path, workers: int, device: str) -> list[Cel
     runs = cells(recipe, out)
     if all(cell.folder.done for cell in runs):
         return []
-    tried = [cell for by_rate in tuning_cells(recipe, out).values() for cell in by_rate.values()]
+    tried = [cell for by_rate in tuning_cells(recipe, out).values() for found in by_rate.values() for cell in found]
     todo = [cell for cell in [*tried, *runs] if not cell.folder.done]
     with MESSAGES.status("timing a step"):
         seconds = estimated_seconds(todo, workers, device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,6 @@ class Cell:
     recipe: Recipe
     folder: RunFolder
 
-    @property
-    def base_name(self) -> str:
-        return f"base-{self.recipe.pretrain.seed}"
-
 
 def compared(recipe: Recipe) -> CompareConfig:
     """The [compare] section. Raises InputError if there is none."""
@@ -38,11 +34,11 @@ def cells(recipe: Recipe, out: Path, rates: Mapping[str, float] | None = None) -
 
     rates: learning rates of arms, where they have been tuned.
     """
-    compare = compared(recipe)
+    compare, arms = compared(recipe), recipe.arms()
     found = []
     for base in compare.bases:
         for seed in compare.seeds:
-            for arm, settings in recipe.arms().items():
+            for arm, settings in arms.items():
                 changes = {"seed": seed, **({"learning_rate": rates[arm]} if rates and arm in rates else {})}
                 name = f"{arm}-base{base}-seed{seed}"
                 train = settings.model_copy(update=changes)
@@ -50,8 +46,8 @@ def cells(recipe: Recipe, out: Path, rates: Mapping[str, float] | None = None) -
     return found
 
 
-def tuning_cells(recipe: Recipe, out: Path) -> dict[str, dict[float, Cell]]:
-    """The runs that settle each arm's learning rate, by arm and rate; no arm that sets its own."""
+def tuning_cells(recipe: Recipe, out: Path) -> dict[str, dict[float, Sequence[Cell]]]:
+    """The runs that settle each arm's learning rate, by arm and rate, one a base; no arm that sets its own."""
     tune, compare = recipe.tune, compared(recipe)
     if tune is None:
         return {}
@@ -64,19 +60,23 @@ def tuning_cells(recipe: Recipe, out: Path) -> dict[str, dict[float, Cell]]:
             "train_prompts": 0,
         }
     )
-    found: dict[str, dict[float, Cell]] = {}
+
+    def cell(arm: str, settings: TrainConfig, rate: float, base: int) -> Cell:
+        name = f"{arm}-rate{rate:g}-base{base}"
+        train = settings.model_copy(update={"seed": tune.seed, "learning_rate": rate})
+        single = _single(recipe, name, base, train).model_copy(update={"evaluate": evaluate})
+        return Cell(name, single, RunFolder(out / "tuning" / name))
+
+    found: dict[str, dict[float, Sequence[Cell]]] = {}
     for arm, settings in recipe.arms().items():
         if "learning_rate" in compare.arms.get(arm, {}):
             continue
-        for rate in tune.rates:
-            name = f"{arm}-rate{rate:g}"
-            train = settings.model_copy(update={"seed": tune.seed, "learning_rate": rate})
-            single = _single(recipe, name, tune.base, train).model_copy(update={"evaluate": evaluate})
-            found.setdefault(arm, {})[rate] = Cell(name, single, RunFolder(out / "tuning" / name))
+        found[arm] = {rate: [cell(arm, settings, rate, base) for base in tune.bases] for rate in tune.rates}
     return found
 
 
 def _single(recipe: Recipe, name: str, base: int, train: TrainConfig) -> Recipe:
     pretrain = recipe.pretrain.model_copy(update={"seed": base})
+    train = train.model_copy(update={"base": base})
     changes = {"name": name, "pretrain": pretrain, "train": train, "compare": None, "tune": None}
     return recipe.model_copy(update=changes)

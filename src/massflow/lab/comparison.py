@@ -15,14 +15,16 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders
 
 
 class TuneConfig(Section):
-    """The learning rate of each arm: the best of an equal grid, on a base, a seed and prompts of their own.
+    """The learning rate of each arm: the best of an equal grid, on bases, a seed and prompts of their own.
 
-    The score of a rate is pass@256 where pass@1 has risen by each of the comparison's gains, averaged over the gains;
-    a gain that is never reached counts 0. An arm that sets its own learning rate is not tuned.
+    A rate must raise pass@1 by the largest of the comparison's gains on every base (where none does, the rate that
+    gains most is taken). Of those, the best has the highest pass@256, averaged over gains from the smallest to the
+    largest. Rates within one standard error of it are as good; of these the one that gains most is taken. An arm that
+    sets its own learning rate is not tuned.
     """
 
     rates: tuple[Positive, ...] = Field(min_length=2)
-    base: Seed = 1000
+    bases: tuple[Seed, ...] = Field(default=(1000, 1001), min_length=1)
     seed: Seed = 1000
     prompts: int = Field(default=150, ge=2)
 
@@ -30,6 +32,8 @@ class TuneConfig(Section):
     def _rises(self) -> Self:
         if list(self.rates) != sorted(set(self.rates)):
             raise ValueError(f"rates must rise; got {list(self.rates)}")
+        if len(set(self.bases)) < len(self.bases):
+            raise ValueError(f"bases must not repeat; got {list(self.bases)}")
         return self
 
 
@@ -69,7 +73,7 @@ class CompareConfig(Section):
             own.name: parse({**common, "objective": own}, TrainConfig, f"arm {own.name!r}") for own in self.objectives
         }
         for name, changes in self.arms.items():
-            for key in ("arm", "seed"):
+            for key in ("arm", "seed", "base"):
                 if key in changes:
                     raise ValueError(f"arm {name!r}: {key} is set by the comparison. Leave it out.")
             found[name] = parse({**common, **changes, "arm": name}, TrainConfig, f"arm {name!r}")

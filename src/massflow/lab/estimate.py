@@ -9,16 +9,16 @@ import torch
 
 from massflow.lab.cells import Cell
 from massflow.lab.evaluate import Evaluator
-from massflow.lab.model import Transformer, token_logp
+from massflow.lab.model import Transformer
 from massflow.lab.pretrain import base_path
 from massflow.lab.recipe import Recipe
-from massflow.lab.sampler import sample
+from massflow.lab.trainer import Trainer
 from massflow.seeding import generator
 
 _PROMPTS = 32
 """Held-out prompts in the evaluation that is timed."""
-BASE_SHARE = 0.6
-"""A pre-training step costs about this much of an RL step's forward and backward passes."""
+BASE_SHARE = 0.35
+"""A pre-training step costs about this much of an RL step."""
 
 
 def estimated_seconds(todo: Sequence[Cell], workers: int, device: str) -> float:
@@ -42,45 +42,45 @@ def estimated_seconds(todo: Sequence[Cell], workers: int, device: str) -> float:
 
 
 def _kind(recipe: Recipe) -> str:
-    """What makes the evaluations of two runs take another time."""
-    return repr(recipe.evaluate)
+    """What makes two runs' steps or evaluations take another time."""
+    config = recipe.train
+    size = (config.prompts_per_step, config.group_size, config.epochs, config.minibatches)
+    return repr((recipe.evaluate, size, config.gradient, config.policy, config.objective.kl_coef > 0.0))
 
 
 def _evaluations(recipe: Recipe) -> float:
     """How many, in evaluations of the held-out prompts at every temperature."""
+    if recipe.train.policy == "tabular":  # of its base; a table's own takes no time beside it
+        return 1.0
     trained = 1.0 + recipe.evaluate.train_prompts / recipe.evaluate.prompts
-    return (1 + recipe.train.steps / recipe.evaluate.every + len(recipe.evaluate.wise)) * trained
+    return (recipe.evaluate.count(recipe.train.steps) + len(recipe.evaluate.wise)) * trained
 
 
 def _timed(recipe: Recipe, where: torch.device) -> tuple[float, float]:
     """Seconds of an RL step and of an evaluation, each the second of two."""
-    task, config = recipe.task, recipe.train
+    task = recipe.task
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a worker
     try:
-        model = Transformer(recipe.model, task.vocab_size, task.prompt_length + task.completion_length)
-        model.initialise(generator(0, "estimate")).to(where)
-        prompts_PT = torch.from_numpy(task.prompts(config.prompts_per_step, "train", generator(0, "estimate"))).to(
-            where
+        model, base = (
+            Transformer(recipe.model, task.vocab_size, task.prompt_length + task.completion_length)
+            .initialise(generator(0, "estimate"))
+            .to(where)
+            for _ in range(2)
         )
         few = recipe.evaluate.model_copy(update={"prompts": _PROMPTS, "avoid": 0, "train_prompts": 0})
-        evaluator = Evaluator(task, few, model)
-        _train_once(model, recipe, prompts_PT)
-        evaluator(model, 0)
-        times = [time.perf_counter()]
-        for work in (lambda: _train_once(model, recipe, prompts_PT), lambda: evaluator(model, 0)):
-            work()
-            times.append(time.perf_counter())
-        return times[1] - times[0], (times[2] - times[1]) * recipe.evaluate.prompts / _PROMPTS
+        evaluator = Evaluator(task, few, base)
+        # an untrained base has no right answers to anchor to
+        config = recipe.train.model_copy(update={"prompts": recipe.train.prompts_per_step, "anchor_coef": 0.0})
+        trainer = Trainer(model, base, task, config)
+        work = [lambda step: evaluator(model, step)]
+        work += [trainer.step] if recipe.train.policy == "shared" else []
+        seconds = [0.0, 0.0]
+        for index, one in enumerate(work):
+            one(1)
+            begun = time.perf_counter()
+            one(2)
+            seconds[index] = time.perf_counter() - begun
+        return seconds[1], seconds[0] * recipe.evaluate.prompts / _PROMPTS
     finally:
         torch.set_num_threads(threads)
-
-
-def _train_once(model: Transformer, recipe: Recipe, prompts_PT: torch.Tensor) -> None:
-    """A step's rollouts, forward and backward passes."""
-    config = recipe.train
-    length = recipe.task.completion_length
-    rollouts = sample(model, prompts_PT, length, config.group_size, generator(0, "estimate"))
-    for _ in range(config.epochs):
-        logits_BTV = model.completion_logits(prompts_PT, rollouts.completions_BT, rollouts.prompt_B)
-        token_logp(logits_BTV, rollouts.completions_BT).sum().backward()

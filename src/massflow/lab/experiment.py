@@ -45,7 +45,7 @@ def _tuned(recipe: Recipe, out: Path, workers: int, device: str, on_event: OnEve
     if path.exists():
         return read_rates(path)
     tuning = tuning_cells(recipe, out)
-    tried = [cell for by_rate in tuning.values() for cell in by_rate.values()]
+    tried = [cell for by_rate in tuning.values() for found in by_rate.values() for cell in found]
     failures = run_cells(tried, workers, device, on_event, ahead=[cell.recipe for cell in cells(recipe, out)])
     raise_failures([failure for failure in failures if failure.died], len(tried), "runs to tune learning rates")
     return chosen_rates(tuning, compared(recipe).gains, path)

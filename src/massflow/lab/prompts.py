@@ -18,15 +18,15 @@ _TRIES = 32
 
 
 def training_prompts(task: Task, config: TrainConfig, select: SelectConfig | None, base: Transformer) -> Tokens:
-    """(config.prompts, T): different prompts of the train split, the same for every arm of a seed."""
-    return _draw(task, config.prompts, "train", generator(config.seed, "training prompts"), select, base)
+    """(config.prompts, T): different prompts of the train split, the same for every arm of a base and seed."""
+    return _draw(task, config.prompts, "train", config.stream("training prompts"), select, base)
 
 
 def drawn_at(step: int, config: TrainConfig) -> NDArray[np.int64]:
     """Which of the training prompts a step (from 1) uses: in an order of the epoch's own, none twice in an epoch."""
     steps_per_epoch = config.prompts // config.prompts_per_step
     epoch, position = divmod(step - 1, steps_per_epoch)
-    order_P = generator(config.seed, "prompt order", epoch).permutation(config.prompts)
+    order_P = config.stream("prompt order", epoch).permutation(config.prompts)
     return order_P[position * config.prompts_per_step : (position + 1) * config.prompts_per_step]
 
 

@@ -69,6 +69,8 @@ class EvaluateConfig(Section):
     prompts: int = Field(default=300, ge=2)
     every: Count = 20
     """Steps between evaluations; also between the points a killed run goes on from."""
+    also: tuple[Count, ...] = ()
+    """Further steps after which to evaluate: early ones, where most is gained and lost."""
     temperatures: tuple[Temperature, ...] = (1.0,)
     """Each checkpoint is scored at each; must hold 1.0."""
     wise: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = ()
@@ -78,7 +80,15 @@ class EvaluateConfig(Section):
     train_prompts: int = Field(default=0, ge=0)
     """So many of the training prompts are scored too."""
     avoid: int = Field(default=0, ge=0)
-    """Score other prompts than an evaluation of this many would: prompts to tune on."""
+    """Score other prompts than an evaluation of this many would: prompts to tune on; [tune] sets it."""
+
+    def at(self, step: int, last: int) -> bool:
+        """Whether there is an evaluation after this step of so many."""
+        return step % self.every == 0 or step in self.also or step == last
+
+    def count(self, steps: int) -> int:
+        """How many evaluations a run of so many steps has, that of its base among them."""
+        return 1 + sum(self.at(step, steps) for step in range(1, steps + 1))
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:
@@ -125,8 +135,8 @@ class Recipe(Section):
             return self
         if self.compare is None:
             raise ValueError("[tune] needs a [compare] section: it sets the learning rates of its arms")
-        if self.tune.base in self.compare.bases or self.tune.seed in self.compare.seeds:
-            raise ValueError("[tune] needs a base and a seed of its own, none of [compare]'s")
+        if set(self.tune.bases) & set(self.compare.bases) or self.tune.seed in self.compare.seeds:
+            raise ValueError("[tune] needs bases and a seed of its own, none of [compare]'s")
         return self
 
     def _own_keys(self, arm: str) -> set[str]:

@@ -22,11 +22,11 @@ class Rollouts:
     """The prompt of each completion, a row of prompts_PT."""
     completions_BT: Tensor
     logp_BT: Tensor
-    """log pi of the completion's tokens under the policy itself (temperature 1, no truncation)."""
+    """log pi of the completion's tokens under the policy itself (at `policy_temperature`, no truncation)."""
     sampler_logp_BT: Tensor
     """log of the probability they were drawn with (at the rollout temperature and top-p)."""
     entropy_BT: Tensor
-    """Entropy of the policy itself at each completion token, nats."""
+    """Entropy of the policy at temperature 1 at each completion token, nats."""
 
 
 @torch.no_grad()
@@ -39,6 +39,7 @@ def sample(
     *,
     temperature: float = 1.0,
     top_p: float = 1.0,
+    policy_temperature: float = 1.0,
 ) -> Rollouts:
     """Draw completions. One uniform number a token, from `rng`: the same on every device.
 
@@ -50,14 +51,17 @@ def sample(
     steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     def choose(logits_BV: Tensor) -> Tensor:
-        logp_BV = logits_BV.log_softmax(dim=1)
-        drawn_BV = logp_BV if temperature == 1.0 else (logits_BV / temperature).log_softmax(dim=1)
+        plain_BV = logits_BV.log_softmax(dim=1)
+        logp_BV, drawn_BV = (
+            plain_BV if tempered == 1.0 else (logits_BV / tempered).log_softmax(dim=1)
+            for tempered in (policy_temperature, temperature)
+        )
         if top_p < 1.0:
             drawn_BV = _nucleus(drawn_BV, top_p)
         edges_BV = drawn_BV.exp().cumsum(dim=1)
         draw_B1 = uniform_TB[len(steps)][:, None] * edges_BV[:, -1:]
         token_B1 = (edges_BV <= draw_B1).sum(dim=1, keepdim=True).clamp_(max=logits_BV.shape[1] - 1)
-        entropy_B = -(logp_BV.exp() * logp_BV).sum(dim=1)
+        entropy_B = -(plain_BV.exp() * plain_BV).sum(dim=1)
         steps.append((token_B1[:, 0], logp_BV.gather(1, token_B1)[:, 0], drawn_BV.gather(1, token_B1)[:, 0], entropy_B))
         return token_B1
 

@@ -1,13 +1,14 @@
 """The control without shared parameters: one softmax a training prompt, over its right answers and all wrong ones.
 
-It differs from the network in more than that: whole answers rather than tokens, all wrong ones together, plain gradient
-steps rather than Adam. So it shows what can happen without shared parameters, not what they alone do.
+It differs from the network in more than that: whole answers rather than tokens, all wrong ones together. So it shows
+what can happen without shared parameters, not what they alone do.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,6 @@ from massflow.lab.solutions import SolutionSet, solution_mass
 from massflow.lab.training import TrainConfig
 from massflow.objectives import advantages
 from massflow.runs import RunFolder
-from massflow.seeding import generator
 
 Floats = NDArray[np.float64]
 
@@ -42,6 +42,7 @@ class Table:
         self.rewards_PA = self._spread(solutions.reward_Y, shape)
         with np.errstate(divide="ignore"):
             self.logits_PA = np.log(probs_PA)
+        self._moments = _Moments.of(shape)
 
     def probs(self, prompts_M: NDArray[np.int64] | slice = slice(None), temperature: float = 1.0) -> Floats:
         """(M, A): the policy of some prompts."""
@@ -54,11 +55,14 @@ class Table:
         return self.probs(temperature=temperature)[self._cell]
 
     def step(self, prompts_M: NDArray[np.int64], config: TrainConfig, rng: np.random.Generator) -> dict[str, float]:
-        """One gradient step on some prompts: logits += learning_rate pi_v (At_v - sum_u pi_u At_u), or its sample."""
+        """One step on some prompts along pi_v (At_v - sum_u pi_u At_u), or its sample: as it is, or by Adam."""
         probs_MA, rewards_MA = self.probs(prompts_M), self.rewards_PA[prompts_M]
         weigh = _expected if config.gradient == "exact" else _sampled
         pull_MA = weigh(probs_MA, rewards_MA, config, rng)
-        self.logits_PA[prompts_M] += config.learning_rate * (pull_MA - probs_MA * pull_MA.sum(axis=1, keepdims=True))
+        ascent_MA = pull_MA - probs_MA * pull_MA.sum(axis=1, keepdims=True)
+        if config.optimizer == "adamw":
+            ascent_MA = self._moments.direction(prompts_M, ascent_MA)
+        self.logits_PA[prompts_M] += config.learning_rate * ascent_MA
         entropy = -np.sum(probs_MA * np.log(np.where(probs_MA > 0.0, probs_MA, 1.0)), axis=1).mean()
         return {"reward": float((probs_MA * rewards_MA).sum(axis=1).mean()), "answer_entropy": float(entropy)}
 
@@ -66,6 +70,26 @@ class Table:
         found_PA = np.zeros(shape)
         found_PA[self._cell] = values_Y
         return found_PA
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Adam's running means, (0.9, 0.95), one clock a prompt: a prompt's logits move when it is drawn, not between."""
+
+    first_PA: Floats
+    second_PA: Floats
+    count_P: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, shape: tuple[int, int]) -> _Moments:
+        return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape[0], dtype=np.int64))
+
+    def direction(self, prompts_M: NDArray[np.int64], ascent_MA: Floats) -> Floats:
+        self.count_P[prompts_M] += 1
+        age_M1 = self.count_P[prompts_M, None]
+        first_MA = self.first_PA[prompts_M] = 0.9 * self.first_PA[prompts_M] + 0.1 * ascent_MA
+        second_MA = self.second_PA[prompts_M] = 0.95 * self.second_PA[prompts_M] + 0.05 * ascent_MA**2
+        return first_MA / (1.0 - 0.9**age_M1) / (np.sqrt(second_MA / (1.0 - 0.95**age_M1)) + 1e-8)
 
 
 def _sampled(probs_MA: Floats, rewards_MA: Floats, config: TrainConfig, rng: np.random.Generator) -> Floats:
@@ -115,10 +139,10 @@ def train_tabular(
     evaluate(0)
     for step in range(1, config.steps + 1):
         started = time.process_time()
-        facts = table.step(drawn_at(step, config), config, generator(config.seed, "rollouts", step))
+        facts = table.step(drawn_at(step, config), config, config.stream("rollouts", step))
         folder.append("telemetry", {"step": step, **facts})
         folder.append("timing", {"step": step, "cpu": time.process_time() - started})
-        if step % recipe.evaluate.every == 0 or step == config.steps:
+        if recipe.evaluate.at(step, config.steps):
             evaluate(step)
         on_progress(step, facts)
     logits_PA = torch.from_numpy(table.logits_PA)

@@ -52,7 +52,7 @@ def train(
         entropies.append(row["token_entropy"])
         folder.append("telemetry", row)
         evaluated = time.perf_counter()
-        if step % recipe.evaluate.every == 0 or step == recipe.train.steps:
+        if recipe.evaluate.at(step, recipe.train.steps):
             with _named(step):
                 latest = evaluator(model, step)
             folder.append("evaluation", latest)

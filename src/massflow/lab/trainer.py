@@ -23,7 +23,6 @@ from massflow.lab.sampler import Rollouts, sample
 from massflow.lab.solutions import SolutionSet
 from massflow.lab.training import TrainConfig
 from massflow.objectives import Objective, advantages, kl_estimate, policy_loss
-from massflow.seeding import generator
 from massflow.tasks import Task
 from massflow.tasks.task import Tokens
 
@@ -67,7 +66,7 @@ class Trainer:
 
     @cached_property
     def _anchor(self) -> Anchor:
-        return Anchor.of(self.base, self.task, self.prompts_PT, generator(self.config.seed, "anchor"))
+        return Anchor.of(self.base, self.task, self.prompts_PT, self.config.stream("anchor"))
 
     @cached_property
     def _solutions(self) -> SolutionSet:
@@ -107,9 +106,10 @@ class Trainer:
                 torch.from_numpy(prompts_PT).to(self.model.device),
                 self.task.completion_length,
                 config.group_size,
-                generator(config.seed, "rollouts", step),
+                config.stream("rollouts", step),
                 temperature=config.temperature,
                 top_p=config.top_p,
+                policy_temperature=config.loss_temperature,
             )
             completions_BT = rollouts.completions_BT.cpu().numpy()
             rewards_B = self.task.rewards(np.repeat(prompts_PT, config.group_size, axis=0), completions_BT)
@@ -118,7 +118,9 @@ class Trainer:
         with self._timed("reference"), torch.no_grad():
             regularised = self.objective.kl_coef > 0.0
             rows_B = torch.arange(0, len(completions_BT), 1 if regularised else config.group_size)  # telemetry: few
-            ref_logp_BT = token_logp(_logits(self.base, rollouts, rows_B), rollouts.completions_BT[rows_B])
+            ref_logp_BT = token_logp(
+                _logits(self.base, rollouts, rows_B), rollouts.completions_BT[rows_B], config.loss_temperature
+            )
             kl_to_base = float(kl_estimate(rollouts.logp_BT[rows_B], ref_logp_BT).double().mean())
         with self._timed("update"):
             batch = Batch(rollouts, prompts_P, advantages_PG, ref_logp_BT if regularised else None)
@@ -130,7 +132,7 @@ class Trainer:
             "token_entropy": float(rollouts.entropy_BT.double().mean()),
             **_group_facts(rewards_PG, advantages_PG, self.objective.threshold),
             **updates,
-            "kl_to_base": np.nan if self.config.off_policy else kl_to_base,  # the estimate needs samples of the policy
+            "kl_to_base": kl_to_base if config.plain_rollouts else np.nan,  # the estimate needs samples of the policy
         }
 
     def _update(self, batch: Batch, step: int) -> dict[str, float]:
@@ -145,9 +147,9 @@ class Trainer:
         rows_PG = np.arange(batch.advantages_PG.size).reshape(batch.advantages_PG.shape)
         facts: list[dict[str, float]] = []
         for epoch in range(config.epochs):
-            order_P = generator(config.seed, "minibatches", step, epoch).permutation(len(rows_PG))
+            order_P = config.stream("minibatches", step, epoch).permutation(len(rows_PG))
             for prompts_M in np.split(order_P, config.minibatches):
-                rng = generator(config.seed, "anchor", step, epoch, len(facts))
+                rng = config.stream("anchor", step, epoch, len(facts))
                 facts.append(self._minibatch(batch, rows_PG[prompts_M].ravel(), prompts_M, rng))
         means = {name: _mean([fact[name] for fact in facts if name in fact]) for name in self._diagnostics}
         if "ratio_max" in means:
@@ -189,7 +191,7 @@ class Trainer:
         length = self.task.completion_length
         per_token = self.objective.aggregation == "token_mean"
         result = policy_loss(
-            token_logp(logits_BTV, completion_BT),
+            token_logp(logits_BTV, completion_BT, self.config.loss_temperature),
             batch.rollouts.logp_BT[index_B],
             torch.from_numpy(advantage_B).to(logits_BTV),
             torch.ones_like(completion_BT, dtype=torch.bool),

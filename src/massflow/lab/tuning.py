@@ -1,9 +1,10 @@
-"""Each arm's learning rate, from an equal grid, by runs on a base, a seed and prompts of their own."""
+"""Each arm's learning rate, from an equal grid, by runs on bases, a seed and prompts of their own. No torch here."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,57 +15,105 @@ from massflow.lab.cells import Cell
 from massflow.lab.recipe import BOUNDARY_K
 from massflow.runs import read_json, write_atomic
 from massflow.stats import TrainingRun, at_gain
+from massflow.stats.passk import Floats
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_GRID = 21
+"""Gains over which pass@256 is averaged."""
 
 
-def chosen_rates(found: Mapping[str, Mapping[float, Cell]], gains: tuple[float, ...], path: Path) -> dict[str, float]:
-    """The best rate of each arm, written to `path` with every score; the lowest for an arm whose every run failed.
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """What the runs of one learning rate came to."""
 
-    Score: pass@256 where pass@1 has risen by each gain, averaged over gains, 0 for a gain never reached; between equal
-    scores the higher final pass@1 decides, then the lower rate.
+    rate: float
+    reach: float
+    """The largest rise of pass@1, on the base where it was least."""
+    kth_P: Floats
+    """pass@256 of each prompt, averaged over the gains up to the least of `reach` and the largest, and over bases."""
+    final: float
+    """Mean pass@1 at the end."""
+
+    @property
+    def score(self) -> float:
+        return float(self.kth_P.mean())
+
+
+def chosen_rates(
+    found: Mapping[str, Mapping[float, Sequence[Cell]]], gains: tuple[float, ...], path: Path
+) -> dict[str, float]:
+    """The rate of each arm (`TuneConfig` says how), written to `path` with every score.
+
+    A rate of which a run failed is not chosen, unless all of the arm's did: then the lowest.
     """
-    scores = {
-        arm: {rate: _score(cell, gains) for rate, cell in runs.items() if cell.folder.done}
-        for arm, runs in found.items()
-    }
-    rates = {
-        arm: max(by_rate, key=lambda rate: (by_rate[rate], -rate), default=min(found[arm]))
-        for arm, by_rate in scores.items()
-    }
-    failed = {
-        arm: {f"{rate:g}": cell.folder.failure for rate, cell in runs.items() if not cell.folder.done}
-        for arm, runs in found.items()
-    }
-    table: dict[str, Any] = {
-        arm: {
+    rates: dict[str, float] = {}
+    table: dict[str, Any] = {}
+    for arm, by_rate in found.items():
+        done = {rate: cells for rate, cells in by_rate.items() if all(cell.folder.done for cell in cells)}
+        tried = [_tried(rate, cells, gains) for rate, cells in done.items()]
+        rates[arm] = _choice(tried, gains[-1]).rate if tried else min(by_rate)
+        failed = [cell for rate in by_rate.keys() - done.keys() for cell in by_rate[rate]]
+        table[arm] = {
             "chosen": rates[arm],
-            "failed": failed[arm],
+            "edge": {min(by_rate): "lowest", max(by_rate): "highest"}.get(rates[arm]),
+            "failed": {cell.name: cell.folder.failure for cell in failed if not cell.folder.done},
             "scores": [
-                {"learning_rate": rate, "pass_at_256": score, "final_pass_at_1": last}
-                for rate, (score, last) in by_rate.items()
+                {"learning_rate": one.rate, "pass_at_256": one.score, "gain": one.reach, "final_pass_at_1": one.final}
+                for one in tried
             ],
         }
-        for arm, by_rate in scores.items()
-    }
     write_atomic(path, json.dumps({"format_version": FORMAT_VERSION, "gains": gains, "arms": table}, indent=2) + "\n")
     return rates
 
 
-def _score(cell: Cell, gains: tuple[float, ...]) -> tuple[float, float]:
+def _choice(tried: Sequence[Tried], target: float) -> Tried:
+    """Of the rates that reach the target: the one that gains most among those within one standard error of the best."""
+    there = [one for one in tried if one.reach >= target]
+    if not there:
+        return max(tried, key=lambda one: one.reach)
+    best = max(there, key=lambda one: one.score)
+    return max(
+        (one for one in there if best.score - one.score <= _standard_error(best.kth_P - one.kth_P)),
+        key=lambda one: one.reach,
+    )
+
+
+def _standard_error(paired_P: Floats) -> float:
+    """Of a mean over prompts."""
+    return float(paired_P.std(ddof=1) / np.sqrt(len(paired_P)))
+
+
+def _tried(rate: float, cells: Sequence[Cell], gains: tuple[float, ...]) -> Tried:
+    runs = [TrainingRun(str(cell.recipe.pretrain.seed), _success(cell)) for cell in cells]
+    reach = min(run.reach for run in runs)
+    upto = min(gains[-1], reach)
+    grid_G = np.linspace(min(gains[0], upto), upto, _GRID)
+    kth_P = np.mean([at_gain(run, BOUNDARY_K, gain) for run in runs for gain in grid_G], axis=0)
+    return Tried(rate, reach, kth_P, float(np.mean([run.success_SP[-1].mean() for run in runs])))
+
+
+def _success(cell: Cell) -> Floats:
+    """(S, P): P(right), an evaluation a row."""
     rows = cell.folder.complete_rows("evaluation", cell.recipe.train.steps)
-    success_SP = np.array([row["scores"][0]["success"] for row in rows])
-    run = TrainingRun("tuning", success_SP)
-    reached = [at_gain(run, BOUNDARY_K, gain).mean() for gain in gains]
-    return float(np.mean(np.nan_to_num(reached, nan=0.0))), float(success_SP[-1].mean())
+    return np.array([row["scores"][0]["success"] for row in rows])  # the one temperature of a run that tunes
 
 
 def read_rates(path: Path) -> dict[str, float]:
     """What was chosen. Raises InputError for a damaged or newer file."""
+    return {arm: row["chosen"] for arm, row in _read(path).items()}
+
+
+def edges(path: Path) -> dict[str, str]:
+    """The arms whose rate is the lowest or highest of the grid: a better one may lie beyond. Empty without a file."""
+    held = _read(path) if path.exists() else {}
+    return {arm: row["edge"] for arm, row in held.items() if row["edge"]}
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
     held = read_json(path)
     if held.get("format_version", 0) > FORMAT_VERSION:
         raise InputError(f"{path} has a newer format than this massflow reads. Upgrade massflow.")
     try:
-        return {arm: float(row["chosen"]) for arm, row in held["arms"].items()}
+        return {arm: {"chosen": float(row["chosen"]), "edge": row["edge"]} for arm, row in held["arms"].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged. Remove it: rates are chosen anew from the runs beside it.") from error
