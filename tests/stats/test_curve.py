@@ -122,7 +122,7 @@ def test_a_problem_is_defined_only_where_every_run_has_enough_samples():
 def test_the_band_holds_the_estimate_and_stays_in_range(
     rows: list[tuple[int, int]], target: str, simultaneous: bool, confidence: float
 ):
-    found = curve(table(rows), KS, target, simultaneous, confidence=confidence, resamples=50)
+    found = curve(table(rows), KS, target, simultaneous, confidence=confidence, resamples=500)
     n_P, c_P = np.array(rows).T
     np.testing.assert_allclose(found.estimate, pass_at_k(n_P, c_P, KS).mean(axis=0), atol=1e-12)
     np.testing.assert_array_equal(np.isnan(found.estimate), np.array(KS) > n_P.min())

@@ -13,6 +13,7 @@ from massflow.lab.model import Transformer
 from massflow.lab.pretrain import base_path
 from massflow.lab.recipe import Recipe
 from massflow.lab.trainer import Trainer
+from massflow.objectives import OBJECTIVES
 from massflow.seeding import generator
 
 _PROMPTS = 32
@@ -70,9 +71,12 @@ def _timed(recipe: Recipe, where: torch.device) -> tuple[float, float]:
         )
         few = recipe.evaluate.model_copy(update={"prompts": _PROMPTS, "avoid": 0, "train_prompts": 0})
         evaluator = Evaluator(task, few, base)
-        # an untrained base has no right answers to anchor to
-        config = recipe.train.model_copy(update={"prompts": recipe.train.prompts_per_step, "anchor_coef": 0.0})
-        trainer = Trainer(model, base, task, config)
+        plain = {
+            "objective": OBJECTIVES["grpo"].replace(kl_coef=recipe.train.objective.kl_coef),  # not a user's own code
+            "anchor_coef": 0.0,  # an untrained base has no right answers
+            "prompts": recipe.train.prompts_per_step,
+        }
+        trainer = Trainer(model, base, task, recipe.train.model_copy(update=plain))
         work = [lambda step: evaluator(model, step)]
         work += [trainer.step] if recipe.train.policy == "shared" else []
         seconds = [0.0, 0.0]
