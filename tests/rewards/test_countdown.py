@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from massflow.errors import InputError
@@ -83,12 +84,27 @@ def _parts(text: str) -> list[str]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text(alphabet="0123456789+-*/() _.=\\{}x\u00d7\u0663", max_size=60))
-def test_any_text_is_worked_out_or_refused(text: str):
+@given(st.text(alphabet="01239+-*/() _.={}x\u00d7\u0663", max_size=12) | st.text(alphabet="12+-*/() ", max_size=12))
+@example("2 3").via("two numbers")
+@example("3//2").via("integer division")
+@example("2**3").via("a power")
+@example("--2*(3-1)").via("signs")
+@example("1_2").via("a number to Python")
+@example("{1+2}\u00d73").via("spelled otherwise")
+def test_any_text_is_refused_or_comes_to_what_python_says(text: str):
+    """Nothing is read that Python reads otherwise, or not at all; the numbers are those that stand there."""
     try:
-        evaluate(text)
+        value, used = evaluate(text)
     except (Refused, Unreadable):
         return
+    plainly = text.replace("{", "(").replace("}", ")").replace("\u00d7", "*")
+    assert re.fullmatch("[0-9+*/() -]*", plainly)
+    assert "//" not in plainly.replace(" ", "")
+    assert "**" not in plainly.replace(" ", "")
+    starred = re.sub(r"(?<=[0-9)])\s*(?=\()|(?<=\))\s*(?=[0-9])", "*", plainly)  # a product may lack its sign
+    as_python = re.sub("[0-9]+", lambda digits: f"Fraction({int(digits[0])})", starred)
+    assert value == eval(as_python.strip(), {"Fraction": Fraction})  # noqa: S307  digits and signs alone
+    assert used == [int(digits) for digits in re.findall("[0-9]+", plainly)]
 
 
 def verdict(expression: str, **metadata) -> str:

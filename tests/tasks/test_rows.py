@@ -90,6 +90,27 @@ def test_golden(name: str, row: dict, wanted: tuple, texts: tuple[str, str]):
     assert [verify(text, problem).outcome == "correct" for text in texts] == [True, False]
 
 
+@pytest.mark.parametrize(("name", "row"), [(name, row) for name, row, *_ in GOLDEN], ids=[name for name, *_ in GOLDEN])
+def test_a_row_as_the_library_gives_it_is_the_same_problem(name: str, row: dict):
+    """Through Arrow and back: numbers, lists and structs keep what the reader looks at."""
+    datasets = pytest.importorskip("datasets")
+    (given,) = datasets.Dataset.from_list([row])
+    assert DATA_SETS[name].problem(given) == DATA_SETS[name].problem(row)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "gold"),
+    [
+        ("aime-2025", {"question": "How many?", "answer": "70"}, "70"),  # opencompass/AIME2025
+        ("amc-2023", {"problem": "How far?", "answer": "27.0", "id": 1}, "27.0"),
+        ("math", {"problem": "?", "level": "Level ?", "type": "Algebra", "solution": "so $\\fbox{4}$"}, "4"),
+    ],
+)
+def test_other_copies_of_a_set(name: str, row: dict, gold: str):
+    """Repositories that hold the same problems under the other of two field names."""
+    assert DATA_SETS[name].problem(row).answer == gold
+
+
 def test_ids_without_one_in_the_data_are_of_the_content():
     first, second = ({"problem": f"What is {n}?", "solution": f"\\boxed{{{n}}}"} for n in (1, 2))
     ids = [rows.math(row).id for row in (first, second)]
