@@ -60,12 +60,22 @@ def test_a_prompt_tells_problems_apart(tmp_path: Path):
     assert found.problems[0] is found.problems[2]
 
 
+def test_of_a_chat_only_what_the_model_said_last_counts(tmp_path: Path):
+    asked = {"role": "user", "content": "Is it \\boxed{1}?"}
+    said = {"role": "assistant", "content": "I can't say."}
+    chats = [[said], [asked, said], [asked, said, asked, {**said, "content": "Yes."}, {**said, "content": "It is."}]]
+    found = read_answers(jsonl(tmp_path / "a.jsonl", *({**ROW, "text": chat} for chat in chats)))
+    assert found.texts == ["I can't say.", "I can't say.", "Yes.\nIt is."]
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         ([{**ROW, "text": None}], "line 1: there is no text"),
         ([ROW, {"id": "q", "answer": "1"}], "line 2: there is no text"),
         ([{**ROW, "text": float("nan")}], "line 1: there is no text"),
+        ([{**ROW, "text": {"a": 1}}], "line 1: text must be a text, or chat messages in a list"),
+        ([{**ROW, "answer": ["1", "2"]}], "line 1: the gold answer must be a text or a number"),
         ([ROW, {**ROW, "answer": "2"}], r"line 2: problem 'q' has the gold answer '2' here, and '1' at .*line 1"),
         ([ROW, {**ROW, "id": "r", "answer": float("nan")}], "line 2: there is no gold answer; it is nan"),
         ([{**ROW, "answer": "NaN"}], "line 1: there is no gold answer; it is NaN"),

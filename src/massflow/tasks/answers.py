@@ -75,7 +75,16 @@ def _check_gold(problem: Problem, where: str, golds: dict[str, tuple[str, str]])
 def _text(value: Any, where: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         raise InputError(f"{where}: there is no text; an answer that says nothing is an empty text")
-    return message_text(value)
+    if isinstance(value, dict):
+        raise InputError(f"{where}: text must be a text, or chat messages in a list; got {shown(value)}")
+    return message_text(_said(value) if isinstance(value, list) else value)
+
+
+def _said(messages: list[Any]) -> list[Any]:
+    """Of a whole chat, what comes after the last message that the model did not write: a question may hold a box."""
+    roles = [message.get("role") if isinstance(message, dict) else None for message in messages]
+    asked = [place for place, role in enumerate(roles) if role in ("system", "developer", "user")]
+    return messages[asked[-1] + 1 :] if asked else messages
 
 
 def _labels(row: Mapping[str, Any], problem: Problem) -> dict[str, Any]:

@@ -131,7 +131,10 @@ def _rows(name: str, data: DataSet, config: str, split: str, source: Path | None
         f"{data.hub} can't be read from the Hugging Face hub, nor from its cache here. On a machine that reaches the "
         f"hub, run `massflow tasks export {name} --split {split} --out {name}-{split}.jsonl`, and use that file here"
     )
-    with _quiet(), contextlib.nullcontext() if _answers(data) else _offline(), _as_errors(advice, WorkError):
+    if _answers(data):
+        with _quiet(), _as_errors(advice, WorkError):
+            return datasets.load_dataset(data.hub, subset, split=split, revision=data.revision)
+    with _quiet(), _offline(), _as_errors(f"{advice} (the hub does not answer)", WorkError, reason=False):
         return datasets.load_dataset(data.hub, subset, split=split, revision=data.revision)
 
 
@@ -161,12 +164,12 @@ def _offline() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _as_errors(message: str, kind: type[InputError | WorkError]) -> Iterator[None]:
+def _as_errors(message: str, kind: type[InputError | WorkError], reason: bool = True) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # of many libraries: whatever it is, the data set is not to be had
-        reason = next(iter(str(error).splitlines()), "")[:200]
-        raise kind(f"{message} ({type(error).__name__}: {reason})") from error
+        first = next(iter(str(error).splitlines()), "")[:200]
+        raise kind(f"{message} ({type(error).__name__}: {first})" if reason else message) from error
 
 
 @contextlib.contextmanager

@@ -111,6 +111,8 @@ def problem_of(row: Row, where: str, defaults: Defaults) -> Problem:
 
 def _gold(value: Any, where: str) -> str:
     """NaN is how a table says that there is nothing, also where it was written as text."""
+    if isinstance(value, list | dict):
+        raise InputError(f"{where}: the gold answer must be a text or a number; got {shown(value)}")
     answer = text_of(value).strip()
     if not answer or answer.lower() == "nan":
         raise InputError(f"{where}: there is no gold answer{f'; it is {answer}' if answer else ''}")
