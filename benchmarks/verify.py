@@ -5,7 +5,7 @@
 Answers as models give them to problems like those of MATH: integers, fractions, decimals, radicals, polynomials,
 intervals, tuples, words; three in four right, half of those in another form than the gold one. math-verify is called as
 its readme says, parse and verify, in this process. Where they disagree, each pair is printed with what both say. Then:
-honest answers alone, and beside hostile ones that hold a worker until they are killed.
+honest answers alone, and beside hostile ones: that hold a worker until they are killed, and that are long to read.
 """
 
 from __future__ import annotations
@@ -122,6 +122,25 @@ def beside_hostile(workers: int, folder: str) -> None:
             print(f"{hostile} hanging: {taken:.2f} s in all, {mean * 1e3:.1f} ms an honest answer; {outcomes}")
 
 
+def beside_long(workers: int) -> None:
+    """200 honest answers, one in five for a worker, after 50 long lists of radicals: when have 200 a verdict?"""
+    kinds = ("integer", "fraction", "polynomial", "tuple", "radical")
+    forms = [_forms(kinds[n % 5], n + 2, 3, 5) for n in range(200)]
+    honest = [(f"\\boxed{{{given}}}", Problem(f"h{n}", "", gold)) for n, (gold, given, *_) in enumerate(forms)]
+    hostile = []
+    for n in range(50):
+        gold, given = (",".join([f"{form}+\\ln({n + 2})"] * 22) for form in ("2\\sqrt{2}", "\\sqrt{8}"))
+        hostile.append((f"\\boxed{{{given}}}", Problem(f"x{n}", "", gold)))
+    with VerifierPool(workers) as pool:
+        pool.map(["\\boxed{\\sqrt{8}}"] * workers, [Problem(f"w{n}", "", "2\\sqrt{2}") for n in range(workers)])
+        for items, name in ((honest, "honest alone"), (hostile + honest, "with 50 long ones before them")):
+            when: list[float] = []
+            started = time.perf_counter()
+            texts, problems = zip(*items, strict=True)
+            pool.map(texts, problems, lambda done, total, when=when: when.append(time.perf_counter()))
+            print(f"{name}: 200 verdicts after {when[199] - started:.2f} s, all after {when[-1] - started:.2f} s")
+
+
 def main() -> None:
     import tempfile
 
@@ -133,6 +152,7 @@ def main() -> None:
     compare(arguments.repeats, arguments.workers)
     with tempfile.TemporaryDirectory() as folder:
         beside_hostile(arguments.workers, folder)
+    beside_long(arguments.workers)
 
 
 if __name__ == "__main__":

@@ -129,9 +129,9 @@ def test_what_is_long_is_read_by_a_worker_with_the_same_verdict(
     assert isinstance(here, Work) if path == "symbolic" else here == verdict
 
 
-def test_long_answers_begin_when_no_short_one_waits():
+def test_short_answers_begin_first():
     """Five long ones come first in the list, and last to a worker; those that are the same are read once."""
-    texts = [f"\\boxed{{{LONG}+{n}}}" for n in range(5)] * 2 + answers(3)
+    texts = [f"\\boxed{{{LONG}+{n}}}" for n in range(5)] * 2 + answers(100)[::-50] + answers(1)
     batch = Batch(len(texts), None)
     for place, text in enumerate(texts):
         batch.add(place, start(text, ROOT_HALF))
@@ -139,8 +139,11 @@ def test_long_answers_begin_when_no_short_one_waits():
     batch.read = True
     begun = []
     while batch.ready:
-        begun.append(batch.next().task["kind"])
-    assert begun == ["equal"] * 3 + ["judge"] * 5
+        begun.append(batch.next())
+    assert [item.task["kind"] for item in begun] == ["equal"] * 3 + ["judge"] * 5
+    lengths = [len(item.waiting[0][1].draft.extracted or "") for item in begun]
+    assert lengths[:3] == sorted(lengths[:3])
+    assert [len(item.waiting) for item in begun] == [1] * 3 + [2] * 5
 
 
 def test_an_empty_batch_and_uneven_ones():

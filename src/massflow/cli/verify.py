@@ -162,8 +162,9 @@ def _print(facts: dict[str, Any], out: Path | None) -> None:
     OUTPUT.print(table)
     decided = ", ".join(f"{path} {count:,}" for path, count in facts["decided_by"].items())
     count = f"{facts['items']:,} item{'s' if facts['items'] > 1 else ''}"
+    speed = f"{count} in {facts['seconds']:.2f} s ({facts['items_per_second']:,.0f} a second)"
     lines = [
-        f"{count} in {facts['seconds']:.2f} s ({facts['items_per_second']:,.0f} a second); correct: {facts['rate']:.4f}",
+        f"{speed}; correct: {facts['rate']:.4f}",
         f"Decided by: {decided}",
     ]
     if error := facts["first_error"]:

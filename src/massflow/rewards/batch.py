@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +29,10 @@ class Item:
         return self.waiting[0][1].task
 
 
+_Ranked = tuple[int, int, Item]
+"""(characters of the answer, place in the list, item): no two have one place."""
+
+
 class Batch:
     """The verdicts of one call, as they come. read: every item has been added. finished: how many left a worker."""
 
@@ -36,9 +40,9 @@ class Batch:
         self.found: list[Verdict | None] = [None] * count
         self.open, self.seen, self.on_progress = 0, 0, on_progress
         self.read, self.finished = False, 0
-        self._short: deque[Item] = deque()
-        self._long: deque[Item] = deque()
-        """Long answers, which may take their whole time, wait until no short one does."""
+        self._short: list[_Ranked] = []
+        self._long: list[_Ranked] = []
+        """Heaps, the shortest answer first: what is long is likelier to take its whole time."""
         self._same: dict[str, Item | Verdict] = {}
         """What was or is being compared already, by the key of the comparison."""
 
@@ -48,7 +52,7 @@ class Batch:
         return len(self._short) or (len(self._long) if self.read else 0)
 
     def next(self) -> Item:
-        return self._short.popleft() if self._short else self._long.popleft()
+        return heapq.heappop(self._short or self._long)[-1]
 
     def add(self, place: int, found: Verdict | Work) -> None:
         if isinstance(found, Verdict):
@@ -64,7 +68,7 @@ class Batch:
             known.waiting.append((place, found))
             return
         item = Item([(place, found)])
-        self._line(item).append(item)
+        self._wait(item)
         if key:
             self._same[key] = item
 
@@ -86,15 +90,17 @@ class Batch:
             return
         item.tries += 1
         if item.tries < MOST_TRIES:
-            self._line(item).appendleft(item)
+            self._wait(item)
         else:
             self.done(item, {"outcome": "error", "reason": f"the worker died {item.tries} times"}, 0.0)
 
     def verdicts(self) -> list[Verdict]:
         return [verdict for verdict in self.found if verdict is not None]
 
-    def _line(self, item: Item) -> deque[Item]:
-        return self._long if item.task["kind"] == "judge" else self._short
+    def _wait(self, item: Item) -> None:
+        place, work = item.waiting[0]
+        line = self._long if item.task["kind"] == "judge" else self._short
+        heapq.heappush(line, (len(work.draft.extracted or ""), place, item))
 
     def _settle(self, place: int, verdict: Verdict) -> None:
         self.found[place] = verdict

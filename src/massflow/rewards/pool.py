@@ -69,8 +69,8 @@ class VerifierPool:
     ) -> list[Verdict]:
         """A verdict for each text and its problem, in their order.
 
-        Short answers are read here, as they come. Those that need computer algebra or code of yours go to workers;
-        then, when no other is left to begin, long ones.
+        Short answers are read here, as they come. Those that need computer algebra or code of yours go to workers,
+        the shortest first; then, when no other is left to begin, long ones.
 
         Raises InputError, naming the problem, for one that can't be verified; MissingExtraError for a gold answer that
         needs computer algebra where it is not installed; WorkError if no worker starts, or all of them keep dying.
