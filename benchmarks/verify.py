@@ -51,7 +51,7 @@ def _forms(kind: str, a: int, b: int, c: int) -> list[str]:
     return {
         "integer": lambda: [f"{a * b * c}", f"{a * b * c:,}", f"x = {a * b * c}", f"{a * b * c}.0"],
         "fraction": lambda: [f"\\frac{{{a}}}{{61}}", f"\\dfrac{{{a}}}{{61}}", f"{a}/61", f"\\frac{{{2 * a}}}{{122}}"],
-        "decimal": lambda: [f"{a}.{b}5", f"{a}.{b}50", f"\\frac{{{100 * (10 * a + 0) + 0}}}{{1000}}+0.{b}5"],
+        "decimal": lambda: [f"{a}.{b}5", f"{a}.{b}50", f"\\frac{{{a}{b}5}}{{{10 ** (len(str(b)) + 1)}}}"],
         "radical": lambda: [f"{a}\\sqrt{{3}}", f"\\sqrt{{{3 * a * a}}}", f"{a} \\sqrt 3"],
         "polynomial": lambda: [f"x^2+{a}x+{b}", f"{b} + {a}x + x^2", f"x^{{2}} + {a} x + {b}"],
         "interval": lambda: [f"[{-a},{b})", f"[-{a}, {b})", f"\\left[-{a},{b}\\right)"],

@@ -5,11 +5,25 @@ Each is (name, text, gold answer) or (name, text, gold answer, verifier, metadat
 
 from __future__ import annotations
 
+import math
+
 from massflow.types import Problem
 
 B = "\\boxed{%s}"
 SQRT = "\\frac{\\sqrt{2}}{2}"
 MEGABYTE = 1_000_000
+
+N = 290
+THIRD = f"\\sqrt{{10^{{{N}}}+3}}-3\\sqrt{{10^{{{N}}}+2}}+3\\sqrt{{10^{{{N}}}+1}}-\\sqrt{{10^{{{N}}}}}"
+"""About 10^-725."""
+SINES = "+".join(f"({(-1) ** k * math.comb(12, k)})\\sin\\frac{{{k}}}{{10^{{40}}}}" for k in range(13))
+"""A twelfth difference: about 10^-480."""
+
+
+def _roots(start: int, stop: int) -> str:
+    """A list of square roots of big numbers."""
+    return ",".join(f"\\sqrt{{{10**20 + n}}}" for n in range(start, stop))
+
 
 SLOW = {
     "tower": "9^{9^{9^{9^{9}}}}",
@@ -144,6 +158,62 @@ TRICKS = [
     ("an exponential below doubles", B % "\\sqrt{2}+e^{-1000}", "\\sqrt{2}"),
     ("a tiny difference of roots", B % "\\sqrt{2}+(\\sqrt{10^{100}+1}-10^{50})^6", "\\sqrt{2}"),
     ("a tiny term among large ones", B % "\\sqrt{2}+10^{-7}+10^{40}\\sqrt{3}-10^{40}\\sqrt{3}", "\\sqrt{2}"),
+    ("a hyperbolic tangent that is nearly one", B % "\\sqrt2\\tanh(600)", "\\sqrt2"),
+    ("the same beside one that the gold answer has", B % "\\tanh(x)\\tanh(600)", "\\tanh x"),
+    ("a third difference of roots", B % f"\\sqrt{{2}}+{THIRD}", "\\sqrt{2}"),
+    ("powers ever nearer to one", B % "\\sqrt{2}(((1+10^{-99})^{10^{-99}})^{10^{-99}})^{10^{-99}}", "\\sqrt{2}"),
+    ("many functions that nearly cancel", B % f"\\ln 2+{SINES}", "\\ln 2"),
+    ("functions in one another", B % "\\ln 2+\\sin(\\sin(\\sin(\\sin(\\sin 10^{-40}))))", "\\ln 2"),
+    ("a part of a number with a unit", B % "348 dollars,32", "32,348"),
+    ("a number's groups turned round", B % "100, 1", "1,100"),
+    ("a quotient", B % "782/2", "391"),
+    ("a quotient as a fraction", B % "\\frac{782}{2}", "391", "math", {"evaluated": True}),
+    ("a quotient for a quotient", B % "6/3", "2", "arithmetic"),
+    ("the question turned round", B % "23 \\times 17", "391", "math", {}, "What is $17 \\times 23$?"),
+    ("the question with a star", B % "17*23", "391", "math", {}, "What is $17 \\times 23$?"),
+    ("the question in words", B % "17 \\cdot 23", "391", "math", {}, "Multiply 17 by 23."),
+    ("the question's binomial", B % "\\binom{5}{3}", "10", "math", {}, "Compute $\\dbinom{5}{3}$."),
+    ("the question's root in brackets", B % "\\sqrt{(72)}", "6\\sqrt{2}", "math", {}, "Simplify $\\sqrt{72}$."),
+    ("the question's root as a power", B % "72^{1/2}", "6\\sqrt{2}", "math", {}, "Simplify $\\sqrt{72}$."),
+    ("the question's factorial", B % "5!", "120", "math", {}, "Compute $5!$."),
+    ("the question's factors turned round", B % "(x-1)(x+1)", "x^2-1", "math", {}, "Expand $(x+1)(x-1)$."),
+    ("the question's polynomial turned round", B % "-1+x^2", "(x+1)(x-1)", "math", {}, "Factor $x^2-1$."),
+    ("the question's fraction", B % "\\frac{12}{16}", "\\frac{3}{4}", "math", {}, "Simplify $\\frac{12}{16}$."),
+    ("the question's decimal", B % "0.25", "\\frac{1}{4}", "math", {}, "Write 0.25 as a common fraction."),
+    (
+        "a sine of degrees for its value",
+        B % "\\cos 60^\\circ",
+        "\\frac{1}{2}",
+        "math",
+        {},
+        "What is $\\sin 30^\\circ$?",
+    ),
+    ("degrees of a sine", B % "\\sin 30^\\circ", "\\sin 30"),
+    ("a root that comes out", B % "\\sqrt{4}\\sqrt{3}", "2\\sqrt{3}"),
+    ("roots whose product comes out", B % "\\sqrt{2}\\sqrt{2}", "2"),
+    ("complex factors", B % "(3-i)(1+2i)", "5+5i"),
+    ("letters of a word", B % "dod", "odd"),
+    ("letters of a short word", B % "on", "no"),
+    ("a cubic unit for a square one", B % "24 cm^3", "24", "math", {}, "What is its area in square centimeters?"),
+    ("a plain unit for a square one", B % "24 cm", "24", "math", {}, "What is its area in square centimeters?"),
+    ("miles for kilometers", B % "60 mph", "60", "math", {}, "What is its speed in km/h?"),
+    ("hundreds", B % "5 hundreds", "5", "math", {}, "How many hundreds are in 500?"),
+    ("a dozen", B % "5 \\text{ dozen}", "5", "math", {}, "How many dozen eggs are there?"),
+    ("a unit of another noun", B % "5 pears", "5", "math", {}, "There are 9 pears. How many apples are there?"),
+    ("another variable", B % "1<y<2", "1<x<2"),
+    ("another variable of a ray", B % "y>2", "x>2"),
+    ("another variable in a union", B % "y<1 or y>2", "x<1 \\text{ or } x>2"),
+    ("both at once for either", B % "x<1 and x>2", "(-\\infty,1)\\cup(2,\\infty)"),
+    ("a constant as a name", B % "e=100", "100"),
+    ("pi as a name", B % "\\pi=5", "5"),
+    ("the imaginary unit as a name", B % "i=5", "5"),
+    ("an equation that nobody asked for", B % "m+n=25", "25"),
+    ("a sum in the question's sum", B % "m+n=25", "25", "math", {}, "Find $m+n+p$."),
+    ("another option's letter", B % "\\textbf{(C)}\\ 24", "B"),
+    ("another option's value", B % "\\textbf{(C)}\\ 25", "24"),
+    ("the other half of the day", B % "6:30 a.m.", "6:30\\text{ p.m.}"),
+    ("values for other names", B % "x=4,y=3", "(3,4)"),
+    ("zero for nothing", B % "\\{0\\}", "\\emptyset"),
     ("digits in braces", B % "1{2}", "2"),
     ("two braces", B % "{1}{2}", "2"),
     ("infinity over infinity", B % "\\frac{\\infty}{\\infty}", "1"),
@@ -166,6 +236,8 @@ TRICKS = [
     ("all letters", B % "ABCD", "B", "choice", {"choices": ["1", "2", "3", "4"]}),
     ("letters in brackets", B % "(A)(B)", "B", "choice", {"choices": ["1", "2", "3", "4"]}),
     ("a letter with another's text", B % "B) 1", "B", "choice", {"choices": ["1", "2", "3", "4"]}),
+    ("a dash, and another's text", B % "B - 1", "B", "choice", {"choices": ["1", "2", "3", "4"]}),
+    ("letters in bold, and another's text", B % "\\textbf{(B)}\\ 1", "B", "choice", {"choices": ["1", "2", "3", "4"]}),
     ("a number for a letter", B % "2", "B", "choice", {"choices": ["1", "2", "3", "4"]}),
     ("a letter in a word", B % "Because", "B", "choice", {"choices": ["1", "2", "3", "4"]}),
     ("a number twice", B % "3+3", "6", "countdown", {"numbers": [3, 2]}),
@@ -175,6 +247,10 @@ TRICKS = [
     ("a power", B % "3**2", "9", "countdown", {"numbers": [3, 2]}),
     ("a claim that is not so", B % "3+2=6", "6", "countdown", {"numbers": [3, 2]}),
     ("a chain of claims", B % "3+2=5=6", "6", "countdown", {"numbers": [3, 2]}),
+    ("a claim in front that is not so", B % "6=3+2", "6", "countdown", {"numbers": [3, 2]}),
+    ("a claim on both sides", B % "5=5", "5", "countdown", {"numbers": [3, 2]}),
+    ("a product without a sign, twice used", B % "3(3)", "9", "countdown", {"numbers": [3, 2]}),
+    ("a number after a bracket", B % "(3)2", "6", "countdown", {"numbers": [3, 2]}),
     ("integer division", B % "3//2", "1", "countdown", {"numbers": [3, 2]}),
     ("a comment", B % "3*2 # + 1", "7", "countdown", {"numbers": [3, 2]}),
 ]
@@ -265,6 +341,12 @@ BIG = [
     ("megabytes of tags", "<answer>" * 500_000, "2", "math", {"forms": ["tag"]}),
     ("megabytes of sums for countdown", B % ("1+" * 2_000_000 + "1"), "2", "countdown", {"numbers": [1, 1]}),
     ("deep brackets for countdown", B % ("(" * 9_000 + "2" + ")" * 9_000), "2", "countdown", {"numbers": [2]}),
+    ("a thousand boxes in one another", "\\boxed{" * 1_400 + "2" + "}" * 1_400, "2"),
+    ("a box around each", "\\boxed{1 " * 1_400 + "2" + "}" * 1_400, "2"),
+    ("another list of roots", B % _roots(51, 101), _roots(1, 51)),
+    ("a unit and a megabyte of prompt", B % "5 km", "5", "math", {}, "How many number of in the nearest " * 30_000),
+    ("an expression and a megabyte of prompt", B % "5+5", "10", "math", {}, "$x+1$ \\(" * 110_000),
+    ("spaces in a prompt", B % "5 km", "5", "math", {}, "in the " + " " * MEGABYTE + "cm"),
     ("a big product for countdown", B % "*".join(["999999999999"] * 20), "2", "countdown", {"numbers": [2]}),
 ]
 

@@ -11,47 +11,59 @@ from hypothesis import strategies as st
 
 from massflow.errors import InputError
 from massflow.rewards.compare import decide
-from massflow.rewards.decision import Refused
+from massflow.rewards.decision import Decision, Refused
 from massflow.rewards.mathematics import check, judge, judge_number
 from massflow.rewards.reading import read
 from massflow.types import Problem
 
 _LINES = Path(__file__).with_name("pairs.tsv").read_text(encoding="utf-8").splitlines()
-PAIRS = [line.split("\t") for line in _LINES]
-"""(what is decided, gold answer, answer), each by hand."""
+PAIRS = [[*line.split("\t"), ""][:4] for line in _LINES]
+"""(what is decided, gold answer, answer, question or none), each by hand."""
 
 
-def pairs(decided: str) -> list[tuple[str, str]]:
-    return [(gold, answer) for wanted, gold, answer in PAIRS if wanted == decided]
+def pairs(decided: str) -> list[tuple[str, str, str]]:
+    return [(gold, answer, prompt) for wanted, gold, answer, prompt in PAIRS if wanted == decided]
 
 
-@pytest.mark.parametrize(("gold", "answer"), pairs("same"))
-def test_the_same(gold: str, answer: str):
-    decision = decide(read(gold), read(answer))
+def decision_of(gold: str, answer: str, prompt: str = "") -> Decision:
+    return judge(answer, Problem("p", prompt, gold))
+
+
+@pytest.mark.parametrize(("gold", "answer", "prompt"), pairs("same"))
+def test_the_same(gold: str, answer: str, prompt: str):
+    decision = decision_of(gold, answer, prompt)
     assert decision.equal is True, decision
 
 
-@pytest.mark.parametrize(("gold", "answer"), pairs("other"))
-def test_another(gold: str, answer: str):
-    decision = decide(read(gold), read(answer))
+@pytest.mark.parametrize(("gold", "answer", "prompt"), pairs("other"))
+def test_another(gold: str, answer: str, prompt: str):
+    decision = decision_of(gold, answer, prompt)
     assert decision.equal is False, decision
     assert decision.reason
 
 
-@pytest.mark.parametrize(("gold", "answer"), pairs("algebra"))
-def test_what_values_alone_do_not_settle_is_left_open(gold: str, answer: str):
-    decision = decide(read(gold), read(answer))
+@pytest.mark.parametrize(("gold", "answer", "prompt"), pairs("algebra"))
+def test_what_values_alone_do_not_settle_is_left_open(gold: str, answer: str, prompt: str):
+    decision = decision_of(gold, answer, prompt)
     assert decision.equal is None
     assert len(decision.pairs) == 1
 
 
-@pytest.mark.parametrize(("gold", "answer"), pairs("candidates"))
-def test_candidates_are_refused(gold: str, answer: str):
+@pytest.mark.parametrize(("gold", "answer", "prompt"), pairs("candidates"))
+def test_candidates_are_refused(gold: str, answer: str, prompt: str):
     with pytest.raises(Refused, match="asked for"):
-        decide(read(gold), read(answer))
+        decision_of(gold, answer, prompt)
 
 
-@pytest.mark.parametrize("answer", ["17*23", "390+1", "\\frac{391}{1}+0", "391, 392", "\\text{three}", "\\sqrt{391^2}"])
+@pytest.mark.parametrize(("gold", "answer", "prompt"), pairs("unworked"))
+def test_what_is_not_worked_out_is_refused(gold: str, answer: str, prompt: str):
+    with pytest.raises(Refused, match=r"not worked out|repeats the question"):
+        decision_of(gold, answer, prompt)
+
+
+@pytest.mark.parametrize(
+    "answer", ["17*23", "390+1", "\\frac{391}{1}+0", "391, 392", "\\text{three}", "\\sqrt{9}", "782/2"]
+)
 def test_where_a_number_is_asked_for_an_expression_is_refused(answer: str):
     with pytest.raises(Refused, match="a number is asked for"):
         judge_number(answer, Problem("p", "", "391"))
@@ -61,8 +73,10 @@ def test_where_a_number_is_asked_for_an_expression_is_refused(answer: str):
 
 def test_the_question_is_no_answer():
     problem = Problem("p", "Write $\\dfrac{\\sqrt{8}}{2} + \\left(1+1\\right)$ simply.", "2+\\sqrt{2}")
-    with pytest.raises(Refused, match="repeats the question"):
+    with pytest.raises(Refused, match="not worked out"):
         judge("\\frac{\\sqrt{8}}{2}+(1+1)", problem)
+    with pytest.raises(Refused, match="repeats the question"):
+        judge("(x+2)^2", Problem("p", "Expand $(x+2)^2$.", "x^2+4x+4"))
     assert judge("\\sqrt{2}+2", problem).equal is None
     assert judge("2+\\sqrt{2}", problem).equal is True
     equation = Problem("p", "Solve $2x-4=6$ for $x$.", "x=5")
@@ -106,7 +120,6 @@ def forms(value: Fraction) -> st.SearchStrategy[str]:
     n, d, sign = abs(value.numerator), value.denominator, "-" if value < 0 else ""
     ways = [f"{sign}\\frac{{{n}}}{{{d}}}", f"{sign}\\dfrac{{{n * 3}}}{{{d * 3}}}", f"{sign}{n}/{d}"]
     ways += [f"$ {sign}{n} / {d} $", f"\\frac{{{sign}{n}}}{{{d}}}", f"x = {sign}\\frac{{{n}}}{{{d}}}"]
-    ways += [f"1-\\frac{{{d - value.numerator}}}{{{d}}}"]
     if n > d:
         ways.append(f"{sign}{n // d}\\frac{{{n % d}}}{{{d}}}")
     if set(_primes(d)) <= {2, 5}:
@@ -117,6 +130,15 @@ def forms(value: Fraction) -> st.SearchStrategy[str]:
     if d == 1:
         ways += [f"{sign}{n}", f"{sign}{n:,}", f"{sign}{n}.0", f"{sign}{n:,}".replace(",", "{,}")]
     return st.sampled_from(ways)
+
+
+@settings(max_examples=100, deadline=None)
+@given(rationals)
+def test_a_sum_that_comes_to_the_value_is_not_worked_out(value: Fraction):
+    n, d = value.numerator, value.denominator
+    assert decide(read(str(value)), read(f"1-\\frac{{{d - n}}}{{{d}}}")).equal is True
+    with pytest.raises(Refused, match="not worked out"):
+        decision_of(str(value), f"1-\\frac{{{d - n}}}{{{d}}}")
 
 
 def _primes(number: int) -> list[int]:
@@ -185,3 +207,8 @@ def test_any_text_is_read_or_refused(text: str):
         except Refused:
             continue
     assert decide(reading, reading).equal is True
+
+
+def test_the_docs_count_the_pairs():
+    page = (Path(__file__).parents[2] / "docs" / "verifying.md").read_text(encoding="utf-8")
+    assert f"`tests/rewards/pairs.tsv` has {len(PAIRS)} such pairs" in page

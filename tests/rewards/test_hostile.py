@@ -84,3 +84,8 @@ def test_the_same_one_by_one():
 def test_a_prompt_full_of_payloads_is_only_text():
     for payload in hostile.PAYLOADS:
         assert verify("\\boxed{3}", Problem("p", payload, "2")).outcome == "wrong"
+
+
+def test_the_docs_count_them():
+    page = (Path(__file__).parents[2] / "docs" / "verifying.md").read_text(encoding="utf-8")
+    assert f"`tests/rewards/hostile.py` has {len(CASES)} texts" in page

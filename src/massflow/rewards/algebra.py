@@ -1,7 +1,8 @@
 """Computer algebra, in a worker process: two answers are equal if math-verify says so and their values say so too.
 
 It gets expressions built from what we read, and compares them: its own parser, which takes (2)(3) for 5 and drops what
-it does not know, never sees an answer. And it alone is not believed: values of 500 digits must agree as well.
+it does not know, never sees an answer. And it alone is not believed: values must agree to as many digits as tell them
+apart (`separation`). Where these make it certain, as for radicals, math-verify is not asked.
 """
 
 from __future__ import annotations
@@ -17,34 +18,42 @@ import sympy
 from math_verify import verify
 from mpmath import mp
 
-from massflow.rewards.evaluate import TRIALS, Approximate, point
-from massflow.rewards.expression import Node, unpacked
+from massflow.rewards.decision import Refused
+from massflow.rewards.evaluate import TRIALS, Approximate, Point, point
+from massflow.rewards.node import Node, unpacked
+from massflow.rewards.separation import MARGIN, digits, is_algebraic
 
 DIGITS = 500
-RELATIVE = "1e-480"
+"""At least, where there is no bound that makes an agreement certain."""
+RANGE = (1e-50, 1e50)
+"""Of sizes on the way there."""
 
 
 def all_equal(pairs: list[list[Any]], key: str) -> tuple[bool, str]:
     """Whether each (gold, answer), as `packed` gives them, is one value; and why not."""
     for gold, answer in ((unpacked(gold), unpacked(answer)) for gold, answer in pairs):
-        if not _values_agree(gold, answer, key):
+        if not all(_values_agree(gold, answer, point(key, trial)) for trial in range(TRIALS)):
             return False, "another value past the sixteenth digit"
-        if not _found_equal(gold, answer):
+        proved = all(is_algebraic(node) and not node.variables() for node in (gold, answer))
+        if not proved and not _found_equal(gold, answer):
             return False, "the values agree, but math-verify does not find them equal"
     return True, ""
 
 
-def _values_agree(gold: Node, answer: Node, key: str) -> bool:
-    for trial in range(TRIALS):
-        rough = Approximate(point(key, trial))
-        sizes = abs(rough(gold)), abs(rough(answer))
-        spare = max(0, math.ceil(math.log10(max(rough.largest, 1.0))))  # digits that may cancel
-        with mp.workdps(DIGITS + spare):
-            value = Approximate(point(key, trial), mp)
-            difference = abs(value(gold) - value(answer))
-            if not difference <= mp.mpf(RELATIVE) * max(*sizes, 1e-150):
-                return False
-    return True
+def _values_agree(gold: Node, answer: Node, at: Point) -> bool:
+    """For certain where it is algebraic, at this point; to DIGITS digits and more elsewhere."""
+    rough, difference = Approximate(at), Node("add", (gold, Node("negate", (answer,))))
+    size = abs(rough(gold))
+    rough(answer)
+    places = digits(difference, at, lambda node: max(abs(Approximate(at)(node)), 1.0))
+    if not is_algebraic(difference):
+        if rough.smallest < RANGE[0] or rough.largest > RANGE[1]:
+            raise Refused("values too large or too small to be told apart")
+        places = max(places, DIGITS)
+    spare = math.ceil(math.log10(max(rough.largest, 1.0)) - math.log10(rough.smallest))
+    with mp.workdps(places + spare + MARGIN):  # spare digits may cancel
+        value = Approximate(at, mp)
+        return bool(abs(value(gold) - value(answer)) <= mp.mpf(10) ** (MARGIN // 2 - places) * min(size, 1.0))
 
 
 def _found_equal(gold: Node, answer: Node) -> bool:
@@ -82,5 +91,5 @@ def _operations() -> dict[str, Callable[..., Any]]:
         "arccos": sympy.acos,
         "arctan": sympy.atan,
     }
-    same = ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp")
+    same = ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")
     return own | {name: getattr(sympy, name) for name in same}

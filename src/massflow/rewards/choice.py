@@ -6,19 +6,20 @@ import re
 from collections.abc import Sequence
 
 from massflow.errors import InputError
-from massflow.rewards.characters import plain
 from massflow.rewards.decision import Decision, Refused, no_unless
+from massflow.rewards.latex import canonical
 from massflow.tables.values import shown
 from massflow.types import Problem
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MOST_CHARACTERS = 500
-_ONE = re.compile(r"[(\[]?([A-Za-z]|[1-9])[)\].:]*")
-_LETTER_AND_TEXT = re.compile(r"[(\[]?([A-Za-z]|[1-9])[)\].:]+\s*(.+)", re.DOTALL)
+_OPTION = r"(?:[Oo]ption |[Cc]hoice )?[(\[]?([A-Za-z]|[1-9])"
+_ONE = re.compile(rf"{_OPTION}[)\].:]*")
+_LETTER_AND_TEXT = re.compile(rf"{_OPTION}(?:[)\].:]+| ?[-\u2013\u2014](?= ))\s*(.+)", re.DOTALL)
 _SEVERAL = re.compile(
     r"[(\[]?[A-Za-z1-9][)\].]?(?:(?:\s*(?:,|/|;|&|\+|\||\band\b|\bor\b)\s*|\s+)[(\[]?[A-Za-z1-9][)\].]?)+"
 )
-_WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit|mathsf)\s*\{([^{}]*)\}")
+_WRAPPED = re.compile(r"\\text ?\{([^{}]*)\}")
 
 
 def letter_of(label: str, numbered: bool = False) -> str | None:
@@ -40,12 +41,9 @@ def judge(answer: str, problem: Problem) -> Decision:
     """
     if len(answer) > MOST_CHARACTERS:
         raise Refused(f"an answer of {len(answer)} characters where a letter is asked for")
-    said = _WRAPPED.sub(r"\1", plain(answer)).replace("$", "").strip(" \t\r\n*")
-    gold, numbered, choices = (
-        gold_letter(problem),
-        problem.answer.strip().isdigit(),
-        problem.metadata.get("choices", ()),
-    )
+    said = _unwrapped(answer)
+    gold, choices = gold_letter(problem), problem.metadata.get("choices", ())
+    numbered = problem.answer.strip().isdigit()
     letter = letter_of(said, numbered)
     if letter is None:
         letter = _letter_with_text(said, choices, numbered)
@@ -54,6 +52,12 @@ def judge(answer: str, problem: Problem) -> Decision:
     if choices and LETTERS.index(letter) >= len(choices):
         return Decision(False, "choice", f"there is no option {letter}")
     return no_unless(letter == gold, "choice", f"{letter} is not the right option")
+
+
+def _unwrapped(text: str) -> str:
+    r"""Without what is only spelling: \textbf{(B)}\ \text{London} is (B) London."""
+    spelled = _WRAPPED.sub(r" \1 ", canonical(text)).replace("\\%", "%")
+    return re.sub(r"\s+", " ", spelled).strip(" *")
 
 
 def gold_letter(problem: Problem) -> str:
@@ -77,10 +81,10 @@ def _letter_with_text(said: str, choices: Sequence[str], numbered: bool) -> str 
     letter = letter_of(match[1], numbered) if match else None
     if match is None or letter is None or not LETTERS.index(letter) < len(choices):
         return None
-    if _same(match[2]) != _same(choices[LETTERS.index(letter)]):
+    if _same(match[2]) != _same(_unwrapped(str(choices[LETTERS.index(letter)]))):
         raise Refused("a letter with a text that is not its option's")
     return letter
 
 
 def _same(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip(" .").lower()
+    return re.sub(r"\s+", "", text).strip(".").lower()

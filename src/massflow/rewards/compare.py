@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
+from massflow.rewards.alike import FLIPPED, alike, is_solved, said, same_letters
+from massflow.rewards.content import (
+    Based,
+    Clock,
+    Content,
+    Items,
+    Labelled,
+    Named,
+    Opaque,
+    Reading,
+    Relation,
+    Value,
+    Words,
+)
 from massflow.rewards.decision import Decision, Refused, Unreadable, no_unless
 from massflow.rewards.evaluate import TRIALS, Approximate, Inexact, Point, exact, point
-from massflow.rewards.expression import Node, literal, number
-from massflow.rewards.reading import Based, Content, Items, Opaque, Reading, Relation, Value, Words
-from massflow.rewards.units import asked_for
+from massflow.rewards.node import Node, literal
+from massflow.rewards.units import asked_for, is_known
 
 TOLERANCE = 1e-9
 """Of a difference in double precision, against the largest number on the way; past it two values differ."""
@@ -21,25 +35,19 @@ def decide(gold: Reading, answer: Reading, prompt: str = "") -> Decision:
 
     Raises Refused for an answer that lists candidates or is too large to evaluate.
     """
-    if gold.text == answer.text:
+    if _closed_up(gold.text) == _closed_up(answer.text):  # 1,100 may be 1, 100: of numbers in another order it is not
         return Decision(True, "string")
     if isinstance(answer.content, Opaque) and not isinstance(gold.content, Opaque | Words):
         return Decision(False, "string", f"not read as mathematics: {answer.content.why}")
-    wanted = _as_list(gold) if isinstance(answer.content, Items) else gold.content
-    _refuse_candidates(wanted, answer.content)
+    letters = same_letters(gold, answer)
+    if letters is not None:
+        return no_unless(letters, "string", "other letters")
+    _refuse_candidates(gold.content, answer.content)
     key = f"{gold.text}\x1f{answer.text}"
     try:
-        return _Comparison(key, prompt).contents(wanted, answer.content)
+        return _Comparison(key, prompt).contents(gold.content, answer.content)
     except Unreadable as error:
         return Decision(False, "string", str(error))
-
-
-def _as_list(gold: Reading) -> Content:
-    """100,200 is a number to us, and two in the gold answer of a task that asks for two."""
-    parts = gold.text.split(",")
-    if not isinstance(gold.content, Value) or len(parts) == 1 or any(part[:1] not in "123456789" for part in parts):
-        return gold.content
-    return Items(",", tuple(Value(number(int(part))) for part in parts if part.isdigit()))
 
 
 def _closed_up(text: str) -> str:
@@ -48,7 +56,7 @@ def _closed_up(text: str) -> str:
 
 def _refuse_candidates(gold: Content, answer: Content) -> None:
     offered = len(answer.parts) if isinstance(answer, Items) and not answer.ordered else 1
-    asked = len(gold.parts) if isinstance(gold, Items) else 1
+    asked = max(1, len(gold.parts)) if isinstance(gold, Items) else 1
     if offered > asked:
         raise Refused(f"{offered} answers where {'one is' if asked == 1 else f'{asked} are'} asked for")
 
@@ -57,33 +65,47 @@ def _refuse_candidates(gold: Content, answer: Content) -> None:
 class _Comparison:
     key: str
     prompt: str
+    known: dict[tuple[str, Node], Any] = field(default_factory=dict)
+    """Values of nodes at the points: each is worked out once, though a list compares all parts with all."""
 
     def contents(self, gold: Content, answer: Content) -> Decision:
-        gold, answer = _unassigned(gold, answer)
-        if isinstance(gold, Items) or isinstance(answer, Items):
-            gold, answer = _as_interval(gold), _as_interval(answer)
+        gold, answer = alike(gold, answer, self.prompt)
         if isinstance(gold, Words) or isinstance(answer, Words):
-            return no_unless(_said(gold) == _said(answer) != "", "string", "other words")
+            return no_unless(said(gold) == said(answer) != "", "string", "other words")
         if type(gold) is not type(answer):
             return Decision(False, "structure", f"{_kind(answer)} where {_kind(gold)} is asked for")
         return _BY_KIND[type(gold)](self, gold, answer)
 
     def opaque(self, gold: Opaque, answer: Opaque) -> Decision:
-        return no_unless(_closed_up(gold.text) == _closed_up(answer.text), "string", "not the same string")
+        return no_unless(gold.text == answer.text, "string", "not the same string")
 
     def based(self, gold: Based, answer: Based) -> Decision:
         return no_unless(gold == answer, "exact", "other digits, or another base")
 
+    def clocks(self, gold: Clock, answer: Clock) -> Decision:
+        return no_unless(gold == answer, "exact", "another time")
+
+    def named(self, gold: Named, answer: Named) -> Decision:
+        if gold.name != answer.name:
+            return Decision(False, "structure", "another name")
+        return self.contents(gold.content, answer.content)
+
+    def labelled(self, gold: Labelled, answer: Labelled) -> Decision:
+        return Decision(False, "structure", f"{answer.letter} where {gold.letter} is asked for")
+
     def values(self, gold: Value, answer: Value) -> Decision:
-        if answer.unit != gold.unit and answer.unit and (gold.unit or not self._asked(answer.unit)):
-            return Decision(False, "structure", f"in {answer.unit!r}, which is not asked for")
+        if answer.unit != gold.unit and not self._may_differ(gold.unit, answer.unit):
+            return Decision(False, "structure", f"in {answer.unit or 'no unit'!r}, which is not asked for")
         decision = self.nodes(gold.node, answer.node)
         if decision.equal is False and gold.unit == "%" and not answer.unit:
             return self.nodes(_hundredth(gold.node), answer.node)
         return decision
 
-    def _asked(self, unit: str) -> bool:
-        return unit != "%" and asked_for(unit, self.prompt)
+    def _may_differ(self, gold: str, answer: str) -> bool:
+        """Where one of them has no unit: what the gold answer has can be left out, if it is one and no other word."""
+        if gold:
+            return not answer and (is_known(gold) or asked_for(gold, self.prompt))
+        return answer != "%" and asked_for(answer, self.prompt)
 
     def nodes(self, gold: Node, answer: Node) -> Decision:
         if gold == answer:
@@ -91,29 +113,43 @@ class _Comparison:
         values = literal(gold), literal(answer)
         if None not in values:
             return no_unless(values[0] == values[1], "exact", "another value")
-        try:
-            equal = all(exact(gold, at) == exact(answer, at) for at in self.points())
-            return no_unless(equal, "identity" if gold.symbols() else "exact", "another value")
-        except Inexact:
-            return self._approximately(gold, answer)
+        wanted, given = self._exact(gold), self._exact(answer)
+        if wanted is not None and given is not None:
+            return no_unless(wanted == given, "identity" if gold.symbols() else "exact", "another value")
+        return self._approximately(gold, answer)
 
     def points(self) -> list[Point]:
         return [point(self.key, trial) for trial in range(TRIALS)]
 
+    def _exact(self, node: Node) -> list[Fraction] | None:
+        place = ("exact", node)
+        if place not in self.known:
+            try:
+                self.known[place] = [exact(node, at) for at in self.points()]
+            except Inexact:
+                self.known[place] = None
+        return self.known[place]
+
+    def _doubles(self, node: Node) -> list[tuple[complex, float]]:
+        """(value, the largest on the way) at each point."""
+        place = ("doubles", node)
+        if place not in self.known:
+            values = [Approximate(at) for at in self.points()]
+            self.known[place] = [(value(node), value.largest) for value in values]
+        return self.known[place]
+
     def _approximately(self, gold: Node, answer: Node) -> Decision:
-        for at in self.points():
-            value = Approximate(at)
-            difference = abs(value(gold) - value(answer))
-            if not difference <= TOLERANCE * value.largest:
+        for (wanted, size), (given, other) in zip(self._doubles(gold), self._doubles(answer), strict=True):
+            if not abs(wanted - given) <= TOLERANCE * max(size, other):
                 return Decision(False, "numeric", "another value")
         return Decision(None, "symbolic", pairs=((gold, answer),), key=self.key)
 
     def relations(self, gold: Relation, answer: Relation) -> Decision:
-        if gold.sign == _FLIPPED.get(answer.sign) and gold.sign != answer.sign:
+        if gold.sign == FLIPPED.get(answer.sign) and gold.sign != answer.sign:
             answer = Relation(gold.sign, answer.right, answer.left)
         if gold.sign != answer.sign:
             return Decision(False, "structure", "another relation")
-        if _solved(gold) and not _solved(answer):
+        if is_solved(gold) and not is_solved(answer):
             return Decision(False, "structure", "an equation where its solution is asked for")
         sides = self.nodes(gold.left, answer.left), self.nodes(gold.right, answer.right)
         if any(side.equal is False for side in sides):
@@ -134,6 +170,8 @@ class _Comparison:
             return Decision(False, "structure", "other brackets")
         if len(gold.parts) != len(answer.parts):
             return Decision(False, "structure", f"{len(answer.parts)} parts where {len(gold.parts)} are asked for")
+        if gold.variable and answer.variable and gold.variable != answer.variable:
+            return Decision(False, "structure", "another variable")
         if gold.ordered:
             return _together([self.contents(g, a) for g, a in zip(gold.parts, answer.parts, strict=True)])
         return self._any_order(gold, answer)
@@ -153,10 +191,13 @@ class _Comparison:
 
 _BY_KIND: dict[type, Callable[[_Comparison, object, object], Decision]] = {
     Value: _Comparison.values, Based: _Comparison.based, Opaque: _Comparison.opaque,
-    Relation: _Comparison.relations, Items: _Comparison.items,
+    Relation: _Comparison.relations, Items: _Comparison.items, Clock: _Comparison.clocks, Named: _Comparison.named,
+    Labelled: _Comparison.labelled,
 }  # fmt: skip  # pyright: ignore[reportAssignmentType]
-_FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "=": "=", "\\ne": "\\ne"}
-_NAMES = {Value: "a value", Based: "digits in a base", Words: "words", Relation: "a relation", Opaque: "a string"}
+_NAMES = {
+    Value: "a value", Based: "digits in a base", Words: "words", Relation: "a relation", Opaque: "a string",
+    Clock: "a time", Named: "an equation", Labelled: "an option",
+}  # fmt: skip
 
 
 def _together(decisions: list[Decision] | tuple[Decision, ...]) -> Decision:
@@ -179,52 +220,6 @@ def _kind(content: Content) -> str:
 
 def _brackets(items: Items) -> str:
     return "{}" if items.brackets == "," else items.brackets
-
-
-def _said(content: Content) -> str:
-    if isinstance(content, Words):
-        return content.text
-    if isinstance(content, Value) and content.node.op == "symbol":
-        return str(content.node.value)
-    return content.text if isinstance(content, Opaque) else ""
-
-
-def _unassigned(gold: Content, answer: Content) -> tuple[Content, Content]:
-    """x = 5 is 5 where only one of them names the variable."""
-    if isinstance(answer, Relation) and not isinstance(gold, Relation):
-        return gold, _right_side(answer)
-    if isinstance(gold, Relation) and isinstance(answer, Value):
-        return _right_side(gold), answer
-    return gold, answer
-
-
-def _solved(relation: Relation) -> bool:
-    """A variable on one side, and none on the other."""
-    sides = (relation.left, relation.right), (relation.right, relation.left)
-    return any(one.op == "symbol" and not other.symbols() - {"\\pi", "e"} for one, other in sides)
-
-
-def _right_side(relation: Relation) -> Content:
-    name = relation.left
-    if relation.sign == "=" and name.op == "symbol" and str(name.value) not in relation.right.symbols():
-        return Value(relation.right)
-    return relation
-
-
-def _as_interval(content: Content) -> Content:
-    """x > 2 as the interval from 2 on."""
-    if not isinstance(content, Relation) or content.sign not in ("<", ">", "\\le", "\\ge"):
-        return content
-    sign, bound = content.sign, content.right
-    if content.left.op != "symbol":
-        sign, bound = _FLIPPED[sign], content.left
-    variable = content.left if content.left.op == "symbol" else content.right
-    if variable.op != "symbol" or bound.symbols() - {"\\pi", "e"}:
-        return content
-    infinity = Node("symbol", value="\\infty")
-    if sign in ("<", "\\le"):
-        return Items("()" if sign == "<" else "(]", (Value(Node("negate", (infinity,))), Value(bound)))
-    return Items("()" if sign == ">" else "[)", (Value(bound), Value(infinity)))
 
 
 def _hundredth(node: Node) -> Node:

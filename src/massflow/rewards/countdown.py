@@ -1,6 +1,7 @@
 r"""Countdown: an expression over given numbers that comes to a target. Read by our own tokenizer, worked out exactly.
 
-sum = product (("+" | "-") product)*     product = factor (("*" | "/") factor)*     factor = "-"* (number | "(" sum ")")
+sum = product (("+" | "-") product)*     factor = "-"* (number | "(" sum ")")
+product = factor (("*" | "/") factor)*, with "*" or nothing before a bracket
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _SPELLED = {
     "\\times": "*", "\\cdot": "*", "\\div": "/", "\\left": "", "\\right": "", "\\,": "", "\\!": "", "\\;": "",
     "{": "(", "}": ")", "[": "(", "]": ")", "$": "",
 }  # fmt: skip
+_CLAIM = re.compile(r"[\s$]*-?[0-9]{1,12}[\s$]*")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 
 
@@ -36,7 +38,7 @@ def evaluate(text: str) -> tuple[Fraction, list[int]]:
         raise Refused(f"an expression of {len(text)} characters; at most {MOST_CHARACTERS} are read")
     text = plain(text)
     while _FRACTION.search(text):
-        text = _FRACTION.sub(r"((\1)/(\2))", text)
+        text = _FRACTION.sub(r"((\1)/(\2))", text)  # each takes a pair of braces away
     for spelled, sign in _SPELLED.items():
         text = text.replace(spelled, sign)
     reader = _Reader(_tokens(text))
@@ -50,7 +52,9 @@ def judge(answer: str, problem: Problem) -> Decision:
     """metadata: numbers - those given, each to be used at most as often as it is given; use = "all": all of them."""
     given = _numbers(problem)
     expression, equals, claim = answer.partition("=")
-    if equals and not re.fullmatch(r"[\s$]*-?[0-9]+[\s$]*", claim):
+    if equals and _CLAIM.fullmatch(expression):
+        expression, claim = claim, expression  # 14 = 2(3+4)
+    if equals and not _CLAIM.fullmatch(claim):
         raise Refused("a chain of equations")
     try:
         value, used = evaluate(expression)
@@ -117,7 +121,7 @@ class _Reader:
 
     def _product(self) -> Fraction:
         value = self._factor()
-        while sign := self._take("*", "/"):
+        while sign := self._take("*", "/") or ("*" if self.tokens[-1:] == ["("] else ""):  # 2(3+4) is a product
             right = self._factor()
             if sign == "/" and not right:
                 raise Unreadable("a division by zero")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from massflow.rewards.expression import Node
+    from massflow.rewards.node import Node
 
 
 class Refused(Exception):  # noqa: N818  not an error of the program: a verdict on a text

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from massflow.rewards.decision import Broken, Refused, Unreadable
-from massflow.rewards.expression import Node
+from massflow.rewards.node import Node
 
 MOST_BITS = 4_000
 """Of an exact value on the way: what is larger takes too long for a place where everyone waits."""
@@ -24,7 +24,8 @@ TRIALS = 2
 """Points at which two expressions are compared."""
 _SMALLEST, _LARGEST = 1e-150, 1e300
 """Of magnitudes on the way: double precision must tell every product of two from zero."""
-_NEVER_ZERO = ("number", "multiply", "divide", "power", "exp", "root")
+_LARGEST_TANH = 100
+_NEVER_ZERO = ("number", "multiply", "divide", "power", "root")
 """Of what is not zero: a zero there has slipped under the smallest double."""
 Point = Callable[[str], int]
 
@@ -41,6 +42,11 @@ def point(key: str, trial: int) -> Point:
         return int.from_bytes(digest, "big") % 2**31 + 1
 
     return value
+
+
+def sample(at: Point, symbol: str) -> Fraction:
+    """From 0.25 to 2.25, a double: values of the size of what is measured."""
+    return Fraction(at(symbol) + 2**28, 2**30)
 
 
 def exact(node: Node, at: Point) -> Fraction:
@@ -107,13 +113,18 @@ def _root(degree: Fraction, value: Fraction) -> Fraction:
 
 def _whole_root(value: int, degree: int) -> int:
     """The whole root. Raises Inexact if there is none."""
-    low, high = 0, 1 << (value.bit_length() // degree + 1)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if middle**degree <= value else (low, middle - 1)
+    low = math.isqrt(value) if degree == 2 else _newton(value, degree)
     if low**degree != value:
         raise Inexact
     return low
+
+
+def _newton(value: int, degree: int) -> int:
+    """The largest whole number whose power is at most value: from above, in a few dozen steps."""
+    root = 1 << -(-value.bit_length() // degree)
+    while (below := ((degree - 1) * root + value // root ** (degree - 1)) // degree) < root:
+        root = below
+    return root
 
 
 def _whole(value: Fraction, most: int) -> int:
@@ -141,13 +152,14 @@ _CONSTANT = ("root", "abs", "floor", "ceil", "factorial", "binomial")
 
 
 class Approximate:
-    """Values in complex numbers; `largest` is the largest magnitude on the way, against which errors count.
+    """Values in complex numbers; `largest` is the largest magnitude on the way, against which errors count; `smallest`
+    is the smallest one that is not zero, at most 1.
 
     m: cmath, or mpmath's context for more digits. Raises Unreadable for what is undefined, Refused for overflow.
     """
 
     def __init__(self, at: Point, m: Any = cmath) -> None:
-        self.at, self.m, self.largest = at, m, 0.0
+        self.at, self.m, self.largest, self.smallest = at, m, 0.0, 1.0
 
     def __call__(self, node: Node) -> Any:
         try:
@@ -167,6 +179,7 @@ class Approximate:
         if 0.0 < size < _SMALLEST or (not size and node.op in _NEVER_ZERO and all(args)):
             raise Refused("a number that is too small")  # a term that nobody could tell from none
         self.largest = max(self.largest, size)
+        self.smallest = min(self.smallest, size or 1.0)
         return value
 
     def _value(self, node: Node, args: list[Any]) -> Any:
@@ -191,9 +204,7 @@ class Approximate:
             return self.m.pi * 1 if name == "\\pi" else self.m.exp(1)
         if name == "i":
             return self.m.sqrt(-1)
-        value = self.at(name) % 100_003
-        size = (value + 1) / 32_768 + 0.25  # about 0.25 to 3.3, the same double for both readers
-        return size if self.m is cmath else self.m.mpf(size)
+        return self._number(sample(self.at, name))
 
     def _apply(self, op: str, args: list[Any]) -> Any:
         m = self.m
@@ -206,12 +217,20 @@ class Approximate:
         if op == "power":
             return args[0] ** args[1] if args[0] != 1 else args[0]
         if op == "root":
-            return args[1] ** (1 / args[0])
+            return _principal(*args)
         if op == "log":
             return m.log(args[1]) / m.log(args[0])
+        if op == "tanh" and abs(args[0]) > _LARGEST_TANH:
+            raise Refused("a number that can't be told from 1")
         if op in _APPROXIMATE:
             return _APPROXIMATE[op](m, args[0])
         raise Unreadable(f"{op} of an expression with symbols")
+
+
+def _principal(degree: Any, x: Any) -> Any:
+    """Of a negative number, an odd root is the real one."""
+    real_odd = x.real < 0 and abs(x.imag) < 1e-12 * abs(x.real) and degree == int(degree.real) and degree.real % 2
+    return -((-x) ** (1 / degree)) if real_odd else x ** (1 / degree)
 
 
 _APPROXIMATE: dict[str, Callable[[Any, Any], Any]] = {
@@ -224,8 +243,5 @@ _APPROXIMATE: dict[str, Callable[[Any, Any], Any]] = {
     "arcsin": lambda m, x: m.asin(x),
     "arccos": lambda m, x: m.acos(x),
     "arctan": lambda m, x: m.atan(x),
-    **{
-        name: (lambda m, x, name=name: getattr(m, name)(x))
-        for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp")
-    },
+    **{name: (lambda m, x, name=name: getattr(m, name)(x)) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
 }

@@ -13,9 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
 
 from massflow.rewards.decision import Broken, Refused, Unreadable
+from massflow.rewards.node import Node, literal, number
 
 MOST_TOKENS = 400
 MOST_DEPTH = 60
@@ -35,24 +35,6 @@ _OVER = ("/", "\\div")
 _MIXED = re.compile(r"(-?)([0-9]+) ([0-9]+)/([0-9]+)")
 
 
-class Node(NamedTuple):
-    """op: number, symbol, add, multiply, divide, negate, power, root (n, x), abs, floor, ceil, factorial, binomial,
-    log (base, x), or a function's name. value: of a number or a symbol."""
-
-    op: str
-    args: tuple[Node, ...] = ()
-    value: Fraction | str = ""
-
-    def symbols(self) -> set[str]:
-        if self.op == "symbol":
-            return {str(self.value)}
-        return set().union(*(arg.symbols() for arg in self.args))
-
-
-def number(value: Fraction | int) -> Node:
-    return Node("number", value=Fraction(value))
-
-
 def parse(text: str) -> Node:
     """An expression in canonical LaTeX. Raises Unreadable, and Refused for too many tokens or digits."""
     if match := _MIXED.fullmatch(text):
@@ -68,19 +50,6 @@ def parse(text: str) -> Node:
     if reader.peek():
         raise Unreadable(f"{reader.peek()!r} is not expected there")
     return node
-
-
-def literal(node: Node) -> Fraction | None:
-    """The value of a plain number: an integer, a decimal, a fraction of such, with a sign; None for anything else."""
-    if node.op == "number":
-        return Fraction(node.value)
-    if node.op == "negate" and node.args[0].op != "negate":
-        inner = literal(node.args[0])
-        return None if inner is None else -inner
-    if node.op == "divide" and all(part.op in ("number", "negate") for part in node.args):
-        above, below = map(literal, node.args)
-        return None if above is None or not below else above / below
-    return None
 
 
 def _mixed(whole: Fraction, above: Fraction, below: Fraction) -> Node:
@@ -103,7 +72,7 @@ def _number(digits: str) -> Fraction:
 
 class _Reader:
     def __init__(self, tokens: Sequence[str]) -> None:
-        self.tokens, self.at, self.depth, self.in_bars = tokens, 0, 0, 0
+        self.tokens, self.at, self.depth, self.in_bars, self.in_function = tokens, 0, 0, 0, 0
 
     def peek(self) -> str:
         self._skip()
@@ -176,8 +145,16 @@ class _Reader:
             if powered:
                 raise Unreadable("two powers or factorials in a row")
             powered = True
+            if mark == "^" and self.take("\\circ"):
+                node = self._degrees(node)
+                continue
             node = Node("factorial", (node,)) if mark == "!" else Node("power", (node, self.argument(sign=True)))
         return node
+
+    def _degrees(self, node: Node) -> Node:
+        if not self.in_function:
+            raise Unreadable("degrees within an expression")
+        return Node("multiply", (node, Node("divide", (Node("symbol", value="\\pi"), number(180)))))
 
     def argument(self, sign: bool = False) -> Node:
         """What follows ^ or a command: a group in braces, or one token."""
@@ -269,8 +246,13 @@ class _Reader:
         power = self.argument() if self.take("^") else None
         if power is not None and literal(power) == -1:
             raise Unreadable("the inverse, or one over it")
+        self.in_function += 1
         inner = self._argument_of_function()
-        node = Node("log", (base, inner)) if name == "log" else Node(name, (inner,))
+        self.in_function -= 1
+        if name == "exp":
+            node = Node("power", (Node("symbol", value="e"), inner))
+        else:
+            node = Node("log", (base, inner)) if name == "log" else Node(name, (inner,))
         return node if power is None else Node("power", (node, power))
 
     def _argument_of_function(self) -> Node:
@@ -300,13 +282,3 @@ def _product(factors: Sequence[Node]) -> Node:
 _CLOSED_BY = {"(": ")", "{": "}", "|": "|", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil"}
 _BRACKET_OF = {"|": "abs", "\\lfloor": "floor", "\\lceil": "ceil"}
 _STARTS = {*GREEK, *FUNCTIONS, "frac", "sqrt", "binom", "lfloor", "lceil"}
-
-
-def packed(node: Node) -> list[Any]:
-    """As plain lists and strings, for JSON."""
-    return [node.op, [packed(arg) for arg in node.args], str(node.value)]
-
-
-def unpacked(lists: list[Any]) -> Node:
-    op, args, value = lists
-    return Node(op, tuple(map(unpacked, args)), Fraction(value) if op == "number" else value)

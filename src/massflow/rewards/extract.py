@@ -16,6 +16,9 @@ MOST_ANSWERS = 5
 """Different ones in the tail; more is an enumeration."""
 
 _BOX = re.compile(r"\\boxed\s*\{|\\[\s\S]|[{}]")
+_MOST_BOXES = 3
+"""Around one another, with nothing between."""
+_MOST_PHRASES = 50
 _PHRASE = re.compile(r"\bthe\s{1,3}(?:final\s{1,3})?answer\s{1,3}is\b[: \t]*", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 
@@ -61,27 +64,39 @@ def _boxed(tail: str) -> list[str]:
         first -= 1
     open_at: list[int | None] = []
     """Open braces: where the content starts for a box's, None for others."""
-    found: list[str] = []
+    found: list[tuple[int, int]] = []
     for match in _BOX.finditer(tail, first):
         token = match[0]
         if token == "}":
             start = open_at.pop() if open_at else None
             if start is not None:
-                found.append(tail[start : match.start()])
+                found.append((start, match.start()))
         elif token == "{":
             open_at.append(None)
         elif token[-1] == "{" and len(token) > 2:
             open_at.append(match.end())
-    return _unwrapped(found)
+    return _unwrapped([tail[start:end] for start, end in _without_nests(found)])
+
+
+def _without_nests(found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Without the boxes deep in others: of a thousand in one another, the outer ones are looked at."""
+    kept: list[tuple[int, int]] = []
+    for start, end in reversed(found):
+        around = sum(1 for left, right in kept[-_MOST_BOXES - 1 :] if left < start and end < right)
+        if around <= _MOST_BOXES:
+            kept.append((start, end))
+    return kept[::-1]
 
 
 def _unwrapped(found: list[str]) -> list[str]:
     """Without boxes at the end that hold nothing but the box before."""
-    while found and "\\boxed" in found[-1]:
+    for _ in range(_MOST_BOXES):
+        if not found or "\\boxed" not in found[-1]:
+            return found
         *found, outer = found
         if not found or _SPACE.sub("", outer) != f"\\boxed{{{_SPACE.sub('', found[-1])}}}":
-            raise Refused("a box within the box")
-    return found
+            break
+    raise Refused("a box within the box")
 
 
 def _hashes(tail: str) -> list[str]:
@@ -89,7 +104,8 @@ def _hashes(tail: str) -> list[str]:
 
 
 def _phrase(tail: str) -> list[str]:
-    answers = [tail[match.end() : match.end() + 1000].partition("\n")[0] for match in _PHRASE.finditer(tail)]
+    found = list(_PHRASE.finditer(tail))[-_MOST_PHRASES:]
+    answers = [tail[match.end() : match.end() + 1000].partition("\n")[0] for match in found]
     return [re.split(r"\.(?:\s|$)", answer, maxsplit=1)[0].strip("* ") for answer in answers]
 
 

@@ -24,6 +24,7 @@ _SPELLED = {
     "operatorname": "\\text", "infin": "\\infty", "dots": "\\ldots",
     "cdots": "\\ldots", "thinspace": " ", "space": " ",
 }  # fmt: skip
+_COLOR = re.compile(r"\\(?:text)?color ?\{[A-Za-z]{1,20}\}")
 _COMMAND = re.compile(r"\\([A-Za-z]+)\s*")
 _THIN = re.compile(r"(?<!\\)\\[,;:> ]|~")
 _NESTING = re.compile(r"\\[{}]|[{}()\[\]]")
@@ -40,7 +41,9 @@ def canonical(text: str) -> str:
     """
     if len(text) > MOST_CHARACTERS:
         raise Refused(f"an answer of {len(text)} characters; at most {MOST_CHARACTERS} are read")
-    text = plain(text).strip()
+    text = _COLOR.sub(" ", plain(text).strip())
+    if len(text) > 4 and text.startswith("**") and text.endswith("**"):
+        text = text[2:-2].strip()
     text = text.replace("\\!", "").replace("{,}", ",").replace("\\%", "%").replace("\\&", " ")
     text = _dollars(_undelimited(text))
     text = _THIN.sub(" ", text)
@@ -106,6 +109,7 @@ def _dollars(text: str) -> str:
     signs = len(re.findall(r"(?<!\\)\$", text))
     if signs % 2 == 0:
         text = re.sub(r"(?<!\\)\$", "", text)
+    text = re.sub(r"(?<=[0-9]) *\\\$$", r"\\text{dollars}", text)
     return re.sub(r"^([+-]?) *\\?\$ *(?=[0-9.])(.*)$", r"\1\2\\text{dollars}", text, flags=re.DOTALL)
 
 

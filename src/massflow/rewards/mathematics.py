@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from functools import lru_cache
 
 from massflow.errors import InputError
+from massflow.rewards.alike import alike
 from massflow.rewards.compare import decide
+from massflow.rewards.content import Opaque, Reading, Value
 from massflow.rewards.decision import Broken, Decision, Refused, Unreadable
 from massflow.rewards.evaluate import Approximate, Inexact, exact, point
-from massflow.rewards.expression import Node
-from massflow.rewards.reading import Opaque, Reading, Relation, Value, read, read_gold
+from massflow.rewards.node import Node
+from massflow.rewards.reading import read, read_gold
+from massflow.rewards.worked import check_worked_out, is_number
 from massflow.types import Problem
-
-_DECORATION = re.compile(r"\\left|\\right|\\displaystyle|\\[,;:! ]|[\s${}]|(?<=\\)[dt](?=frac)")
-_MOST_PROMPT = 20_000
 
 
 def judge(answer: str, problem: Problem) -> Decision:
@@ -27,8 +25,8 @@ def judge(answer: str, problem: Problem) -> Decision:
     if problem.metadata.get("evaluated") and not _is_evaluated(given):
         raise Refused("an expression, a list or text where a number is asked for")
     decision = decide(gold, given, problem.prompt)
-    if decision.equal is not False and decision.path != "string" and _repeats(given, problem.prompt):
-        raise Refused("the answer repeats the question")
+    if decision.equal is not False and decision.path != "string":
+        check_worked_out(*alike(gold.content, given.content, problem.prompt), problem.prompt)
     return decision
 
 
@@ -62,7 +60,7 @@ def check_number(problem: Problem) -> None:
 
 
 def _is_evaluated(reading: Reading) -> bool:
-    return isinstance(reading.content, Value) and reading.content.literal is not None
+    return isinstance(reading.content, Value) and is_number(reading.content.node)
 
 
 def _evaluate(node: Node) -> None:
@@ -76,20 +74,3 @@ def _evaluate(node: Node) -> None:
         raise
     except Unreadable:
         pass  # the floor of x has no value that we know: it is compared as a string
-
-
-def _repeats(given: Reading, prompt: str) -> bool:
-    """Whether an expression, as it stands, is a part of the question: 17 x 23 is no answer to "what is 17 x 23"."""
-    if not isinstance(given.content, Value | Relation) or _is_evaluated(given):
-        return False
-    text = _squashed(given.text)
-    return len(text) > 2 and not text.isalnum() and text in _squashed_prompt(prompt)
-
-
-def _squashed(text: str) -> str:
-    return _DECORATION.sub("", text)
-
-
-@lru_cache(maxsize=1024)
-def _squashed_prompt(prompt: str) -> str:
-    return _squashed(prompt[-_MOST_PROMPT:])

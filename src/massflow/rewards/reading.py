@@ -1,102 +1,47 @@
-r"""What an answer is: a value with its unit, words, a list or tuple or set, a matrix, a relation, or only a string."""
+r"""Reads an answer: what it is, or that it is only a string."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import replace
 from functools import lru_cache
 
+from massflow.rewards.content import (
+    Based,
+    Clock,
+    Content,
+    Items,
+    Labelled,
+    Named,
+    Opaque,
+    Reading,
+    Relation,
+    Value,
+    Words,
+)
 from massflow.rewards.decision import Broken, Refused, Unreadable
-from massflow.rewards.expression import MOST_DIGITS, Node, literal, number, parse
+from massflow.rewards.expression import MOST_DIGITS, parse
 from massflow.rewards.latex import balanced, canonical, split
+from massflow.rewards.node import CONSTANTS, Node, number
+from massflow.rewards.numerals import plain_number
+from massflow.rewards.question import names
 from massflow.rewards.units import unit_of
 
 MOST_ITEMS = 50
 
-
-@dataclass(frozen=True)
-class Value:
-    """A number or an expression. unit: "" for none; "%" is percent."""
-
-    node: Node
-    unit: str = ""
-
-    @property
-    def literal(self) -> Fraction | None:
-        return literal(self.node)
-
-
-@dataclass(frozen=True)
-class Based:
-    """Digits in a base: 2516_8."""
-
-    digits: str
-    base: str
-
-
-@dataclass(frozen=True)
-class Words:
-    """Text that is no mathematics: a name, a weekday."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Items:
-    """Several: brackets is "," (a bare list), "{}" (a set), "()", "[)" and so on, "matrix", "row" or "union"."""
-
-    brackets: str
-    parts: tuple[Content, ...]
-
-    @property
-    def ordered(self) -> bool:
-        return self.brackets not in (",", "{}", "union")
-
-
-@dataclass(frozen=True)
-class Relation:
-    """left sign right: sign is =, <, >, \\le, \\ge or \\ne."""
-
-    sign: str
-    left: Node
-    right: Node
-
-
-@dataclass(frozen=True)
-class Opaque:
-    """Nothing that we read: equal to the same string only. why: what could not be read."""
-
-    text: str
-    why: str
-    broken: bool = False
-
-
-Content = Value | Based | Words | Items | Relation | Opaque
-
-
-@dataclass(frozen=True)
-class Reading:
-    """An answer in its one spelling, and what it is."""
-
-    text: str
-    content: Content
-
-
 _WHOLE = re.compile(r"[+-]?[0-9]+")
-_DECIMAL = re.compile(r"([+-]?)([0-9]*)\.?([0-9]*)")
-_GROUPED = re.compile(r"([+-]?[0-9]{1,3})((?:,[0-9]{3})+|(?: [0-9]{3})+)(\.[0-9]+)?")
-_REPEATING = re.compile(r"([+-]?)([0-9]*)\.([0-9]*)\\overline\{([0-9]+)\}")
-_SCIENTIFIC = re.compile(
-    r"([+-]?[0-9]+(?:\.[0-9]*)?)(?:\\(?:times|cdot) ?10\^(?:\{(-?[0-9]{1,3})\}|([0-9]))|[eE]([+-]?[0-9]{1,3}))"
-)
 _BASED = re.compile(r"([0-9][0-9A-F]*)_(?:\{([0-9]+)\}|([0-9]))")
+_CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?: ?([ap])\.?m\.?)?", re.IGNORECASE)
 _MATRIX = re.compile(r"\\begin\{([pb]?)matrix\}(.*)\\end\{\1matrix\}", re.DOTALL)
-_APPLIED = re.compile(r"[A-Za-z]\([A-Za-z]\)")
 _SIGN = re.compile(r"(\\le(?![a-z])|\\ge(?![a-z])|\\ne(?![a-z])|=|<|>)")
-_MEMBER = re.compile(r"[A-Za-z]\\in ?(?![a-z])")
-_WORDS = re.compile(r"\\text\{([^{}\\]*)\}|([A-Za-z]{2,}(?:[ '][A-Za-z]+)+|[A-Z]{2,}|[A-Za-z]{4,})")
+_INEQUALITIES = ("<", ">", "\\le", "\\ge")
+_MEMBER = re.compile(r"([A-Za-z])\\in ?(?![a-z])")
+_WORDS = re.compile(r"\\text\{([^{}\\]*)\}|([A-Za-z]{2,}(?:[ '][A-Za-z]+)+|[A-Z]{2,}|[A-Z][a-z]{2,}|[A-Za-z]{2,})")
+_SHORT_WORDS = re.compile(r"yes|no|odd|red|mon|tue|wed|thu|fri|sat|sun|[a-z]*([a-z])\1[a-z]*", re.IGNORECASE)
+"""Of two or three letters; others are products: xy, abc. A product would not have a letter twice in a row."""
+_LABEL = re.compile(r"(?:\\text\{ ?\(([A-J])\)[ .]*\}|\(([A-J])\)(?=[0-9]))(.+)", re.DOTALL)
 _JOIN = r",|;|\\text\{,? ?(?:and|or)\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|\\cup"
+_NO_OR = re.compile(r",|;|and(?![A-Za-z])|\\cup")
 _BLANK = re.compile(r"\s+")
 
 
@@ -120,59 +65,63 @@ def _content(text: str) -> Content:
         return Value(number(int(text)))
     if not balanced(text):
         raise Broken("braces that do not close")
-    words = _WORDS.fullmatch(text)
-    if words and words[1] is not None and re.search("[0-9]", words[1]):
-        return _content(words[1].strip())
-    if words:
-        said = _BLANK.sub(" ", words[1] if words[1] is not None else words[2]).strip(" ().")
-        return Words(said.lower() if len(said) > 1 else said)
-    return _single(text) or _several(text) or _relation(text) or _value(text)
+    if label := _LABEL.fullmatch(text):
+        return Labelled(label[1] or label[2], _content(label[3].strip()))
+    return _words(text) or _single(text) or _several(text) or _relation(text) or _value(text)
+
+
+def _words(text: str) -> Content | None:
+    match = _WORDS.fullmatch(text)
+    if match is None:
+        return None
+    if match[1] is not None and re.search("[0-9]", match[1]):
+        return _content(match[1].strip())
+    short = len(text) < 4 and not text.isupper() and not (len(text) == 3 and text.istitle())
+    if short and not _SHORT_WORDS.fullmatch(text):
+        return None
+    said = _BLANK.sub(" ", match[1] if match[1] is not None else match[2]).strip(" ().")
+    return Words(said.lower() if len(said) > 1 else said)
 
 
 def _single(text: str) -> Content | None:
-    """What is one number, though it may hold commas, spaces or an index."""
-    plain = _plain_number(text)
+    """What is one number, though it may hold commas, spaces, a unit or an index."""
+    plain = plain_number(text)
     if plain is not None:
         return Value(number(plain))
-    based = _BASED.fullmatch(text)
-    return Based(based[1].lstrip("0") or "0", based[2] or based[3]) if based else None
-
-
-def _plain_number(text: str) -> Fraction | None:
-    if len(text) > MOST_DIGITS:
-        return None
-    if match := _GROUPED.fullmatch(text):
-        return _fraction(match[1] + re.sub("[, ]", "", match[2]) + (match[3] or ""))
-    if match := _SCIENTIFIC.fullmatch(text):
-        return _fraction(match[1]) * Fraction(10) ** int(match[2] or match[3] or match[4])
-    if match := _REPEATING.fullmatch(text):
-        sign, whole, part, period = match.groups()
-        nines = 10 ** len(part) * (10 ** len(period) - 1)
-        value = Fraction(int(f"{whole}{part}{period}") - int(f"0{whole}{part}"), nines)
-        return -value if sign == "-" else value
-    match = _DECIMAL.fullmatch(text)
-    return _fraction(text) if match and (match[2] or match[3]) else None
-
-
-def _fraction(digits: str) -> Fraction:
-    return Fraction(digits.removesuffix("."))
+    if based := _BASED.fullmatch(text):
+        return Based(based[1].lstrip("0") or "0", based[2] or based[3])
+    if clock := _CLOCK.fullmatch(text.replace("\\text{", "").replace("}", "")):
+        return Clock(f"{int(clock[1])}:{clock[2]}", f"{clock[3].lower()}m" if clock[3] else "")
+    rest, scale, unit = _measured(text)
+    value = plain_number(rest) if rest != text else None
+    return Value(number(value * scale), unit) if value is not None else None
 
 
 def _several(text: str) -> Content | None:
-    text = _MEMBER.sub("", text, count=1) if _MEMBER.match(text) else text
+    if member := _MEMBER.match(text):
+        inside = _content(text[member.end() :])
+        return replace(inside, variable=member[1]) if isinstance(inside, Items) else inside
+    if text == "\\emptyset":
+        return Items("{}", ())
     if match := _MATRIX.fullmatch(text):
         rows = [Items("row", _parts(split(row, "&"))) for row in split(match[2].removesuffix("\\\\"), r"\\\\")]
         return Items("matrix", tuple(rows))
     joined = split(text, _JOIN)
     if len(joined) > 1:
         return _joined(text, joined)
-    if "\\pm" in text:
+    if "\\pm" in text and "=" not in text:
         return _both_signs(text)
+    return _bracketed(text)
+
+
+def _bracketed(text: str) -> Content | None:
     brackets = re.fullmatch(r"(\\\{|\(|\[)(.*)(\\\}|\)|\])", text, flags=re.DOTALL)
     if brackets is None or not _closes(brackets[2]):
         return None
-    inside = split(brackets[2], "[,;]")
     kind = (brackets[1] + brackets[3]).replace("\\", "")
+    if kind == "{}" and not brackets[2].strip():
+        return Items("{}", ())
+    inside = split(brackets[2], "[,;]")
     if len(inside) == 1 and kind == "()":
         return _content(brackets[2])
     if kind in ("{]", "[}", "(}", "{)") or (len(inside) == 1 and kind != "{}"):
@@ -193,8 +142,19 @@ def _joined(text: str, joined: list[str]) -> Content:
     cups = text.count("\\cup")
     if cups and cups != len(joined) - 1:
         raise Unreadable("a union within a list")
-    parts = [part for part in joined if part] if not cups else joined  # "1, 2, and 3" has an empty part
-    return Items("union" if cups else ",", _flattened(_parts(parts)))
+    parts = [part for part in joined if part.strip()] if not cups else joined  # "1, 2, and 3" has an empty part
+    found = _flattened(_parts(parts))
+    if cups and all(isinstance(part, Items) and part.brackets == "{}" for part in found):
+        return Items("{}", tuple(part for some in found if isinstance(some, Items) for part in some.parts))
+    if not _NO_OR.search(text) and all(map(_is_range, found)):  # x < 1 or x > 2
+        return Items("union", found)
+    return Items("union" if cups else ",", found)
+
+
+def _is_range(part: Content) -> bool:
+    return (isinstance(part, Relation) and part.sign in _INEQUALITIES) or (
+        isinstance(part, Items) and bool(part.variable)
+    )
 
 
 def _flattened(parts: tuple[Content, ...]) -> tuple[Content, ...]:
@@ -218,34 +178,64 @@ def _parts(texts: list[str]) -> tuple[Content, ...]:
 
 
 def _relation(text: str) -> Content | None:
-    sides = _SIGN.split(text)
+    sides = [side.strip() for side in _SIGN.split(text)]
     if len(sides) == 1:
         return None
-    if len(sides) == 3:
-        return Relation(sides[1], _left_side(sides[0].strip()), _node(sides[2]))
     if len(sides) == 5 and sides[1] in ("<", "\\le") and sides[3] in ("<", "\\le"):
         low, high = _node(sides[0]), _node(sides[4])
-        if parse(sides[2].strip()).op == "symbol":  # a < x < b is an interval
+        middle = parse(sides[2])
+        if middle.op == "symbol":  # a < x < b is an interval
             brackets = ("(" if sides[1] == "<" else "[") + (")" if sides[3] == "<" else "]")
-            return Items(brackets, (Value(low), Value(high)))
-    raise Unreadable("a chain of equations")
+            return Items(brackets, (Value(low), Value(high)), str(middle.value))
+    if len(sides) != 3:
+        raise Unreadable("a chain of equations")
+    left, sign, right = sides
+    try:
+        return Relation(sign, _left_side(left), _node(right), left)
+    except Broken:
+        raise
+    except Unreadable:
+        if sign != "=":
+            raise
+        return _named(left, right)
 
 
 def _left_side(text: str) -> Node:
     """f(x), on its own, is the name of a value."""
-    return Node("symbol", value=text) if _APPLIED.fullmatch(text) else _node(text)
+    return Node("symbol", value=text) if names(text) and "(" in text else _node(text)
+
+
+def _named(name: str, text: str) -> Content:
+    """What is on the right is the answer, if what is on the left is its name: x = 2 or x = -2 is a list already."""
+    content = _content(text)
+    if isinstance(content, Items) and content.brackets == "," and len(name) == 1:  # x = \pm 2
+        symbol = Node("symbol", value=name)
+        parts = [part for part in content.parts if isinstance(part, Value) and not part.unit]
+        if len(parts) == len(content.parts) and name not in CONSTANTS:
+            return Items(",", tuple(Relation("=", symbol, part.node, name) for part in parts))
+    return Named(name, content)
 
 
 def _value(text: str) -> Value:
     if text.endswith("%"):
         return Value(_node(text[:-1]), "%")
-    rest, unit = unit_of(text)
-    return Value(_node(rest), unit)
+    rest, scale, unit = _measured(text)
+    node = _node(rest)
+    return Value(node if scale == 1 else Node("multiply", (number(scale), node)), unit)
+
+
+def _measured(text: str) -> tuple[str, int, str]:
+    r"""As `unit_of`; of \$5 million, the million is told apart from the dollars."""
+    rest, scale, unit = unit_of(text)
+    if not unit or rest == text:
+        return rest, scale, unit
+    inner, more, other = unit_of(rest)
+    return (rest, scale, unit) if other else (inner, scale * more, unit)
 
 
 def _node(text: str) -> Node:
     text = text.strip()
     if "\\infty" in text and text not in ("\\infty", "+\\infty", "-\\infty"):
         raise Unreadable("arithmetic with infinity")
-    plain = _plain_number(text)
+    plain = plain_number(text)
     return parse(text) if plain is None else number(plain)

@@ -1,79 +1,68 @@
-r"""Units after a value: 5 cm, 5\text{ cm}, 90^\circ."""
+r"""Units after a value: 5 cm, 5\text{ cm}, 90^\circ, 60 km/h, \$5 million; and which of them a question asks for."""
 
 from __future__ import annotations
 
+import itertools
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 
 _SYNONYMS = {
     "cm": "centimeter centimetre", "mm": "millimeter millimetre", "m": "meter metre", "km": "kilometer kilometre",
     "in": "inch inche", "ft": "foot feet", "yd": "yard", "mi": "mile", "g": "gram gramme", "kg": "kilogram kilo",
     "mg": "milligram", "lb": "pound lbs", "oz": "ounce", "s": "second sec", "min": "minute", "h": "hour hr",
     "day": "day", "week": "week wk", "month": "month", "year": "year yr", "l": "liter litre", "ml": "milliliter",
-    "mph": "mph", "dollars": "dollar usd buck", "cents": "cent", "degrees": "degree deg", "%": "percent",
+    "dollars": "dollar usd buck", "cents": "cent", "degrees": "degree deg", "%": "percent",
     "rad": "radian", "units": "unit", "/": "per", "square": "sq", "cubic": "cu",
 }  # fmt: skip
 _NAME_OF = {word: short for short, words in _SYNONYMS.items() for word in (short, *words.split())}
-_ABOUT_NUMBERS = set(
-    re.findall(
-        "[a-z]+",
-        "and or not no is are than less more least most at about approximately nearly over under plus minus "
-        "times divided by half quarter third double twice squared cubed root power hundred thousand million "
-        "billion trillion dozen ten one two three four five six seven eight nine zero pair pairs couple gross "
-        "score percentage negative positive mod modulo base if where when such that for either neither any "
-        "all none other else but to from through between wrong false true undefined",
-    )
-)
-"""Words that are no unit of a number before them: they change it, or add another."""
-_UNITS = set(_SYNONYMS) - {"/", "square", "cubic", "units", "%"}
-_ASKED = re.compile(
-    r"(?:how many|number of|nearest|(?<![a-z])in|amount of)\s+(?:the\s+|total\s+|square\s+|cubic\s+|whole\s+)*([a-z]+)"
-)
-_TEXT = re.compile(r"([^\\]*(?:\\(?!text)[^\\]*)*)((?:\\text\{[^{}\\]*\}(?:\^(?:[23]|\{[23]\}))? ?/? ?)+)")
-_WORD_AFTER = re.compile(r"([+-]?[0-9][0-9,./]*) ?([A-Za-z]{2,}(?:[ /][A-Za-z]+){0,3}(?:\^[23])?)")
+_PREFIXES = ("/", "square", "cubic")
+_SCALES = {
+    "hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
+}  # fmt: skip
+_NUMBERS = {
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "half", "third",
+    "quarter", "double", "pair",
+}  # fmt: skip
+"""Words that are no unit, though a question may count them."""
+_TEXT = r"\\text\{[^{}\\]*\}"
+_POWER = r"(?:\^(?:[23]|\{[23]\}))?"
+_TEXTS = re.compile(rf"([^\\]*(?:\\(?!text)[^\\]*)*)((?:{_TEXT}{_POWER} ?/? ?)+)")
+_RATE = re.compile(rf"\\frac ?\{{ ?({_TEXT}{_POWER}) ?\}} ?\{{ ?({_TEXT}{_POWER}) ?\}}$")
+_WORD_AFTER = re.compile(r"([+-]?[0-9][0-9,./]*) ?((?:[A-Za-z]{2,}|m(?=/s))(?:(?: |/)[A-Za-z]+){0,3}(?:\^[23])?)")
 _CIRCLE = re.compile(r"(.*?)\^\\circ ?(?:\\text\{([CF])\}|([CF]))?", re.DOTALL)
+_TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 MOST_WORDS = 4
 MOST_LETTERS_OF_A_PRODUCT = 3
+MOST_PROMPT = 4_000
+"""Characters at its end in which units are looked for."""
+_WINDOW = 5
+"""Words after "how many" that may say of what."""
+_MOST_NOUNS = 2
 
 
-def unit_of(text: str) -> tuple[str, str]:
-    r"""(what stands before the unit, the unit's name); the text and "" where there is none.
+def unit_of(text: str) -> tuple[str, int, str]:
+    r"""(what stands before the unit, the scale to multiply it with, the unit's name); (text, 1, "") if there is none.
 
-    >>> unit_of(r"12\text{ inches}^2")
-    ('12', 'in^2')
+    >>> unit_of(r"12\text{ inches}^2"), unit_of("5 million dollars")
+    (('12', 1, 'in^2'), ('5', 1000000, 'dollars'))
     """
-    if match := _CIRCLE.fullmatch(text):
+    match = _CIRCLE.fullmatch(text)
+    if match and not _TRIGONOMETRY.search(match[1]):
         scale = match[2] or match[3] or ""
-        return match[1], f"degrees{scale and ' '}{scale}"
-    match = _TEXT.fullmatch(text)
+        return match[1], 1, f"degrees{scale and ' '}{scale}"
+    match = _TEXTS.fullmatch(_RATE.sub(r"\1/\2", text))
     if match is None:
         match = _WORD_AFTER.fullmatch(text)
         if match is None or not _is_word(match[2]):
-            return text, ""
-    name = _name(match[2].replace("\\text", " ")) if match[1].strip() else ""
-    return (match[1].strip(), name) if name else (text, "")
+            return text, 1, ""
+    scale, name = _name(match[2].replace("\\text", " ")) if match[1].strip() else (1, "")
+    return (match[1].strip(), scale, name) if name or scale > 1 else (text, 1, "")
 
 
-def asked_for(unit: str, prompt: str) -> bool:
-    """Whether every word of the unit is in the prompt, in one of its spellings.
-
-    Where the prompt has several units, such as dollars and cents, it must ask for this one: "how many dollars", "in
-    dollars".
-    """
-    prompt = prompt.lower()
-    after_numbers = re.findall(r"[0-9]\s?([a-z]+)", prompt)  # "in" and "m" mean a unit only there
-    long = [word for word in re.findall(r"[a-z]{2,}", prompt) if word != "in"]
-    words = {_short(word) for word in (*after_numbers, *long)}
-    if "$" in prompt.replace("\\$", "$ "):
-        words.add("dollars")
-    if "\\circ" in prompt or "°" in prompt:
-        words.add("degrees")
-    wanted = re.findall(r"[a-z]+", unit.lower())
-    if not all(word in words for word in wanted):
-        return False
-    if len(words & _UNITS) <= 1 or not _UNITS & set(wanted):
-        return True
-    asked = {_short(word) for word in _ASKED.findall(prompt)} & _UNITS
-    return len(asked) == 1 and asked <= set(wanted)
+def is_known(unit: str) -> bool:
+    """Whether it is a unit by itself; any other word is one only if the question counts it."""
+    return all(word in _SYNONYMS for word in re.findall("[a-z]+|%", unit.partition(" ")[0]))
 
 
 def _is_word(text: str) -> bool:
@@ -82,15 +71,37 @@ def _is_word(text: str) -> bool:
     return len(first) > MOST_LETTERS_OF_A_PRODUCT or first.lower() in _NAME_OF
 
 
-def _name(text: str) -> str:
-    """The unit in its one spelling; "" if these words are none."""
+def _name(text: str) -> tuple[int, str]:
+    """(scale, the unit in its one spelling); (1, "") if these words are none."""
     words = re.findall(r"[A-Za-z]+|/|\^[23]|[^A-Za-z\s.]", text.replace("{", "").replace("}", ""))
-    if not words or len(words) > MOST_WORDS or any(not word.isalpha() and word[0] not in "/^" for word in words):
-        return ""
-    if _ABOUT_NUMBERS & {word.lower() for word in words}:
-        return ""
-    power = {"square": "^2", "cubic": "^3"}.get(_short(words[0]), "") if len(words) > 1 else ""
-    return " ".join(_short(word) for word in words[1 if power else 0 :]).replace(" ^", "^") + power
+    words = [_short(word) for word in words]
+    scale = 1
+    while words and words[0] in _SCALES:
+        scale *= _SCALES[words.pop(0)]
+    if len(words) > MOST_WORDS or scale > 10**15:
+        return 1, ""
+    power = {"square": "^2", "cubic": "^3"}.get(words[0], "") if len(words) > 1 else ""
+    words = words[1 if power else 0 :]
+    mph = [part for word in words for part in (("mi", "/", "h") if word == "mph" else (word,))]
+    if not _is_unit(mph) and not _is_noun(words):
+        return (scale, "") if not words else (1, "")
+    joined = "".join(mph) if _is_unit(mph) else " ".join(words)
+    return scale, joined + power
+
+
+def _is_unit(words: list[str]) -> bool:
+    """km, cm ^2, km / h, m / s ^2: known units, slashes and powers in turn."""
+    bare = [word for word in words if word[0] != "^"]
+    units, slashes = bare[::2], bare[1::2]
+    return len(bare) % 2 == 1 and all(word in _SYNONYMS and word not in _PREFIXES for word in units) and all(
+        word == "/" for word in slashes
+    )  # fmt: skip
+
+
+def _is_noun(words: list[str]) -> bool:
+    return 0 < len(words) <= _MOST_NOUNS and all(
+        word.isalpha() and word not in _NUMBERS and word not in _SCALES for word in words
+    )
 
 
 def _short(word: str) -> str:
@@ -99,3 +110,89 @@ def _short(word: str) -> str:
         if form in _NAME_OF:
             return _NAME_OF[form]
     return word.removesuffix("s")
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What a prompt says of units. nouns: words it counts. asked, power: the unit it asks for. powers: others in it."""
+
+    units: frozenset[str]
+    nouns: frozenset[str]
+    asked: frozenset[str]
+    power: int
+    powers: frozenset[int]
+
+
+def asked_for(unit: str, prompt: str) -> bool:
+    """Whether a question can be answered in this unit, which the gold answer does not name.
+
+    The prompt must name the unit. If it asks for a unit ("how many cents", "in square feet"), it must be that one, in
+    that power. A word that is no unit must be what it counts: "how many apples". Units as such are always right.
+    """
+    question = _question(prompt)
+    name, _, power = unit.partition("^")
+    words = re.findall("[a-z]+", name.lower())
+    if not is_known(name):
+        return set(words) <= question.nouns
+    if question.power and int(power or 1) != question.power and "/" not in name:
+        return False
+    if words[0] == "units":
+        return True
+    if question.asked:
+        return words[0] in question.asked
+    if question.nouns:
+        return words[0] in question.nouns
+    return set(words) <= question.units and (not power or "/" in name or int(power) in question.powers)
+
+
+@lru_cache(maxsize=1024)
+def _question(prompt: str) -> _Question:
+    text = prompt[-MOST_PROMPT:].lower().replace("²", "^2").replace("³", "^3").replace("°", " degrees ")
+    text = text.replace("\\circ", " degrees ").replace("$", " $ ")
+    written = re.findall(r"[a-z]+|[$/]|\^ ?\{?[23]|[0-9]+", text)
+    words = [_short(word) for word in written]
+    units = {word for n, word in enumerate(words) if _is_named(words, n, written[n])}
+    units |= {"dollars"} if "$" in words and re.search(r"\$ +\d", text) else set()
+    nouns, asked, power = _asked(words)
+    if "dollars" in units and _has(words, "how", "much"):
+        asked |= {"dollars"} if asked else set()
+    powers = {2} if {"square", "area", "surface"} & set(words) or "^2" in text else set()
+    powers |= {3} if {"cubic", "volume"} & set(words) or "^3" in text else set()
+    return _Question(frozenset(units), frozenset(nouns), frozenset(asked), power, frozenset(powers))
+
+
+def _has(words: list[str], first: str, second: str) -> bool:
+    return (first, second) in itertools.pairwise(words)
+
+
+def _is_named(words: list[str], n: int, written: str) -> bool:
+    """Whether a unit is meant: in, m and other short ones mean one after a number or a slash only."""
+    word, before = words[n], words[n - 1] if n else ""
+    if word not in _SYNONYMS or word in _PREFIXES:
+        return False
+    return len(written) > 2 or written in ("km", "kg", "cm", "mm", "ft") or before.isdigit() or before in (
+        "/", "text", "mathrm", "mbox", "square", "cubic",
+    )  # fmt: skip
+
+
+def _asked(words: list[str]) -> tuple[set[str], set[str], int]:
+    """(words counted, units asked for, the power they are asked for in; 0 if there is none)."""
+    nouns, asked, power = set[str](), set[str](), 0
+    for n, word in enumerate(words):
+        counts = word in ("many", "nearest") or (word == "of" and n and words[n - 1] in ("number", "amount"))
+        if not counts and word != "in":
+            continue
+        window = words[n + 1 : n + 1 + _WINDOW]
+        if counts:
+            nouns |= set(window)
+        else:
+            window = [word for word in window if word not in ("the", "total")][:3]
+        unit = next((m for m, other in enumerate(window) if other in _SYNONYMS and other not in _PREFIXES), None)
+        if unit is None or (word == "in" and unit > 1) or (unit == 1 and word == "in" and window[0] not in _PREFIXES):
+            continue
+        asked.add(window[unit])
+        asked |= {window[unit + 2]} if window[unit + 1 : unit + 2] == ["/"] and len(window) > unit + 2 else set()
+        power = {"square": 2, "cubic": 3}.get(window[unit - 1] if unit else "", 0) or power
+        after = window[unit + 1] if len(window) > unit + 1 else ""
+        power = int(after[-1]) if after.startswith("^") else power
+    return nouns, asked, power

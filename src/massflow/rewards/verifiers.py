@@ -17,11 +17,11 @@ from massflow.errors import InputError
 from massflow.plugin import is_plugin, read_source
 from massflow.rewards import choice, countdown, exact, mathematics
 from massflow.rewards.decision import Decision, Refused
-from massflow.rewards.expression import packed
 from massflow.rewards.extract import check_forms, extract
+from massflow.rewards.node import packed
 from massflow.types import Problem, Verdict
 
-REVISION = 1
+REVISION = 2
 """Of the rules here: what is decided otherwise gets another number."""
 MOST_AT_ONCE = 80
 """Characters of an answer, and of its gold answer, that are read in the calling process; longer ones go to a worker."""

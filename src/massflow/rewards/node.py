@@ -1,0 +1,102 @@
+"""Expressions as trees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+CONSTANTS = {"\\pi", "e", "i", "\\infty"}
+"""Symbols that are no variables."""
+
+
+class Node(NamedTuple):
+    """op: number, symbol, add, multiply, divide, negate, power, root (n, x), abs, floor, ceil, factorial, binomial,
+    log (base, x), or a function's name. value: of a number or a symbol."""
+
+    op: str
+    args: tuple[Node, ...] = ()
+    value: Fraction | str = ""
+
+    def symbols(self) -> set[str]:
+        return {str(node.value) for node in self.walk() if node.op == "symbol"}
+
+    def variables(self) -> set[str]:
+        return self.symbols() - CONSTANTS
+
+    def walk(self) -> Iterator[Node]:
+        """This node and all below."""
+        yield self
+        for arg in self.args:
+            yield from arg.walk()
+
+
+def number(value: Fraction | int) -> Node:
+    return Node("number", value=Fraction(value))
+
+
+def literal(node: Node) -> Fraction | None:
+    """The value of a plain number: an integer, a decimal, a fraction of such, with a sign; None for anything else."""
+    if node.op == "number":
+        return Fraction(node.value)
+    if node.op == "negate" and node.args[0].op != "negate":
+        inner = literal(node.args[0])
+        return None if inner is None else -inner
+    if node.op == "divide" and all(part.op in ("number", "negate") for part in node.args):
+        above, below = map(literal, node.args)
+        return None if above is None or not below else above / below
+    return None
+
+
+def flat(node: Node, op: str) -> Iterator[Node]:
+    """The terms of sums of sums, or the factors of products of products."""
+    for arg in node.args:
+        yield from flat(arg, op) if arg.op == op else (arg,)
+
+
+def skeleton(node: Node) -> str:
+    r"""How it is built, whatever its order and spelling: one text for 17*23 and 23 \cdot 17, \sqrt{72} and 72^{1/2}."""
+    if node.op == "symbol":
+        return str(node.value)
+    if node.op == "add":
+        return f"({'+'.join(sorted(skeleton(term) for term in flat(node, 'add')))})"
+    if node.op == "root":
+        degree, inner = node.args
+        return skeleton(Node("power", (inner, Node("divide", (number(1), degree)))))
+    if node.op == "power":
+        return f"({'^'.join(map(skeleton, node.args))})"
+    if node.op in ("number", "multiply", "divide", "negate"):
+        factors = list(_factors(node))
+        minus = ["-1"] if factors.count("-1") % 2 else []
+        rest = [factor for factor in factors if factor not in ("1", "-1")]
+        found = minus + sorted(rest)
+        return f"({'*'.join(found)})" if len(found) > 1 else (found or ["1"])[0]
+    return f"{node.op}({','.join(map(skeleton, node.args))})"
+
+
+def _factors(node: Node, inverse: bool = False) -> Iterator[str]:
+    if node.op == "number" and Fraction(node.value) < 0:
+        yield "-1"
+        node = number(-Fraction(node.value))
+    if node.op == "negate":
+        yield "-1"
+        yield from _factors(node.args[0], inverse)
+    elif node.op == "multiply":
+        for arg in node.args:
+            yield from _factors(arg, inverse)
+    elif node.op == "divide":
+        yield from _factors(node.args[0], inverse)
+        yield from _factors(node.args[1], not inverse)
+    else:
+        text = str(node.value) if node.op == "number" else skeleton(node)
+        yield f"({text}^-1)" if inverse and text != "1" else text
+
+
+def packed(node: Node) -> list[Any]:
+    """As plain lists and strings, for JSON."""
+    return [node.op, [packed(arg) for arg in node.args], str(node.value)]
+
+
+def unpacked(lists: list[Any]) -> Node:
+    op, args, value = lists
+    return Node(op, tuple(map(unpacked, args)), Fraction(value) if op == "number" else value)
