@@ -77,7 +77,7 @@ def test_the_question_is_no_answer():
         judge("\\frac{\\sqrt{8}}{2}+(1+1)", problem)
     with pytest.raises(Refused, match="repeats the question"):
         judge("(x+2)^2", Problem("p", "Expand $(x+2)^2$.", "x^2+4x+4"))
-    assert judge("\\sqrt{2}+2", problem).equal is None
+    assert judge("\\sqrt{2}+2", problem).equal is True
     assert judge("2+\\sqrt{2}", problem).equal is True
     equation = Problem("p", "Solve $2x-4=6$ for $x$.", "x=5")
     assert judge("2x-4=6", equation).equal is False

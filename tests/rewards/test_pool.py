@@ -102,13 +102,15 @@ def test_the_same_comparison_is_made_once():
 
 
 LONG = "+".join(f"\\sqrt{{{n}}}" for n in range(2, 30))
+MANY = "".join(f"+x_{{{n}}}" for n in range(20))
 
 
 @pytest.mark.parametrize(
     ("answer", "problem", "outcome", "path"),
     [
         (LONG, Problem("p", "", LONG.replace("+", " + ")), "correct", "string"),
-        ("+".join(reversed(LONG.split("+"))), Problem("p", "", LONG), "correct", "symbolic"),
+        ("+".join(reversed(LONG.split("+"))), Problem("p", "", LONG), "correct", "exact"),
+        (f"\\sqrt{{5+2\\sqrt{{6}}}}{MANY}", Problem("p", "", f"\\sqrt{{2}}+\\sqrt{{3}}{MANY}"), "correct", "symbolic"),
         (LONG, Problem("p", "", LONG.replace("7", "8")), "wrong", "numeric"),
         (",".join(["1"] * 60), Problem("p", "", "1"), "rejected", "rules"),
         ("word " * 100, Problem("p", "", "word " * 99 + "word", "exact"), "correct", "string"),

@@ -27,7 +27,7 @@ _SMALLEST, _LARGEST = 1e-150, 1e300
 _LARGEST_TANH = 100
 _NEVER_ZERO = ("number", "multiply", "divide", "power", "root")
 """Of what is not zero: a zero there has slipped under the smallest double."""
-Point = Callable[[str], int]
+Point = Callable[[str], int | Fraction]
 
 
 class Inexact(Exception):  # noqa: N818

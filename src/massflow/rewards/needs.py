@@ -10,7 +10,7 @@ from typing import Any
 from massflow.extras import needs_extra
 from massflow.rewards.decision import Refused, Unreadable
 from massflow.rewards.evaluate import Inexact, exact, point
-from massflow.rewards.expression import Node
+from massflow.rewards.node import Node
 from massflow.rewards.reading import read_gold
 from massflow.tables.values import shown
 from massflow.types import Problem

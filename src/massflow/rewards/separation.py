@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from massflow.rewards.decision import Refused
-from massflow.rewards.evaluate import Inexact, Point, exact, sample
-from massflow.rewards.node import Node, skeleton
+from massflow.rewards.evaluate import Inexact, Point, exact, point, sample
+from massflow.rewards.node import CONSTANTS, Node, flat, number, skeleton
 
 MARGIN = 20
 MOST_DIGITS = 4_000
@@ -30,6 +30,7 @@ MOST_DOUBLINGS = 12
 MOST_FUNCTIONS = 8
 MOST_NESTED = 4
 """Functions in one another."""
+_NOWHERE = point("", 0)
 _SAME = ("negate", "abs")
 Logs = tuple[float, float]
 
@@ -60,7 +61,7 @@ def is_algebraic(node: Node) -> bool:
 
 def _is_function(node: Node) -> bool:
     if node.op == "power":
-        return _rational(node.args[1]) is None
+        return bool(node.args[1].symbols()) or _rational(node.args[1], _NOWHERE) is None
     return bool(node.args) and node.op not in ("add", "multiply", "divide", "root", "factorial", "binomial", *_SAME)
 
 
@@ -68,11 +69,12 @@ def _nested(node: Node) -> int:
     return max(map(_nested, node.args), default=0) + _is_function(node)
 
 
-def _rational(node: Node) -> Fraction | None:
-    if node.symbols():
+def _rational(node: Node, at: Point) -> Fraction | None:
+    """The value at the point, if there is a rational one and no constant is in it."""
+    if node.symbols() & CONSTANTS:
         return None
     try:
-        return exact(node, lambda _: 1)
+        return exact(node, lambda symbol: sample(at, symbol))
     except Inexact:
         return None
 
@@ -86,7 +88,7 @@ class _Bound:
     degrees: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, node: Node) -> Logs:
-        value = sample(self.at, str(node.value)) if node.op == "symbol" and node.variables() else _rational(node)
+        value = _rational(node, self.at)
         if value is not None:
             return _log(value.numerator), _log(value.denominator)
         if node.value == "i":
@@ -95,11 +97,11 @@ class _Bound:
         if node.op == "symbol" or _is_function(node):
             return max(0.0, math.log10(self.size(node))), 0.0
         if node.op == "power":
-            return self._power(node, self(node.args[0]), _rational(node.args[1]))
+            return self._power(node, self(node.args[0]), _rational(node.args[1], self.at))
         if node.op == "root":
-            degree = _rational(node.args[0])
+            degree = _rational(node.args[0], self.at)
             return self._power(node, self(node.args[1]), 1 / degree if degree else None)
-        parts = [self(arg) for arg in node.args]
+        parts = [self(arg) for arg in (_gathered(node, self.at) if node.op == "add" else node.args)]
         if node.op == "abs" and "i" in node.symbols():
             self.degrees[skeleton(node)] = 4  # the root of its product with its conjugate, which has roots of its own
         return parts[0] if node.op in _SAME else _RULES[node.op](*parts)
@@ -114,6 +116,16 @@ class _Bound:
         if upper >= lower:
             return (upper + (degree - 1) * lower) / degree, lower
         return upper, ((degree - 1) * upper + lower) / degree
+
+
+def _gathered(total: Node, at: Point) -> list[Node]:
+    """The terms of a sum, the rational ones as one: their denominators count once."""
+    values = [(term, _rational(term, at)) for term in flat(total, "add")]
+    rational = [value for _, value in values if value is not None]
+    return [
+        *(term for term, value in values if value is None),
+        *([number(sum(rational, Fraction()))] if rational else []),
+    ]
 
 
 def _log(value: int) -> float:
