@@ -73,9 +73,17 @@ def test_copies_that_will_not_do(tmp_path: Path):
         load("gsm8k", source=other)
     with pytest.raises(InputError, match=r"can't be read as openai/gsm8k \(ValueError: Unknown split"):
         load("gsm8k", "train", source=other)
-    twice = copy_of_hub(tmp_path / "twice", {("main", "test"): [{"question": "x", "answer": "#### 1"}] * 2})
-    with pytest.raises(InputError, match="another problem has the id"):
-        load("gsm8k", source=twice)
+    rows = [{"problem": "x", "answer": "1", "id": "a"}, {"problem": "y", "answer": "1", "id": "a"}]
+    with pytest.raises(InputError, match="row 2: another problem has the id 'a'"):
+        load("aime-2025", source=copy_of_hub(tmp_path / "twice", {("default", "test"): rows}))
+
+
+def test_a_problem_that_stands_there_twice_keeps_its_place(tmp_path: Path):
+    rows = [{"question": f"{n}?", "answer": f"#### {n}"} for n in (1, 2, 1, 1)]
+    problems = load("gsm8k", source=copy_of_hub(tmp_path / "gsm8k", {("main", "test"): rows}))
+    first, second = problems[0].id, problems[1].id
+    assert [problem.id for problem in problems] == [first, second, f"{first} (2)", f"{first} (3)"]
+    assert [problem.answer for problem in problems] == ["1", "2", "1", "1"]
 
 
 def test_a_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from massflow.errors import InputError
@@ -74,8 +76,7 @@ def _checked(found: Iterator[tuple[str, Problem]], count: int | None) -> list[Pr
     for where, problem in found:
         if count is not None and len(problems) == count:
             break
-        if problem.id in problems:
-            raise InputError(f"{where}: another problem has the id {shown(problem.id)}")
+        problem = _numbered(problem, problems, where)
         try:
             check_problem(problem)
         except InputError as error:
@@ -84,3 +85,15 @@ def _checked(found: Iterator[tuple[str, Problem]], count: int | None) -> list[Pr
     if not problems:
         raise InputError("the task has no problem")
     return list(problems.values())
+
+
+def _numbered(problem: Problem, known: Mapping[str, Problem], where: str) -> Problem:
+    """A problem that the data set has twice, word for word, is its own second: which row is which does not matter."""
+    name = problem.id
+    for time in itertools.count(2):
+        if problem.id not in known:
+            return problem
+        if replace(known[problem.id], id=name) != replace(problem, id=name):
+            raise InputError(f"{where}: another problem has the id {shown(name)}")
+        problem = replace(problem, id=f"{name} ({time})")
+    raise AssertionError
