@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from massflow import config
 from massflow.lab.experiment import run_experiment
@@ -13,6 +16,7 @@ from massflow.lab.model import Transformer
 from massflow.lab.recipe import Recipe
 from massflow.seeding import generator
 
+Once = Callable[[str, Callable[[Path], object]], Path]
 TINY = """
 format_version = 1
 name = "tiny"
@@ -52,10 +56,27 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory):
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """once(name, make): a folder made by `make(folder)` in one of pytest-xdist's workers, for all of them."""
+    own = tmp_path_factory.getbasetemp()
+    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, mark = common / name, common / f"{name}.made"
+        with FileLock(common / f"{name}.lock"):
+            if not mark.exists():
+                make(folder)
+                mark.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def cache(once: Once):
     """A cache of bases for this session, also seen by worker processes and by commands."""
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
+        folder = once("cache", Path.mkdir)
         patch.setenv("MASSFLOW_CACHE", str(folder))
         yield folder
 
@@ -84,8 +105,6 @@ def model(recipe: Recipe) -> Transformer:
 
 
 @pytest.fixture(scope="session")
-def experiment(cache: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
+def experiment(cache: Path, recipe: Recipe, once: Once) -> Path:  # noqa: ARG001
     """A finished experiment's folder. Tests read it and write nothing there."""
-    out = tmp_path_factory.mktemp("experiment") / "out"
-    run_experiment(recipe, out, workers=2, device="cpu", on_event=lambda event: None)
-    return out
+    return once("experiment", lambda out: run_experiment(recipe, out, 2, "cpu", lambda event: None))

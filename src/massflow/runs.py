@@ -20,6 +20,7 @@ import os
 import platform
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -163,6 +164,19 @@ class RunFolder:
             return
         rows = [row for row in self.rows(name) if row["step"] <= step]
         write_atomic(self.path / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def at_temperature(scores: Sequence[Row], temperature: float = 1.0) -> Row:
+    """Of the scores in a row of evaluation.jsonl or wise.jsonl, one entry a temperature, those at this one.
+
+    Raises InputError if there are none.
+    """
+    found = next((score for score in scores if score["temperature"] == temperature), None)
+    if found is None:
+        raise InputError(
+            f"nothing was scored at temperature {temperature:g}; only at {[s['temperature'] for s in scores]}"
+        )
+    return found
 
 
 def read_json(path: Path) -> Row:

@@ -15,36 +15,75 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from massflow import InputError
+from massflow import InputError, config
 from massflow.lab.experiment import run_experiment
 from massflow.lab.recipe import Recipe
+from massflow.report.experiment.baselines import COOLED
+from massflow.report.experiment.captions import scope
+from massflow.report.experiment.charts import charts
 from massflow.report.experiment.curves import best_at, interpolated, mean_curve, start, trained
 from massflow.report.experiment.findings import Findings
+from massflow.report.experiment.numbers import Entry
+from massflow.report.experiment.page import render
 from massflow.report.experiment.results import Experiment
-from massflow.report.experiment.tables import frontier_table, summary_table
+from massflow.report.experiment.tables import pairs_table, ranking_table, summary_table, targets_table
 from massflow.report.experiment.write import write_report
-from massflow.runs import Row
-from massflow.stats import pass_at_k_exact
+from massflow.runs import Row, at_temperature
+from massflow.stats import TrainingRun, pass_at_k_exact
+from massflow.stats.matching import matched
 
 LOST = "grpo-p-base1-seed0"
 
 
 @pytest.fixture(scope="module")
-def bases(cache: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
+def bases(cache: Path, recipe: Recipe, once: Callable[..., Path]) -> Path:  # noqa: ARG001
     """Two bases, two arms, one seed, two declared gains, of which the second is out of reach."""
     assert recipe.compare is not None
     compare = recipe.compare.model_copy(update={"bases": (0, 1), "gains": (0.001, 0.3)})
-    out = tmp_path_factory.mktemp("bases") / "out"
     pretrain = recipe.pretrain.model_copy(update={"steps": 250})
-    run_experiment(
-        recipe.model_copy(update={"compare": compare, "pretrain": pretrain}), out, 2, "cpu", lambda event: None
-    )
-    return out
+    two = recipe.model_copy(update={"compare": compare, "pretrain": pretrain})
+    return once("bases", lambda out: run_experiment(two, out, 2, "cpu", lambda event: None))
 
 
 @pytest.fixture(scope="module")
 def findings(bases: Path) -> Findings:
     return Findings(Experiment.read(bases))
+
+
+def rise(folder: Path) -> None:
+    """Success that rises, unlike that of so short a training: odd prompts gain, even ones are lost.
+
+    GRPO rises fastest, base 1 faster than base 0; cooling raises the bases, too.
+    """
+    for path in folder.glob("runs/*/evaluation.jsonl"):
+        pace = (0.03 if path.parent.name.startswith("grpo-base") else 0.02) * (
+            1.5 if "base1" in path.parent.name else 1
+        )
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        for index, score in (
+            (i, score) for i, row in enumerate(rows) for score in (*row["scores"], *row.get("train", ()))
+        ):
+            lift = pace * index + 0.05 * (score["temperature"] < 1.0)
+            score["success"] = [
+                p + lift * (1.0 - p) if prompt % 2 else p * (1.0 - lift) for prompt, p in enumerate(score["success"])
+            ]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture(scope="module")
+def risen(bases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = copy(bases, tmp_path_factory.mktemp("risen") / "out")
+    rise(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def rising(risen: Path) -> Findings:
+    return Findings(Experiment.read(risen))
+
+
+def page_of(findings: Findings) -> str:
+    return render(findings, charts(findings))
 
 
 def copy(folder: Path, out: Path) -> Path:
@@ -83,58 +122,224 @@ def test_changes_are_paired_by_base(bases: Path, findings: Findings):
     )
 
 
-def test_two_bases_say_less_than_one(bases: Path, findings: Findings, tmp_path: Path):
-    """Student's t over two bases is wider than the prompts alone, by the distance between the bases."""
-    out = copy(bases, tmp_path / "out")
+def clone(folder: Path, base: int, seed: int) -> None:
+    """More bases and seeds: runs of base `base % 2`, a little less right for each."""
     for arm in ("grpo", "grpo-p"):
-        shutil.rmtree(out / "runs" / f"{arm}-base1-seed0")
-    lone = Findings(Experiment.read(out))
-    one, two = lone.outcomes[0].pass_at_1, findings.outcomes[0].pass_at_1
-    rises = [
-        success(bases, f"grpo-base{b}-seed0", -1).mean() - success(bases, f"grpo-base{b}-seed0", 0).mean()
-        for b in (0, 1)
-    ]
-    assert two.high - two.low > 2 * 12 * abs(rises[0] - rises[1]) / 2  # t of one degree of freedom: 12.7
-    assert one.value == pytest.approx(rises[0])
+        out = folder / "runs" / f"{arm}-base{base}-seed{seed}"
+        shutil.copytree(folder / "runs" / f"{arm}-base{base % 2}-seed0", out)
+        recipe = config.load(out / "recipe.toml", Recipe)
+        train, pretrain = (
+            recipe.train.model_copy(update={"seed": seed}),
+            recipe.pretrain.model_copy(update={"seed": base}),
+        )
+        (out / "recipe.toml").write_text(config.dumps(recipe.model_copy(update={"train": train, "pretrain": pretrain})))
+        rows = [json.loads(line) for line in (out / "evaluation.jsonl").read_text().splitlines()]
+        for row in rows[1:]:
+            for score in row["scores"]:
+                score["success"] = [p * (1.0 - 0.02 * base - 0.01 * seed) for p in score["success"]]
+        (out / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_what_the_intervals_speak_of(risen: Path, rising: Findings, tmp_path: Path):
+    """Two bases of one seed: these runs. Of two seeds: these bases, other seeds. Four bases: other bases, too."""
+    out = copy(risen, tmp_path / "out")
+    found = [rising]
+    for cells in ([(0, 1), (1, 1)], [(2, 0), (3, 0), (2, 1), (3, 1)]):
+        for base, seed in cells:
+            clone(out, base, seed)
+        found.append(Findings(Experiment.read(out)))
+    assert [each.outcomes[0].covers for each in found] == ["prompts", "seeds", "bases"]
+    said = [scope(each) for each in found]
+    assert "about these 2 bases and these runs" in said[0]
+    assert "not for other bases or other RL seeds (1 a base: too few to tell their spread)" in said[0]
+    assert "about these 2 bases: for other prompts (resampled) and other RL seeds" in said[1]
+    assert "not for other bases" in said[1]
+    assert "of other bases and RL seeds (Student's t over 4 bases, each the mean of its 2 seeds)" in said[2]
+    # What two seeds a base add, by hand: their spread is half their distance, squared and summed over both bases, over
+    # 2 degrees of freedom and, for the mean of two means of two, over 4; Student's t of 2 degrees is 4.3.
+    finals = [[found[1].experiment.of("grpo")[i].success_SP()[-1].mean() for i in pair] for pair in ((0, 1), (2, 3))]
+    spread = np.sqrt(sum((one - other) ** 2 / 2 for one, other in finals) / 2 / 4)
+    change = found[1].outcomes[0].pass_at_1
+    assert change.high - change.value > 4.3 * spread > 0
+    # Runs that failed leave too few bases: said of their arm alone.
+    recipe = config.load(out / "recipe.toml", Recipe)
+    assert recipe.compare is not None
+    compare = recipe.compare.model_copy(update={"bases": (0, 1, 2, 3), "seeds": (0, 1)})
+    (out / "recipe.toml").write_text(config.dumps(recipe.model_copy(update={"compare": compare})))
+    fail(out, "grpo-p-base3-seed0", "lost")
+    fail(out, "grpo-p-base3-seed1", "lost")
+    less = Findings(Experiment.read(out))
+    assert [outcome.covers for outcome in less.outcomes] == ["bases", "seeds"]
+    assert "For GRPO-P, of which runs failed, they are about its own bases only" in scope(less)
+
+
+def entry(findings: Findings, name: str) -> Entry:
+    return next(entry for entry in findings.equal.entries if entry.name == name)
 
 
 def test_bounds_where_a_gain_is_out_of_reach(findings: Findings):
-    for outcome in findings.outcomes:
-        near, far = outcome.targets
+    for name in ("grpo", "grpo-p"):
+        near, far = entry(findings, name).targets
         assert near.runs == far.runs == 2
         assert far.reached == 0
         assert not far.pass_at_256.known
         assert far.pass_at_256.most == pytest.approx(findings.base.pass_at_256, abs=0.1)
         assert far.pass_at_256.low <= far.pass_at_256.least < far.pass_at_256.most <= far.pass_at_256.high
         assert far.pass_at_256.least == pytest.approx(findings.base.pass_at_1 + 0.3)
-        assert (near.cpu_seconds is not None) == (near.reached > 0)
-        assert far.cpu_seconds is None
+        assert (near.seconds is not None) == (near.reached > 0)
+        assert far.seconds is None
 
 
-def test_a_failed_run_is_listed_and_shifts_no_curve(bases: Path, findings: Findings, tmp_path: Path):
-    out = copy(bases, tmp_path / "out")
+def test_a_failed_run_is_listed_counted_and_shifts_no_curve(risen: Path, rising: Findings, tmp_path: Path):
+    out = copy(risen, tmp_path / "out")
     fail(out, LOST, "the loss is not finite at step 3 <b>")
     found = write_report(out)
     page = (out / "report.html").read_text()
     assert f"<strong>{LOST}</strong>: the loss is not finite at step 3 &lt;b&gt;" in page
     assert json.loads((out / "summary.json").read_text())["failed"][0]["run"] == LOST
-    assert [target.runs for target in found.outcomes[1].targets] == [1, 1]
+    whole, left = entry(rising, "grpo-p"), entry(found, "grpo-p")
+    assert [target.runs for target in left.targets] == [2, 2], "the failed one never got there"
+    assert left.targets[0].reached == whole.targets[0].reached - 1
+    assert "Runs that failed count as not having got there" in page
     experiment = found.experiment
-    np.testing.assert_allclose(start(experiment), start(findings.experiment))
-    (left,) = experiment.of("grpo-p")
-    curve = mean_curve(experiment, [left], trained)
+    np.testing.assert_allclose(start(experiment), start(rising.experiment))
+    (lone,) = experiment.of("grpo-p")
+    curve = mean_curve(experiment, [lone], trained)
     np.testing.assert_allclose(curve[0], start(experiment), err_msg="it starts where the bases do, on average")
-    np.testing.assert_allclose(np.diff(curve, axis=0), np.diff(trained(left), axis=0))
+    np.testing.assert_allclose(np.diff(curve, axis=0), np.diff(trained(lone), axis=0))
 
 
 def test_an_arm_without_a_base_in_common_is_not_compared(bases: Path, tmp_path: Path):
     out = copy(bases, tmp_path / "out")
     fail(out, LOST, "lost")
     fail(out, "grpo-base0-seed0", "lost, too")
+    (pair,) = Findings(Experiment.read(out)).equal.pairs
+    assert (pair.bases, pair.own, pair.common, pair.targets) == (0, None, None, (None, None))
+    assert "no base in common" in Findings(Experiment.read(out)).sentences[1]
+
+
+def test_an_arm_whose_every_run_failed_keeps_its_row(risen: Path, tmp_path: Path):
+    out = copy(risen, tmp_path / "out")
+    fail(out, LOST, "lost")
+    fail(out, LOST.replace("base1", "base0"), "lost, too")
     found = Findings(Experiment.read(out))
-    assert found.outcomes[1].matched is None
-    assert [target.difference for target in found.outcomes[1].targets] == [None, None]
-    assert "no range to compare on" in found.sentences[1]
+    assert found.experiment.untold == ["grpo-p"]
+    assert found.equal.pairs == []
+    assert page_of(found).count("<td>GRPO-P</td><td>–</td>") == 4, "one a table"
+
+
+def test_the_stated_pairs_are_compared(risen: Path, rising: Findings, tmp_path: Path):
+    out = copy(risen, tmp_path / "out")
+    recipe = config.load(out / "recipe.toml", Recipe)
+    assert recipe.compare is not None
+    compare = recipe.compare.model_copy(update={"pairs": (("grpo", "grpo-p"),)})
+    (out / "recipe.toml").write_text(config.dumps(recipe.model_copy(update={"compare": compare})))
+    turned = Findings(Experiment.read(out))
+    (was,), (pair,) = rising.equal.pairs, turned.equal.pairs
+    assert (was.arm, was.against) == (pair.against, pair.arm) == ("grpo-p", "grpo")
+    assert was.own is not None
+    assert pair.own is not None
+    assert pair.own.span == was.own.span
+    assert pair.own.difference.value == pytest.approx(-was.own.difference.value)
+    assert pair.own.difference.low == pytest.approx(-was.own.difference.high)
+    assert "against GRPO-P, pass@256 was" in turned.sentences[1]
+    assert f"gains {pair.own.span}" in turned.sentences[1], "the range stands beside its value"
+    assert "<td>GRPO against GRPO-P</td>" in page_of(turned)
+    (held,) = turned.as_dict()["pairs"]
+    assert (held["arm"], held["against"]) == ("grpo", "grpo-p")
+
+
+def test_one_range_for_all_arms(rising: Findings):
+    """By hand: from the smallest declared gain to the least reach; the change of the arm's curves from their start."""
+    runs = rising.experiment.runs
+    reach = {run.name: run.success_SP().mean(axis=1).max() - run.success_SP()[0].mean() for run in runs}
+    assert min(reach.values()) > 0.001
+    common = rising.equal.common
+    assert common is not None
+    assert (common.since, common.upto) == (0.001, pytest.approx(min(reach.values())))
+    assert str(common) in rising.sentences[2]
+    changes = []
+    for name in ("grpo", "grpo-p"):
+        change, own = entry(rising, name).change, rising.experiment.of(name)
+        assert change is not None
+        assert change.known
+        means = []
+        for run in own:
+            path = TrainingRun(str(run.base), run.success_SP())
+            kth = matched(path, 256, np.linspace(common.since, common.upto, 2001), np.full((1, 24), 1 / 24))
+            means.append(kth.mean() - pass_at_k_exact(run.success_SP()[0], [256]).mean())
+        assert change.least == pytest.approx(np.mean(means), abs=1e-5)
+        changes.append(change.least)
+    (pair,) = rising.equal.pairs
+    assert pair.common is not None
+    assert pair.common.least == pytest.approx(changes[1] - changes[0])
+
+
+def test_the_cooled_base_stands_beside_the_arms(rising: Findings):
+    """Its path by hand: from temperature 1 to .7, in a straight line; no seeds, two bases."""
+    cooled = entry(rising, COOLED)
+    assert (cooled.trained, cooled.runs) == (False, 2)
+    at_one, at_less = (
+        [next(run for run in rising.experiment.runs if run.base == b).success_SP(t)[0] for b in (0, 1)]
+        for t in (1.0, 0.7)
+    )
+    expected, gain = [], rising.gains[0]
+    for one, less in zip(at_one, at_less, strict=True):
+        assert less.mean() - one.mean() > gain
+        share = gain / (less.mean() - one.mean())
+        ends = [pass_at_k_exact(p, [256]).mean() for p in (one, less)]
+        expected.append(ends[0] + share * (ends[1] - ends[0]))
+    assert cooled.targets[0].reached == 2
+    assert cooled.targets[0].pass_at_256.least == pytest.approx(np.mean(expected))
+    near = entry(rising, "grpo").targets[0]
+    assert near.minus_cooled is not None
+    assert near.minus_cooled.most == pytest.approx(near.pass_at_256.most - np.mean(expected))
+
+
+@pytest.fixture(scope="module")
+def with_a_table(cache: Path, recipe: Recipe, once: Callable[..., Path]) -> Path:  # noqa: ARG001
+    """A network and a table, one base, one seed; training prompts are scored."""
+    assert recipe.compare is not None
+    table = {"objective": "grpo", "policy": "tabular", "learning_rate": 0.5}
+    compare = recipe.compare.model_copy(update={"objectives": recipe.compare.objectives[:1], "arms": {"table": table}})
+    evaluate = recipe.evaluate.model_copy(update={"train_prompts": 20})
+    both = config.parse(recipe.model_copy(update={"compare": compare, "evaluate": evaluate}).model_dump(), Recipe, "")
+    return once("table", lambda out: run_experiment(both, out, 2, "cpu", lambda event: None))
+
+
+def test_tabular_arms_are_known_on_training_prompts_only(with_a_table: Path, tmp_path: Path):
+    out = copy(with_a_table, tmp_path / "out")
+    rise(out)
+    found = Findings(Experiment.read(out))
+    assert (found.experiment.arms, found.experiment.untold) == (["grpo"], ["table"])
+    assert found.equal.pairs == []
+    assert found.on_training is not None
+    assert found.on_training.experiment.arms == ["grpo", "table"]
+    assert found.on_training.prompts == 20
+    (pair,) = found.on_training.equal.pairs
+    assert (pair.arm, pair.against) == ("table", "grpo")
+    held_out, trained = page_of(found).split("<h2>On training prompts</h2>")
+    assert held_out.count("<td>table</td><td>–</td>") == 3, "after training, the common range, the gain"
+    assert "<td>table</td><td>–</td>" not in trained
+    numbers = found.on_training.outcomes[1]
+    rows = [json.loads(line) for line in (out / "runs/table-base0-seed0/evaluation.jsonl").read_text().splitlines()]
+    first, last = (np.array(at_temperature(rows[i]["train"])["success"]) for i in (0, -1))
+    assert numbers.pass_at_1.value == pytest.approx((last - first).mean())
+    assert numbers.model.greedy_accuracy is None, "of held-out prompts only"
+    assert f"<td>{numbers.model.pass_at_1:.3f}</td>" in trained
+    (change,) = (entry.change for entry in found.on_training.equal.entries if entry.name == "table")
+    assert change is not None
+    assert f"<td>{change.text('+.3f')}<br>" in trained
+
+
+def test_with_nothing_but_tables_the_page_is_about_training_prompts(with_a_table: Path, tmp_path: Path):
+    out = copy(with_a_table, tmp_path / "out")
+    shutil.rmtree(out / "runs" / "grpo-base0-seed0")
+    found = Findings(Experiment.read(out))
+    assert found.experiment.prompts == "training prompts"
+    assert found.on_training is None
+    assert found.outcomes[0].model.name == "table"
+    assert "20 training prompts" in page_of(found)
 
 
 def test_envelopes_hold_every_point(findings: Findings):
@@ -156,23 +361,27 @@ def test_envelopes_hold_every_point(findings: Findings):
         assert not inside or y >= max(inside) - 1e-12
 
 
-def test_tables_fit_80_columns(bases: Path, tmp_path: Path):
-    findings = Findings(Experiment.read(bases))
+def test_tables_fit_80_columns(risen: Path, tmp_path: Path):
+    findings = Findings(Experiment.read(risen))
     console = Console(width=80, file=(tmp_path / "out").open("w"))
-    findings.outcomes[1] = replace(findings.outcomes[1], model=replace(findings.outcomes[1].model, name="long" * 20))
-    for table in (summary_table(findings), frontier_table(findings)):
-        console.print(table)
+    long = "long" * 20
+    findings.outcomes[1] = replace(findings.outcomes[1], model=replace(findings.outcomes[1].model, name=long))
+    findings.equal.entries[1] = replace(findings.equal.entries[1], name=long)
+    findings.equal.pairs[0] = replace(findings.equal.pairs[0], arm=long)
+    for table in (summary_table, ranking_table, pairs_table, targets_table):
+        console.print(table(findings))
     console.file.close()
     lines = (tmp_path / "out").read_text().splitlines()
     assert max(map(len, lines)) <= 80
-    assert sum("…" in line for line in lines) == 2, "the long name is clipped, and nothing else"
-    targets = [target for outcome in findings.outcomes for target in outcome.targets]
-    assert sum(bool(re.search(r" \d/2 ", line)) for line in lines) == len(targets) == 4
+    assert sum("…" in line for line in lines) == 4, "the long name is clipped, and nothing else"
+    assert sum(bool(re.search(r" \d/2( |$)", line)) for line in lines) == 2 * 3 + 3, (
+        "two gains and one range, three entries"
+    )
 
 
-def test_columns_of_graded_tasks_seconds_and_mixtures(bases: Path, tmp_path: Path):
+def test_columns_of_graded_tasks_seconds_and_mixtures(risen: Path, tmp_path: Path):
     """What the trainer adds where the recipe asks for it, read back by hand."""
-    out = copy(bases, tmp_path / "out")
+    out = copy(risen, tmp_path / "out")
 
     def grade(row: Row) -> None:
         for score in row["scores"]:
@@ -191,6 +400,15 @@ def test_columns_of_graded_tasks_seconds_and_mixtures(bases: Path, tmp_path: Pat
     assert run.cpu_seconds_S is not None
     np.testing.assert_allclose(run.cpu_seconds_S, np.array(run.steps) * 0.5)
     np.testing.assert_allclose(interpolated(run), trained(run)[[0, -1]], err_msg="in order of alpha")
+    wise, arm = entry(found, "WiSE of grpo"), entry(found, "grpo")
+    assert (wise.of, wise.trained, wise.runs) == ("grpo", False, 2)
+    # From the base to the final model and nothing else: a straight line between them.
+    ends = [trained(run)[[0, -1]] for run in found.experiment.of("grpo")]
+    line = [one[0, 1] + found.gains[0] / (one[1, 0] - one[0, 0]) * (one[1, 1] - one[0, 1]) for one in ends]
+    assert wise.targets[0].pass_at_256.least == pytest.approx(np.mean(line))
+    assert arm.targets[0].minus_wise is not None
+    assert arm.targets[0].minus_wise.least == pytest.approx(arm.targets[0].pass_at_256.least - np.mean(line))
+    assert "WiSE of GRPO" in (out / "report.html").read_text()
     assert (out / "figures" / "graded.svg").read_text().count("common, held out") >= 1
     specs = json.loads(re.findall(r'id="specs">(.*?)</script>', (out / "report.html").read_text(), re.DOTALL)[0])
     values = [value for panel in specs["graded"]["concat"] for value in panel["data"]["values"]]
@@ -198,7 +416,7 @@ def test_columns_of_graded_tasks_seconds_and_mixtures(bases: Path, tmp_path: Pat
     assert first["mass"] == pytest.approx(found.base.pass_at_1 / 4)
     page = (out / "report.html").read_text()
     assert "On training prompts" in page
-    assert "On held out" in page
+    assert "On held-out prompts" in page
     for looked_at in (found, found.on_training):
         assert looked_at is not None
         grpo = looked_at.graded[0]
@@ -227,6 +445,8 @@ def test_training_prompts_are_looked_at_by_themselves(bases: Path, tmp_path: Pat
     assert found.on_training.base.pass_at_1 == 1.0
     assert found.base.pass_at_1 < 1.0
     assert found.graded == []
+    assert found.on_training.equal.common is None, "nothing can rise above 1"
+    assert "no range of gains on which arms could be ranked" in found.on_training.sentences[2]
 
 
 def test_runs_on_other_prompts_are_refused(bases: Path, tmp_path: Path):

@@ -9,8 +9,18 @@ import pytest
 
 from massflow import InputError
 from massflow.seeding import generator
-from massflow.stats import TrainingRun, at_gain, at_target, envelope, mean_difference, pass_at_k_exact, resample_weights
-from massflow.stats.frontier import bounds_interval, matched, rising
+from massflow.stats import (
+    TrainingRun,
+    at_target,
+    common_reach,
+    envelope,
+    mean_change,
+    mean_difference,
+    pass_at_k_exact,
+    resample_weights,
+)
+from massflow.stats.frontier import Seconds, bounds_interval
+from massflow.stats.matching import matched
 
 
 def level(*success: float, prompts: int = 40, base: str = "0", seconds=None) -> TrainingRun:
@@ -30,71 +40,6 @@ def alike(prompts: int) -> np.ndarray:
 
 def weights(prompts: int, resamples: int = 200) -> np.ndarray:
     return resample_weights(prompts, resamples, generator(0, "w"))
-
-
-# ---- one run
-
-
-def test_matched_by_hand():
-    # pass@1 goes .2, .3, .4; a gain of .05 is halfway to the second evaluation, where pass@2 is the mean of
-    # 1 - .8^2 = .36 and 1 - .7^2 = .51. Beyond .4 the last value stays: 1 - .6^2 = .64.
-    got = matched(level(0.2, 0.3, 0.4), 2, np.array([0.05, 0.1, 0.7]), alike(40))
-    np.testing.assert_allclose(got, [[(0.36 + 0.51) / 2, 0.51, 0.64]])
-
-
-def test_one_lucky_evaluation_is_not_taken_for_the_moment():
-    # pass@1 .2, .3, .2, .3, .4: made to rise .25 (.3 and .2 pooled, pass@2 the mean of .51 and .36), .3, .4.
-    # .28 lies 3/5 of the way from .25 (.435) to .3 (.51).
-    got = matched(level(0.2, 0.3, 0.2, 0.3, 0.4), 2, np.array([0.08]), alike(40))
-    assert got[0, 0] == pytest.approx(0.435 + 0.6 * 0.075)
-
-
-def test_a_run_that_collapses_later_did_get_there():
-    rise = level(0.2, 0.3, 0.4)
-    fall = level(0.2, 0.3, 0.4, 0.1, 0.01)
-    gains = np.linspace(0.0, 0.3, 7)
-    np.testing.assert_array_equal(*(matched(run, 2, gains, weights(40)) for run in (rise, fall)))
-    assert fall.reach == pytest.approx(0.2)
-    assert fall.reaches(0.2)
-    assert not fall.reaches(0.2001)
-
-
-def test_a_run_that_only_falls_has_no_reach():
-    assert level(0.2, 0.1, 0.05).reach == 0.0
-
-
-def test_prompt_by_prompt_the_mean_is_that_of_all():
-    run = path(0.8, steps=7)
-    for gain in (0.2 * run.reach, run.reach):
-        found = at_gain(run, 16, gain)
-        assert found.mean() == pytest.approx(matched(run, 16, np.array([gain]), alike(60))[0, 0])
-        assert found.std() > 0.1
-    assert np.isnan(at_gain(run, 16, 1.01 * run.reach)).all()
-
-
-def test_weights_are_prompts_drawn_again():
-    rng = generator(0, "drawn")
-    run = TrainingRun("0", np.sort(rng.beta(0.5, 1.0, (6, 20)), axis=0))
-    drawn, gains = weights(20, 30), np.linspace(0.0, 0.2, 5)
-    counts = np.rint(drawn * 20).astype(int)
-    direct = [
-        matched(TrainingRun("0", np.repeat(run.success_SP, row, axis=1)), 8, gains, alike(20))[0] for row in counts
-    ]
-    np.testing.assert_allclose(matched(run, 8, gains, drawn), direct)
-
-
-def test_isotonic_regression_by_hand_and_by_its_definition():
-    # (1, 3, 2, 4): 3 and 2 pool to 2.5. (3, 2, 1): all pool to 2.
-    np.testing.assert_allclose(rising(np.array([[1.0, 3.0, 2.0, 4.0]])), [[1.0, 2.5, 2.5, 4.0]])
-    np.testing.assert_allclose(rising(np.array([[3.0, 2.0, 1.0]])), [[2.0, 2.0, 2.0]])
-    values = generator(0, "isotonic").normal(size=(20, 6))
-    best = rising(values)
-    assert (np.diff(best, axis=1) >= -1e-12).all()
-    # No other rising curve is closer: sums of sorted random steps as rivals.
-    rivals = np.sort(generator(1, "rivals").normal(size=(5000, 6)), axis=1)
-    closest = ((values[:, None] - rivals) ** 2).sum(axis=2).min(axis=1)
-    assert (((values - best) ** 2).sum(axis=1) <= closest).all()
-    np.testing.assert_allclose(rising(np.sort(values, axis=1)), np.sort(values, axis=1))
 
 
 # ---- the mean difference
@@ -166,6 +111,61 @@ def test_no_range_where_a_run_never_gains():
     assert mean_difference([level(0.2, 0.4), level(0.2, 0.1)], [level(0.2, 0.3)], 2, weights(40)) is None
 
 
+def test_from_the_smallest_gain_on_by_hand():
+    # As above: the difference rises in a straight line from 0 to .01 at a gain of .1. From .06 on its mean is .008.
+    ours = TrainingRun("0", np.array([[0.2, 0.2], [0.3, 0.3]]))
+    theirs = TrainingRun("0", np.array([[0.2, 0.2], [0.4, 0.2]]))
+    found = mean_difference([ours], [theirs], 2, weights(2), since=0.06)
+    assert found is not None
+    assert (found.since, found.upto) == (0.06, pytest.approx(0.1))
+    assert found.means.estimate == pytest.approx(0.008)
+    assert mean_difference([ours], [theirs], 2, weights(2), since=0.1 + 1e-9) is None, "none gets there"
+    point = mean_difference([ours], [theirs], 2, weights(2), since=0.1)
+    assert point is not None
+    assert point.means.estimate == pytest.approx(0.01), "a range of one gain: the difference there"
+
+
+# ---- one range for all
+
+
+def test_the_common_reach_by_hand():
+    # Reaches .1 and .3; .05 and .3. From .02 on all four get there: .05. From .06 on only the first arm does: .1.
+    arms = [[level(0.2, 0.3), level(0.2, 0.5)], [level(0.2, 0.25), level(0.2, 0.5)]]
+    assert common_reach(arms, 0.02) == pytest.approx(0.05)
+    assert common_reach(arms, 0.06) == pytest.approx(0.1)
+    assert common_reach(arms, 0.2) is None
+    assert common_reach([[level(0.2, 0.1)]], 0.0) is None
+
+
+def test_mean_change_by_hand():
+    # pass@2 is .36 at .2, .51 at .3, linear between: over gains .02 to .1 its mean is that at .06: .36 + .6 * .15.
+    found = mean_change([level(0.2, 0.3)], 2, 0.02, 0.1, weights(40))
+    assert (found.reached, found.runs) == (1, 1)
+    assert found.low is found.high
+    assert found.low.estimate == pytest.approx(0.09)
+    # A run that stops at a gain of .06 (.26: pass@2 is 1 - .74^2 = .4524) is known on the first half: its line goes
+    # from .36 to .4524, over gains .02 to .06 the mean is that at .04: .36 + 2/3 * .0924. On the second half it stays
+    # at .4524 at most, and at the target's pass@1, on average .28, at least.
+    bounded = mean_change([level(0.2, 0.26)], 2, 0.02, 0.1, weights(40), failed=1)
+    assert (bounded.reached, bounded.runs) == (0, 2)
+    half = 0.36 + 2 / 3 * 0.0924
+    assert bounded.high.estimate == pytest.approx((half + 0.4524) / 2 - 0.36, abs=1e-3)
+    assert bounded.low.estimate == pytest.approx((half + 0.28) / 2 - 0.36, abs=1e-3)
+
+
+def test_the_change_of_one_minus_that_of_another_is_the_mean_difference():
+    one, other = [path(0.5, "a"), path(0.6, "b")], [path(0.4, "a", steps=5), path(0.7, "b", steps=9)]
+    upto = common_reach([one, other], 0.03)
+    assert upto is not None
+    pair = mean_difference(one, other, 16, weights(60), since=0.03)
+    assert pair is not None
+    assert pair.upto == upto
+    low, high = (mean_change(runs, 16, 0.03, upto, weights(60)) for runs in (one, other))
+    gap, _ = low.minus(high)
+    np.testing.assert_allclose(gap.value_B, pair.means.value_B)
+    np.testing.assert_allclose(gap.draws_RB, pair.means.draws_RB)
+
+
 # ---- at a target
 
 
@@ -173,7 +173,7 @@ def test_runs_that_never_get_there_are_bounded():
     # Gain .05 from .2. The first run is at .25: pass@2 1 - .75^2 = .4375. The second ends at .21: at most
     # 1 - .79^2 = .3759, and at least the target's own pass@1, .25.
     found = at_target([level(0.2, 0.3), level(0.2, 0.21)], 2, 0.05, weights(40))
-    assert (found.reached, found.runs, found.exact) == (1, 2, False)
+    assert (found.reached, found.runs) == (1, 2)
     linear = (0.36 + 0.51) / 2
     assert found.high.estimate == pytest.approx((linear + 0.3759) / 2)
     assert found.low.estimate == pytest.approx((linear + 0.25) / 2)
@@ -189,20 +189,57 @@ def test_bounds_hold_what_the_whole_run_would_have_shown():
         gain = 0.7 * whole.reach
         short = TrainingRun(base, whole.success_SP[:80])
         true, bounded = at_target([whole], 64, gain, weights(60)), at_target([short], 64, gain, weights(60))
-        assert true.exact
+        assert true.reached == true.runs
         assert bounded.reached == 0
         assert bounded.low.estimate <= true.low.estimate <= bounded.high.estimate
         low, high = bounded.minus(true)
         assert low.estimate <= 0.0 <= high.estimate
 
 
-def test_seconds_by_hand():
-    # Gain .05 of .1, halfway through the first 10 s, or through the first 30: the median of two is their mean.
-    runs = [level(0.2, 0.3, 0.4, seconds=np.array([0.0, t, 2 * t])) for t in (10.0, 30.0)]
-    late = level(0.2, 0.21, seconds=np.array([0.0, 1.0]))
-    assert at_target([*runs, late], 2, 0.05, weights(40)).seconds == pytest.approx(10.0)
-    assert at_target([late], 2, 0.05, weights(40)).seconds is None
-    assert at_target([*runs, level(0.2, 0.3)], 2, 0.05, weights(40)).seconds is None, "one run's times are not known"
+def test_failed_runs_count_and_enter_no_mean():
+    runs = [level(0.2, 0.3), level(0.2, 0.21)]
+    whole, lost = at_target(runs, 2, 0.05, weights(40)), at_target(runs, 2, 0.05, weights(40), failed=2)
+    assert (lost.reached, lost.runs) == (1, 4)
+    assert (lost.low.estimate, lost.high.estimate) == (whole.low.estimate, whole.high.estimate)
+
+
+@pytest.mark.parametrize(
+    ("times", "never", "failed", "median"),
+    [
+        # A gain of .05 of .1: halfway through the first 10 s, or the first 30, or 50. Two: their mean.
+        ((10.0, 30.0), (), 0, Seconds(10.0, known=True)),
+        # 5, 15, infinity: the middle one is known.
+        ((10.0, 30.0), (1.0,), 0, Seconds(15.0, known=True)),
+        # 5, 15, infinity, infinity: their median is infinite. At least 15: the second of 5, 15, 20, 20.
+        ((10.0, 30.0), (20.0, 20.0), 0, Seconds(15.0, known=False)),
+        # 5 and infinity: at least the first of 5, 100.
+        ((10.0,), (100.0,), 0, Seconds(5.0, known=False)),
+        # 5 and twice infinity, of which one run trained for 7 s and another failed: the second of 5, 7, failed.
+        ((10.0,), (7.0,), 1, Seconds(7.0, known=False)),
+        # 25 and twice infinity, one of them after 1 s of training: the second of 1, 25, failed.
+        ((50.0,), (1.0,), 1, Seconds(25.0, known=False)),
+        # Most runs failed: above all that is known.
+        ((10.0, 30.0), (), 5, Seconds(15.0, known=False)),
+        ((), (1.0,), 0, None),
+    ],
+)
+def test_median_seconds_by_hand(times, never, failed: int, median: Seconds | None):
+    """Runs that never get there take infinitely long; nothing they do makes the median shorter."""
+    there = [level(0.2, 0.3, 0.4, seconds=np.array([0.0, t, 2 * t])) for t in times]
+    late = [level(0.2, 0.21, seconds=np.array([0.0, t])) for t in never]
+    found = at_target([*there, *late], 2, 0.05, weights(40), failed).seconds
+    assert _close(found, median)
+
+
+def _close(found: Seconds | None, median: Seconds | None) -> bool:
+    if found is None or median is None:
+        return found is median
+    return found.known == median.known and found.least == pytest.approx(median.least)
+
+
+def test_no_seconds_where_one_run_has_none():
+    timed = level(0.2, 0.3, seconds=np.array([0.0, 1.0]))
+    assert at_target([timed, level(0.2, 0.3)], 2, 0.05, weights(40)).seconds is None
 
 
 # ---- over temperatures
@@ -222,11 +259,7 @@ def test_bad_requests_are_refused():
         at_target([], 2, 0.05, weights(40))
     with pytest.raises(InputError, match="gain above 0"):
         at_target([level(0.2, 0.3)], 2, 0.0, weights(40))
-    with pytest.raises(InputError, match="weights are for 39 prompts"):
-        at_target([level(0.2, 0.3)], 2, 0.05, weights(39))
     with pytest.raises(InputError, match="both arms were trained from"):
         mean_difference([level(0.2, 0.3)], [level(0.2, 0.3, base="1")], 2, weights(40))
-    with pytest.raises(InputError, match="at least 2 rows"):
-        level(0.2)
-    with pytest.raises(InputError, match="as many times"):
-        level(0.2, 0.3, seconds=np.zeros(3))
+    with pytest.raises(InputError, match="0 <= since <= upto"):
+        mean_change([level(0.2, 0.3)], 2, 0.1, 0.05, weights(40))

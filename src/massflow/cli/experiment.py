@@ -22,7 +22,7 @@ with needs_extra("lab", "the lab"):
     from massflow.lab.tuning import edges
 with needs_extra("report", "the report"):
     from massflow.report.experiment.findings import Findings
-    from massflow.report.experiment.tables import frontier_table, graded_table, summary_table
+    from massflow.report.experiment.tables import graded_table, pairs_table, ranking_table, summary_table, targets_table
     from massflow.report.experiment.write import write_report
 
 
@@ -73,15 +73,24 @@ def _announced(recipe: Recipe, out: Path, workers: int, device: str) -> list[Cel
 
 
 def _print(findings: Findings) -> None:
-    OUTPUT.print(summary_table(findings))
-    OUTPUT.print()
-    OUTPUT.print(frontier_table(findings))
+    _print_tables(findings)
     for found in (findings.on_training, findings):
         if found and found.graded:
             OUTPUT.print(f"\nCommon and optimal answers, {found.experiment.runs[0].prompts}:")
             OUTPUT.print(graded_table(found))
     if findings.on_training:
-        OUTPUT.print("\nAt equal pass@1 on training prompts:")
-        OUTPUT.print(frontier_table(findings.on_training))
+        OUTPUT.print("\nThe same on training prompts:")
+        _print_tables(findings.on_training)
     for sentence in findings.sentences:
         OUTPUT.print(f"- {sentence}", highlight=False)
+
+
+def _print_tables(findings: Findings) -> None:
+    OUTPUT.print(summary_table(findings))
+    OUTPUT.print("\nAt equal pass@1, change from the base, mean over one common range of gains:")
+    OUTPUT.print(ranking_table(findings))
+    if findings.equal.pairs:
+        OUTPUT.print("\nPairs at equal pass@1, each over its own range of gains:")
+        OUTPUT.print(pairs_table(findings))
+    OUTPUT.print("\nWhere pass@1 had risen by each declared gain:")
+    OUTPUT.print(targets_table(findings))

@@ -20,6 +20,7 @@ from massflow.cli.guard import (
     print_json,
 )
 from massflow.extras import needs_extra
+from massflow.runs import at_temperature
 
 app = typer.Typer(help="The lab: a tiny language model from scratch, and RLVR on it.", no_args_is_help=True)
 
@@ -109,6 +110,6 @@ def compare(
 
 
 def _means(row: dict) -> dict[str, float]:
-    score = next(score for score in row["scores"] if score["temperature"] == 1.0)
+    score = at_temperature(row["scores"])
     means = {key: score[key] for key in ("pass_at_1", "pass_at_256", "distinct_correct")}
     return {**means, "greedy_accuracy": row["greedy_accuracy"], "token_entropy": row["token_entropy"]}

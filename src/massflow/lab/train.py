@@ -18,7 +18,7 @@ from massflow.lab.switch import objective_at
 from massflow.lab.tabular import train_tabular
 from massflow.lab.trainer import Trainer
 from massflow.lab.wise import interpolate
-from massflow.runs import RunFolder
+from massflow.runs import RunFolder, at_temperature
 
 OnProgress = Callable[[int, dict[str, Any]], None]
 """Called with the step just done, its telemetry and the latest pass@1."""
@@ -61,7 +61,7 @@ def train(
                 moments = checkpoint.optimizer_tensors(model, trainer.optimizer)
                 checkpoint.save(folder.resume_checkpoint, model, moments, kind="resume", step=step)
         folder.append("timing", {"step": step, **trainer.seconds, "evaluate": time.perf_counter() - evaluated})
-        on_progress(step, {**row, "pass_at_1": _pass_at_1(latest)})
+        on_progress(step, {**row, "pass_at_1": at_temperature(latest["scores"])["pass_at_1"]})
     for alpha in recipe.evaluate.wise:
         scores = evaluator.scores(interpolate(base, model, alpha))
         folder.append("wise", {"step": recipe.train.steps, "alpha": alpha, **scores})
@@ -96,7 +96,3 @@ def _resume(folder: RunFolder, base: Transformer) -> tuple[Transformer, int, dic
             f"{folder.path}: telemetry.jsonl has not one row a step up to {step}. Remove it and run again."
         )
     return model, step, tensors
-
-
-def _pass_at_1(evaluation: dict[str, Any]) -> float:
-    return next(score["pass_at_1"] for score in evaluation["scores"] if score["temperature"] == 1.0)

@@ -6,9 +6,19 @@ from massflow.stats.compare import Comparison, compare, compare_all
 from massflow.stats.cover import cover_at
 from massflow.stats.crossover import Crossover
 from massflow.stats.curve import Curve, pass_at_k_curve
-from massflow.stats.frontier import AtTarget, MeanDifference, TrainingRun, at_gain, at_target, envelope, mean_difference
+from massflow.stats.frontier import (
+    AtTarget,
+    Bounds,
+    MeanDifference,
+    at_target,
+    common_reach,
+    envelope,
+    mean_change,
+    mean_difference,
+)
 from massflow.stats.ledger import Ledger, Rate, support_ledger
 from massflow.stats.majority import majority_at_k
+from massflow.stats.matching import TrainingRun, at_gain
 from massflow.stats.pairing import shared_problems
 from massflow.stats.passk import (
     all_at_k,
@@ -24,6 +34,7 @@ from massflow.stats.plan import Option, Plan, plan
 __all__ = [
     "AtTarget",
     "BaseMeans",
+    "Bounds",
     "Comparison",
     "Crossover",
     "Curve",
@@ -38,6 +49,7 @@ __all__ = [
     "at_gain",
     "at_target",
     "bootstrap_mean",
+    "common_reach",
     "compare",
     "compare_all",
     "cover_at",
@@ -45,6 +57,7 @@ __all__ = [
     "g_pass_at_k",
     "guessing_pass_at_k",
     "majority_at_k",
+    "mean_change",
     "mean_difference",
     "over_prompts",
     "pass_at_k",

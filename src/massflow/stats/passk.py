@@ -13,7 +13,6 @@ from massflow.types import check_counts
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
-Formula = Callable[[Whole, Whole, Whole], Floats]
 _CHUNK = 4_000_000
 """Float64 entries held at once: 32 MB."""
 _BLOCK = 1024

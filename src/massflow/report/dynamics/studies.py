@@ -20,7 +20,6 @@ from massflow.report.style import styled
 
 FIGURE1_REWARDS = ((0.8, 1.0, 0.0), (0.5, 1.0, 0.0))
 FIGURE1_PROBS = ((0.49, 0.02, 0.49), (0.3, 0.2, 0.5), (0.15, 0.05, 0.8))
-FIGURE5_ROLLOUTS = (2, 3, 5, 10)
 LINE = 100
 """Characters in a line above a figure."""
 BANDS = "Lines: medians over seeds. Shaded: 10 to 90 % of the seeds."

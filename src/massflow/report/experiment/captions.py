@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from massflow.report.experiment.baselines import COOLED
 from massflow.report.experiment.findings import Findings
-from massflow.stats.bases import FEW_BASES
+from massflow.stats.bases import ENOUGH_BASES, Covers
 
 HEADINGS = {
     "frontier": (
         "The frontier",
         "Equal steps flatter a slow arm, which has paid less because it has gained less. Read up and down at one "
-        "pass@1: the higher curve kept more of the boundary for the same gain. Two baselines cost no training: the "
-        "base merely cooled (diamonds), and weights between the base's and a final model's (WiSE, triangles, where "
-        "the recipe asks for it). A curve that does not rise above the first has gained nothing by RL.",
+        "pass@1: the higher curve kept more of the boundary for the same gain. Two baselines: the base merely "
+        "cooled (diamonds), which costs no training, and weights between the base's and a final model's (WiSE, "
+        "triangles, where the recipe asks for it), which cost none beyond the arm's own. A curve that is not above the "
+        "diamonds has gained no more than a lower temperature gives.",
     ),
     "envelopes": (
         "What decoding can undo",
@@ -49,11 +51,14 @@ HEADINGS = {
 }
 
 
-TABLE_NOTE = (
-    "Changes are from the base. Entropy: token entropy in nats at temperature 1. Distinct: expected number of "
-    "different right answers in 256 samples of a prompt. Rare mass: of the right answers that were "
-    "below 1/256 under the base."
-)
+def table_note(held_out: bool) -> str:
+    """Beneath the table of models."""
+    entropy = " Entropy: token entropy in nats at temperature 1." if held_out else ""
+    return (
+        f"Changes are from the base, at the end of training, so at different pass@1.{entropy} Distinct: expected "
+        "number of different right answers in 256 samples of a prompt. Rare mass: of the right answers that were below "
+        "1/256 under the base."
+    )
 
 
 GRADED_NOTE = (
@@ -65,38 +70,92 @@ GRADED_NOTE = (
 
 def scope(findings: Findings) -> str:
     """What the intervals cover, and what not."""
+    most = max((outcome.covers for outcome in findings.outcomes), key=WIDENING.index)
     bases, seeds = len(findings.bases), len({run.seed for run in findings.experiment.runs})
-    if bases == 1:
-        return (
-            "In brackets: 95 % intervals. They resample the held-out prompts, paired, each comparison by itself. They "
-            f"do not cover the choice of base (1 here) or of RL seed ({seeds}, averaged): this page speaks of these "
-            "models."
+    few = f"{bases} {'base' if bases == 1 else 'bases'}"
+    parts = ["In brackets: 95 % intervals, each comparison by itself, paired by base."]
+    if most == "bases":
+        parts.append(
+            f"They speak of other prompts (resampled) and of other bases and RL seeds (Student's t over {few}, each "
+            f"the mean of its {seeds} {'seed' if seeds == 1 else 'seeds'})."
         )
-    few = (
-        f" {bases} bases say little of a third, so intervals are wide where bases differ; from {FEW_BASES} on they "
-        "narrow down."
-        if bases < FEW_BASES
-        else ""
-    )
-    return (
-        "In brackets: 95 % intervals, each comparison by itself, for other prompts (resampled, paired) and for other "
-        f"bases and RL seeds (Student's t over {bases} bases of {seeds} {'seed' if seeds == 1 else 'seeds'}, each "
-        f"compared with what came of it).{few}"
-    )
+    elif most == "seeds":
+        parts.append(
+            f"They are about {'this base' if bases == 1 else f'these {few}'}: for other prompts (resampled) and other "
+            f"RL seeds (Student's t on the spread between the {seeds} seeds of a base), not for other bases; from "
+            f"{ENOUGH_BASES} bases on they would be."
+        )
+    else:
+        parts.append(
+            f"They are about {'this base' if bases == 1 else f'these {few}'} and these runs: for other prompts "
+            f"(resampled), not for other bases or other RL seeds ({seeds} a base: too few to tell their spread)."
+        )
+    less = [outcome for outcome in findings.outcomes if outcome.covers != most]
+    parts.append("Nothing here speaks of other models or tasks.")
+    parts += [f"For {outcome.model.label}, of which runs failed, {NARROWER[outcome.covers]}." for outcome in less]
+    return " ".join(parts)
+
+
+WIDENING = ("prompts", "seeds", "bases")
+NARROWER: dict[Covers, str] = {
+    "prompts": "they are about its own bases and runs only, for other prompts",
+    "seeds": "they are about its own bases only, for other prompts and RL seeds",
+}
 
 
 def matched_note(findings: Findings) -> str:
     """Beneath the tables at equal pass@1."""
-    bounded = any(target.reached < target.runs for outcome in findings.outcomes for target in outcome.targets)
-    bounds = (
-        " A run that never got there is bounded, not dropped: its pass@256 there lies between its pass@1 there (pass@k "
-        "is never below pass@1) and its pass@256 at its highest pass@1 (if pass@256 would not have risen on the way)."
-        if bounded
+    equal, temperatures = findings.equal, findings.experiment.recipe.evaluate.temperatures
+    names = {entry.name for entry in equal.entries}
+    parts = [
+        "Gains are in pass@1, of each run over its own base. Nothing is said of gains below the smallest declared one, "
+        f"{findings.gains[0]:g}: there every arm is close to the untrained base, and to any other. Each run is matched "
+        "by itself: pass@1 is made to rise by isotonic regression up to its highest evaluation, and is linear in "
+        "between."
+    ]
+    if equal.common is not None:
+        parts.append(
+            f"The common range ends at {equal.common.upto:.3f}, the largest gain that every run reaches, of those "
+            f"arms whose every run reaches {findings.gains[0]:g}. To tell two arms apart, read their pair: intervals "
+            "of single arms may overlap though the paired difference is clear. Ranges are taken as they turned out: "
+            "intervals do not cover their choice."
+        )
+    if any(target.reached < target.runs for entry in equal.entries for target in entry.targets):
+        parts.append(
+            "A run that never got there is bounded, not dropped: its pass@256 there lies between its pass@1 there "
+            "(pass@k is never below pass@1) and its pass@256 at its highest pass@1 (if pass@256 would not have risen "
+            "on the way). Brackets then hold both bounds with their intervals."
+        )
+    if findings.experiment.failed:
+        parts.append("Runs that failed count as not having got there, and enter no other number.")
+    if COOLED in names:
+        cold = ", ".join(f"{temperature:g}" for temperature in sorted(temperatures) if temperature < 1.0)
+        parts.append(
+            f"Baselines: the cooled base is the base at temperatures {cold}, in between linear, without any training. "
+            "An arm that is not above it gives no more than a lower temperature would."
+        )
+    if equal.heating_is_left_out:
+        parts.append(f"Heating it raised no base's pass@1 by {findings.gains[0]:g}, so it has no row.")
+    if any(entry.of for entry in equal.entries):
+        parts.append(
+            "WiSE of an arm: the weights between the base and its final models, in order of the final models' share, "
+            "in between linear; it costs no training beyond the arm's."
+        )
+    parts.append(
+        "CPU seconds: of training, the median over runs; one that never got there took infinitely long, and where that "
+        "makes the median infinite, too, it is bounded (≥) by what is known: such runs trained that long in vain."
+    )
+    return " ".join(parts)
+
+
+def trained_note(findings: Findings) -> str:
+    """Above the tables on training prompts."""
+    tabular = (
+        " Tabular arms, which have no parameters in common between prompts, are known only here."
+        if any(run.tabular for run in findings.experiment.runs)
         else ""
     )
     return (
-        "The first table has the mean difference over a range of gains; the others the gains declared in the recipe. "
-        "Each run is matched by itself, on its own base: pass@1 is made to rise by "
-        f"isotonic regression up to its highest evaluation, and is linear in between.{bounds} CPU seconds: of "
-        "training, the median of the runs that got there."
+        f"The same on {findings.prompts} of the prompts that each run was trained on: what is lost here was not lost "
+        f"for want of generalisation.{tabular}"
     )

@@ -84,8 +84,8 @@ def pass_at_k_curves(findings: Findings) -> Any:
         .properties(
             title=title(
                 "pass@k after training against the base",
-                f"Exact on {findings.prompts} held-out prompts; bands: pointwise 95 %, over prompts"
-                f"{' and bases' if len(findings.bases) > 1 else ''}.",
+                f"Exact on {findings.prompts} {findings.experiment.prompts_words}; bands: pointwise 95 %, for what the "
+                "intervals in the tables speak of.",
             )
         )
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from massflow.lab.recipe import BOUNDARY_K
-from massflow.report.experiment.results import Experiment, Run, mean_over_bases, one_a_base
+from massflow.report.experiment.results import Experiment, Run, mean_over_bases
 from massflow.stats import envelope, pass_at_k_exact
 from massflow.stats.bootstrap import Floats
 
@@ -27,7 +27,7 @@ def both(success_NP: Floats) -> Floats:
 
 def start(experiment: Experiment) -> Floats:
     """(2,) pass@1 and pass@256 of the bases, their mean."""
-    return np.mean([both(run.success_SP()[0]) for run in one_a_base(experiment.runs)], axis=0)
+    return np.mean([both(run.success_SP()[0]) for run in experiment.starts], axis=0)
 
 
 def mean_curve(experiment: Experiment, runs: Sequence[Run], points: PointsOf) -> Floats:
@@ -42,14 +42,12 @@ def trained(run: Run) -> Floats:
 
 def decoded_base(experiment: Experiment, temperature: float) -> Floats:
     """(2,) the bases, untrained, at a temperature."""
-    return np.mean([both(run.success_SP(temperature)[0]) for run in one_a_base(experiment.runs)], axis=0)
+    return np.mean([both(run.success_SP(temperature)[0]) for run in experiment.starts], axis=0)
 
 
 def interpolated(run: Run) -> Floats:
     """(N, 2) the weights between base and final model, in order of alpha, at temperature 1."""
-    rows = sorted(run.wise, key=lambda row: row["alpha"])
-    scores = [next(score for score in row["scores"] if score["temperature"] == 1.0) for row in rows]
-    return both(np.array([score["success"] for score in scores]))
+    return both(run.mixed_SP())
 
 
 def envelope_gains(experiment: Experiment) -> Floats:

@@ -11,22 +11,19 @@ import numpy as np
 
 from massflow.errors import InputError
 from massflow.lab.recipe import BOUNDARY_K
-from massflow.report.experiment.numbers import EXTINCT, Bounded, Graded, Matched, Model, Number, Outcome, Target
-from massflow.report.experiment.results import Experiment, Run, mean_over_bases, one_a_seed
+from massflow.report.experiment.equal import AtEqualGain
+from massflow.report.experiment.numbers import EXTINCT, Graded, Model, Number, Outcome
+from massflow.report.experiment.results import HELD_OUT, Experiment, Run, mean_over_bases
 from massflow.report.experiment.words import sentences
 from massflow.seeding import generator
 from massflow.stats import (
     BaseMeans,
     Interval,
-    TrainingRun,
-    at_target,
-    mean_difference,
     over_prompts,
     pass_at_k_exact,
     resample_weights,
 )
 from massflow.stats.bootstrap import Floats
-from massflow.stats.frontier import AtTarget
 
 RESAMPLES = 10_000
 FRONTIER_RESAMPLES = 2_000
@@ -47,18 +44,10 @@ class Findings:
         self.prompts = _prompts(experiment.runs)
         self.weights_RP = resample_weights(self.prompts, RESAMPLES, generator(0, "prompt bootstrap"))
 
-    @property
-    def first(self) -> str:
-        """The arm that the others are compared with: the recipe's first of which a run is there."""
-        return self.experiment.arms[0]
-
     @cached_property
-    def training(self) -> dict[str, list[TrainingRun]]:
-        """The runs of each arm, as the statistics take them."""
-        return {
-            arm: [TrainingRun(str(run.base), run.success_SP(), run.cpu_seconds_S) for run in self.experiment.of(arm)]
-            for arm in self.experiment.arms
-        }
+    def equal(self) -> AtEqualGain:
+        """Arms, pairs and baselines at equal pass@1."""
+        return AtEqualGain(self.experiment, self.gains, self.weights_RP[:FRONTIER_RESAMPLES])
 
     def pass_curve(self, arm: str | None, ks: list[int]) -> Interval:
         """pass@k over prompts with pointwise intervals: of the bases (None), or of an arm's final models."""
@@ -76,7 +65,7 @@ class Findings:
 
     @cached_property
     def on_training(self) -> Findings | None:
-        """The same on training prompts, where they were scored; greedy accuracy and entropy stay the held-out ones."""
+        """The same on training prompts, where they were scored."""
         trained = self.experiment.on_training()
         return None if trained is None else Findings(trained)
 
@@ -108,12 +97,12 @@ class Findings:
     @cached_property
     def sentences(self) -> list[str]:
         """What happened, in plain words, each claim with its interval."""
-        return sentences(self.experiment.recipe, self.base, self.outcomes)
+        return sentences(self)
 
     def _runs(self, arm: str | None) -> tuple[list[Run], int]:
-        """The runs that show a model, and which evaluation of theirs is it; a base is shown by one run of each seed."""
+        """The runs that show a model, and which evaluation of theirs is it."""
         if arm is None:
-            return one_a_seed(self.experiment.runs), 0
+            return self.experiment.starts, 0
         return self.experiment.of(arm), -1
 
     def _means(self, arm: str | None, values: PerPrompt) -> BaseMeans:
@@ -132,8 +121,9 @@ class Findings:
         def level(values: PerPrompt) -> float:
             return float(mean_over_bases(runs, [values(run)[at].mean() for run in runs]))
 
-        def logged(name: str) -> float:
-            return float(mean_over_bases(runs, [run.evaluation[at][name] for run in runs]))
+        def logged(name: str) -> float | None:
+            known = self.experiment.prompts == HELD_OUT
+            return float(mean_over_bases(runs, [run.evaluation[at][name] for run in runs])) if known else None
 
         return Model(
             name=name,
@@ -152,65 +142,41 @@ class Findings:
             pass_at_1=self._change(arm, _success),
             pass_at_256=self._change(arm, _boundary),
             distinct_correct=self._change(arm, Run.distinct_SP),
-            matched=None if arm == self.first else self._matched(arm),
-            targets=tuple(self._target(arm, gain) for gain in self.gains),
+            covers=self._means(arm, _success).covers,
         )
-
-    def _comparable(self, arm: str) -> bool:
-        """Whether it has a base in common with the first arm: runs may have failed."""
-        return bool({run.base for run in self.training[arm]} & {run.base for run in self.training[self.first]})
-
-    def _matched(self, arm: str) -> Matched | None:
-        if not self._comparable(arm):
-            return None
-        weights_RP = self.weights_RP[:FRONTIER_RESAMPLES]
-        found = mean_difference(self.training[arm], self.training[self.first], BOUNDARY_K, weights_RP)
-        return None if found is None else Matched(found.upto, Number.of(found.means.interval()))
-
-    @cached_property
-    def _at_targets(self) -> dict[tuple[str, float], AtTarget]:
-        weights_RP = self.weights_RP[:FRONTIER_RESAMPLES]
-        return {
-            (arm, gain): at_target(runs, BOUNDARY_K, gain, weights_RP)
-            for arm, runs in self.training.items()
-            for gain in self.gains
-        }
-
-    def _target(self, arm: str, gain: float) -> Target:
-        found = self._at_targets[arm, gain]
-        gap = None
-        if arm != self.first and self._comparable(arm):
-            gap = Bounded.of(*found.minus(self._at_targets[self.first, gain]), within=(-1.0, 1.0))
-        there = Bounded.of(found.low, found.high, within=(0.0, 1.0))
-        return Target(gain, found.reached, found.runs, there, gap, found.seconds)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything above as plain values, but for `times`: the same runs give the same bytes."""
-        outcomes = [asdict(outcome) for outcome in self.outcomes]
-        for target in (target for outcome in outcomes for target in outcome["targets"]):
-            del target["cpu_seconds"]
+        entries = [asdict(entry) for entry in self.equal.entries]
+        for target in (target for entry in entries for target in entry["targets"]):
+            del target["seconds"]
         return {
-            "format_version": 3,
+            "format_version": 4,
             "recipe": self.experiment.recipe.name,
+            "prompts": {"kind": self.experiment.prompts, "number": self.prompts},
             "bases": len(self.bases),
-            "prompts": self.prompts,
             "base": asdict(self.base),
             "gains": list(self.gains),
-            "compared_with": self.first,
-            "outcomes": outcomes,
+            "outcomes": [asdict(outcome) for outcome in self.outcomes],
+            "not_known_here": self.experiment.untold,
+            "common_range": self.equal.common and asdict(self.equal.common),
+            "at_equal_pass_at_1": entries,
+            "pairs": [asdict(pair) for pair in self.equal.pairs],
             "graded": [asdict(graded) for graded in self.graded],
             "training_prompts": self.on_training.as_dict() if self.on_training else None,
-            "failed": [{"run": name, "reason": reason} for name, reason in self.experiment.failed],
+            "failed": [asdict(failure) for failure in self.experiment.failed],
             "sentences": self.sentences,
         }
 
     def times(self) -> dict[str, Any]:
-        """CPU seconds of training to each declared gain, by arm: they differ each time."""
+        """The median CPU seconds of training to each declared gain, by arm: they differ each time."""
         return {
-            "format_version": 1,
+            "format_version": 2,
             "gains": list(self.gains),
             "cpu_seconds": {
-                outcome.model.name: [target.cpu_seconds for target in outcome.targets] for outcome in self.outcomes
+                entry.name: [target.seconds and asdict(target.seconds) for target in entry.targets]
+                for entry in self.equal.entries
+                if entry.trained
             },
         }
 

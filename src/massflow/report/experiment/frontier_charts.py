@@ -151,9 +151,9 @@ def _wise_layers(experiment: Experiment, colour: alt.Color) -> list[Any]:
     """From the base to each arm's final models, through the weights between them."""
     rows: Rows = []
     for arm in experiment.arms:
-        runs = [run for run in experiment.of(arm) if run.wise]
+        runs = [run for run in experiment.of(arm) if len(run.mixed_SP())]
         if runs:
-            alphas = sorted(row["alpha"] for row in runs[0].wise)
+            alphas = [row["alpha"] for row in runs[0].wise]
             curve = mean_curve(experiment, runs, interpolated).tolist()
             rows += [
                 {"model": label(arm), "alpha": alpha, "pass@1": x, "pass@256": y}

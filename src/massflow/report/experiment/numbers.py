@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 from massflow.objectives import OBJECTIVES
 from massflow.stats import BaseMeans, Interval
-from massflow.stats.frontier import bounds_interval
+from massflow.stats.bases import Covers
+from massflow.stats.frontier import Seconds, bounds_interval
+
+EXTINCT = 1e-4
+"""Where the mass of optimal answers is below this, they are as good as gone."""
 
 
 def label(name: str) -> str:
@@ -14,8 +18,10 @@ def label(name: str) -> str:
     return name.upper() if name in OBJECTIVES or name == "base" else name
 
 
-EXTINCT = 1e-4
-"""Where the mass of optimal answers is below this, they are as good as gone."""
+def shown(value: float, form: str) -> str:
+    """Formatted, without a sign where it rounds to zero. Ends of intervals keep theirs: it tells their side of zero."""
+    text = format(value, form)
+    return text if any(digit in "123456789" for digit in text) else text.lstrip("+-")
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,10 @@ class Number:
         return f"{self.value:.3f}"
 
     def __format__(self, form: str) -> str:
-        return f"{self.value:{form}} [{self.low:{form}}, {self.high:{form}}]"
+        return f"{shown(self.value, form)} {self.ends(form)}"
+
+    def ends(self, form: str) -> str:
+        return f"[{self.low:{form}}, {self.high:{form}}]"
 
 
 @dataclass(frozen=True)
@@ -63,20 +72,40 @@ class Bounded:
     def known(self) -> bool:
         return abs(self.most - self.least) < 1e-9
 
+    def __format__(self, form: str) -> str:
+        return f"{self.text(form)} {self.ends(form)}"
+
+    def ends(self, form: str) -> str:
+        return f"[{self.low:{form}}, {self.high:{form}}]"
+
     def text(self, form: str = ".3f") -> str:
-        return f"{self.least:{form}}" if self.known else f"{self.least:{form}} to {self.most:{form}}"
+        return shown(self.least, form) if self.known else f"{shown(self.least, form)} to {shown(self.most, form)}"
+
+
+@dataclass(frozen=True)
+class Span:
+    """A range of gains in pass@1."""
+
+    since: float
+    upto: float
+
+    def __str__(self) -> str:
+        return f"{self.since:.3f} to {self.upto:.3f}"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model's scores: the base's, or those of an arm's final models, averaged over bases and their seeds."""
+    """A model's scores: the base's, or those of an arm's final models, averaged over bases and their seeds.
+
+    Greedy accuracy and token entropy are known on held-out prompts only.
+    """
 
     name: str
     runs: int
     pass_at_1: float
     pass_at_256: float
-    greedy_accuracy: float
-    token_entropy: float
+    greedy_accuracy: float | None
+    token_entropy: float | None
     distinct_correct: float
     rare_mass: float
 
@@ -86,38 +115,81 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Target:
-    """An arm where its runs had raised pass@1 by `gain`: how many did, pass@256 there, and against the first arm.
+class Outcome:
+    """What an arm's training changed, against its bases; covers: what its intervals speak of besides other prompts."""
 
-    cpu_seconds: the median of those that did; None if none did, or no times were kept.
+    model: Model
+    pass_at_1: Number
+    pass_at_256: Number
+    distinct_correct: Number
+    covers: Covers
+
+
+@dataclass(frozen=True)
+class Target:
+    """An arm or a baseline where pass@1 had risen by `gain`: how many of its runs got there, and pass@256 there.
+
+    minus_cooled, minus_wise: paired with the base merely cooled, and with the arm's own WiSE; None without them.
+    seconds: the median of the CPU seconds; None if no run got there, or no times were kept.
     """
 
     gain: float
     reached: int
     runs: int
     pass_at_256: Bounded
-    difference: Bounded | None
-    cpu_seconds: float | None
+    minus_cooled: Bounded | None
+    minus_wise: Bounded | None
+    seconds: Seconds | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An arm, or a baseline: pass@256 minus the base's, averaged over the common range, and at each declared gain.
+
+    of: the arm whose WiSE it is. reached: how many of its runs reach the whole range. None where there is no range.
+    """
+
+    name: str
+    of: str | None
+    trained: bool
+    runs: int
+    reached: int | None
+    change: Bounded | None
+    minus_cooled: Bounded | None
+    minus_wise: Bounded | None
+    targets: tuple[Target, ...]
+
+    @property
+    def label(self) -> str:
+        return f"WiSE of {label(self.of)}" if self.of else label(self.name)
 
 
 @dataclass(frozen=True)
 class Matched:
-    """pass@256 at equal pass@1 minus the first arm's: the mean over gains from 0 to `upto`, which every run reaches."""
+    """The difference in pass@256 at equal pass@1: its mean over gains that every run of both arms reaches."""
 
-    upto: float
+    span: Span
     difference: Number
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What an arm's training changed, against its bases; `matched`: against the first arm, None if not defined."""
+class Pair:
+    """pass@256 of `arm` minus that of `against`, paired by base at equal pass@1; None where it is not defined.
 
-    model: Model
-    pass_at_1: Number
-    pass_at_256: Number
-    distinct_correct: Number
-    matched: Matched | None
-    targets: tuple[Target, ...]
+    own: over the pair's own range. common: over the range of all arms. targets: at each declared gain.
+    bases: how many both were trained from.
+    """
+
+    arm: str
+    against: str
+    bases: int
+    own: Matched | None
+    common: Bounded | None
+    targets: tuple[Bounded | None, ...]
+
+    @property
+    def label(self) -> str:
+        return f"{label(self.arm)} against {label(self.against)}"
 
 
 @dataclass(frozen=True)

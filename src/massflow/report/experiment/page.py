@@ -8,11 +8,11 @@ import altair as alt
 
 from massflow import config
 from massflow.report import html
-from massflow.report.experiment.captions import GRADED_NOTE, HEADINGS, TABLE_NOTE, matched_note, scope
+from massflow.report.experiment.captions import GRADED_NOTE, HEADINGS, matched_note, scope, table_note, trained_note
 from massflow.report.experiment.findings import FRONTIER_RESAMPLES, RESAMPLES, Findings
-from massflow.report.experiment.numbers import Bounded, Model, Number, Outcome, Target, label
-from massflow.report.experiment.results import Experiment
-from massflow.report.experiment.tables import GRADED_HEADS, graded_cells
+from massflow.report.experiment.numbers import Bounded, Entry, Model, Number, Target, label, shown
+from massflow.report.experiment.results import HELD_OUT, Experiment
+from massflow.report.experiment.tables import GRADED_HEADS, graded_cells, ranked, seconds_text
 
 Cell = dict[str, Any]
 NOTHING: Cell = {"text": "–"}
@@ -20,6 +20,8 @@ HEADS = (
     *("", "pass@1", "change in pass@1", "pass@256", "change in pass@256"),
     *("greedy", "entropy", "distinct", "rare mass"),
 )
+HELD_OUT_HEADS = ("greedy", "entropy")
+BASELINE_HEADS = ("minus the cooled base", "minus its WiSE")
 PHASES = ("sample", "reference", "update", "evaluate")
 
 
@@ -33,10 +35,10 @@ def render(findings: Findings, charts: dict[str, alt.TopLevelMixin]) -> str:
         lead=_lead(findings),
         sentences=findings.sentences,
         scope=scope(findings),
-        failed=[{"name": name, "reason": reason} for name, reason in experiment.failed],
-        table=_table(findings),
-        matched=_matched(findings),
-        trained=_matched(findings.on_training) if findings.on_training else [],
+        failed=[{"name": failure.run, "reason": failure.reason} for failure in experiment.failed],
+        table=_models(findings),
+        matched=_at_equal_gain(findings),
+        trained=_trained(findings.on_training) if findings.on_training else None,
         graded_note=GRADED_NOTE,
         graded=[_graded(found) for found in (findings.on_training, findings) if found and found.graded],
         matched_note=matched_note(findings),
@@ -48,49 +50,125 @@ def render(findings: Findings, charts: dict[str, alt.TopLevelMixin]) -> str:
 
 
 def _lead(findings: Findings) -> str:
-    recipe, arms = findings.experiment.recipe, len(findings.experiment.arms)
+    experiment, recipe = findings.experiment, findings.experiment.recipe
+    arms = len(experiment.arms) + len(experiment.untold)
     models = "A" if len(findings.bases) == 1 else f"{len(findings.bases)} bases: a"
     return (
         f"{models} {recipe.model.layers}-layer transformer, trained from scratch on the {recipe.task.name} task, then "
         f"by RLVR for {recipe.train.steps} steps with {arms} {'arm' if arms == 1 else 'arms'}; "
-        f"{findings.prompts} held-out prompts. Every right answer of a prompt can be listed, so success "
+        f"{findings.prompts} {experiment.prompts_words}. Every right answer of a prompt can be listed, so success "
         "probabilities, pass@k and the mass on each answer are exact: no sampling noise."
     )
 
 
-def _table(findings: Findings) -> dict[str, Any]:
-    rows = [_table_row(findings.base, NOTHING, NOTHING)]
+def _models(findings: Findings) -> dict[str, Any]:
+    """The base and every arm after training; what is known on held-out prompts only is left out elsewhere."""
+    held_out = findings.experiment.prompts == HELD_OUT
+    heads = HEADS if held_out else tuple(head for head in HEADS if head not in HELD_OUT_HEADS)
+    rows = [_model_row(findings.base, NOTHING, NOTHING)]
     for outcome in findings.outcomes:
-        rows.append(_table_row(outcome.model, _number_cell(outcome.pass_at_1), _number_cell(outcome.pass_at_256)))
-    return {"heads": HEADS, "rows": rows, "note": TABLE_NOTE}
+        rows.append(_model_row(outcome.model, _number_cell(outcome.pass_at_1), _number_cell(outcome.pass_at_256)))
+    return {"heads": heads, "rows": [*rows, *_untold(findings, len(heads))], "note": table_note(held_out)}
 
 
-def _table_row(model: Model, first: Cell, boundary: Cell) -> list[Cell]:
+def _model_row(model: Model, first: Cell, boundary: Cell) -> list[Cell]:
+    known = (model.greedy_accuracy, model.token_entropy)
     return [
         {"text": model.label},
         {"text": f"{model.pass_at_1:.3f}"},
         first,
         {"text": f"{model.pass_at_256:.3f}"},
         boundary,
-        {"text": f"{model.greedy_accuracy:.3f}"},
-        {"text": f"{model.token_entropy:.3f}"},
+        *({"text": f"{value:.3f}"} for value in known if value is not None),
         {"text": f"{model.distinct_correct:.1f}"},
         {"text": f"{model.rare_mass:.4f}"},
     ]
 
 
+def _untold(findings: Findings, columns: int) -> list[list[Cell]]:
+    """A row for each arm of which nothing is known on these prompts."""
+    return [[{"text": label(arm)}, *[NOTHING] * (columns - 1)] for arm in findings.experiment.untold]
+
+
 def _number_cell(number: Number) -> Cell:
-    return {"text": f"{number.value:+.3f}", "range": f"[{number.low:+.3f}, {number.high:+.3f}]"}
+    return {"text": shown(number.value, "+.3f"), "range": number.ends("+.3f")}
 
 
-def _bounded_cell(value: Bounded | None, form: str) -> Cell:
-    if value is None:
-        return NOTHING
-    return {"text": value.text(form), "range": f"[{value.low:{form}}, {value.high:{form}}]"}
+def _bounded_cell(value: Bounded | None, form: str = "+.3f") -> Cell:
+    return NOTHING if value is None else {"text": value.text(form), "range": value.ends(form)}
 
 
-def _matched(findings: Findings) -> list[dict[str, Any]]:
-    return [_over_range(findings), *(_at_target(findings, index) for index in range(len(findings.gains)))]
+def _at_equal_gain(findings: Findings) -> list[dict[str, Any]]:
+    return [
+        _ranking(findings),
+        _pairs(findings),
+        *(_at_target(findings, index) for index in range(len(findings.gains))),
+    ]
+
+
+def _ranking(findings: Findings) -> dict[str, Any]:
+    common = findings.equal.common
+    if common is None:
+        return {"rows": []}
+    heads = ("", "change in pass@256", "runs that reach all of it", *BASELINE_HEADS)
+    rows = [
+        [
+            {"text": entry.label},
+            _bounded_cell(entry.change),
+            {"text": f"{entry.reached} of {entry.runs}"},
+            _bounded_cell(entry.minus_cooled),
+            _bounded_cell(entry.minus_wise),
+        ]
+        for entry in ranked(findings.equal.entries)
+    ]
+    name = f"Over one common range: change from the base, mean over gains in pass@1 of {common}"
+    return {"name": name, "heads": heads, "rows": [*rows, *_untold(findings, len(heads))]}
+
+
+def _pairs(findings: Findings) -> dict[str, Any]:
+    common = findings.equal.common
+    heads = (
+        *("", "over its own range", f"over gains {common}" if common else "over a common range"),
+        *(f"at a gain of {gain:g}" for gain in findings.gains),
+    )
+    rows = [
+        [
+            {"text": pair.label},
+            {**_number_cell(pair.own.difference), "note": f"gains {pair.own.span}"} if pair.own else NOTHING,
+            _bounded_cell(pair.common),
+            *map(_bounded_cell, pair.targets),
+        ]
+        for pair in findings.equal.pairs
+    ]
+    return {"name": "Pairs: difference in pass@256 at equal pass@1", "heads": heads, "rows": rows}
+
+
+def _at_target(findings: Findings, index: int) -> dict[str, Any]:
+    heads = ("", "runs that got there", "pass@256 there", *BASELINE_HEADS, "CPU seconds")
+    rows = [_target_row(entry, entry.targets[index]) for entry in findings.equal.entries]
+    name = f"Where pass@1 had risen by {findings.gains[index]:g}"
+    return {"name": name, "heads": heads, "rows": [*rows, *_untold(findings, len(heads))]}
+
+
+def _target_row(entry: Entry, target: Target) -> list[Cell]:
+    return [
+        {"text": entry.label},
+        {"text": f"{target.reached} of {target.runs}"},
+        _bounded_cell(target.pass_at_256, ".3f"),
+        _bounded_cell(target.minus_cooled),
+        _bounded_cell(target.minus_wise),
+        {"text": seconds_text(target.seconds, ".1f")},
+    ]
+
+
+def _trained(findings: Findings) -> dict[str, Any]:
+    """The section on training prompts."""
+    return {
+        "note": trained_note(findings),
+        "sentences": findings.sentences[1:3],
+        "table": _models(findings),
+        "matched": _at_equal_gain(findings),
+    }
 
 
 def _graded(findings: Findings) -> dict[str, Any]:
@@ -99,38 +177,7 @@ def _graded(findings: Findings) -> dict[str, Any]:
     for graded in findings.graded:
         cells = [{"text": text.replace(">", " → ")} for text in (label(graded.arm), *graded_cells(graded))]
         rows.append([*cells, _number_cell(graded.boundary_change)])
-    return {"name": f"On {findings.experiment.runs[0].prompts}", "heads": heads, "rows": rows}
-
-
-def _over_range(findings: Findings) -> dict[str, Any]:
-    first, *others = findings.outcomes
-    rows = [_range_row(outcome) for outcome in others]
-    heads = ("", f"pass@256 against {first.model.label}", "gains from 0 to")
-    return {"name": "At equal pass@1, over all gains that every run of both arms reaches", "heads": heads, "rows": rows}
-
-
-def _range_row(outcome: Outcome) -> list[Cell]:
-    if outcome.matched is None:
-        return [{"text": outcome.model.label}, NOTHING, NOTHING]
-    upto = {"text": f"{outcome.matched.upto:.3f}"}
-    return [{"text": outcome.model.label}, _number_cell(outcome.matched.difference), upto]
-
-
-def _at_target(findings: Findings, index: int) -> dict[str, Any]:
-    first = findings.outcomes[0].model.label
-    heads = ("", "runs that got there", "pass@256 there", f"against {first}", "CPU seconds")
-    rows = [_target_row(outcome.model.label, outcome.targets[index]) for outcome in findings.outcomes]
-    return {"name": f"Where pass@1 had risen by {findings.gains[index]:g}", "heads": heads, "rows": rows}
-
-
-def _target_row(name: str, target: Target) -> list[Cell]:
-    return [
-        {"text": name},
-        {"text": f"{target.reached} of {target.runs}"},
-        _bounded_cell(target.pass_at_256, ".3f"),
-        _bounded_cell(target.difference, "+.3f"),
-        NOTHING if target.cpu_seconds is None else {"text": f"{target.cpu_seconds:.1f}"},
-    ]
+    return {"name": f"On {findings.experiment.prompts_words}", "heads": heads, "rows": rows}
 
 
 def _environment(experiment: Experiment) -> dict[str, Any]:

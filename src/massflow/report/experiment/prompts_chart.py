@@ -10,7 +10,6 @@ import numpy as np
 from massflow.lab.recipe import BOUNDARY_K
 from massflow.report.experiment.findings import Findings
 from massflow.report.experiment.numbers import label
-from massflow.report.experiment.results import one_a_base
 from massflow.report.style import BASE_COLOUR, title
 from massflow.stats import at_gain, pass_at_k_exact
 from massflow.stats.bootstrap import Floats
@@ -43,7 +42,8 @@ def prompts(findings: Findings) -> Any:
     arms = findings.experiment.arms
     names = [*(label(arm) for arm in arms), "BASE"]
     moments = ["after training", *(f"where pass@1 had risen by {gain:g}" for gain in findings.gains)]
-    up, across = (1, 0) if len(arms) > 1 else (0, 1)
+    pairs = findings.equal.pairs
+    up, across = (arms.index(pairs[0].arm), arms.index(pairs[0].against)) if pairs else (0, len(arms))
     params = [
         _choice("a", "A (up) ", names, up),
         _choice("b", "B (across) ", names, across),
@@ -142,7 +142,7 @@ def _data(findings: Findings) -> alt.InlineData:
     v{moment}_{arm}: pass@256 in thousandths, of the base after the last arm; empty where not known.
     """
     lines = []
-    for run in one_a_base(findings.experiment.runs):
+    for run in findings.experiment.starts:
         success_P = run.success_SP()[0]
         values_WAP = _values(findings, run.base, success_P)
         for prompt, success in enumerate(success_P.tolist()):
@@ -162,7 +162,7 @@ def _values(findings: Findings, base: int, success_P: Floats) -> Floats:
     before_P = pass_at_k_exact(success_P, [BOUNDARY_K])[:, 0]
     values = np.full((1 + len(findings.gains), len(findings.experiment.arms) + 1, len(success_P)), np.nan)
     values[:, -1] = before_P
-    for index, runs in enumerate(findings.training.values()):
+    for index, runs in enumerate(findings.equal.arms.values()):
         own = [run for run in runs if run.base == str(base)]
         if own:
             values[0, index] = np.mean([pass_at_k_exact(run.success_SP[-1], [BOUNDARY_K])[:, 0] for run in own], axis=0)

@@ -11,8 +11,9 @@ import numpy as np
 
 from massflow import config
 from massflow.errors import InputError
+from massflow.lab.cells import cells
 from massflow.lab.recipe import Recipe
-from massflow.runs import Row, RunFolder, read_json
+from massflow.runs import Row, RunFolder, at_temperature, read_json
 from massflow.stats.bootstrap import Floats
 
 HELD_OUT, TRAINING = "held out", "training prompts"
@@ -30,7 +31,7 @@ class Run:
     telemetry: list[Row]
     timing: list[Row]
     wise: list[Row]
-    """The final model's weights interpolated with the base's, a row an alpha."""
+    """The final model's weights interpolated with the base's, a row an alpha, in order of alpha."""
     prompts: str = HELD_OUT
     """Which are looked at: the held-out ones, or those training prompts that were scored."""
 
@@ -49,11 +50,17 @@ class Run:
     def scores(self, temperature: float = 1.0) -> list[Row]:
         """The scores of every evaluation at one temperature, in order of steps."""
         key = SCORES[self.prompts]
-        return [next(score for score in row[key] if score["temperature"] == temperature) for row in self.evaluation]
+        return [at_temperature(row[key], temperature) for row in self.evaluation]
 
     def success_SP(self, temperature: float = 1.0) -> Floats:
         """P(right), one row an evaluation (row 0 is the base), one column a held-out prompt."""
         return np.array([score["success"] for score in self.scores(temperature)])
+
+    def mixed_SP(self) -> Floats:
+        """P(right) of the weights between base and final model, one row an alpha; (0, P) where none were scored."""
+        key = SCORES[self.prompts]
+        rows = [at_temperature(row[key])["success"] for row in self.wise if key in row]
+        return np.array(rows).reshape(-1, len(self.scores()[0]["success"]))
 
     def distinct_SP(self) -> Floats:
         """The expected number of different right answers in 256 samples."""
@@ -66,6 +73,11 @@ class Run:
     def mass_SP(self, kind: str) -> Floats:
         """The mass of right answers that were `kind` under the base."""
         return np.array([score["mass"][kind] for score in self.scores()])
+
+    @property
+    def tabular(self) -> bool:
+        """Whether it knows its training prompts only."""
+        return self.recipe.train.policy == "tabular"
 
     @property
     def steps(self) -> list[int]:
@@ -86,29 +98,48 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A run that failed, and why, in a line."""
+
+    run: str
+    arm: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A comparison, read from its folder: every run, by arm in the recipe's order."""
 
     recipe: Recipe
     runs: list[Run]
+    """Those that can be looked at on `prompts`."""
     environment: dict[str, Any]
-    failed: list[tuple[str, str]]
-    """Runs that failed, each with its reason in a line."""
+    failed: list[Failure]
+    tabular: list[Run]
+    """Those that know their training prompts only, while it is held-out ones that are looked at."""
+    prompts: str = HELD_OUT
 
     @classmethod
     def read(cls, folder: Path) -> Experiment:
-        """Raises InputError if the folder holds no comparison, a run neither done nor failed, or only failures."""
+        """Looked at on held-out prompts; if all arms are tabular, on training prompts.
+
+        Raises InputError if the folder holds no comparison, a run neither done nor failed, or only failures.
+        """
         recipe = config.load(folder / "recipe.toml", Recipe)
         found = [RunFolder(path) for path in sorted((folder / "runs").glob("*")) if path.is_dir()]
-        failed = [(run.path.name, run.failure) for run in found if run.failure is not None]
-        runs = [_read_run(run) for run in found if run.failure is None]
         if recipe.compare is None or not found:
             raise InputError(f"{folder} holds no runs to compare: make them with `massflow lab compare`")
+        arm_of = {cell.name: cell.recipe.train.label for cell in cells(recipe, folder)}
+        reasons = {run.path.name: run.failure for run in found if run.failure is not None}
+        failed = [Failure(name, arm_of[name], reason) for name, reason in reasons.items()]
+        runs = [_read_run(run) for run in found if run.path.name not in reasons]
         if not runs:
-            raise InputError(f"{folder}: every run failed; {failed[0][0]}: {failed[0][1]}")
+            raise InputError(f"{folder}: every run failed; {failed[0].run}: {failed[0].reason}")
         order = recipe.compare.labels
         runs.sort(key=lambda run: (order.index(run.arm), run.base, run.seed))
-        return cls(recipe, runs, read_json(folder / "environment.json"), failed)
+        network, tabular = ([run for run in runs if run.tabular == kind] for kind in (False, True))
+        made = cls(recipe, network, read_json(folder / "environment.json"), failed, tabular)
+        return made if network else made._trained(runs)
 
     @property
     def arms(self) -> list[str]:
@@ -119,11 +150,36 @@ class Experiment:
 
     def on_training(self) -> Experiment | None:
         """The same, looked at on training prompts; None if they were not scored, or are looked at already."""
-        if self.runs[0].prompts == TRAINING or not all(
-            SCORES[TRAINING] in row for run in self.runs for row in run.evaluation
-        ):
+        compare = self.recipe.compare
+        assert compare is not None  # `read` saw to it
+        order, every = compare.labels, [*self.runs, *self.tabular]
+        scored = all(SCORES[TRAINING] in row for run in every for row in run.evaluation)
+        if self.prompts == TRAINING or not scored:
             return None
-        return replace(self, runs=[replace(run, prompts=TRAINING) for run in self.runs])
+        return self._trained(sorted(every, key=lambda run: order.index(run.arm)))
+
+    def _trained(self, runs: list[Run]) -> Experiment:
+        looked_at = [replace(run, prompts=TRAINING) for run in runs]
+        return replace(self, runs=looked_at, tabular=[], prompts=TRAINING)
+
+    @property
+    def prompts_words(self) -> str:
+        return "held-out prompts" if self.prompts == HELD_OUT else TRAINING
+
+    @property
+    def untold(self) -> list[str]:
+        """Arms of which nothing is known on these prompts: tabular ones on held-out ones, and those without a run."""
+        compare = self.recipe.compare
+        assert compare is not None  # `read` saw to it
+        return [arm for arm in compare.labels if arm not in self.arms]
+
+    def failures(self, arm: str) -> int:
+        return sum(failure.arm == arm for failure in self.failed)
+
+    @property
+    def starts(self) -> list[Run]:
+        """Runs that show what there was before training: one a base or, on training prompts, one a base and seed."""
+        return one_a_base(self.runs) if self.prompts == HELD_OUT else one_a_seed(self.runs)
 
     @property
     def graded(self) -> bool:
@@ -162,5 +218,5 @@ def _read_run(folder: RunFolder) -> Run:
         folder.complete_rows("evaluation", steps),
         folder.complete_rows("telemetry", steps),
         folder.rows("timing"),
-        folder.rows("wise"),
+        sorted(folder.rows("wise"), key=lambda row: row["alpha"]),
     )

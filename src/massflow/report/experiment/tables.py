@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.table import Table
 
 from massflow.report.experiment.findings import Findings
-from massflow.report.experiment.numbers import Graded, Model, Outcome, Target, label
+from massflow.report.experiment.numbers import Entry, Graded, Model, label, shown
 from massflow.report.text import one_line
+from massflow.stats.frontier import Seconds
 
 COLUMNS = ("", "pass@1", "greedy", "entropy", "distinct", "pass@256", "change in pass@256")
-NAME_WIDTH = 14
+NAME_WIDTH, WIDE_NAME = 14, 30
 
 
 def summary_table(findings: Findings) -> Table:
@@ -17,19 +20,62 @@ def summary_table(findings: Findings) -> Table:
     table = _table(COLUMNS)
     table.add_row(*_scores(findings.base), "")
     for outcome in findings.outcomes:
-        table.add_row(*_scores(outcome.model), f"{outcome.pass_at_256:+.3f}")
+        table.add_row(*_scores(outcome.model), shown(outcome.pass_at_256.value, "+.3f"))
+    for arm in findings.experiment.untold:
+        table.add_row(one_line(label(arm), NAME_WIDTH), *["–"] * (len(COLUMNS) - 1))
     return table
 
 
-def frontier_table(findings: Findings) -> Table:
-    """Every arm at equal pass@1: against the first over the range all reach, and at each declared gain."""
-    against = one_line(findings.outcomes[0].model.label, NAME_WIDTH)
-    table = _table(("", f"against {against}", "up to", "gain", "reached", "pass@256", "CPU s"))
-    for outcome in findings.outcomes:
-        for index, target in enumerate(outcome.targets):
-            head = _compared(outcome) if index == 0 else ("", "", "")
-            table.add_row(*head, *_target(target))
+def ranking_table(findings: Findings) -> Table:
+    """Every arm and baseline by one number: the change in pass@256 over the common range of gains."""
+    common = findings.equal.common
+    table = _table(("", f"pass@256, gains\n{common}" if common else "pass@256", "95 % interval", "reached"))
+    for entry in ranked(findings.equal.entries):
+        change = entry.change
+        cells = ("–", "–") if change is None else (change.text("+.3f"), change.ends("+.3f"))
+        reached = "–" if entry.reached is None else f"{entry.reached}/{entry.runs}"
+        table.add_row(one_line(entry.label, WIDE_NAME), *cells, reached)
+    for arm in findings.experiment.untold:
+        table.add_row(one_line(label(arm), WIDE_NAME), "–", "–", "–")
     return table
+
+
+def pairs_table(findings: Findings) -> Table:
+    """The stated pairs, each over its own range of gains."""
+    table = _table(("", "pass@256", "95 % interval", "gains"))
+    for pair in findings.equal.pairs:
+        own = pair.own
+        cells = (
+            (shown(own.difference.value, "+.3f"), own.difference.ends("+.3f"), str(own.span))
+            if own
+            else ("–", "–", "–")
+        )
+        table.add_row(one_line(pair.label, WIDE_NAME), *cells)
+    return table
+
+
+def targets_table(findings: Findings) -> Table:
+    """Every arm, and the cooled base, at each declared gain."""
+    table = _table(("", "gain", "reached", "pass@256", "CPU s"))
+    for entry in findings.equal.entries:
+        for index, target in enumerate(entry.targets if entry.of is None else ()):
+            name = one_line(entry.label, WIDE_NAME) if index == 0 else ""
+            reached = f"{target.reached}/{target.runs}"
+            seconds = seconds_text(target.seconds, ".0f")
+            table.add_row(name, f"+{target.gain:g}", reached, target.pass_at_256.text(".3f"), seconds)
+    return table
+
+
+def ranked(entries: Sequence[Entry]) -> list[Entry]:
+    """By the change over the common range, the largest first; those that are only bounded at the end."""
+    return sorted(
+        entries, key=lambda entry: (1, 0.0) if not (entry.change and entry.change.known) else (0, -entry.change.most)
+    )
+
+
+def seconds_text(seconds: Seconds | None, form: str) -> str:
+    """A median of CPU seconds, or its bound."""
+    return "–" if seconds is None else f"{'' if seconds.known else '≥ '}{seconds.least:{form}}"
 
 
 GRADED_HEADS = ("", "common", "optimal", "lowest", "at step", "pass@256\nof optimal", "over-\ntaken", "extinct")
@@ -67,19 +113,7 @@ def _scores(model: Model) -> tuple[str, ...]:
     values = (model.pass_at_1, model.greedy_accuracy, model.token_entropy)
     return (
         one_line(model.label, NAME_WIDTH),
-        *(f"{value:.3f}" for value in values),
+        *("–" if value is None else f"{value:.3f}" for value in values),
         f"{model.distinct_correct:.1f}",
         f"{model.pass_at_256:.3f}",
     )
-
-
-def _compared(outcome: Outcome) -> tuple[str, ...]:
-    name = one_line(outcome.model.label, NAME_WIDTH)
-    if outcome.matched is None:
-        return name, "", ""
-    return name, f"{outcome.matched.difference:+.3f}", f"+{outcome.matched.upto:.3f}"
-
-
-def _target(target: Target) -> tuple[str, ...]:
-    seconds = "" if target.cpu_seconds is None else f"{target.cpu_seconds:.0f}"
-    return f"+{target.gain:g}", f"{target.reached}/{target.runs}", target.pass_at_256.text(".2f"), seconds

@@ -1,19 +1,27 @@
-"""What an experiment showed, in three plain sentences."""
+"""What an experiment showed, in four plain sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from massflow.lab.recipe import Recipe
-from massflow.report.experiment.numbers import Model, Number, Outcome
+from massflow.report.experiment.baselines import COOLED
+from massflow.report.experiment.numbers import Entry, Model, Number, Outcome, Pair, Span, label
+
+if TYPE_CHECKING:
+    from massflow.report.experiment.findings import Findings
+
+DIRECTIONS = {1: "higher", -1: "lower", 0: "not clearly higher or lower"}
 
 
-def sentences(recipe: Recipe, base: Model, outcomes: Sequence[Outcome]) -> list[str]:
-    """What the first arm did, how the others compare with it at equal pass@1, and on how few answers they all land."""
+def sentences(findings: Findings) -> list[str]:
+    """What the first arm did; the stated pairs, and all arms, at equal pass@1; on how few answers they all land."""
+    recipe, equal = findings.experiment.recipe, findings.equal
     return [
-        _boundary(recipe.train.steps, base, outcomes[0]),
-        _matched(outcomes[0].model.label, outcomes[1:]),
-        _concentration(base, outcomes),
+        _boundary(recipe.train.steps, findings.base, findings.outcomes[0]),
+        _pairs(equal.pairs, equal.gains[0], findings.outcomes[0].model.label),
+        _ranked(equal.entries, equal.common, equal.gains[0]),
+        _concentration(recipe.train.steps, findings.base, findings.outcomes),
     ]
 
 
@@ -25,30 +33,71 @@ def _boundary(steps: int, base: Model, outcome: Outcome) -> str:
     return f"{steps} steps of {model.label}: {first}, {'but' if opposed else 'and'} {boundary}."
 
 
-def _matched(against: str, others: Sequence[Outcome]) -> str:
-    if not others:
-        return f"{against} is the only arm: nothing to compare it with at equal pass@1."
-    missed = [outcome.model.label for outcome in others if outcome.matched is None]
-    ranked = [(outcome.model.label, outcome.matched.difference) for outcome in others if outcome.matched is not None]
-    ranked.sort(key=lambda pair: -pair[1].value)
-    absent = f" Some run of {against} or of {_and(missed)} never gained: no range to compare on." if missed else ""
-    if not ranked:
-        return absent.strip()
-    parts = _and([f"{gap:+.3f} with {label}" for label, gap in ranked])
+def _pairs(pairs: Sequence[Pair], least: float, first: str) -> str:
+    """Those against the same arm together, in order of direction and size."""
+    if not pairs:
+        return f"At equal pass@1 there is nothing to compare {first} with."
+    parts = [_against(other, [pair for pair in pairs if pair.against == other], least) for other in _others(pairs)]
+    if not any(pair.own for pair in pairs):
+        return " ".join(parts)
     return (
-        f"At equal pass@1 (the mean over the gains that all runs of both reach), pass@256 differed from that of "
-        f"{against} by {parts}.{absent}"
+        "At equal pass@1, paired by base, each pair over the gains in pass@1 from the smallest declared one to the "
+        f"largest that all runs of both reach: {' '.join(parts)}"
     )
 
 
-def _concentration(base: Model, outcomes: Sequence[Outcome]) -> str:
+def _against(against: str, pairs: Sequence[Pair], least: float) -> str:
+    found = []
+    for sign, direction in DIRECTIONS.items():
+        known = [(pair.arm, pair.own) for pair in pairs if pair.own and pair.own.difference.sign == sign]
+        known.sort(key=lambda one: -abs(one[1].difference.value))
+        if known:
+            each = [f"{label(arm)} ({own.difference:+.3f}, gains {own.span})" for arm, own in known]
+            found.append(f"{direction} with {_and(each)}")
+    text = f"against {label(against)}, pass@256 was {'; '.join(found)}." if found else ""
+    short = [label(pair.arm) for pair in pairs if pair.own is None and pair.bases]
+    if short:
+        text += f" No range for {_and(short)}: some run of it, or of {label(against)}, gained less than {least:g}."
+    apart = [label(pair.arm) for pair in pairs if not pair.bases]
+    if apart:
+        text += f" {_and(apart)} and {label(against)} have no base in common: no range to compare on."
+    return text.strip()
+
+
+def _others(pairs: Sequence[Pair]) -> list[str]:
+    return list(dict.fromkeys(pair.against for pair in pairs))
+
+
+def _ranked(entries: Sequence[Entry], common: Span | None, least: float) -> str:
+    """Every arm and the cooled base by one number, largest first; those whose bounds differ at the end."""
+    if common is None:
+        return f"There is no range of gains on which arms could be ranked: some run of each gained less than {least:g}."
+    shown = [(entry, entry.change) for entry in entries if entry.change and (entry.trained or entry.name == COOLED)]
+    known = sorted((one for one in shown if one[1].known), key=lambda one: -one[1].most)
     parts = [
-        f"{outcome.model.distinct_correct:.1f} after {outcome.model.label} ({outcome.distinct_correct:+.1f})"
+        f"{change:+.3f} with {entry.label if entry.trained else 'the base merely cooled'}" for entry, change in known
+    ]
+    bounded = [f"{entry.label} ({change.text('+.3f')})" for entry, change in shown if not change.known]
+    text = (
+        f"Over one common range, gains in pass@1 of {common}, the mean change in pass@256 from the base was "
+        f"{_and(parts)}."
+    )
+    if bounded:
+        text += (
+            " Some runs fall short of that range, so only bounds are known, the upper one if pass@256 would not have "
+            f"risen further on: {_and(bounded)}."
+        )
+    return text
+
+
+def _concentration(steps: int, base: Model, outcomes: Sequence[Outcome]) -> str:
+    parts = [
+        f"{outcome.model.distinct_correct:.1f} with {outcome.model.label} ({outcome.distinct_correct:+.1f})"
         for outcome in outcomes
     ]
     return (
-        f"In 256 samples of a prompt one expects {base.distinct_correct:.1f} different right answers "
-        f"from the base, {_and(parts)}."
+        f"In 256 samples of a prompt one expects {base.distinct_correct:.1f} different right answers from the base, "
+        f"and after {steps} steps {_and(parts)}."
     )
 
 
