@@ -118,6 +118,8 @@ class ExperimentTable:
 
 def duration(seconds: float) -> str:
     """In minutes, or from 100 on in hours."""
+    if seconds < 30.0:
+        return "half a minute"
     return f"{seconds / 60.0:.0f} min" if seconds < 6000.0 else f"{seconds / 3600.0:.1f} hours"
 
 
