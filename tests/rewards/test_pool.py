@@ -73,11 +73,11 @@ def test_one():
     assert verify("so 1", ROOT_HALF).outcome == "no_answer"
 
 
-@pytest.mark.parametrize("answer", ["|x|-|x|+x", "\\sqrt{x^2}", "x+\\ln(e^x)-\\ln(e^x)+10^{-20}\\sqrt{2}"])
+@pytest.mark.parametrize("answer", ["\\ln(e^x)", "\\sqrt{x^2}", "x+10^{-20}\\sqrt{2}"])
 def test_computer_algebra_has_the_last_word(answer: str):
     """Each agrees with x at positive points, to sixteen digits; only the first is x everywhere."""
     assert verify(f"\\boxed{{{answer}}}", Problem("p", "", "x")).outcome == (
-        "correct" if answer.startswith("|") else "wrong"
+        "correct" if answer.startswith("\\ln") else "wrong"
     )
 
 

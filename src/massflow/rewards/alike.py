@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from massflow.rewards.content import Clock, Content, Items, Labelled, Named, Reading, Relation, Value, Words
+from massflow.rewards.content import Clock, Content, Items, Labelled, Named, Opaque, Reading, Relation, Value, Words
 from massflow.rewards.node import CONSTANTS, Node
 from massflow.rewards.question import names, stands_alone
 
@@ -47,6 +47,8 @@ def said(content: Content) -> str:
     """Words, or letters that may be one."""
     if isinstance(content, Words):
         return content.text
+    if isinstance(content, Opaque):
+        return content.text.lower()
     if not isinstance(content, Value) or content.unit:
         return ""
     letters = content.node.args if content.node.op == "multiply" else (content.node,)

@@ -12,7 +12,7 @@ MOST_NESTING = 40
 
 _DROPPED = (
     "left", "right", "displaystyle", "textstyle", "scriptstyle", "limits", "big", "Big", "bigg", "Bigg",
-    "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "bf", "rm", "it", "boldsymbol",
+    "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "bf", "rm", "it", "boldsymbol", "underline",
 )  # fmt: skip
 _SPELLED = {
     "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac", "dbinom": "\\binom", "tbinom": "\\binom",

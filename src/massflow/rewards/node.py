@@ -59,14 +59,17 @@ def skeleton(node: Node) -> str:
     if node.op == "symbol":
         return str(node.value)
     if node.op == "add":
-        return f"({'+'.join(sorted(skeleton(term) for term in flat(node, 'add')))})"
+        terms = sorted(text for text in map(skeleton, flat(node, "add")) if text != "0")
+        return f"({'+'.join(terms)})" if len(terms) > 1 else (terms or ["0"])[0]
     if node.op == "root":
         degree, inner = node.args
         return skeleton(Node("power", (inner, Node("divide", (number(1), degree)))))
     if node.op == "power":
+        if literal(node.args[1]) == 1:
+            return skeleton(node.args[0])
         return f"({'^'.join(map(skeleton, node.args))})"
     if node.op in ("number", "multiply", "divide", "negate"):
-        factors = list(_factors(node))
+        factors = list(factors_of(node))
         minus = ["-1"] if factors.count("-1") % 2 else []
         rest = [factor for factor in factors if factor not in ("1", "-1")]
         found = minus + sorted(rest)
@@ -74,19 +77,20 @@ def skeleton(node: Node) -> str:
     return f"{node.op}({','.join(map(skeleton, node.args))})"
 
 
-def _factors(node: Node, inverse: bool = False) -> Iterator[str]:
+def factors_of(node: Node, inverse: bool = False) -> Iterator[str]:
+    """The skeletons of its factors, and -1 for each minus."""
     if node.op == "number" and Fraction(node.value) < 0:
         yield "-1"
         node = number(-Fraction(node.value))
     if node.op == "negate":
         yield "-1"
-        yield from _factors(node.args[0], inverse)
+        yield from factors_of(node.args[0], inverse)
     elif node.op == "multiply":
         for arg in node.args:
-            yield from _factors(arg, inverse)
+            yield from factors_of(arg, inverse)
     elif node.op == "divide":
-        yield from _factors(node.args[0], inverse)
-        yield from _factors(node.args[1], not inverse)
+        yield from factors_of(node.args[0], inverse)
+        yield from factors_of(node.args[1], not inverse)
     else:
         text = str(node.value) if node.op == "number" else skeleton(node)
         yield f"({text}^-1)" if inverse and text != "1" else text

@@ -19,7 +19,7 @@ _DELIMITER = re.compile(r"\\[()\[\]]")
 _PROSE = re.compile(r"(?:[-+*/^=().,0-9 ]|\\[a-z]+|(?<![A-Za-z])[a-z](?![A-Za-z])|[{}])+")
 _SIGNS = re.compile(r"\\(?:le|ge|ne|lt|gt)(?![a-z])|[=<>,;]|\\text\{[^{}]*\}")
 _NAME = re.compile(
-    r"[A-Za-z](?:_[A-Za-z0-9])?(?:\^\{-1\})?(?:'|\([A-Za-z]\))?"
+    r"[A-Za-z](?:_[A-Za-z0-9])?(?:\^\{-1\})?(?:'|\([A-Za-z]\)|\^\\circ ?)?"
     r"|[fghpqrFGPTV](?:\^\{-1\})?\([A-Za-z0-9,+-]{1,20}\)"
     r"|\([a-z](?:,[a-z])+\)"
 )

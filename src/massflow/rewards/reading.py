@@ -2,6 +2,7 @@ r"""Reads an answer: what it is, or that it is only a string."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import replace
 from functools import lru_cache
@@ -39,7 +40,7 @@ _MEMBER = re.compile(r"([A-Za-z])\\in ?(?![a-z])")
 _WORDS = re.compile(r"\\text\{([^{}\\]*)\}|([A-Za-z]{2,}(?:[ '][A-Za-z]+)+|[A-Z]{2,}|[A-Z][a-z]{2,}|[A-Za-z]{2,})")
 _SHORT_WORDS = re.compile(r"yes|no|odd|red|mon|tue|wed|thu|fri|sat|sun|[a-z]*([a-z])\1[a-z]*", re.IGNORECASE)
 """Of two or three letters; others are products: xy, abc. A product would not have a letter twice in a row."""
-_LABEL = re.compile(r"(?:\\text\{ ?\(([A-J])\)[ .]*\}|\(([A-J])\)(?=[0-9]))(.+)", re.DOTALL)
+_LABEL = re.compile(r"(?:\\text\{ ?\(?([A-J])\)[ .]*\}|\(([A-J])\)(?=[0-9]))(.+)", re.DOTALL)
 _JOIN = r",|;|\\text\{,? ?(?:and|or)\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|\\cup"
 _NO_OR = re.compile(r",|;|and(?![A-Za-z])|\\cup")
 _BLANK = re.compile(r"\s+")
@@ -75,7 +76,8 @@ def _words(text: str) -> Content | None:
     if match is None:
         return None
     if match[1] is not None and re.search("[0-9]", match[1]):
-        return _content(match[1].strip())
+        with contextlib.suppress(Unreadable):
+            return _content(match[1].strip())
     short = len(text) < 4 and not text.isupper() and not (len(text) == 3 and text.istitle())
     if short and not _SHORT_WORDS.fullmatch(text):
         return None

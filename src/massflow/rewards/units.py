@@ -20,7 +20,8 @@ _PREFIXES = ("/", "square", "cubic")
 _SCALES = {
     "hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
 }  # fmt: skip
-_NUMBERS = {
+_NO_NOUNS = {
+    "not", "no", "or", "and", "than", "is", "are", "less", "fewer",
     "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "half", "third",
     "quarter", "double", "pair",
 }  # fmt: skip
@@ -100,7 +101,7 @@ def _is_unit(words: list[str]) -> bool:
 
 def _is_noun(words: list[str]) -> bool:
     return 0 < len(words) <= _MOST_NOUNS and all(
-        word.isalpha() and word not in _NUMBERS and word not in _SCALES for word in words
+        word.isalpha() and word not in _NO_NOUNS and word not in _SCALES for word in words
     )
 
 
@@ -149,10 +150,12 @@ def asked_for(unit: str, prompt: str) -> bool:
 def _question(prompt: str) -> _Question:
     text = prompt[-MOST_PROMPT:].lower().replace("²", "^2").replace("³", "^3").replace("°", " degrees ")
     text = text.replace("\\circ", " degrees ").replace("$", " $ ")
+    text = text.replace("mph", "miles / hour").replace("km/h", "kilometers / hour")
     written = re.findall(r"[a-z]+|[$/]|\^ ?\{?[23]|[0-9]+", text)
     words = [_short(word) for word in written]
     units = {word for n, word in enumerate(words) if _is_named(words, n, written[n])}
     units |= {"dollars"} if "$" in words and re.search(r"\$ +\d", text) else set()
+    units |= {"year"} if {"old", "age"} & set(words) else set()
     nouns, asked, power = _asked(words)
     if "dollars" in units and _has(words, "how", "much"):
         asked |= {"dollars"} if asked else set()

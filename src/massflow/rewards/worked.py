@@ -11,6 +11,7 @@ from massflow.rewards.evaluate import Inexact, exact
 from massflow.rewards.expression import FUNCTIONS
 from massflow.rewards.node import Node, flat, literal, skeleton
 from massflow.rewards.question import asks_for_another_form, expressions
+from massflow.rewards.shape import has_like_parts, is_in_another_form
 
 _OF_NUMBERS = ("power", "root", "factorial", "binomial", "abs", "floor", "ceil")
 _TEN = Fraction(10)
@@ -32,6 +33,11 @@ def check_worked_out(gold: Content, answer: Content, prompt: str) -> None:
         return
     if all(map(_is_done, wanted)) and not all(map(_is_done, given)):
         raise Refused("not worked out: an expression where the gold answer is a number")
+    if isinstance(gold, Value) and isinstance(answer, Value):
+        if answer.node.variables() - gold.node.variables():
+            raise Refused("not worked out: there is a variable in it that the gold answer does not have")
+        if is_in_another_form(gold.node, answer.node, prompt):
+            raise Refused("not worked out: not expanded or factored as the question asks")
     for is_left_over in (_is_arithmetic, _is_function_of_constants):
         if _any(is_left_over, given) and not _any(is_left_over, wanted):
             raise Refused("not worked out: there is arithmetic in it that the gold answer has none of")
@@ -67,14 +73,17 @@ def _is_arithmetic(node: Node) -> bool:
     """Whether it works with numbers that could be done: of a sum, two terms; of a product, two factors."""
     if node.op in ("add", "multiply"):
         parts = list(flat(node, node.op))
-        return sum(literal(part) is not None for part in parts) > 1 or (
-            node.op == "multiply" and sum(map(_is_complex, parts)) > 1
+        return (
+            sum(literal(part) is not None for part in parts) > 1
+            or (node.op == "multiply" and sum(map(_is_complex, parts)) > 1)
+            or any(literal(part) == 0 for part in parts if node.op == "multiply")
+            or has_like_parts(node)
         )
     if node.op == "power" and (_is_complex(node.args[0]) or node.args[0].value == "i"):
         return literal(node.args[1]) is not None
     if node.op in _OF_NUMBERS and all(literal(arg) is not None for arg in node.args):
         return not _is_power_of_ten(node) and _is_rational(node)
-    return _is_quotient_to_work_out(node)
+    return _is_quotient_to_work_out(node) or has_like_parts(node)
 
 
 def _is_complex(node: Node) -> bool:
