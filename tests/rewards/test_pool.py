@@ -55,6 +55,12 @@ def one_worker():
         yield pool
 
 
+@pytest.fixture(scope="module")
+def two_workers():
+    with VerifierPool(workers=2) as pool:
+        yield pool
+
+
 def answers(count: int) -> list[str]:
     """All right, all for computer algebra, none like another."""
     return [f"\\boxed{{\\frac{{{n}}}{{{n}\\sqrt{{2}}}}}}" for n in range(2, count + 2)]
@@ -81,22 +87,21 @@ def test_computer_algebra_has_the_last_word(answer: str):
     )
 
 
-def test_a_batch_keeps_its_order_and_says_how_far_it_is():
+def test_a_batch_keeps_its_order_and_says_how_far_it_is(two_workers: VerifierPool):
     texts = [text for pair in zip(answers(20), ["\\boxed{1}"] * 20, strict=True) for text in pair]
     seen: list[tuple[int, int]] = []
-    with VerifierPool(workers=2) as pool:
-        verdicts = pool.map(texts, [ROOT_HALF] * 40, lambda done, total: seen.append((done, total)))
-        again = pool.map(texts, [ROOT_HALF] * 40)
+    verdicts = two_workers.map(texts, [ROOT_HALF] * 40, lambda done, total: seen.append((done, total)))
+    again = two_workers.map(texts, [ROOT_HALF] * 40)
     assert [verdict.outcome for verdict in verdicts] == ["correct", "wrong"] * 20
     assert verdicts == again  # but for the time, which is not compared
     assert seen == [(n, 40) for n in range(1, 41)]
 
 
-def test_the_same_comparison_is_made_once():
+def test_the_same_comparison_is_made_once(one_worker: VerifierPool):
     text = answers(1)[0]
-    with VerifierPool(workers=1) as pool:
-        verdicts = pool.map([text, " " + text, text.replace("{\\frac", "{ \\frac")] * 5, [ROOT_HALF] * 15)
-        assert pool._slots[0].tasks == 1
+    before = one_worker._sent
+    verdicts = one_worker.map([text, " " + text, text.replace("{\\frac", "{ \\frac")] * 5, [ROOT_HALF] * 15)
+    assert one_worker._sent == before + 1
     assert {verdict.outcome for verdict in verdicts} == {"correct"}
     assert verdicts[2].extracted == " " + (verdicts[0].extracted or "")
 
@@ -165,14 +170,13 @@ def test_settings_that_can_not_be(settings: dict):
         VerifierPool(**settings)
 
 
-def test_your_own(own: Problem):
-    with VerifierPool(workers=1) as pool:
-        verdicts = pool.map(["is gold", "is other", "score 0.25", "score 0.75", "none", "print gold"], [own] * 6)
-        assert [(v.outcome, v.score) for v in verdicts] == [
-            ("correct", 1.0), ("wrong", 0.0), ("wrong", 0.25), ("correct", 0.75), ("no_answer", 0.0), ("correct", 1.0),
-        ]  # fmt: skip
-        assert {v.path for v in verdicts} == {"own"}
-        (raised, out) = pool.map(["raise", "score 2"], [own] * 2)
+def test_your_own(own: Problem, one_worker: VerifierPool):
+    verdicts = one_worker.map(["is gold", "is other", "score 0.25", "score 0.75", "none", "print gold"], [own] * 6)
+    assert [(v.outcome, v.score) for v in verdicts] == [
+        ("correct", 1.0), ("wrong", 0.0), ("wrong", 0.25), ("correct", 0.75), ("no_answer", 0.0), ("correct", 1.0),
+    ]  # fmt: skip
+    assert {v.path for v in verdicts} == {"own"}
+    (raised, out) = one_worker.map(["raise", "score 2"], [own] * 2)
     assert raised.outcome == out.outcome == "error"
     assert "ValueError: not today (mine.py, line 11)" in raised.reason
     assert "from 0 to 1" in out.reason
@@ -260,9 +264,9 @@ def _killing(pool: VerifierPool, most: int):
 
 def test_it_goes_on_when_starts_were_prevented_for_a_while(own: Problem, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("massflow.rewards.slot._LONGEST_PAUSE", 0.02)
-    with VerifierPool(workers=2) as pool, _killing(pool, most=14) as killed:
+    with VerifierPool(workers=1) as pool, _killing(pool, most=12) as killed:
         verdicts = pool.map(["is gold"] * 5, [own] * 5)
-    assert len(killed) == 14
+    assert len(killed) == 12
     assert {verdict.outcome for verdict in verdicts} == {"correct"}
 
 
@@ -288,8 +292,8 @@ def test_a_worker_that_can_not_start_says_why(own: Problem, tmp_path: Path, monk
 
 
 def test_closing_leaves_no_process(own: Problem):
-    with VerifierPool(workers=2) as pool:
-        pool.map(["sleep 0.1"] * 4, [own] * 4)
+    with VerifierPool(workers=1) as pool:
+        pool.map(["is gold"] * 2, [own] * 2)
         pids = [pid for worker in workers(pool) for pid in (worker.pid, worker.process.pid) if pid is not None]
         assert len(pids) >= 2
     deadline = time.monotonic() + 5
