@@ -17,7 +17,27 @@ def outcome(answer: str, gold: str = "B", choices=CHOICES) -> str:
 
 @pytest.mark.parametrize(
     "answer",
-    ["B", "b", "(B)", "B.", "\\text{B}", "\\textbf{(B)}", "$B$", "**B**", " B ", "B) green", "B. Green.", "(B) green"],
+    [
+        "B",
+        "b",
+        "(B)",
+        "B.",
+        "\\text{B}",
+        "\\textbf{(B)}",
+        "$B$",
+        "**B**",
+        " B ",
+        "B) green",
+        "B. Green.",
+        "(B) green",
+        "{B}",
+        "B - green",
+        "\\textbf{(B)}\\ \\text{green}",
+        "Option (B)",
+        "B (green)",
+        "B \u2014 green",
+        "(B) \\text{Green}",
+    ],
 )
 def test_the_letter(answer: str):
     assert outcome(answer) == "correct"
@@ -29,7 +49,23 @@ def test_another_letter_or_none(answer: str):
 
 
 @pytest.mark.parametrize(
-    "answer", ["A or B", "A, B", "B/C", "A and B", "AB", "ABCD", "(A)(B)", "(A) (B)", "B) red", "A B"]
+    "answer",
+    [
+        "A or B",
+        "A, B",
+        "B/C",
+        "A and B",
+        "AB",
+        "B - red",
+        "\\textbf{(B)}\\ \\text{red}",
+        "\\text{B}\\text{C}",
+        "B (red)",
+        "ABCD",
+        "(A)(B)",
+        "(A) (B)",
+        "B) red",
+        "A B",
+    ],
 )
 def test_several_letters_are_refused(answer: str):
     assert outcome(answer) in ("rejected", "wrong")
@@ -54,3 +90,11 @@ def test_exact_text():
     assert verify("\\boxed{A b c}", problem).outcome == "wrong"
     assert verify("\\boxed{ab c}", problem).outcome == "wrong"
     assert verify("\\boxed{a b\u200b c}", problem).outcome == "rejected"
+
+
+def test_a_letter_with_its_options_mathematics():
+    choices = ["$\\frac{1}{2}$", "$x^2$", "5 cm"]
+    assert outcome("(A) $\\dfrac12$", "A", choices) == "correct"
+    assert outcome("A. \\frac{1}{3}", "A", choices) == "rejected"
+    assert outcome("B) \\(x^{2}\\)", "B", choices) == "correct"
+    assert outcome("C) 5 \\text{ cm}", "C", choices) == "correct"

@@ -214,3 +214,10 @@ def test_any_text_is_read_or_refused(text: str):
 def test_the_docs_count_the_pairs():
     page = (Path(__file__).parents[2] / "docs" / "verifying.md").read_text(encoding="utf-8")
     assert f"`tests/rewards/pairs.tsv` has {len(PAIRS)} such pairs" in page
+
+
+def test_where_a_number_is_asked_for_it_may_have_a_name():
+    for answer in ("x=391", "391.0", "N = 391"):
+        assert judge_number(answer, Problem("p", "", "391")).equal
+    with pytest.raises(Refused, match="a number is asked for"):
+        judge_number("17*23=391", Problem("p", "", "391"))

@@ -120,6 +120,12 @@ def test_verdicts_by_hand():
     assert verdict("3*4+6+6 = 25") == "wrong"
     assert verdict("3*4=12+12=24") == "rejected"
     assert verdict("\\frac{6}{3} \\cdot (6+6)") == "wrong"
+    assert verdict("6(3)+6") == "correct"
+    assert verdict("24 = 6 \\cdot 4") == "correct"
+    assert verdict("2(6+6)") == "wrong"  # 2 is not given
+    assert verdict("24 = 24") == "wrong"
+    assert verdict("25 = 6*4") == "wrong"
+    assert verdict("(6)4") == "wrong"
     assert verdict("6*4", use="all") == "wrong"
     assert verdict("3*4+6+6", use="all") == "correct"
     assert verdict("24") == "wrong"

@@ -60,8 +60,9 @@ def test_the_last_complete_box(text: str, answer: str | None):
 @pytest.mark.parametrize(
     ("form", "text", "answer"),
     [
-        ("hashes", "so\n#### 1,234\n", " 1,234"),
-        ("hashes", "#### 4\n#### 5", " 5"),
+        ("hashes", "so\n#### 1,234\n", "1,234"),
+        ("hashes", "#### 4\n#### 5", "5"),
+        ("hashes", "so\n#### **18**", "18"),
         ("phrase", "Thus the final answer is: $5$. Good.", "$5$"),
         ("phrase", "The answer is **4.5**", "4.5"),
         ("tag", "<answer> 3+4 </answer> <answer>", " 3+4 "),
@@ -75,7 +76,7 @@ def test_other_forms_where_the_task_says_so(form: str, text: str, answer: str):
 def test_forms_are_tried_in_order():
     text = "#### 4\n\\boxed{5}"
     assert extract(text, ["boxed", "hashes"]) == "5"
-    assert extract(text, ["hashes", "boxed"]) == " 4"
+    assert extract(text, ["hashes", "boxed"]) == "4"
     assert extract("\\boxed{5}", ["hashes", "boxed"]) == "5"
     with pytest.raises(InputError, match="unknown form of an answer 'box'"):
         extract(text, ["box"])

@@ -38,8 +38,9 @@ def same_letters(gold: Reading, answer: Reading) -> bool | None:
     texts = gold.text, answer.text
     if not all(text.isalpha() and text.isascii() and len(text) > 1 for text in texts):
         return None
-    if any(isinstance(reading.content, Words) for reading in (gold, answer)):
-        return texts[0].lower() == texts[1].lower()
+    words = [isinstance(reading.content, Words) for reading in (gold, answer)]
+    if any(words):
+        return texts[0].lower() == texts[1].lower() if all(words) else texts[0] == texts[1]
     return sorted(texts[0]) == sorted(texts[1]) and len(set(texts[0])) == len(texts[0])
 
 

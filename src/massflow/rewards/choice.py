@@ -6,16 +6,18 @@ import re
 from collections.abc import Sequence
 
 from massflow.errors import InputError
+from massflow.rewards.compare import decide
 from massflow.rewards.decision import Decision, Refused, no_unless
 from massflow.rewards.latex import canonical
+from massflow.rewards.reading import read
 from massflow.tables.values import shown
 from massflow.types import Problem
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MOST_CHARACTERS = 500
-_OPTION = r"(?:[Oo]ption |[Cc]hoice )?[(\[]?([A-Za-z]|[1-9])"
+_OPTION = r"(?:(?:[Oo]ption|[Cc]hoice) ?)?[(\[]?([A-Za-z]|[1-9])"
 _ONE = re.compile(rf"{_OPTION}[)\].:]*")
-_LETTER_AND_TEXT = re.compile(rf"{_OPTION}(?:[)\].:]+| ?[-\u2013\u2014](?= ))\s*(.+)", re.DOTALL)
+_LETTER_AND_TEXT = re.compile(rf"{_OPTION}(?: ?[)\].:]+| ?[-\u2013\u2014]| ?(?=\())\s*(.+)", re.DOTALL)
 _SEVERAL = re.compile(
     r"[(\[]?[A-Za-z1-9][)\].]?(?:(?:\s*(?:,|/|;|&|\+|\||\band\b|\bor\b)\s*|\s+)[(\[]?[A-Za-z1-9][)\].]?)+"
 )
@@ -81,10 +83,17 @@ def _letter_with_text(said: str, choices: Sequence[str], numbered: bool) -> str 
     letter = letter_of(match[1], numbered) if match else None
     if match is None or letter is None or not LETTERS.index(letter) < len(choices):
         return None
-    if _same(match[2]) != _same(_unwrapped(str(choices[LETTERS.index(letter)]))):
+    if not _is_text(match[2], str(choices[LETTERS.index(letter)])):
         raise Refused("a letter with a text that is not its option's")
     return letter
 
 
+def _is_text(said: str, option: str) -> bool:
+    """The option's text, or the same mathematics."""
+    if _same(said) == _same(_unwrapped(option)):
+        return True
+    return decide(read(option), read(said)).equal is True
+
+
 def _same(text: str) -> str:
-    return re.sub(r"\s+", "", text).strip(".").lower()
+    return re.sub(r"\s+", "", text).strip(".()").lower()

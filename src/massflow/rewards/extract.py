@@ -100,7 +100,7 @@ def _unwrapped(found: list[str]) -> list[str]:
 
 
 def _hashes(tail: str) -> list[str]:
-    return [part.partition("\n")[0] for part in tail.split("####")[1:]]
+    return [part.partition("\n")[0].strip("* \t") for part in tail.split("####")[1:]]
 
 
 def _phrase(tail: str) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from massflow.errors import InputError
 from massflow.rewards.alike import alike
 from massflow.rewards.compare import decide
-from massflow.rewards.content import Opaque, Reading, Value
+from massflow.rewards.content import Content, Opaque, Value
 from massflow.rewards.decision import Broken, Decision, Refused, Unreadable
 from massflow.rewards.evaluate import Approximate, Inexact, exact, point
 from massflow.rewards.node import Node
@@ -22,19 +22,18 @@ def judge(answer: str, problem: Problem) -> Decision:
     metadata: evaluated - the answer has to be a number, not an expression that comes to it. Raises Refused.
     """
     gold, given = read_gold(problem.answer), read(answer)
-    if problem.metadata.get("evaluated") and not _is_evaluated(given):
+    wanted, said = alike(gold.content, given.content, problem.prompt)
+    if problem.metadata.get("evaluated") and not _is_evaluated(said):
         raise Refused("an expression, a list or text where a number is asked for")
     decision = decide(gold, given, problem.prompt)
     if decision.equal is not False and decision.path != "string":
-        check_worked_out(*alike(gold.content, given.content, problem.prompt), problem.prompt)
+        check_worked_out(wanted, said, problem.prompt)
     return decision
 
 
 def judge_number(answer: str, problem: Problem) -> Decision:
     """For arithmetic: the same, and the answer must be a number, worked out."""
-    if not _is_evaluated(read(answer)):
-        raise Refused("an expression, a list or text where a number is asked for")
-    return judge(answer, problem)
+    return judge(answer, _evaluated(problem))
 
 
 def check(problem: Problem) -> None:
@@ -45,7 +44,7 @@ def check(problem: Problem) -> None:
             raise Broken(content.why)
         if isinstance(content, Value) and not content.node.symbols():
             _evaluate(content.node)
-        if problem.metadata.get("evaluated") and not _is_evaluated(read_gold(problem.answer)):
+        if problem.metadata.get("evaluated") and not _is_evaluated(content):
             raise Broken("it is no number, and one is asked for")
     except (Refused, Broken) as error:
         shown = problem.answer if len(problem.answer) <= 60 else f"{problem.answer[:57]}..."
@@ -56,11 +55,15 @@ def check(problem: Problem) -> None:
 
 def check_number(problem: Problem) -> None:
     """The same, and the gold answer must be a number."""
-    check(replace(problem, metadata={**problem.metadata, "evaluated": True}))
+    check(_evaluated(problem))
 
 
-def _is_evaluated(reading: Reading) -> bool:
-    return isinstance(reading.content, Value) and is_number(reading.content.node)
+def _evaluated(problem: Problem) -> Problem:
+    return replace(problem, metadata={**problem.metadata, "evaluated": True})
+
+
+def _is_evaluated(content: Content) -> bool:
+    return isinstance(content, Value) and is_number(content.node)
 
 
 def _evaluate(node: Node) -> None:
