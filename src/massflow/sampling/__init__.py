@@ -1,7 +1,8 @@
-"""Samples of models: readers that make counts of them."""
+"""Samples of models: a store that is filled and never loses one, and readers that make counts of samples."""
 
 from massflow.sampling.columns import COLUMNS, Columns
 from massflow.sampling.counts import ModelCounts, read_models
 from massflow.sampling.samples import SampleText
+from massflow.sampling.store import Sample, SampleStore
 
-__all__ = ["COLUMNS", "Columns", "ModelCounts", "SampleText", "read_models"]
+__all__ = ["COLUMNS", "Columns", "ModelCounts", "Sample", "SampleStore", "SampleText", "read_models"]
