@@ -25,6 +25,8 @@ _SPELLED = {
     "cdots": "\\ldots", "thinspace": " ", "space": " ",
 }  # fmt: skip
 _COLOR = re.compile(r"\\(?:text)?color ?\{[A-Za-z]{1,20}\}")
+_EMPTY_TEXT = re.compile(r"\\text ?\{[ .]*\}")
+_ROOT = re.compile(r"(?<![A-Za-z\\])sqrt ?\(([^()]{1,100})\)")
 _COMMAND = re.compile(r"\\([A-Za-z]+)\s*")
 _THIN = re.compile(r"(?<!\\)\\[,;:> ]|~")
 _NESTING = re.compile(r"\\[{}]|[{}()\[\]]")
@@ -46,9 +48,10 @@ def canonical(text: str) -> str:
         text = text[2:-2].strip()
     text = text.replace("\\!", "").replace("{,}", ",").replace("\\%", "%").replace("\\&", " ")
     text = _dollars(_undelimited(text))
+    text = _ROOT.sub(r"\\sqrt{\1}", text).replace("**", "^")
     text = _THIN.sub(" ", text)
     text = _COMMAND.sub(_command, text)
-    text = _CIRCLE.sub(r"^\\circ ", text)
+    text = _EMPTY_TEXT.sub("", _CIRCLE.sub(r"^\\circ ", text))
     check_nesting(text)
     text = re.sub(r"\s+", " ", text).strip()
     text = _ONE_TOKEN.sub(r"\1\2", _LOOSE_SPACE.sub("", text).strip())

@@ -21,7 +21,7 @@ _SIGNS = re.compile(r"\\(?:le|ge|ne|lt|gt)(?![a-z])|[=<>,;]|\\text\{[^{}]*\}")
 _NAME = re.compile(
     r"[A-Za-z](?:_[A-Za-z0-9])?(?:\^\{-1\})?(?:'|\([A-Za-z]\)|\^\\circ ?)?"
     r"|[fghpqrFGPTV](?:\^\{-1\})?\([A-Za-z0-9,+-]{1,20}\)"
-    r"|\([a-z](?:,[a-z])+\)"
+    r"|\([a-z](?:,[a-z])+\)|\\text\{[A-Za-z]{1,20}\}"
 )
 _DECORATION = re.compile(r"\\left|\\right|\\displaystyle|\\[,;:! ]|[\s${}]|(?<=\\)[dt](?=frac)")
 _CHANGED = re.compile(

@@ -39,7 +39,7 @@ MOST_PROMPT = 4_000
 """Characters at its end in which units are looked for."""
 _WINDOW = 5
 """Words after "how many" that may say of what."""
-_MOST_NOUNS = 2
+_MOST_NOUNS = 4
 
 
 def unit_of(text: str) -> tuple[str, int, str]:
@@ -140,7 +140,7 @@ def asked_for(unit: str, prompt: str) -> bool:
     if words[0] == "units":
         return True
     if question.asked:
-        return words[0] in question.asked
+        return name in question.asked
     if question.nouns:
         return words[0] in question.nouns
     return set(words) <= question.units and (not power or "/" in name or int(power) in question.powers)
@@ -193,9 +193,9 @@ def _asked(words: list[str]) -> tuple[set[str], set[str], int]:
         unit = next((m for m, other in enumerate(window) if other in _SYNONYMS and other not in _PREFIXES), None)
         if unit is None or (word == "in" and unit > 1) or (unit == 1 and word == "in" and window[0] not in _PREFIXES):
             continue
-        asked.add(window[unit])
-        asked |= {window[unit + 2]} if window[unit + 1 : unit + 2] == ["/"] and len(window) > unit + 2 else set()
-        power = {"square": 2, "cubic": 3}.get(window[unit - 1] if unit else "", 0) or power
+        rate = window[unit + 1 : unit + 2] == ["/"]
+        asked.add("".join(window[unit : unit + 3]) if rate else window[unit])
+        power = {"square": 2, "cubic": 3}.get(window[unit - 1] if unit else "", 0) or power or int(counts)
         after = window[unit + 1] if len(window) > unit + 1 else ""
         power = int(after[-1]) if after.startswith("^") else power
     return nouns, asked, power
