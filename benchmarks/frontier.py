@@ -1,8 +1,9 @@
 """How often do intervals of the mean paired difference hold the truth? Simulated bases, seeds and prompts.
 
 Each base has its own success rates of the same prompts. Two arms raise pass@1 along a path that sharpens: the first
-takes mass from hard prompts, the second less. Bases differ in by how much, and so do seeds. The truth of a range is
-the mean over 200 bases of 4,000 prompts.
+takes mass from hard prompts, the second less. Bases differ in by how much, and so do seeds. Of four bases or more an
+interval speaks of all bases: the truth is the mean over 200 of them. Of fewer it speaks of these: the truth is theirs,
+the mean over 40 seeds. Either is on 2,000 other prompts.
 
     python benchmarks/frontier.py --replications 1000
 """
@@ -13,6 +14,7 @@ import argparse
 import itertools
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -20,8 +22,9 @@ from scipy.special import expit, stdtrit
 
 from massflow.seeding import generator
 from massflow.stats import resample_weights
-from massflow.stats.bases import BaseMeans
-from massflow.stats.frontier import TrainingRun, _mean_until, matched, mean_difference
+from massflow.stats.bases import ENOUGH_BASES, BaseMeans
+from massflow.stats.frontier import GRID, mean_difference
+from massflow.stats.matching import TrainingRun, matched
 from massflow.stats.passk import Floats
 
 K, PROMPTS, SEEDS, EVALUATIONS, RESAMPLES = 256, 200, 2, 11, 400
@@ -29,44 +32,72 @@ VARIES = {"bases alike": (0.0, 0.15), "bases differ": (0.25, 0.15), "bases diffe
 """Standard deviations of an arm's pull on hard prompts, in logits at the end: between bases, between seeds."""
 HARM = (-1.5, -0.7)
 """What each arm does on average to the logits of hard prompts."""
-BASES = (2, 3, 5)
+BASES = (2, 3, 4, 5)
+SINCE = 0.02
+"""The smallest declared gain: ranges start there."""
+TRUE_PROMPTS, TRUE_SEEDS, TRUE_BASES = 2000, 40, 200
 
 
 Arms = tuple[list[TrainingRun], list[TrainingRun]]
 
 
-def study(varies: str, bases: int, prompts: int, rng: np.random.Generator, longer: int = 1) -> Arms:
+@dataclass(frozen=True)
+class Base:
+    """Where its prompts' logits lie, and what each arm does on it to those of hard prompts."""
+
+    name: str
+    shift: float
+    harm_A: tuple[float, ...]
+
+
+def drawn_bases(varies: str, number: int, rng: np.random.Generator) -> list[Base]:
+    between, _ = VARIES[varies]
+    return [
+        Base(str(base), rng.normal(0.0, 0.3), tuple(harm + rng.normal(0.0, between) for harm in HARM))
+        for base in range(number)
+    ]
+
+
+def study(varies: str, bases: list[Base], seeds: int, prompts: int, rng: np.random.Generator, longer: int = 1) -> Arms:
     """Two arms on each base, with seeds; pass@1 rises by about .1, more if training goes on for longer."""
-    between_bases, between_seeds = VARIES[varies]
+    _, between_seeds = VARIES[varies]
     common_P = rng.normal(-0.5, 2.5, prompts)
     along_S = np.linspace(0.0, longer, (EVALUATIONS - 1) * longer + 1)
     arms: Arms = ([], [])
-    for base in range(bases):
-        start_P = common_P + rng.normal(0.0, 0.3) + rng.normal(0.0, 0.7, prompts)
-        for arm, harm in zip(arms, HARM, strict=True):
-            of_base = harm + rng.normal(0.0, between_bases)
-            for _ in range(SEEDS):
-                pull = of_base + rng.normal(0.0, between_seeds)
+    for base in bases:
+        start_P = common_P + base.shift + rng.normal(0.0, 0.7, prompts)
+        for arm, harm in zip(arms, base.harm_A, strict=True):
+            for _ in range(seeds):
+                pull = harm + rng.normal(0.0, between_seeds)
                 moved_P = 1.4 + pull * expit(-1.5 * (start_P + 3.0)) * 3.0 + rng.normal(0.0, 0.7, prompts)
                 wobble_S1 = rng.normal(0.0, 0.03, (len(along_S), 1)) * (along_S[:, None] > 0.0)
-                arm.append(TrainingRun(str(base), expit(start_P + along_S[:, None] * moved_P + wobble_S1)))
+                arm.append(TrainingRun(base.name, expit(start_P + along_S[:, None] * moved_P + wobble_S1)))
     return arms
 
 
-@cache
-def truth(varies: str) -> tuple[Floats, Floats]:
-    """(ranges, the true mean difference over each): the mean over bases, each trained far beyond the ranges."""
-    gain_G, rng = np.linspace(0.0, 0.16, 161), generator(0, "truth", varies)
-    alike_1P = np.full((1, 4000), 1.0 / 4000)
-    gaps = []
-    for _ in range(200):
-        one = study(varies, 1, 4000, rng, longer=3)
-        assert min(run.reach for arm in one for run in arm) > gain_G[-1]
-        theirs, ours = (np.mean([matched(run, K, gain_G, alike_1P)[0] for run in arm], axis=0) for arm in one)
-        gaps.append(ours - theirs)
-    gap_G = np.mean(gaps, axis=0)
+def truth(varies: str, bases: list[Base], seeds: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """(ends of ranges, the mean difference over each): of these bases, with many prompts, trained beyond the ranges."""
+    gain_G, alike_1P = np.linspace(SINCE, 0.16, 141), np.full((1, TRUE_PROMPTS), 1.0 / TRUE_PROMPTS)
+    gap_G = np.zeros(len(gain_G))
+    for base in bases:
+        arms = study(varies, [base], seeds, TRUE_PROMPTS, rng, longer=3)
+        assert min(run.reach for arm in arms for run in arm) > gain_G[-1]
+        theirs, ours = (sum(matched(run, K, gain_G, alike_1P)[0] for run in arm) / seeds for arm in arms)
+        gap_G += (ours - theirs) / len(bases)
     areas_G = np.cumsum((gap_G[1:] + gap_G[:-1]) / 2.0)
     return gain_G[1:], areas_G / np.arange(1, len(gain_G))
+
+
+@cache
+def truth_of_all(varies: str) -> tuple[Floats, Floats]:
+    rng = generator(0, "truth", varies)
+    return truth(varies, drawn_bases(varies, TRUE_BASES, rng), 1, rng)
+
+
+def mean_until(run: TrainingRun, upto: float, weights_RP: Floats) -> Floats:
+    """(R,) pass@k averaged over gains from SINCE to `upto`."""
+    kth_RG = matched(run, K, np.linspace(SINCE, upto, GRID), weights_RP)
+    return (kth_RG[:, 1:] + kth_RG[:, :-1]).mean(axis=1) / 2.0
 
 
 def welch(means: BaseMeans) -> tuple[float, float]:
@@ -94,13 +125,15 @@ def percentile(draws_ABSR: Floats, rng: np.random.Generator) -> tuple[float, flo
 def one_replication(varies: str, bases: int, number: int) -> list[tuple[bool, float]]:
     """For each method: does the interval hold the truth, and how wide is it?"""
     rng = generator(1, varies, bases, number)
-    arms, weights_RP = study(varies, bases, PROMPTS, rng), resample_weights(PROMPTS, RESAMPLES, rng)
-    found = mean_difference(arms[1], arms[0], K, weights_RP)
+    these = drawn_bases(varies, bases, rng)
+    arms, weights_RP = study(varies, these, SEEDS, PROMPTS, rng), resample_weights(PROMPTS, RESAMPLES, rng)
+    found = mean_difference(arms[1], arms[0], K, weights_RP, SINCE)
     assert found is not None
-    upto_G, truth_G = truth(varies)
+    draws_ABSR = np.array([[mean_until(run, found.upto, weights_RP) for run in arm] for arm in arms])
+    upto_G, true_G = truth_of_all(varies) if bases >= ENOUGH_BASES else truth(varies, these, TRUE_SEEDS, rng)
     assert found.upto <= upto_G[-1]
-    draws_ABSR = np.array([[_mean_until(run, K, found.upto, weights_RP) for run in arm] for arm in arms])
-    true, interval = np.interp(found.upto, upto_G, truth_G), found.means.interval()
+    true = np.interp(found.upto, upto_G, true_G)
+    interval = found.means.interval()
     ends = [
         (float(interval.low), float(interval.high)),
         welch(found.means),

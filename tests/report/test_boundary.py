@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import re
-import shutil
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
@@ -374,29 +371,21 @@ def pages() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def in_a_browser(
-    pages: dict[str, str], hostile_page: str, tmp_path_factory: pytest.TempPathFactory
+    pages: dict[str, str],
+    hostile_page: str,
+    draw: Callable[..., dict[str, tuple[str, str]]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, tuple[str, str]]:
     """Every case as Chromium has it after drawing, dark and light, with its console; the network is forbidden."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        assert "CI" not in os.environ, "CI must have chromium"
-        pytest.skip("no chromium on this machine: install Debian's, or Chrome, to test the page")
-    folder = tmp_path_factory.mktemp("browser")
-    flags = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-        --disable-component-update --disable-sync --virtual-time-budget=20000 --enable-logging=stderr --dump-dom"""
-
-    def draw(name: str, page: str, *more: str) -> tuple[str, str]:
-        path = folder / f"{name}.html"
-        path.write_text(page.replace("<head>", f'<head><meta http-equiv="Content-Security-Policy" content="{POLICY}">'))
-        command = [chromium, *flags.split(), *more, f"--user-data-dir={folder / name}", f"file://{path}"]
-        done = subprocess.run(command, capture_output=True, timeout=120)
-        return done.stdout.decode(), "".join(re.findall(r".*CONSOLE.*\n", done.stderr.decode(errors="replace")))
-
-    wanted = {**pages, "hostile": hostile_page}
+    policy = f'<head><meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    alone = {
+        name: page.replace("<head>", policy)
+        for name, page in {**pages, "hostile": hostile_page, "dark": pages["three"]}.items()
+    }
+    dark, folder = {"dark": alone.pop("dark")}, tmp_path_factory.mktemp("browser")
     with ThreadPoolExecutor(2) as pool:
-        jobs = {name: pool.submit(draw, name, page) for name, page in wanted.items()}
-        jobs["dark"] = pool.submit(draw, "dark", pages["three"], "--force-dark-mode")
-        return {name: job.result() for name, job in jobs.items()}
+        light = pool.submit(draw, folder / "light", alone)
+        return {**draw(folder / "dark", dark, "--force-dark-mode"), **light.result()}
 
 
 @pytest.mark.parametrize("name", [*CASES, "hostile", "dark"])

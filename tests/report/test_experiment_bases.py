@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -461,28 +459,40 @@ def test_runs_on_other_prompts_are_refused(bases: Path, tmp_path: Path):
         Findings(Experiment.read(out))
 
 
-def test_choosing_two_arms_on_the_page(bases: Path, tmp_path: Path):
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        assert "CI" not in os.environ, "CI must have chromium"
-        pytest.skip("no chromium on this machine: install Debian's, or Chrome, to test the page")
-    out = copy(bases, tmp_path / "out")
-    write_report(out)
-    choose = """<script>setInterval(() => {
-        const [a, b] = document.querySelectorAll("#prompts select");
-        if (!b || document.body.dataset.chosen) return;
-        document.body.dataset.chosen = "yes";
-        for (const [box, at] of [[a, 0], [b, 2]]) { box.selectedIndex = at; box.dispatchEvent(new Event("change")); }
-    }, 100)</script>"""
-    page = out / "report.html"
-    text, _, rest = page.read_text().rpartition("</body>")  # the library that draws holds that word, too
-    page.write_text(f"{text}{choose}</body>{rest}")
-    flags = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-        --disable-component-update --disable-sync --virtual-time-budget=20000 --dump-dom"""
-    done = subprocess.run(
-        [chromium, *flags.split(), f"--user-data-dir={tmp_path / 'chromium'}", f"file://{page}"],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert ">GRPO (up) against BASE (across)<" in done.stdout
-    assert ">GRPO-P (up) against GRPO (across)<" not in done.stdout
-    assert ">48</text>" in done.stdout, "two bases of 24 prompts are counted"
+CHOOSE = """<script>setInterval(() => {
+    const [a, b] = document.querySelectorAll("#prompts select");
+    if (!b || document.body.dataset.chosen) return;
+    document.body.dataset.chosen = "yes";
+    for (const [box, at] of [[a, 0], [b, 2]]) { box.selectedIndex = at; box.dispatchEvent(new Event("change")); }
+}, 100)</script>"""
+
+
+@pytest.fixture(scope="module")
+def in_a_browser(rising: Findings, draw: Callable[..., dict], tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """The page as Chromium has it after drawing; and once more, after a choice of two others to compare."""
+    page = page_of(rising)
+    text, _, rest = page.rpartition("</body>")  # the library that draws holds that word, too
+    return draw(tmp_path_factory.mktemp("browser") / "pages", {"plain": page, "chosen": f"{text}{CHOOSE}</body>{rest}"})
+
+
+def test_the_page_draws_in_a_browser(in_a_browser: dict, rising: Findings):
+    drawn, console = in_a_browser["plain"]
+    assert 'data-charts="drawn"' in drawn
+    assert not re.search("refused|error|failed", console, re.IGNORECASE)
+    assert set(charts(rising)) == {
+        *("frontier", "equal-pass", "envelopes", "prompts", "pass-at-k", "training", "mass-flow"),
+    }
+    for name in charts(rising):
+        start = drawn.index(f'<div id="{name}"')
+        assert "<svg" in drawn[start : start + 2000], f"{name} was not drawn"
+    assert "NaN" not in "".join(re.findall(r"<path[^>]*>", drawn))
+    assert rising.sentences[0] in drawn
+    assert drawn.count("<li>") == len(rising.sentences) == 4
+
+
+def test_choosing_two_arms_on_the_page(in_a_browser: dict):
+    before, after = (in_a_browser[name][0] for name in ("plain", "chosen"))
+    assert ">GRPO-P (up) against GRPO (across)<" in before, "the first pair stated"
+    assert ">GRPO (up) against BASE (across)<" in after
+    assert ">GRPO-P (up) against GRPO (across)<" not in after
+    assert ">48</text>" in after, "two bases of 24 prompts are counted"

@@ -15,6 +15,12 @@ HEADINGS = {
         "triangles, where the recipe asks for it), which cost none beyond the arm's own. A curve that is not above the "
         "diamonds has gained no more than a lower temperature gives.",
     ),
+    "equal-pass": (
+        "At equal pass@1",
+        "Left, one common range of gains for all: how far pass@256 is from that of the untrained base, the number to "
+        "rank by. Right, the pairs that the recipe states, each over its own range: where a bar does not touch the "
+        "dashed line, one arm kept more of the boundary than the other at the same pass@1.",
+    ),
     "envelopes": (
         "What decoding can undo",
         "The best pass@256 at this pass@1 or a higher one, over temperatures and, for the solid and the dotted line, "
@@ -103,8 +109,8 @@ NARROWER: dict[Covers, str] = {
 }
 
 
-def matched_note(findings: Findings) -> str:
-    """Beneath the tables at equal pass@1."""
+def matched_note(findings: Findings) -> list[str]:
+    """Beneath the tables at equal pass@1, a paragraph each."""
     equal, temperatures = findings.equal, findings.experiment.recipe.evaluate.temperatures
     names = {entry.name for entry in equal.entries}
     parts = [
@@ -131,8 +137,9 @@ def matched_note(findings: Findings) -> str:
     if COOLED in names:
         cold = ", ".join(f"{temperature:g}" for temperature in sorted(temperatures) if temperature < 1.0)
         parts.append(
-            f"Baselines: the cooled base is the base at temperatures {cold}, in between linear, without any training. "
-            "An arm that is not above it gives no more than a lower temperature would."
+            f"The cooled base: the base at {'temperatures' if ',' in cold else 'temperature'} {cold}, from 1 on linear "
+            "in between, without any training. An arm that is not above it gives no more than a lower temperature "
+            "would."
         )
     if equal.heating_is_left_out:
         parts.append(f"Heating it raised no base's pass@1 by {findings.gains[0]:g}, so it has no row.")
@@ -145,7 +152,7 @@ def matched_note(findings: Findings) -> str:
         "CPU seconds: of training, the median over runs; one that never got there took infinitely long, and where that "
         "makes the median infinite, too, it is bounded (≥) by what is known: such runs trained that long in vain."
     )
-    return " ".join(parts)
+    return parts
 
 
 def trained_note(findings: Findings) -> str:

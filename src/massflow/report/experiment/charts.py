@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from massflow.report.experiment.equal_chart import at_equal_pass
 from massflow.report.experiment.findings import Findings
 from massflow.report.experiment.frontier_charts import envelopes, frontier
 from massflow.report.experiment.graded_chart import graded
@@ -33,6 +34,9 @@ def charts(findings: Findings) -> dict[str, alt.TopLevelMixin]:
     """Every chart by the name of its file."""
     experiment = findings.experiment
     made = {"frontier": frontier(experiment)}
+    beside = at_equal_pass(findings)
+    if beside is not None:
+        made["equal-pass"] = beside
     if len(experiment.recipe.evaluate.temperatures) > 1:
         made["envelopes"] = envelopes(experiment)
     made["prompts"] = prompts(findings)

@@ -8,6 +8,7 @@ import altair as alt
 
 from massflow import config
 from massflow.report import html
+from massflow.report.experiment.baselines import COOLED
 from massflow.report.experiment.captions import GRADED_NOTE, HEADINGS, matched_note, scope, table_note, trained_note
 from massflow.report.experiment.findings import FRONTIER_RESAMPLES, RESAMPLES, Findings
 from massflow.report.experiment.numbers import Bounded, Entry, Model, Number, Target, label, shown
@@ -21,7 +22,6 @@ HEADS = (
     *("greedy", "entropy", "distinct", "rare mass"),
 )
 HELD_OUT_HEADS = ("greedy", "entropy")
-BASELINE_HEADS = ("minus the cooled base", "minus its WiSE")
 PHASES = ("sample", "reference", "update", "evaluate")
 
 
@@ -110,14 +110,13 @@ def _ranking(findings: Findings) -> dict[str, Any]:
     common = findings.equal.common
     if common is None:
         return {"rows": []}
-    heads = ("", "change in pass@256", "runs that reach all of it", *BASELINE_HEADS)
+    heads = ("", "change in pass@256", "runs that reach all of it", *_baseline_heads(findings))
     rows = [
         [
             {"text": entry.label},
             _bounded_cell(entry.change),
             {"text": f"{entry.reached} of {entry.runs}"},
-            _bounded_cell(entry.minus_cooled),
-            _bounded_cell(entry.minus_wise),
+            *_against_baselines(findings, entry),
         ]
         for entry in ranked(findings.equal.entries)
     ]
@@ -144,21 +143,37 @@ def _pairs(findings: Findings) -> dict[str, Any]:
 
 
 def _at_target(findings: Findings, index: int) -> dict[str, Any]:
-    heads = ("", "runs that got there", "pass@256 there", *BASELINE_HEADS, "CPU seconds")
-    rows = [_target_row(entry, entry.targets[index]) for entry in findings.equal.entries]
+    heads = ("", "runs that got there", "pass@256 there", *_baseline_heads(findings), "CPU seconds")
+    rows = [_target_row(findings, entry.label, entry.targets[index]) for entry in findings.equal.entries]
     name = f"Where pass@1 had risen by {findings.gains[index]:g}"
     return {"name": name, "heads": heads, "rows": [*rows, *_untold(findings, len(heads))]}
 
 
-def _target_row(entry: Entry, target: Target) -> list[Cell]:
+def _target_row(findings: Findings, name: str, target: Target) -> list[Cell]:
     return [
-        {"text": entry.label},
+        {"text": name},
         {"text": f"{target.reached} of {target.runs}"},
         _bounded_cell(target.pass_at_256, ".3f"),
-        _bounded_cell(target.minus_cooled),
-        _bounded_cell(target.minus_wise),
+        *_against_baselines(findings, target),
         {"text": seconds_text(target.seconds, ".1f")},
     ]
+
+
+def _baseline_heads(findings: Findings) -> list[str]:
+    """Of the differences from those baselines that there are."""
+    cooled, wise = _baselines(findings)
+    return [*(["minus the cooled base"] if cooled else []), *(["minus its WiSE"] if wise else [])]
+
+
+def _against_baselines(findings: Findings, found: Entry | Target) -> list[Cell]:
+    pairs = zip(_baselines(findings), (found.minus_cooled, found.minus_wise), strict=True)
+    return [_bounded_cell(difference) for there, difference in pairs if there]
+
+
+def _baselines(findings: Findings) -> tuple[bool, bool]:
+    """Whether there is a cooled base, and a WiSE."""
+    entries = findings.equal.entries
+    return any(entry.name == COOLED for entry in entries), any(entry.of for entry in entries)
 
 
 def _trained(findings: Findings) -> dict[str, Any]:

@@ -19,7 +19,8 @@ def sentences(findings: Findings) -> list[str]:
     recipe, equal = findings.experiment.recipe, findings.equal
     return [
         _boundary(recipe.train.steps, findings.base, findings.outcomes[0]),
-        _pairs(equal.pairs, equal.gains[0], findings.outcomes[0].model.label),
+        _pairs(equal.pairs, equal.gains[0])
+        or f"On {findings.experiment.prompts_words} no two of the arms to compare at equal pass@1 are known.",
         _ranked(equal.entries, equal.common, equal.gains[0]),
         _concentration(recipe.train.steps, findings.base, findings.outcomes),
     ]
@@ -33,16 +34,14 @@ def _boundary(steps: int, base: Model, outcome: Outcome) -> str:
     return f"{steps} steps of {model.label}: {first}, {'but' if opposed else 'and'} {boundary}."
 
 
-def _pairs(pairs: Sequence[Pair], least: float, first: str) -> str:
-    """Those against the same arm together, in order of direction and size."""
-    if not pairs:
-        return f"At equal pass@1 there is nothing to compare {first} with."
+def _pairs(pairs: Sequence[Pair], least: float) -> str:
+    """Those against the same arm together, in order of direction and size; empty without pairs."""
     parts = [_against(other, [pair for pair in pairs if pair.against == other], least) for other in _others(pairs)]
     if not any(pair.own for pair in pairs):
         return " ".join(parts)
     return (
-        "At equal pass@1, paired by base, each pair over the gains in pass@1 from the smallest declared one to the "
-        f"largest that all runs of both reach: {' '.join(parts)}"
+        "At equal pass@1, paired by base, the mean over gains in pass@1 from the smallest declared one to the largest "
+        f"that all runs of both arms reach: {' '.join(parts)}"
     )
 
 
