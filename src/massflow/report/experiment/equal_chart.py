@@ -22,9 +22,13 @@ def at_equal_pass(findings: Findings) -> Any:
         entries = [(entry.label, entry.change) for entry in ranked(equal.entries) if entry.change]
         rows = [_row(name, change, "") for name, change in entries]
         panels.append(_panel(rows, "minus the base", f"Every arm, gains {equal.common}"))
-    pairs = [_row(pair.label, pair.own.difference, f"gains {pair.own.span}") for pair in equal.pairs if pair.own]
+    pairs = [
+        _row(f"{pair.label}, {pair.own.span}", pair.own.difference, f"gains {pair.own.span}")
+        for pair in equal.pairs
+        if pair.own
+    ]
     if pairs:
-        panels.append(_panel(pairs, "minus the other", "Pairs, each over its own range"))
+        panels.append(_panel(pairs, "minus the other", "Pairs, each over its own gains"))
     if not panels:
         return None
     return alt.hconcat(*panels, spacing=30).properties(
@@ -47,7 +51,7 @@ def _panel(rows: Rows, words: str, heading: str) -> Any:
     ends = [abs(end) for row in rows if row["difference"] is not None for end in (row["low"], row["high"])]
     most = 1.1 * max(ends, default=1.0)
     scale = alt.Scale(domain=[-most, most], nice=False)
-    names = alt.Y("name:N", sort=[row["name"] for row in rows], title=None, axis=alt.Axis(labelLimit=220))
+    names = alt.Y("name:N", sort=[row["name"] for row in rows], title=None, axis=alt.Axis(labelLimit=320))
     chart = alt.Chart(alt.Data(values=rows)).encode(y=names)
     details = [alt.Tooltip(f"{field}:N") for field in ("name", "text", "gains")]
     details += [alt.Tooltip(f"{end}:Q", format="+.3f") for end in ("low", "high")]
