@@ -8,7 +8,7 @@ import sys
 from typing import Any, NoReturn
 
 INTERRUPTED = 130
-RESUMED = ("demo", "lab")
+RESUMED = ("demo", "lab", "sample")
 """Commands that go on where they were stopped."""
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def generator(seed: int, *keys: str | int) -> np.random.Generator:
@@ -16,7 +18,25 @@ def generator(seed: int, *keys: str | int) -> np.random.Generator:
     >>> generator(0, "rollout", 3).integers(100) == generator(0, "rollout", 3).integers(100)
     True
     """
-    named = [key if isinstance(key, str) else int(key) for key in (seed, *keys)]  # np.int64(3) is 3
+    return np.random.Generator(np.random.PCG64(int.from_bytes(_digest(16, seed, *keys), "little")))
+
+
+def derived(seed: int, *keys: str | int) -> int:
+    """A seed of its own for (seed, *keys), from 0 to 2^63 - 1."""
+    return int.from_bytes(_digest(8, seed, *keys), "little") >> 1
+
+
+def uniform_rows(seeds_N: Sequence[int], count: int) -> NDArray[np.float32]:
+    """(N, count) numbers in [0, 1), each row from its seed alone: SHAKE-128, 24 bits a number.
+
+    For many short streams, where a generator each would cost more than what it draws.
+    """
+    drawn = b"".join(hashlib.shake_128(seed.to_bytes(8, "little")).digest(4 * count) for seed in seeds_N)
+    words = np.frombuffer(drawn, dtype="<u4").reshape(len(seeds_N), count)
+    return (words >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+
+
+def _digest(size: int, *keys: str | int) -> bytes:
+    named = [key if isinstance(key, str) else int(key) for key in keys]  # np.int64(3) is 3
     label = "\x1f".join(f"{type(key).__name__}:{key}" for key in named)
-    digest = hashlib.blake2b(label.encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))
+    return hashlib.blake2b(label.encode("utf-8", "surrogatepass"), digest_size=size).digest()

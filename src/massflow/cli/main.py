@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import massflow
-from massflow.cli import boundary, demo, dynamics, lab, plan, tasks, verify, wise
+from massflow.cli import boundary, demo, dynamics, lab, plan, sample, store, tasks, verify, wise
 from massflow.cli.guard import OUTPUT, set_debug
 
 app = typer.Typer(
@@ -20,8 +20,10 @@ app.command("demo")(demo.demo)
 app.command("boundary")(boundary.boundary)
 app.command("plan")(plan.plan)
 app.command("verify")(verify.verify)
+app.command("sample")(sample.sample)
 app.add_typer(dynamics.app, name="dynamics")
 app.add_typer(lab.app, name="lab")
+app.add_typer(store.app, name="store")
 app.add_typer(tasks.app, name="tasks")
 app.command("wise")(wise.wise)
 

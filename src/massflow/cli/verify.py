@@ -37,7 +37,9 @@ FormOption = Annotated[
 def verify(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="CSV, JSONL, Parquet with columns text and answer; or a folder of them."),
+        typer.Argument(
+            metavar="FILE", help="CSV, JSONL, Parquet with columns text and answer; a folder of them; or a store."
+        ),
     ],
     verifier: VerifierOption = None,
     field: FieldOption = None,
@@ -51,10 +53,17 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Verify answers: outcomes and their shares. Columns besides text and answer: see the documentation."""
+    from massflow.cli.verify_store import verify_store
     from massflow.rewards import VerifierPool
+    from massflow.sampling.store_file import is_store
     from massflow.tasks.answers import read_answers
     from massflow.tasks.problems import Defaults
 
+    if is_store(file):
+        if field or form or explain is not None or out is not None:
+            raise InputError("a store keeps its verdicts itself: leave out --field, --form, --explain and --out")
+        verify_store(file, verifier, workers, timeout, as_json)
+        return
     defaults = Defaults(verifier or "math", tuple(form or ()))
     _check_out(out, file, explain)
     with VerifierPool(workers, timeout) as pool:

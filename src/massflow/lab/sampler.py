@@ -46,8 +46,31 @@ def sample(
     Raises WorkError if the model has diverged: its probabilities are no numbers.
     top_p: keep the smallest set of most likely tokens with at least this mass (nucleus sampling, arXiv 1904.09751).
     """
-    prompt_B = torch.arange(len(prompts_PT), device=model.device).repeat_interleave(rollouts_per_prompt)
-    uniform_TB = torch.from_numpy(rng.random((completion_length, len(prompt_B)), dtype=np.float32)).to(model.device)
+    uniform_TB = rng.random((completion_length, len(prompts_PT) * rollouts_per_prompt), dtype=np.float32)
+    return draw(
+        model,
+        prompts_PT,
+        torch.from_numpy(uniform_TB),
+        temperature=temperature,
+        top_p=top_p,
+        policy_temperature=policy_temperature,
+    )
+
+
+@torch.no_grad()
+def draw(
+    model: Transformer,
+    prompts_PT: Tensor,
+    uniform_TB: Tensor,
+    *,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    policy_temperature: float = 1.0,
+) -> Rollouts:
+    """`sample` with the uniform numbers given: T tokens for each of B rows, as many rows a prompt as there are."""
+    completion_length, rows = uniform_TB.shape
+    prompt_B = torch.arange(len(prompts_PT), device=model.device).repeat_interleave(rows // len(prompts_PT))
+    uniform_TB = uniform_TB.to(model.device)
     steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     def choose(logits_BV: Tensor) -> Tensor:

@@ -1,28 +1,43 @@
-"""The same text as the gold answer, but for white space around and between words."""
+"""The same text as the gold answer, or as one of others that are right too, but for white space."""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 from massflow.errors import InputError
 from massflow.rewards.characters import plain
 from massflow.rewards.decision import Decision, Refused, no_unless
+from massflow.tables.values import shown
 from massflow.types import Problem
 
 MOST_CHARACTERS = 10_000
 
 
 def judge(answer: str, problem: Problem) -> Decision:
-    """Raises Refused for an answer that is too long or holds refused characters."""
+    """metadata: also - further right texts. Raises Refused for a long answer, and for refused characters."""
     if len(answer) > MOST_CHARACTERS:
         raise Refused(f"an answer of {len(answer)} characters; at most {MOST_CHARACTERS} are compared")
-    return no_unless(_words(answer) == _words(problem.answer), "string", "another text")
+    return no_unless(_words(answer) in _right(problem.answer, tuple(_also(problem))), "string", "another text")
 
 
 def check(problem: Problem) -> None:
     try:
-        _words(problem.answer)
+        _right(problem.answer, tuple(_also(problem)))
     except Refused as error:
         raise InputError(f"problem {problem.id!r}: the gold answer can't be compared: {error}") from error
 
 
-def _words(text: str) -> list[str]:
-    return plain(text).split()
+def _also(problem: Problem) -> list[str] | tuple[str, ...]:
+    also = problem.metadata.get("also", ())
+    if not isinstance(also, list | tuple) or not all(isinstance(text, str) for text in also):
+        raise InputError(f"problem {problem.id!r}: metadata also must be a list of texts; got {shown(also)}")
+    return also
+
+
+@lru_cache(maxsize=4096)
+def _right(answer: str, also: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
+    return frozenset(map(_words, (answer, *also)))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(plain(text).split())

@@ -114,5 +114,11 @@ def _tag(tail: str) -> list[str]:
     return [content for content, closed, _ in parts if closed]
 
 
-FORMS: dict[str, Callable[[str], list[str]]] = {"boxed": _boxed, "hashes": _hashes, "phrase": _phrase, "tag": _tag}
-r"""\boxed{x}; #### x; "the answer is x"; <answer>x</answer>."""
+def _whole(tail: str) -> list[str]:
+    return [tail] if tail.strip() else []
+
+
+FORMS: dict[str, Callable[[str], list[str]]] = {
+    "boxed": _boxed, "hashes": _hashes, "phrase": _phrase, "tag": _tag, "whole": _whole,
+}  # fmt: skip
+r"""\boxed{x}; #### x; "the answer is x"; <answer>x</answer>; all that was said."""

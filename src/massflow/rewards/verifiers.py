@@ -88,6 +88,11 @@ def verifier_of(problem: Problem) -> Verifier:
     return VERIFIERS[problem.verifier]
 
 
+def version_of(problem: Problem) -> str:
+    """Of what would verify it now, as verdicts say it. Raises InputError for an own verifier that can't be read."""
+    return _pinned(problem)[2][:12] if is_plugin(problem.verifier) else _rules(problem.verifier)
+
+
 def start(text: str, problem: Problem) -> Verdict | Work:
     """The verdict, or what a worker has to do for it. Milliseconds at most, whatever the text holds.
 
@@ -127,7 +132,7 @@ def judged(answer: str | None, problem: Problem) -> Verdict | Work:
 
 
 def _signed(found: Verdict, answer: str | None, problem: Problem, started: float) -> Verdict:
-    version = _version() if problem.verifier in ("math", "arithmetic") else str(REVISION)
+    version = _rules(problem.verifier)
     seconds = time.perf_counter() - started
     return replace(found, extracted=answer, verifier=problem.verifier, version=version, seconds=seconds)
 
@@ -184,6 +189,10 @@ def _pinned(problem: Problem) -> tuple[Path, str, str]:
 @cache
 def _sha256(path: Path, changed: int, size: int) -> str:  # noqa: ARG001  they tell a file that has changed
     return hashlib.sha256(read_source(path)).hexdigest()
+
+
+def _rules(verifier: str) -> str:
+    return _version() if verifier in ("math", "arithmetic") else str(REVISION)
 
 
 @cache

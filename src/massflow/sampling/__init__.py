@@ -2,7 +2,8 @@
 
 from massflow.sampling.columns import COLUMNS, Columns
 from massflow.sampling.counts import ModelCounts, read_models
+from massflow.sampling.fill import Filled, fill
 from massflow.sampling.samples import SampleText
 from massflow.sampling.store import Sample, SampleStore
 
-__all__ = ["COLUMNS", "Columns", "ModelCounts", "Sample", "SampleStore", "SampleText", "read_models"]
+__all__ = ["COLUMNS", "Columns", "Filled", "ModelCounts", "Sample", "SampleStore", "SampleText", "fill", "read_models"]

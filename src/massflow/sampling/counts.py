@@ -1,7 +1,7 @@
 """Counts of right samples, model by model, from the files users have.
 
-Told by content: tables of counts and tables of one row a sample (CSV, JSONL, Parquet), verl's dumps, TRL's completions,
-folders of such files, and the lab's runs and experiments.
+Told by content: tables of counts and tables of one row a sample (CSV, JSONL, Parquet), stores of samples, verl's dumps,
+TRL's completions, folders of such files, and the lab's runs and experiments.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from massflow.sampling.lab_runs import is_lab_folder, read_lab
 from massflow.sampling.samples import Samples, SampleText
 from massflow.sampling.schema import Schema, recognise
 from massflow.sampling.source import COMPLETIONS, STEP_FILE, Source
+from massflow.sampling.store_file import is_store, store_path
+from massflow.sampling.store_table import StoreTable
 from massflow.sampling.tally import Cell, Key, Reader, Tally
 from massflow.tables.files import KINDS, files_in, open_table
 from massflow.tables.table import Table
@@ -76,6 +78,8 @@ def read_models(
         models = _models(_Tables.of([wanted.path], columns, threshold), wanted)
     elif is_lab_folder(wanted.path):
         models = [ModelCounts(name, counts) for name, counts in read_lab(wanted.path, wanted.step, samples)]
+    elif is_store(wanted.path):
+        models = _models(_Tables.of([store_path(wanted.path)], columns, threshold), wanted)
     else:
         models = _folder(wanted, columns, threshold)
     if wanted.model is None:
@@ -96,7 +100,7 @@ class _Tables:
     def of(cls, paths: Sequence[Path], columns: Columns, threshold: float | None) -> _Tables:
         readers: list[Reader] = []
         for path in paths:
-            table = open_table(path)
+            table = StoreTable.open(path) if is_store(path) else open_table(path)
             readers.append(Reader(table, recognise(table, columns), threshold))
         return cls(readers)
 

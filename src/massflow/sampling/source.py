@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from massflow.errors import InputError
+from massflow.sampling.store_file import FILE_NAME
 from massflow.tables.files import suffix_of
 
 COMPLETIONS = "completions"
@@ -49,6 +50,8 @@ class Source:
         path = self.path if self.path.name not in ("", "..") else self.path.resolve()
         if path.is_dir():
             return _run_name(path)
+        if path.name == FILE_NAME:
+            return _run_name(path.resolve().parent)
         name = path.name[: len(path.name) - len(suffix_of(path) or "")] or path.name
         step = STEP_FILE.fullmatch(path.name)
         return f"{_run_name(path.resolve().parent)}@{int(step[1])}" if step else name

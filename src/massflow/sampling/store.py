@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ RUN = "samples"
 """The name of a store's run unless another is given."""
 BATCH = 256
 """Samples a commit."""
+IN_USE = "(SELECT w.id FROM verifiers w WHERE w.name = p.verifier ORDER BY w.used DESC LIMIT 1)"
+"""SQL: the version of its verifier whose verdicts on problem p are read."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,13 @@ class Sample:
 class SampleStore:
     """One file of samples; a context manager. One process writes at a time, any number read.
 
-    path: the file, or a folder with samples.sqlite in it; made if it is not there. write: False opens it to read only.
+    path: the file, or a folder with samples.sqlite in it; made if it is not there. write: False opens it to read only,
+    and `examined` without looking for damage again.
     Raises InputError for a damaged, foreign or newer file and on a network file system, which are left as they are;
     WorkError where another process writes to it, and for what the disk refuses; MissingExtraError without zstandard.
     """
 
-    def __init__(self, path: Path | str, *, write: bool = True) -> None:
+    def __init__(self, path: Path | str, *, write: bool = True, examined: bool = False) -> None:
         self.path = store_path(path)
         self._locked = contextlib.ExitStack()
         if write:
@@ -60,7 +64,8 @@ class SampleStore:
         try:
             if write and not self.path.exists():
                 create(self.path)
-            examine(self.path)
+            if not examined:
+                examine(self.path)
             self.connection = (connect_to_write if write else connect_to_read)(self.path)
             self._texts = Texts(self.connection, self.path)
         except BaseException:
@@ -88,20 +93,26 @@ class SampleStore:
 
     def begin(self, run: str, identity: Mapping[str, Fact], problems: Sequence[Problem]) -> None:
         """Add a run and its problems, or find them there. Raises InputError where it would mix two populations."""
-        known = self.runs().get(run)
-        if known is not None and known != dict(identity):
-            raise InputError(f"{self.path}: run {run!r} holds samples of another population: " + _gap(known, identity))
-        held = self._contents()
-        contents = {problem.id: _content(problem) for problem in problems}
-        for name, content in contents.items():
-            if held.get(name, content) != content:
-                gap = _gap(json.loads(held[name]), json.loads(content))
-                raise InputError(f"{self.path}: problem {shown(name)} is another one there: {gap}")
-        new = [(problem.id, problem.verifier, contents[problem.id]) for problem in problems if problem.id not in held]
+        self.check_population(run, identity, problems)
+        known, held = self.runs(), self._contents()
+        new = [(problem.id, problem.verifier, _content(problem)) for problem in problems if problem.id not in held]
         with self._transaction() as connection:
-            if known is None:
+            if run not in known:
                 connection.execute("INSERT INTO runs (name, identity) VALUES (?, ?)", (run, _plain(identity)))
             connection.executemany("INSERT INTO problems (name, verifier, content) VALUES (?, ?, ?)", new)
+
+    def check_population(self, run: str, identity: Mapping[str, Fact], problems: Sequence[Problem]) -> None:
+        """Raises InputError, with the differences, for a run of another population and for another problem's id."""
+        known = self.runs().get(run)
+        if known is not None and _told_by(known) != _told_by(identity):
+            gap = _gap(_told_by(known), _told_by(identity))
+            raise InputError(f"{self.path}: run {run!r} holds samples of another population: {gap}")
+        held = self._contents()
+        for problem in problems:
+            there, here = held.get(problem.id), _content(problem)
+            if there is not None and there != here:
+                gap = _gap(json.loads(there), json.loads(here))
+                raise InputError(f"{self.path}: problem {shown(problem.id)} is another one there: {gap}")
 
     def problems(self) -> dict[str, Problem]:
         """Every problem, by id, in the order they came."""
@@ -156,28 +167,62 @@ class SampleStore:
                 place_of.pop((problem, index), None)
         return sorted(place_of.values())
 
-    def samples(self, run: str, problem: str | None = None) -> Iterator[Sample]:
-        """Every sample of a run (of one problem), problem by problem, read as they are asked for."""
+    def samples(self, run: str, problem: str | None = None, indices: range = range(1 << 62)) -> Iterator[Sample]:
+        """The samples of a run (of one problem), problem by problem, read as they are asked for."""
         query = (
             "SELECT p.name, s.number, s.seed, s.text, s.dictionary, s.tokens, s.finish, s.logp, s.note "
             "FROM samples s JOIN problems p ON p.id = s.problem "
             "WHERE s.run = (SELECT id FROM runs WHERE name = ?1) AND (?2 IS NULL OR p.name = ?2) "
-            "ORDER BY s.problem, s.number"
+            "AND s.number >= ?3 AND s.number < ?4 ORDER BY s.problem, s.number"
         )
         with sqlite_errors(self.path):
-            for name, index, seed, text, dictionary, *facts in self.connection.execute(query, (run, problem)):
+            for name, index, seed, text, dictionary, *facts in self.connection.execute(
+                query, (run, problem, indices.start, indices.stop)
+            ):
                 yield Sample(name, index, seed, Completion(self._texts.unpack(text, dictionary), *facts))
 
     # --- verdicts
 
     def use_verifier(self, name: str, version: str) -> None:
-        """From now on this version's verdicts are those that are read; earlier ones stay."""
+        """From now on this version's verdicts are those that are read; other versions' stay."""
+        with sqlite_errors(self.path):
+            query = "SELECT version FROM verifiers WHERE name = ? ORDER BY used DESC LIMIT 1"
+            if self.connection.execute(query, (name,)).fetchone() == (version,):
+                return
         with self._transaction() as connection:
+            (last,) = connection.execute("SELECT coalesce(max(used), 0) FROM verifiers").fetchone()
             connection.execute(
-                "INSERT INTO verifiers (name, version, used) SELECT ?, ?, coalesce(max(used), 0) + 1 FROM verifiers "
-                "WHERE true ON CONFLICT DO UPDATE SET used = (SELECT max(used) + 1 FROM verifiers)",
-                (name, version),
+                "INSERT INTO verifiers (name, version, used) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET used = ?3",
+                (name, version, last + 1),
             )
+
+    def unjudged(self, run: str, problem: str) -> list[int]:
+        """The indices of samples without a verdict by the version in use."""
+        query = (
+            f"SELECT s.number FROM runs r, problems p JOIN samples s ON s.run = r.id AND s.problem = p.id "
+            f"LEFT JOIN verdicts v ON v.verifier = {IN_USE} AND v.run = r.id AND v.problem = p.id "
+            "AND v.number = s.number WHERE r.name = ? AND p.name = ? AND v.number IS NULL ORDER BY s.number"
+        )
+        with sqlite_errors(self.path):
+            return [number for (number,) in self.connection.execute(query, (run, problem))]
+
+    def counts(self, run: str) -> dict[str, Counter[str]]:
+        """By problem, how many samples had each outcome by the version in use; "" where there is no verdict."""
+        query = (
+            f"SELECT p.name, v.outcome, count(*) FROM runs r, problems p "
+            f"JOIN verdicts v ON v.verifier = {IN_USE} AND v.run = r.id AND v.problem = p.id "
+            "WHERE r.name = ? GROUP BY p.id, v.outcome ORDER BY p.id"
+        )
+        totals = (
+            "SELECT p.name, count(*) FROM runs r JOIN samples s ON s.run = r.id JOIN problems p ON p.id = s.problem "
+            "WHERE r.name = ? GROUP BY p.id ORDER BY p.id"
+        )
+        with sqlite_errors(self.path):
+            found = {name: Counter({"": count}) for name, count in self.connection.execute(totals, (run,))}
+            for name, outcome, count in self.connection.execute(query, (run,)):
+                found[name][outcome] += count
+                found[name][""] -= count
+        return {name: +counter for name, counter in found.items()}
 
     def judge(self, run: str, cells: Sequence[tuple[str, int, Verdict]]) -> None:
         """Add verdicts on (problem, index) in one commit; one that is there by the same version stays."""
@@ -206,6 +251,10 @@ class SampleStore:
         )  # fmt: skip
 
     # --- underneath
+
+    def unpack(self, text: bytes, dictionary: int | None) -> str:
+        """A text as it lies in the table. Raises InputError for a damaged one."""
+        return self._texts.unpack(text, dictionary)
 
     def _id(self, table: str, name: str) -> int:
         row = self.connection.execute(f"SELECT id FROM {table} WHERE name = ?", (name,)).fetchone()
@@ -259,6 +308,12 @@ def _facts(sample: Sample) -> tuple[Any, ...]:
 
 def _said(verdict: Verdict) -> str | None:
     return None if verdict.extracted is None else text_of(verdict.extracted)
+
+
+def _told_by(identity: Mapping[str, Fact]) -> dict[str, Fact]:
+    """A model with a hash may be called otherwise: it may have moved."""
+    hashed = identity.get("model_hash") is not None
+    return {name: value for name, value in identity.items() if name != "model" or not hashed}
 
 
 def _gap(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from massflow.errors import InputError, WorkError, file_errors
 
 FILE_NAME = "samples.sqlite"
+SUFFIXES = (".sqlite", ".db")
 FORMAT_VERSION = 1
 APPLICATION = int.from_bytes(b"MFLW", "big")
 """SQLite keeps it in the file's header (bytes 68 to 71), beside our format version (60 to 63)."""
@@ -46,8 +47,13 @@ CREATE INDEX outcomes ON verdicts (verifier, run, problem, outcome);
 def store_path(path: Path | str) -> Path:
     """The file itself: of a folder, there or to be made, its samples.sqlite."""
     path = Path(path)
-    named = path.suffix in (".sqlite", ".db") and not path.is_dir()
+    named = path.suffix in SUFFIXES and not path.is_dir()
     return path if named or path.is_file() else path / FILE_NAME
+
+
+def is_store(path: Path) -> bool:
+    """A file called so, or a folder with a store."""
+    return (path / FILE_NAME).is_file() or (path.is_file() and path.suffix in SUFFIXES)
 
 
 def create(path: Path) -> None:

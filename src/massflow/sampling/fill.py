@@ -1,0 +1,149 @@
+"""Filling a store: what is wanted less what is there, drawn by an engine, verified, and committed batch by batch."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from massflow.rewards import VerifierPool
+from massflow.sampling.engines.engine import Completion, Engine, Fact, Failure, Request
+from massflow.sampling.plan import cell_seed, check_wanted, count_missing, missing
+from massflow.sampling.store import BATCH, RUN, Sample, SampleStore
+from massflow.sampling.verdicts import use_verifiers, verify_missing
+from massflow.tasks.templates import template_of
+from massflow.types import Problem
+
+MOST_FAILURES = 1_000
+"""Failed cells that are kept to be listed; all are counted."""
+
+
+@dataclass
+class Filled:
+    """How far a run is. wanted: cells of the plan; before: those filled already; failures: (problem, index, reason)."""
+
+    wanted: int
+    before: int
+    new: int = 0
+    failed: int = 0
+    tokens: int = 0
+    stopped: bool = False
+    outcomes: Counter[str] = field(default_factory=Counter)
+    failures: list[tuple[str, int, str]] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic, compare=False)
+
+    @property
+    def done(self) -> int:
+        return self.before + self.new
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+
+OnProgress = Callable[[Filled], None]
+
+
+def population(engine: Engine, seed: int = 0, template: str | None = None) -> dict[str, Fact]:
+    """What tells the samples from others: the engine's identity, the template around prompts, and the run's seed."""
+    text = "" if template is None else template_of(template).text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12] if template else None
+    return {**engine.identity, "template": template, "template_hash": digest, "seed": seed}
+
+
+def fill(
+    store: SampleStore,
+    problems: Sequence[Problem],
+    engine: Engine,
+    samples_per_problem: int,
+    *,
+    run: str = RUN,
+    seed: int = 0,
+    template: str | None = None,
+    pool: VerifierPool | None = None,
+    on_progress: OnProgress = lambda filled: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Filled:
+    """Draw what is missing of `samples_per_problem` for each problem; verify and commit 256 at a time.
+
+    Killed at any moment and called again, it goes on: a cell that is filled is not drawn again, and its seed derives
+    from (seed, problem id, index) alone. template: a name of `massflow.tasks.TEMPLATES` to put around prompts; None
+    leaves them as they are. pool: workers to verify with; its own by default. stop: asked before each cell; once true,
+    the batch at hand is finished.
+
+    Raises InputError where it would mix populations; WorkError for a full disk or an engine that can't go on: what was
+    committed is safe.
+    """
+    check_wanted(problems, samples_per_problem)
+    store.begin(run, population(engine, seed, template), problems)
+    use_verifiers(store, problems)
+    wanted = samples_per_problem * len(problems)
+    filled = Filled(wanted, wanted - count_missing(store, run, problems, samples_per_problem))
+    around = None if template is None else template_of(template)
+
+    def requests() -> Iterator[Request]:
+        for problem, index in missing(store, run, problems, samples_per_problem):
+            if stop():
+                filled.stopped = True
+                return
+            prompt = problem.prompt if around is None else around.render(problem)
+            yield Request(problem, index, prompt, cell_seed(seed, problem.id, index))
+
+    with contextlib.ExitStack() as stack:
+        workers = pool or stack.enter_context(VerifierPool())
+        verify_missing(store, run, problems, workers)
+        filled.started = time.monotonic()
+        on_progress(filled)
+        _take(engine, requests(), _Commits(store, run, workers, filled, on_progress))
+    return filled
+
+
+@dataclass
+class _Commits:
+    """Gathers completions, and commits each batch with its verdicts."""
+
+    store: SampleStore
+    run: str
+    pool: VerifierPool
+    filled: Filled
+    on_progress: OnProgress
+    batch: list[tuple[Request, Completion]] = field(default_factory=list)
+
+    def add(self, request: Request, completion: Completion) -> None:
+        self.batch.append((request, completion))
+        if len(self.batch) >= BATCH:
+            self.commit()
+
+    def fail(self, request: Request, failure: Failure) -> None:
+        self.filled.failed += 1
+        if len(self.filled.failures) < MOST_FAILURES:
+            self.filled.failures.append((request.problem.id, request.index, failure.reason))
+
+    def commit(self) -> None:
+        if not self.batch:
+            return
+        batch, self.batch = self.batch, []
+        verdicts = self.pool.map([said.text for _, said in batch], [request.problem for request, _ in batch])
+        samples = [Sample(request.problem.id, request.index, request.seed, said) for request, said in batch]
+        self.filled.new += self.store.add(self.run, samples, verdicts)
+        self.filled.tokens += sum(said.tokens or 0 for _, said in batch)
+        self.filled.outcomes.update(verdict.outcome for verdict in verdicts)
+        self.on_progress(self.filled)
+
+
+def _take(engine: Engine, requests: Iterator[Request], commits: _Commits) -> None:
+    """Everything the engine gives; what came before it gave up is kept too."""
+    try:
+        for request, result in engine.run(requests):
+            if isinstance(result, Failure):
+                commits.fail(request, result)
+            else:
+                commits.add(request, result)
+    except Exception:
+        with contextlib.suppress(Exception):  # the first error is the one to tell
+            commits.commit()
+        raise
+    commits.commit()

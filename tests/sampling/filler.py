@@ -1,0 +1,81 @@
+"""An engine that needs no model, and a command that fills a store with it: what tests kill, starve and compare.
+
+python tests/sampling/filler.py FOLDER SAMPLES [SECONDS A BATCH]
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from massflow.errors import MassflowError
+from massflow.sampling import SampleStore, fill
+from massflow.sampling.engines import Completion, Failure, Request, Result
+from massflow.seeding import uniform_rows
+from massflow.types import Problem
+
+PROBLEMS = [Problem(f"p{number}", f"What is {number}+1?", str(number + 1)) for number in range(6)]
+
+
+@dataclass
+class Guesser:
+    """Answers with one of the numbers 0 to 9, or none: drawn with the cell's seed. Batches in order, or reversed."""
+
+    identity: Mapping[str, Any] = field(default_factory=lambda: {"engine": "guesser", "temperature": 1.0})
+    honours_seeds: bool = True
+    batch: int = 64
+    pause: float = 0.0
+    reverse: bool = False
+    fails: frozenset[tuple[str, int]] = frozenset()
+    asked: list[tuple[str, int]] = field(default_factory=list)
+
+    def run(self, requests: Iterator[Request]) -> Iterator[Result]:
+        while cells := list(itertools.islice(requests, self.batch)):
+            time.sleep(self.pause)
+            for request in reversed(cells) if self.reverse else cells:
+                self.asked.append((request.problem.id, request.index))
+                broken = (request.problem.id, request.index) in self.fails
+                yield request, Failure("the line went dead") if broken else self._guess(request)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _guess(self, request: Request) -> Completion:
+        draws = uniform_rows([request.seed], 20)[0]
+        guess = int(draws[0] * 11)
+        thought = " ".join(str(int(draw * 1000)) for draw in draws)
+        return Completion(
+            f"{thought} so \\boxed{{{guess}}}" if guess < 10 else thought, 20, "stop", float(-draws.sum())
+        )
+
+
+def cells(path: Path | str) -> dict[tuple[str, int], Any]:
+    """All that a store says of every cell: the sample, and its verdict."""
+    verdicts = (
+        "SELECT p.name, v.number, v.outcome, v.extracted, v.path FROM verdicts v JOIN problems p ON p.id = v.problem"
+    )
+    with SampleStore(path, write=False) as store:
+        samples = {(sample.problem, sample.index): sample for run in store.runs() for sample in store.samples(run)}
+        said = {(name, index): verdict for name, index, *verdict in store.connection.execute(verdicts)}
+    assert said.keys() == samples.keys()
+    return {cell: (sample, said[cell]) for cell, sample in samples.items()}
+
+
+if __name__ == "__main__":
+    folder, samples, *pause = sys.argv[1:]
+    try:
+        with SampleStore(folder) as store:
+            fill(
+                store,
+                PROBLEMS,
+                Guesser(pause=float(pause[0]) if pause else 0.0),
+                int(samples),
+                on_progress=lambda filled: print(filled.done, flush=True),
+            )
+    except MassflowError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,153 @@
+"""Filling: the plan is what is wanted less what is there; every cell once, whatever the order and the interruptions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from massflow.errors import InputError, WorkError
+from massflow.sampling import Sample, SampleStore, fill, read_models
+from massflow.sampling.engines import Completion
+from massflow.sampling.plan import cell_seed, count_missing, missing
+from massflow.types import Problem
+
+CELLS = st.sets(st.tuples(st.integers(0, 3), st.integers(0, 9)), max_size=25)
+
+
+@given(done=CELLS, samples=st.integers(1, 8), count=st.integers(1, 4))
+@settings(max_examples=25, deadline=None)
+def test_the_plan_is_what_is_wanted_less_what_is_there(
+    tmp_path_factory: pytest.TempPathFactory, done: set[tuple[int, int]], samples: int, count: int
+):
+    """Against sets: wanted - done, in order; cells past the wanted ones stay out of it."""
+    problems = [Problem(f"p{number}", "?", "1") for number in range(4)]
+    with SampleStore(tmp_path_factory.mktemp("plan") / "s.sqlite") as store:
+        store.connection.execute("PRAGMA synchronous = OFF")
+        store.begin("samples", {}, problems)
+        store.add("samples", [Sample(f"p{problem}", index, 0, Completion("x")) for problem, index in done])
+        found = [(problem.id, index) for problem, index in missing(store, "samples", problems[:count], samples)]
+        wanted = {(f"p{problem}", index) for problem in range(count) for index in range(samples)}
+        assert found == sorted(wanted - {(f"p{problem}", index) for problem, index in done})
+        assert count_missing(store, "samples", problems[:count], samples) == len(found)
+
+
+def test_more_samples_add_only_what_is_missing(filler: ModuleType, tmp_path: Path):
+    with SampleStore(tmp_path / "a") as store:
+        fill(store, filler.PROBLEMS, filler.Guesser(), 10)
+        engine = filler.Guesser()
+        found = fill(store, filler.PROBLEMS, engine, 25)
+    assert (found.before, found.new, found.wanted, found.done) == (60, 90, 150, 150)
+    assert sorted(engine.asked) == sorted((f"p{p}", index) for p in range(6) for index in range(10, 25))
+    with SampleStore(tmp_path / "b") as store:
+        fill(store, filler.PROBLEMS, filler.Guesser(), 25)
+    assert filler.cells(tmp_path / "a") == filler.cells(tmp_path / "b")
+
+
+def test_neither_order_nor_batches_nor_other_problems_change_a_cell(filler: ModuleType, tmp_path: Path):
+    with SampleStore(tmp_path / "a") as store:
+        fill(store, filler.PROBLEMS, filler.Guesser(), 9)
+    with SampleStore(tmp_path / "b") as store:
+        for problems in (filler.PROBLEMS[3:4], filler.PROBLEMS[::-1]):
+            fill(store, problems, filler.Guesser(batch=7, reverse=True), 9)
+    assert filler.cells(tmp_path / "a") == filler.cells(tmp_path / "b")
+
+
+def test_seeds_are_fixed_for_good_and_differ():
+    """Stores that users have depend on it."""
+    assert cell_seed(0, "p1", 3) == 3956496216940591789
+    names = [(seed, problem, index) for seed in range(3) for problem in ("a", "b", "a1") for index in range(12)]
+    assert len({cell_seed(*name) for name in names}) == len(names)
+
+
+def test_failed_cells_are_listed_and_tried_again(filler: ModuleType, tmp_path: Path):
+    broken = frozenset({("p1", 3), ("p4", 0)})
+    with SampleStore(tmp_path) as store:
+        found = fill(store, filler.PROBLEMS, filler.Guesser(fails=broken), 5)
+        assert (found.new, found.failed) == (28, 2)
+        assert found.failures == [("p1", 3, "the line went dead"), ("p4", 0, "the line went dead")]
+        engine = filler.Guesser()
+        assert fill(store, filler.PROBLEMS, engine, 5).failed == 0
+        assert set(engine.asked) == broken
+
+
+def test_stop_finishes_the_batch_at_hand(filler: ModuleType, tmp_path: Path):
+    """Asked before each cell: what the engine has taken by then is kept."""
+    engine = filler.Guesser(batch=16)
+    with SampleStore(tmp_path) as store:
+        found = fill(store, filler.PROBLEMS, engine, 40, stop=lambda: len(engine.asked) >= 100)
+        assert found.stopped
+        assert found.new == len(engine.asked) == 112  # 7 batches of 16
+        assert not fill(store, filler.PROBLEMS, engine, 40).stopped
+    assert len(engine.asked) == len(set(engine.asked)) == 240
+
+
+def test_what_came_before_an_engine_gave_up_is_kept(filler: ModuleType, tmp_path: Path):
+    class Dying(filler.Guesser):
+        def run(self, requests):
+            for number, result in enumerate(super().run(requests)):
+                if number == 30:
+                    raise WorkError("the server is gone")
+                yield result
+
+    with SampleStore(tmp_path) as store:
+        with pytest.raises(WorkError, match="the server is gone"):
+            fill(store, filler.PROBLEMS, Dying(), 10)
+        assert fill(store, filler.PROBLEMS, filler.Guesser(), 10).before == 30
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"identity": {"engine": "guesser", "temperature": 0.7}}, "temperature is 1.0 there, 0.7 here"),
+        ({"seed": 1}, "seed is 0 there, 1 here"),
+        ({"template": "plain"}, "template is None there, 'plain' here"),
+        ({"problem": Problem("p0", "What is 0+2?", "1")}, "problem 'p0' is another one there: prompt is"),
+        ({"problem": Problem("p0", "What is 0+1?", "2")}, "answer is '1' there, '2' here"),
+    ],
+)
+def test_populations_are_never_mixed(filler: ModuleType, tmp_path: Path, change: dict, told: str):
+    with SampleStore(tmp_path) as store:
+        fill(store, filler.PROBLEMS, filler.Guesser(), 2)
+        before = filler.cells(tmp_path)
+        engine = filler.Guesser(**({"identity": change.pop("identity")} if "identity" in change else {}))
+        problems = [change.pop("problem"), *filler.PROBLEMS[1:]] if "problem" in change else filler.PROBLEMS
+        with pytest.raises(InputError, match="there") as refused:
+            fill(store, problems, engine, 4, **change)
+    assert told in str(refused.value)
+    assert not engine.asked
+    assert filler.cells(tmp_path) == before
+
+
+def test_a_model_that_has_moved_is_the_same_model(filler: ModuleType, tmp_path: Path):
+    with SampleStore(tmp_path) as store:
+        for place in ("here", "there"):
+            fill(store, filler.PROBLEMS, filler.Guesser({"model": place, "model_hash": "ab"}), 2)
+        with pytest.raises(InputError, match="model_hash is 'ab' there, 'cd' here"):
+            fill(store, filler.PROBLEMS, filler.Guesser({"model": "here", "model_hash": "cd"}), 2)
+
+
+def test_counts_are_those_of_the_verdicts(filler: ModuleType, tmp_path: Path):
+    """By hand: problem p3 is right where the text holds a boxed 4."""
+    with SampleStore(tmp_path / "s.sqlite") as store:
+        found = fill(store, filler.PROBLEMS, filler.Guesser(), 300)
+    (model,) = read_models(str(tmp_path / "s.sqlite"))
+    texts = {cell: sample.completion.text for cell, (sample, _) in filler.cells(tmp_path / "s.sqlite").items()}
+    for problem in filler.PROBLEMS:
+        right = sum(f"boxed{{{problem.answer}}}" in text for (name, _), text in texts.items() if name == problem.id)
+        at = model.counts.problems.index(problem.id)
+        assert (model.counts.n[at], model.counts.c[at]) == (300, right)
+    assert found.outcomes["correct"] == model.counts.c.sum()
+    assert {"correct", "wrong", "no_answer"} == set(found.outcomes)
+    shown = model.texts("p3", limit=3, correct=True)
+    assert [sample.answer for sample in shown] == ["4"] * 3
+
+
+@pytest.mark.parametrize(("samples", "problems"), [(0, 1), (1, 0), (1, 2)])
+def test_nothing_to_fill_is_refused(filler: ModuleType, tmp_path: Path, samples: int, problems: int):
+    same = [filler.PROBLEMS[0]] * problems
+    with SampleStore(tmp_path) as store, pytest.raises(InputError):
+        fill(store, same, filler.Guesser(), samples)
