@@ -424,6 +424,11 @@ def test_columns_of_graded_tasks_seconds_and_mixtures(risen: Path, tmp_path: Pat
         assert grpo.optimal[1] == pytest.approx(min(grpo.optimal[1:]))
         assert grpo.overtaken == 0.0
         assert grpo.boundary_change.value == pytest.approx(grpo.boundary[2] - grpo.boundary[0])
+        assert grpo.optimal_change.value == pytest.approx(grpo.optimal[2] - grpo.optimal[0])
+        (pair,) = looked_at.graded_pairs
+        other = next(one for one in looked_at.graded if one.arm == pair.arm)
+        assert pair.optimal.value == pytest.approx(other.optimal[2] - grpo.optimal[2])
+        assert f"{pair.optimal:+.3f}" in looked_at.sentences[-1]
 
 
 def test_training_prompts_are_looked_at_by_themselves(bases: Path, tmp_path: Path):

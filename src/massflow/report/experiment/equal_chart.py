@@ -56,7 +56,9 @@ def _panel(rows: Rows, words: str, heading: str) -> Any:
     details = [alt.Tooltip(f"{field}:N") for field in ("name", "text", "gains")]
     details += [alt.Tooltip(f"{end}:Q", format="+.3f") for end in ("low", "high")]
     bar = chart.mark_rule(strokeWidth=2, clip=True, color=COLOURS[0]).encode(
-        x=alt.X("low:Q", title=f"pass@256 {words}", scale=scale), x2="high:Q", tooltip=details
+        x=alt.X("low:Q", title=f"pass@256 {words}", scale=scale, axis=alt.Axis(tickCount=5)),
+        x2="high:Q",
+        tooltip=details,
     )
     dot = chart.transform_filter("isValid(datum.difference)").mark_circle(size=60, opacity=1, color=COLOURS[0])
     zero = alt.Chart(alt.Data(values=[{"low": 0.0}])).mark_rule(color=BASE_COLOUR, strokeDash=[4, 4])

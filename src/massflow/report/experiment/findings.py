@@ -12,7 +12,7 @@ import numpy as np
 from massflow.errors import InputError
 from massflow.lab.recipe import BOUNDARY_K
 from massflow.report.experiment.equal import AtEqualGain
-from massflow.report.experiment.numbers import EXTINCT, Graded, Model, Number, Outcome
+from massflow.report.experiment.numbers import EXTINCT, Graded, GradedPair, Model, Number, Outcome
 from massflow.report.experiment.results import HELD_OUT, Experiment, Run, mean_over_bases
 from massflow.report.experiment.words import sentences
 from massflow.seeding import generator
@@ -87,12 +87,28 @@ class Findings:
             arm,
             common=(float(common_S[0]), float(common_S[-1])),
             optimal=(float(optimal_S[0]), float(optimal_S.min()), float(optimal_S[-1])),
+            optimal_change=self._change(arm, Run.optimal_SP),
             lowest_step=runs[0].steps[int(np.argmin(optimal_S))],
             boundary=(float(boundary_S[0]), float(boundary_S.min()), float(boundary_S[-1])),
             boundary_change=self._change(arm, _optimal_boundary),
             overtaken=float(mean(lambda run: (2.0 * run.optimal_SP()[-1] > run.success_SP()[-1]).mean())),
             extinct=float(mean(lambda run: (run.optimal_SP()[-1] < EXTINCT).mean())),
         )
+
+    @cached_property
+    def graded_pairs(self) -> list[GradedPair]:
+        """The stated pairs of arms by their optimal answers at the end; none where rewards are not graded."""
+        stated = [(pair.arm, pair.against) for pair in self.equal.pairs if pair.bases] if self.experiment.graded else []
+        return [
+            GradedPair(arm, against, Number.of(self._optimal(arm).minus(self._optimal(against)).interval()))
+            for arm, against in stated
+        ]
+
+    def _optimal(self, arm: str) -> BaseMeans:
+        """The mass of optimal answers at the end."""
+        runs = self.experiment.of(arm)
+        values = [run.optimal_SP()[-1] for run in runs]
+        return over_prompts([str(run.base) for run in runs], values, self.weights_RP)
 
     @cached_property
     def sentences(self) -> list[str]:
@@ -163,6 +179,7 @@ class Findings:
             "at_equal_pass_at_1": entries,
             "pairs": [asdict(pair) for pair in self.equal.pairs],
             "graded": [asdict(graded) for graded in self.graded],
+            "graded_pairs": [asdict(pair) for pair in self.graded_pairs],
             "training_prompts": self.on_training.as_dict() if self.on_training else None,
             "failed": [asdict(failure) for failure in self.experiment.failed],
             "sentences": self.sentences,

@@ -203,8 +203,18 @@ class Graded:
     arm: str
     common: tuple[float, float]
     optimal: tuple[float, float, float]
+    optimal_change: Number
     lowest_step: int
     boundary: tuple[float, float, float]
     boundary_change: Number
     overtaken: float
     extinct: float
+
+
+@dataclass(frozen=True)
+class GradedPair:
+    """A stated pair: ours minus theirs in the mass of optimal answers at the end."""
+
+    arm: str
+    against: str
+    optimal: Number

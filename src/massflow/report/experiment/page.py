@@ -180,18 +180,22 @@ def _trained(findings: Findings) -> dict[str, Any]:
     """The section on training prompts."""
     return {
         "note": trained_note(findings),
-        "sentences": findings.sentences[1:3],
+        "sentences": [*findings.sentences[1:3], *findings.sentences[4:]],
         "table": _models(findings),
         "matched": _at_equal_gain(findings),
     }
 
 
 def _graded(findings: Findings) -> dict[str, Any]:
-    heads = (*(head.replace("-\n", "").replace("\n", " ") for head in GRADED_HEADS), "change in pass@256 of optimal")
+    heads = (
+        *(head.replace("-\n", "").replace("\n", " ") for head in GRADED_HEADS),
+        "change in optimal",
+        "change in pass@256 of optimal",
+    )
     rows = []
     for graded in findings.graded:
         cells = [{"text": text.replace(">", " → ")} for text in (label(graded.arm), *graded_cells(graded))]
-        rows.append([*cells, _number_cell(graded.boundary_change)])
+        rows.append([*cells, _number_cell(graded.optimal_change), _number_cell(graded.boundary_change)])
     return {"name": f"On {findings.experiment.prompts_words}", "heads": heads, "rows": rows}
 
 

@@ -23,6 +23,7 @@ def sentences(findings: Findings) -> list[str]:
         or f"On {findings.experiment.prompts_words} no two of the arms to compare at equal pass@1 are known.",
         _ranked(equal.entries, equal.common, equal.gains[0]),
         _concentration(recipe.train.steps, findings.base, findings.outcomes),
+        *_graded(findings),
     ]
 
 
@@ -32,6 +33,18 @@ def _boundary(steps: int, base: Model, outcome: Outcome) -> str:
     boundary = _moved("pass@256", base.pass_at_256, model.pass_at_256, outcome.pass_at_256)
     opposed = outcome.pass_at_1.sign * outcome.pass_at_256.sign < 0
     return f"{steps} steps of {model.label}: {first}, {'but' if opposed else 'and'} {boundary}."
+
+
+def _graded(findings: Findings) -> list[str]:
+    """The optimal answers of graded tasks; nothing elsewhere."""
+    if not findings.graded:
+        return []
+    where = findings.experiment.prompts_words
+    changes = [f"{label(one.arm)} ({one.optimal[2]:.3f}, {one.optimal_change:+.3f})" for one in findings.graded]
+    start = findings.graded[0].optimal[0]
+    found = [f"On {where} the mass of optimal answers went from {start:.3f} to where it ended with {_and(changes)}."]
+    pairs = [f"{label(pair.arm)} minus {label(pair.against)} {pair.optimal:+.3f}" for pair in findings.graded_pairs]
+    return [*found, f"At the end, paired by base: {_and(pairs)}."] if pairs else found
 
 
 def _pairs(pairs: Sequence[Pair], least: float) -> str:
