@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 STAMPS := .venv/.stamps
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check bench soak docs clean
 
 demo: $(STAMPS)/demo
 	$(BIN)/massflow demo --out $(OUT) $(DEMO_FLAGS)
@@ -25,6 +25,10 @@ bench: $(STAMPS)/dev
 	$(BIN)/python benchmarks/stats.py
 	$(BIN)/python benchmarks/dynamics.py
 	$(BIN)/python benchmarks/verify.py
+	$(BIN)/python benchmarks/sampling.py
+
+soak: $(STAMPS)/dev
+	MASSFLOW_KILLS=100 $(BIN)/pytest tests/sampling/test_power.py
 
 docs: $(STAMPS)/dev
 	$(BIN)/mkdocs build --strict --quiet

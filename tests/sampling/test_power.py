@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from massflow.sampling import SampleStore, fill
 from massflow.sampling.store_check import check
 from massflow.seeding import generator
 
+resource = pytest.importorskip("resource")
 KILLS = int(os.environ.get("MASSFLOW_KILLS", "10"))
 """More with `make soak`."""
 SAMPLES = 100 * KILLS

@@ -17,26 +17,22 @@ def judge(answer: str, problem: Problem) -> Decision:
     """metadata: also - further right texts. Raises Refused for a long answer, and for refused characters."""
     if len(answer) > MOST_CHARACTERS:
         raise Refused(f"an answer of {len(answer)} characters; at most {MOST_CHARACTERS} are compared")
-    return no_unless(_words(answer) in _right(problem.answer, tuple(_also(problem))), "string", "another text")
+    return no_unless(_words(answer) in _right(problem), "string", "another text")
 
 
 def check(problem: Problem) -> None:
     try:
-        _right(problem.answer, tuple(_also(problem)))
+        _right(problem)
     except Refused as error:
         raise InputError(f"problem {problem.id!r}: the gold answer can't be compared: {error}") from error
 
 
-def _also(problem: Problem) -> list[str] | tuple[str, ...]:
+@lru_cache(maxsize=4096)
+def _right(problem: Problem) -> frozenset[tuple[str, ...]]:
     also = problem.metadata.get("also", ())
     if not isinstance(also, list | tuple) or not all(isinstance(text, str) for text in also):
         raise InputError(f"problem {problem.id!r}: metadata also must be a list of texts; got {shown(also)}")
-    return also
-
-
-@lru_cache(maxsize=4096)
-def _right(answer: str, also: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
-    return frozenset(map(_words, (answer, *also)))
+    return frozenset(map(_words, (problem.answer, *also)))
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from massflow.rewards import VerifierPool
 from massflow.sampling.engines.engine import Completion, Engine, Fact, Failure, Request
 from massflow.sampling.plan import cell_seed, check_wanted, count_missing, missing
 from massflow.sampling.store import BATCH, RUN, Sample, SampleStore
-from massflow.sampling.verdicts import use_verifiers, verify_missing
+from massflow.sampling.verdicts import use_verifiers, verdicts_on, verify_missing
 from massflow.tasks.templates import template_of
 from massflow.types import Problem
 
@@ -126,7 +126,7 @@ class _Commits:
         if not self.batch:
             return
         batch, self.batch = self.batch, []
-        verdicts = self.pool.map([said.text for _, said in batch], [request.problem for request, _ in batch])
+        verdicts = verdicts_on([(said.text, request.problem) for request, said in batch], self.pool)
         samples = [Sample(request.problem.id, request.index, request.seed, said) for request, said in batch]
         self.filled.new += self.store.add(self.run, samples, verdicts)
         self.filled.tokens += sum(said.tokens or 0 for _, said in batch)

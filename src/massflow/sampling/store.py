@@ -244,8 +244,8 @@ class SampleStore:
         self.connection.executemany(
             "INSERT OR IGNORE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                (verifier[v.verifier, v.version], run, problem, index, v.outcome, v.score, _said(v), v.path,
-                 text_of(v.reason))
+                (verifier[v.verifier, v.version], run, problem, index, v.outcome, v.score, _plain_text(v.extracted),
+                 v.path, _plain_text(v.reason))
                 for problem, index, v in cells
             ],
         )  # fmt: skip
@@ -306,8 +306,9 @@ def _facts(sample: Sample) -> tuple[Any, ...]:
     return said.tokens, said.logp, said.finish, sample.seed, said.note
 
 
-def _said(verdict: Verdict) -> str | None:
-    return None if verdict.extracted is None else text_of(verdict.extracted)
+def _plain_text(text: str | None) -> str | None:
+    """What SQLite takes as text: half a surrogate pair becomes a question mark."""
+    return text if text is None or text.isascii() else text_of(text)
 
 
 def _told_by(identity: Mapping[str, Fact]) -> dict[str, Fact]:

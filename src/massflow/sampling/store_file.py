@@ -15,6 +15,8 @@ SUFFIXES = (".sqlite", ".db")
 FORMAT_VERSION = 1
 APPLICATION = int.from_bytes(b"MFLW", "big")
 """SQLite keeps it in the file's header (bytes 68 to 71), beside our format version (60 to 63)."""
+LOG_PAGES = 4_000
+"""Of 4 KiB: so large the log grows before its pages are moved to the file."""
 NETWORK = (
     "nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "afs", "ceph", "lustre", "glusterfs", "gpfs", "beegfs",
     "fuse.sshfs", "fuse.glusterfs", "fuse.ceph",
@@ -108,6 +110,7 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
     with sqlite_errors(path):
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None)
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         return connection
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Collection, Sequence
 
 from massflow.errors import InputError
@@ -11,7 +10,7 @@ from massflow.rewards import VerifierPool
 from massflow.rewards.verifiers import version_of
 from massflow.sampling.store import BATCH, SampleStore
 from massflow.tables.values import shown
-from massflow.types import Problem
+from massflow.types import Problem, Verdict
 
 
 def use_verifiers(store: SampleStore, problems: Sequence[Problem]) -> None:
@@ -35,14 +34,20 @@ def verify_missing(
             wanted = set(open_cells[start : start + BATCH])
             span = store.samples(run, problem.id, range(min(wanted), max(wanted) + 1))
             found = [sample for sample in span if sample.index in wanted]
-            verdicts = pool.map(
-                [sample.completion.text for sample in found], list(itertools.repeat(problem, len(found)))
-            )
+            verdicts = verdicts_on([(sample.completion.text, problem) for sample in found], pool)
             cells = [(problem.id, sample.index, verdict) for sample, verdict in zip(found, verdicts, strict=True)]
             store.judge(run, cells)
             count += len(cells)
             on_progress(len(cells))
     return count
+
+
+def verdicts_on(pairs: Sequence[tuple[str, Problem]], pool: VerifierPool) -> list[Verdict]:
+    """A verdict on each text and its problem; a text that a problem has several times is verified once."""
+    different = {(text, id(problem)): (text, problem) for text, problem in pairs}
+    verdicts = pool.map(*map(list, zip(*different.values(), strict=True)))
+    found = dict(zip(different, verdicts, strict=True))
+    return [found[text, id(problem)] for text, problem in pairs]
 
 
 def check_own(problems: Sequence[Problem], allowed: Collection[str]) -> None:
