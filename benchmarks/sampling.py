@@ -77,8 +77,8 @@ def time_store(rows: int, verdicts: bool) -> None:
         size = store.path.stat().st_size
     what = "samples and verdicts" if verdicts else "samples"
     print(
-        f"store, {what:<21} {rows / seconds:9,.0f} rows/s ({rows / worked:,.0f} a second of processor time; {rows:,} of "
-        f"500 bytes, {size / rows:.0f} bytes a row; counts in {counting * 1e3:.0f} ms)"
+        f"store, {what:<21} {rows / seconds:9,.0f} rows/s ({rows / worked:,.0f} a second of processor time; {rows:,} "
+        f"of 500 bytes, {size / rows:.0f} bytes a row; counts in {counting * 1e3:.0f} ms)"
     )
 
 

@@ -45,7 +45,7 @@ def verify_missing(
 def verdicts_on(pairs: Sequence[tuple[str, Problem]], pool: VerifierPool) -> list[Verdict]:
     """A verdict on each text and its problem; a text that a problem has several times is verified once."""
     different = {(text, id(problem)): (text, problem) for text, problem in pairs}
-    verdicts = pool.map(*map(list, zip(*different.values(), strict=True)))
+    verdicts = pool.map([text for text, _ in different.values()], [problem for _, problem in different.values()])
     found = dict(zip(different, verdicts, strict=True))
     return [found[text, id(problem)] for text, problem in pairs]
 
