@@ -243,3 +243,19 @@ def test_a_copy_is_a_store(filler: ModuleType, tmp_path: Path):
         fill(store, filler.PROBLEMS, filler.Guesser(), 3)
     shutil.copy(store.path, tmp_path / "copy.sqlite")
     assert filler.cells(tmp_path / "copy.sqlite") == filler.cells(tmp_path / "a")
+
+
+def test_logs_of_a_store_that_was_removed_are_not_played_into_a_new_one(filler: ModuleType, tmp_path: Path):
+    """After a kill the log lies beside the store; whoever removes the store may leave it."""
+    with SampleStore(tmp_path / "old") as store:
+        fill(store, filler.PROBLEMS, filler.Guesser(), 60)
+        log = (tmp_path / "old" / "samples.sqlite-wal").read_bytes()
+    assert len(log) > 100_000
+    (tmp_path / "new").mkdir()
+    for name in ("samples.sqlite-wal", ".samples.sqlite.new", ".samples.sqlite.new-journal", ".samples.sqlite.new-wal"):
+        (tmp_path / "new" / name).write_bytes(log)
+    with SampleStore(tmp_path / "new") as store:
+        assert store.runs() == {}
+        fill(store, filler.PROBLEMS, filler.Guesser(), 2)
+        assert check(store) == 12
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["samples.sqlite", "samples.sqlite.lock"]

@@ -64,6 +64,9 @@ def create(path: Path) -> None:
     with file_errors("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
+        for gone in (temporary, path):  # SQLite would play the logs of files that are gone into the new one
+            for log in ("-journal", "-wal", "-shm"):
+                gone.with_name(gone.name + log).unlink(missing_ok=True)
     with sqlite_errors(path):
         connection = sqlite3.connect(temporary, isolation_level=None)
         try:
