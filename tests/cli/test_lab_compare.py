@@ -48,11 +48,14 @@ def tuned(recipe_file: Path, tmp_path: Path) -> Path:
     return path
 
 
-def digest(folder: Path) -> dict[str, str]:
+def files(folder: Path) -> list[Path]:
     """Everything but times, pictures and pages."""
     wanted = ("*.safetensors", "telemetry.jsonl", "evaluation.jsonl", "recipe.toml", "tuning.json")
-    files = sorted(path for name in wanted for path in folder.rglob(name) if not path.name.startswith("."))
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return sorted(path for name in wanted for path in folder.rglob(name) if not path.name.startswith("."))
+
+
+def digest(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files(folder)}
 
 
 def compare(recipe: Path, out: Path, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
@@ -86,8 +89,8 @@ def test_kill_9_at_any_moment_changes_nothing(cache: Path, experiment: Path, tun
             assert (tmp_path / "killed").exists()
             assert list(out.rglob(".resume.safetensors.*.tmp")), "killed before the rename"
         else:
-            before, deadline = len(digest(out)), time.monotonic() + rng.uniform(0.0, 1.0)
-            while process.poll() is None and (len(digest(out)) == before or time.monotonic() < deadline):
+            before, deadline = len(files(out)), time.monotonic() + rng.uniform(0.0, 1.0)
+            while process.poll() is None and (len(files(out)) == before or time.monotonic() < deadline):
                 time.sleep(0.01)
             if process.poll() is not None:
                 break
