@@ -129,6 +129,10 @@ def forms(value: Fraction) -> st.SearchStrategy[str]:
         digits = f"{n * 10**places // d:0{places + 1}d}"
         decimal = f"{digits[:-places]}.{digits[-places:]}"
         ways += [f"{sign}{decimal}", f"{sign}{decimal.rstrip('0')}"]
+        whole, places = digits[:-places], digits[-places:].rstrip("0") or "0"
+        ways += [f"{sign}{int(whole):,}.{places}", f"{sign}{int(whole):,}".replace(",", "{,}") + f".{places}"]
+    else:
+        ways += [sign + decimal for decimal in repeating(n, d)]
     if d == 1:
         ways += [f"{sign}{n}", f"{sign}{n:,}", f"{sign}{n}.0", f"{sign}{n:,}".replace(",", "{,}")]
     return st.sampled_from(ways)
@@ -147,6 +151,18 @@ def _primes(number: int) -> list[int]:
     return [p for p in range(2, number + 1) if number % p == 0 and all(p % q for q in range(2, p))]
 
 
+def repeating(n: int, d: int) -> list[str]:
+    """The decimal of n/d with its period under a bar, by long division; none where the period is long."""
+    rest, digits, seen = n % d, "", {}
+    while rest not in seen and len(digits) < 12:
+        seen[rest] = len(digits)
+        digits, rest = digits + str(rest * 10 // d), rest * 10 % d
+    if rest not in seen:
+        return []
+    start, period = digits[: seen[rest]], digits[seen[rest] :]
+    return [f"{n // d}.{start}\\overline{{{period}}}", f"{n // d}.{start}\\overline{{{period * 2}}}"]
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data(), rationals)
 def test_equal_values_in_different_forms_agree(data: st.DataObject, value: Fraction):
@@ -159,6 +175,14 @@ def test_equal_values_in_different_forms_agree(data: st.DataObject, value: Fract
 def test_different_values_do_not_agree(data: st.DataObject, left: Fraction, right: Fraction):
     gold, answer = data.draw(forms(left)), data.draw(forms(right))
     assert decide(read(gold), read(answer)).equal is (left == right)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), rationals, st.integers(2, 15), st.sampled_from([-1, 1]))
+def test_values_that_nearly_agree_do_not(data: st.DataObject, value: Fraction, places: int, side: int):
+    near = value + Fraction(side, 10**places)
+    gold, answer = data.draw(forms(value)), f"\\frac{{{near.numerator}}}{{{near.denominator}}}"
+    assert decide(read(gold), read(answer)).equal is False
 
 
 polynomials = st.lists(st.integers(-9, 9), min_size=1, max_size=4)
