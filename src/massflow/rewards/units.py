@@ -10,8 +10,8 @@ from functools import lru_cache
 _SYNONYMS = {
     "cm": "centimeter centimetre", "mm": "millimeter millimetre", "m": "meter metre", "km": "kilometer kilometre",
     "in": "inch inche", "ft": "foot feet", "yd": "yard", "mi": "mile", "g": "gram gramme", "kg": "kilogram kilo",
-    "mg": "milligram", "lb": "pound lbs", "oz": "ounce", "s": "second sec", "min": "minute", "h": "hour hr",
-    "day": "day", "week": "week wk", "month": "month", "year": "year yr", "l": "liter litre", "ml": "milliliter",
+    "mg": "milligram", "lb": "pound lbs", "oz": "ounce", "s": "second sec secs", "min": "minute mins",
+    "h": "hour hr hrs", "day": "day", "week": "week wk", "month": "month", "year": "year yr yrs", "l": "liter litre", "ml": "milliliter",
     "dollars": "dollar usd buck", "cents": "cent", "degrees": "degree deg", "%": "percent",
     "rad": "radian", "units": "unit", "/": "per", "square": "sq", "cubic": "cu",
 }  # fmt: skip
@@ -21,16 +21,46 @@ _SCALES = {
     "hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
 }  # fmt: skip
 _NO_NOUNS = {
-    "not", "no", "or", "and", "than", "is", "are", "less", "fewer",
+    "not", "no", "or", "and", "than", "is", "are", "minus", "plus", "negative", "factorial", "modulo",
     "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "half", "third",
-    "quarter", "double", "pair",
+    "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "hundredth", "thousandth", "millionth",
+    "billionth", "halve", "quarter", "double", "pair", "score", "gross", "lakh", "crore",
 }  # fmt: skip
-"""Words that are no unit, though a question may count them."""
+"""Words that are no unit, though a question may count them: they change the value."""
+_NO_PLURALS = {
+    "is", "was", "has", "does", "this", "as", "less", "minus", "plus", "gross", "unless", "pas", "thus", "its", "his",
+}  # fmt: skip
+_PLURALS = {"people", "children", "men", "women", "mice", "geese", "teeth", "dice", "fish", "sheep", "data"}
+_LENGTHS = {"cm", "mm", "m", "km", "in", "ft", "yd", "mi", "units"}
+_POWER_OF = {"area": 2, "volume": 3} | dict.fromkeys(
+    ("perimeter", "circumference", "length", "height", "width", "radius", "diameter", "distance", "side", "edge"), 1
+)
+"""Of a unit of length, in which a quantity is measured."""
+_TASK = re.compile(r"\b(?:what|how|find|determine|compute|calculate)\b")
+_POWERS = {"squared": "^2", "cubed": "^3"}
 _TEXT = r"\\text\{[^{}\\]*\}"
 _POWER = r"(?:\^(?:[23]|\{[23]\}))?"
 _TEXTS = re.compile(rf"([^\\]*(?:\\(?!text)[^\\]*)*)((?:{_TEXT}{_POWER} ?/? ?)+)")
 _RATE = re.compile(rf"\\frac ?\{{ ?({_TEXT}{_POWER}) ?\}} ?\{{ ?({_TEXT}{_POWER}) ?\}}$")
 _WORD_AFTER = re.compile(r"([+-]?[0-9][0-9,./]*) ?((?:[A-Za-z]{2,}|m(?=/s))(?:(?: |/)[A-Za-z]+){0,3}(?:\^[23])?)")
+_WORDS = re.compile(r"[a-z]+|[$/]|\^ ?\{?[23]|[0-9]+")
+_VERBS = {
+    "do",
+    "does",
+    "did",
+    "is",
+    "are",
+    "was",
+    "were",
+    "will",
+    "can",
+    "could",
+    "would",
+    "should",
+    "has",
+    "have",
+    "had",
+}
 _CIRCLE = re.compile(r"(.*?)\^\\circ ?(?:\\text\{([CF])\}|([CF]))?", re.DOTALL)
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 MOST_WORDS = 4
@@ -75,7 +105,8 @@ def _is_word(text: str) -> bool:
 def _name(text: str) -> tuple[int, str]:
     """(scale, the unit in its one spelling); (1, "") if these words are none."""
     words = re.findall(r"[A-Za-z]+|/|\^[23]|[^A-Za-z\s.]", text.replace("{", "").replace("}", ""))
-    words = [_short(word) for word in words]
+    words = [_POWERS.get(word.lower(), "") or _short(word) for word in words]
+    words = ["year"] if words == ["year", "old"] else words
     scale = 1
     while words and words[0] in _SCALES:
         scale *= _SCALES[words.pop(0)]
@@ -101,7 +132,7 @@ def _is_unit(words: list[str]) -> bool:
 
 def _is_noun(words: list[str]) -> bool:
     return 0 < len(words) <= _MOST_NOUNS and all(
-        word.isalpha() and word not in _NO_NOUNS and word not in _SCALES for word in words
+        word.isalpha() and word not in _NO_NOUNS and word not in _SCALES and word not in _PREFIXES for word in words
     )
 
 
@@ -110,18 +141,23 @@ def _short(word: str) -> str:
     for form in (word, word.removesuffix("s"), word.removesuffix("es")):
         if form in _NAME_OF:
             return _NAME_OF[form]
-    return word.removesuffix("s")
+    return word if word in _NO_PLURALS else word.removesuffix("s")
 
 
 @dataclass(frozen=True)
 class _Question:
-    """What a prompt says of units. nouns: words it counts. asked, power: the unit it asks for. powers: others in it."""
+    """What a prompt says of units. nouns: what it counts. said: the words around. asked: units, with their powers.
+
+    power: in which what it asks for is measured; 0 if that can't be told. rates: a day, per hour, where it asks.
+    """
 
     units: frozenset[str]
     nouns: frozenset[str]
+    said: frozenset[str]
     asked: frozenset[str]
     power: int
     powers: frozenset[int]
+    rates: frozenset[str]
 
 
 def asked_for(unit: str, prompt: str) -> bool:
@@ -134,34 +170,65 @@ def asked_for(unit: str, prompt: str) -> bool:
     name, _, power = unit.partition("^")
     words = re.findall("[a-z]+", name.lower())
     if not is_known(name):
-        return set(words) <= question.nouns
-    if question.power and int(power or 1) != question.power and "/" not in name:
+        return _is_counted(words, question)
+    if unit in question.asked:
+        return True
+    above, _, below = name.partition("/")
+    if below in question.rates:
+        return asked_for(above, prompt)
+    if question.asked and words[0] != "units":
+        return False
+    if question.asked and not any(_power(asked) == int(power or 1) for asked in question.asked):
+        return False
+    if name in _LENGTHS and question.power not in (0, int(power or 1)):
         return False
     if words[0] == "units":
         return True
-    if question.asked:
-        return name in question.asked
     if question.nouns:
         return words[0] in question.nouns
     return set(words) <= question.units and (not power or "/" in name or int(power) in question.powers)
 
 
+def _power(unit: str) -> int:
+    return int(unit.partition("^")[2] or 1)
+
+
+def _is_counted(words: list[str], question: _Question) -> bool:
+    """Red apples, cups of flour: the noun is what the question counts, and the other words stand beside it there."""
+    noun = words[: words.index("of")] if "of" in words else words
+    return bool(noun) and noun[-1] in question.nouns and set(words) <= question.said | question.nouns
+
+
 @lru_cache(maxsize=1024)
 def _question(prompt: str) -> _Question:
     text = prompt[-MOST_PROMPT:].lower().replace("²", "^2").replace("³", "^3").replace("°", " degrees ")
-    text = text.replace("\\circ", " degrees ").replace("$", " $ ")
+    text = text.replace("\\circ", " degrees ").replace("$", " $ ").replace("squared", "^2").replace("cubed", "^3")
     text = text.replace("mph", "miles / hour").replace("km/h", "kilometers / hour")
-    written = re.findall(r"[a-z]+|[$/]|\^ ?\{?[23]|[0-9]+", text)
+    written, task = _WORDS.findall(text), [_short(word) for word in _WORDS.findall(_TASK.split(text)[-1])]
     words = [_short(word) for word in written]
     units = {word for n, word in enumerate(words) if _is_named(words, n, written[n])}
     units |= {"dollars"} if "$" in words and re.search(r"\$ +\d", text) else set()
     units |= {"year"} if {"old", "age"} & set(words) else set()
-    nouns, asked, power = _asked(words)
+    units |= (
+        {"degrees"} if "angle" in task and not {"sin", "cos", "tan", "sine", "radian", "rad"} & set(task) else set()
+    )
+    power = next((_POWER_OF[word] for word in task if word in _POWER_OF), 0)
+    nouns, said = _counted(words, written)
+    asked = _asked(words, power)
     if "dollars" in units and _has(words, "how", "much"):
         asked |= {"dollars"} if asked else set()
     powers = {2} if {"square", "area", "surface"} & set(words) or "^2" in text else set()
     powers |= {3} if {"cubic", "volume"} & set(words) or "^3" in text else set()
-    return _Question(frozenset(units), frozenset(nouns), frozenset(asked), power, frozenset(powers))
+    rates = {second for first, second in itertools.pairwise(task) if first in ("/", "a", "an", "each", "every")}
+    return _Question(
+        frozenset(units),
+        frozenset(nouns),
+        frozenset(said),
+        frozenset(asked),
+        power,
+        frozenset(powers),
+        frozenset(rates),
+    )
 
 
 def _has(words: list[str], first: str, second: str) -> bool:
@@ -178,24 +245,48 @@ def _is_named(words: list[str], n: int, written: str) -> bool:
     )  # fmt: skip
 
 
-def _asked(words: list[str]) -> tuple[set[str], set[str], int]:
-    """(words counted, units asked for, the power they are asked for in; 0 if there is none)."""
-    nouns, asked, power = set[str](), set[str](), 0
+def _counts(words: list[str], n: int) -> bool:
+    return words[n] == "many" or (words[n] == "of" and n > 0 and words[n - 1] in ("number", "amount"))
+
+
+def _counted(words: list[str], written: list[str]) -> tuple[set[str], set[str]]:
+    """(the nouns counted, the words after "how many"). A noun is the first plural there; if it has none, any plural."""
+    nouns, said = set[str](), set[str]()
+    for n in range(len(words)):
+        if not _counts(words, n):
+            continue
+        window = range(n + 1, min(n + 1 + _WINDOW, len(words)))
+        said |= {words[m] for m in window}
+        plain = [m for m in itertools.takewhile(lambda m: written[m] not in _VERBS, window) if _is_plural(written[m])]
+        found = plain[:1] or [m for m in range(len(words)) if _is_plural(written[m])]
+        nouns |= {words[m] for m in found} | (set() if plain else {"people"})
+    return nouns - _NO_NOUNS - _SCALES.keys(), said
+
+
+def _is_plural(written: str) -> bool:
+    return written in _PLURALS or (
+        len(written) > 2 and written.endswith("s") and written not in _NO_PLURALS and _short(written) not in _NO_NOUNS
+    )
+
+
+def _asked(words: list[str], power: int) -> set[str]:
+    """Units asked for, with the power they are asked for in: cm^2. power: of what the question asks for; 0 for none."""
+    asked = set[str]()
     for n, word in enumerate(words):
-        counts = word in ("many", "nearest") or (word == "of" and n and words[n - 1] in ("number", "amount"))
+        counts = word == "nearest" or _counts(words, n)
         if not counts and word != "in":
             continue
         window = words[n + 1 : n + 1 + _WINDOW]
-        if counts:
-            nouns |= set(window)
-        else:
-            window = [word for word in window if word not in ("the", "total")][:3]
+        window = window if counts else [word for word in window if word not in ("the", "total")]
         unit = next((m for m, other in enumerate(window) if other in _SYNONYMS and other not in _PREFIXES), None)
-        if unit is None or (word == "in" and unit > 1) or (unit == 1 and word == "in" and window[0] not in _PREFIXES):
+        if unit is None or (not counts and (unit > 1 or (unit == 1 and window[0] not in _PREFIXES))):
             continue
         rate = window[unit + 1 : unit + 2] == ["/"]
-        asked.add("".join(window[unit : unit + 3]) if rate else window[unit])
-        power = {"square": 2, "cubic": 3}.get(window[unit - 1] if unit else "", 0) or power or int(counts)
-        after = window[unit + 1] if len(window) > unit + 1 else ""
-        power = int(after[-1]) if after.startswith("^") else power
-    return nouns, asked, power
+        name = "".join(window[unit : unit + 3]) if rate else window[unit]
+        after = "".join(window[unit + (3 if rate else 1) :][:1])
+        before = {"square": "^2", "cubic": "^3"}.get(window[unit - 1] if unit else "", "")
+        raised = f"^{after[-1]}" if after.startswith("^") else before
+        asked.add(name + raised)
+        if not raised and not counts and power > 1 and name in _LENGTHS:  # an area in cm
+            asked.add(f"{name}^{power}")
+    return asked
