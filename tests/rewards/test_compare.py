@@ -75,7 +75,7 @@ def test_the_question_is_no_answer():
     problem = Problem("p", "Write $\\dfrac{\\sqrt{8}}{2} + \\left(1+1\\right)$ simply.", "2+\\sqrt{2}")
     with pytest.raises(Refused, match="not worked out"):
         judge("\\frac{\\sqrt{8}}{2}+(1+1)", problem)
-    with pytest.raises(Refused, match="not expanded or factored"):
+    with pytest.raises(Refused, match="not expanded, factored"):
         judge("(x+2)^2", Problem("p", "Expand $(x+2)^2$.", "x^2+4x+4"))
     with pytest.raises(Refused, match="repeats the question"):
         judge("(2+x)^2", Problem("p", "What is $(x+2)^2$?", "x^2+4x+4"))

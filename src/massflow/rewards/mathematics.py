@@ -12,7 +12,7 @@ from massflow.rewards.decision import Broken, Decision, Refused, Unreadable
 from massflow.rewards.evaluate import Approximate, Inexact, exact, point
 from massflow.rewards.node import Node
 from massflow.rewards.reading import read, read_gold
-from massflow.rewards.worked import check_worked_out, is_number
+from massflow.rewards.worked import check_no_equation_of_question, check_worked_out, is_number
 from massflow.types import Problem
 
 
@@ -27,6 +27,7 @@ def judge(answer: str, problem: Problem) -> Decision:
         raise Refused("an expression, a list or text where a number is asked for")
     decision = decide(gold, given, problem.prompt)
     if decision.equal is not False and decision.path != "string":
+        check_no_equation_of_question(gold.content, given, problem.prompt)
         check_worked_out(wanted, said, problem.prompt)
     return decision
 

@@ -39,6 +39,12 @@ def expressions(prompt: str) -> frozenset[str]:
     return frozenset(found)
 
 
+@lru_cache(maxsize=1024)
+def whole_expressions(prompt: str) -> frozenset[str]:
+    """The skeletons of those that are a formula, or a side of one, by themselves."""
+    return frozenset(skeleton(node) for piece in _pieces(prompt)[:_MOST_PIECES] for node in _read(piece.strip(" .,")))
+
+
 def _pieces(prompt: str) -> list[str]:
     """Formulas between dollars, and what looks like one outside of them."""
     tail = _DELIMITER.sub("$", prompt[-MOST_PROMPT:])

@@ -11,7 +11,8 @@ _SYNONYMS = {
     "cm": "centimeter centimetre", "mm": "millimeter millimetre", "m": "meter metre", "km": "kilometer kilometre",
     "in": "inch inche", "ft": "foot feet", "yd": "yard", "mi": "mile", "g": "gram gramme", "kg": "kilogram kilo",
     "mg": "milligram", "lb": "pound lbs", "oz": "ounce", "s": "second sec secs", "min": "minute mins",
-    "h": "hour hr hrs", "day": "day", "week": "week wk", "month": "month", "year": "year yr yrs", "l": "liter litre", "ml": "milliliter",
+    "h": "hour hr hrs", "day": "day",
+    "week": "week wk", "month": "month", "year": "year yr yrs", "l": "liter litre", "ml": "milliliter",
     "dollars": "dollar usd buck", "cents": "cent", "degrees": "degree deg", "%": "percent",
     "rad": "radian", "units": "unit", "/": "per", "square": "sq", "cubic": "cu",
 }  # fmt: skip

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from massflow.rewards.content import Content, Items, Named, Relation, Value, nodes_of
+from massflow.rewards.content import Content, Items, Named, Reading, Relation, Value, nodes_of
 from massflow.rewards.decision import Refused, Unreadable
 from massflow.rewards.evaluate import Inexact, exact
 from massflow.rewards.expression import FUNCTIONS
 from massflow.rewards.node import Node, flat, literal, skeleton
-from massflow.rewards.question import asks_for_another_form, expressions
+from massflow.rewards.question import asks_for_another_form, expressions, names, stands_alone, whole_expressions
 from massflow.rewards.shape import has_like_parts, is_in_another_form
 
 _OF_NUMBERS = ("power", "root", "factorial", "binomial", "abs", "floor", "ceil")
@@ -37,11 +37,20 @@ def check_worked_out(gold: Content, answer: Content, prompt: str) -> None:
         if answer.node.variables() - gold.node.variables():
             raise Refused("not worked out: there is a variable in it that the gold answer does not have")
         if is_in_another_form(gold.node, answer.node, prompt):
-            raise Refused("not worked out: not expanded or factored as the question asks")
+            raise Refused("not worked out: not expanded, factored or simplified as the question asks")
     for is_left_over in (_is_arithmetic, _is_function_of_constants):
         if _any(is_left_over, given) and not _any(is_left_over, wanted):
             raise Refused("not worked out: there is arithmetic in it that the gold answer has none of")
     if _repeats(gold, answer, prompt):
+        raise Refused("the answer repeats the question")
+
+
+def check_no_equation_of_question(gold: Content, answer: Reading, prompt: str) -> None:
+    """Raises Refused for an equation of the question, where the gold answer is none: x+1=25 is not 25."""
+    said = answer.content
+    if isinstance(gold, Relation | Named) or not isinstance(said, Relation | Named) or names(said.name):
+        return
+    if stands_alone(answer.text, prompt):
         raise Refused("the answer repeats the question")
 
 
@@ -118,6 +127,8 @@ def _repeats(gold: Content, answer: Content, prompt: str) -> bool:
     new = [node for node in new if node.args or another_form]
     if isinstance(answer, Items):
         return len(new) == len(nodes) and all(skeleton(node) in expressions(prompt) for node in new)
-    if any(_is_power_of_ten(node) or (literal(node) is not None and not another_form) for node in new):
+    if any(literal(node) is not None and not another_form for node in new):
         return False
-    return bool(new) and all(skeleton(node) in expressions(prompt) for node in new)
+    return bool(new) and all(
+        skeleton(node) in (whole_expressions(prompt) if _is_power_of_ten(node) else expressions(prompt)) for node in new
+    )
