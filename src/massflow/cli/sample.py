@@ -26,8 +26,10 @@ NO_TEMPLATE = "none"
 @guarded
 def sample(
     task: Annotated[str, typer.Argument(metavar="TASK", help=TASK)],
-    engine: Annotated[str, typer.Option("--engine", help="What draws: lab, ...")],
-    model: Annotated[str, typer.Option("--model", help="Of the lab: a run's folder or a checkpoint.")],
+    engine: Annotated[str, typer.Option("--engine", help="What draws: lab, openai.")],
+    model: Annotated[
+        str, typer.Option("--model", help="lab: a run's folder or a checkpoint; openai: the servers' name of it.")
+    ],
     samples: Annotated[int, typer.Option("--samples", min=1, help="Of each problem.")],
     out: Annotated[Path, typer.Option("--out", help="The run's folder; started again, the command goes on.")],
     temperature: Annotated[float, typer.Option("--temperature")] = 1.0,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from massflow.errors import InputError, nearest
 from massflow.sampling.engines.engine import Completion, Engine, Failure, Request, Result
 
-ENGINES = {"lab": "massflow.sampling.engines.lab"}
+ENGINES = {"lab": "massflow.sampling.engines.lab", "openai": "massflow.sampling.engines.openai"}
 """The module of each, with `open_engine(model, settings) -> Engine`."""
 
 
