@@ -37,13 +37,17 @@ def outcome(answer: str, gold: str = "B", choices=CHOICES) -> str:
         "B (green)",
         "B \u2014 green",
         "(B) \\text{Green}",
+        "B green",
+        "\\text{B} \\quad \\text{green}",
+        "\\text{Answer: B}",
+        "B. Green is the colour",
     ],
 )
 def test_the_letter(answer: str):
     assert outcome(answer) == "correct"
 
 
-@pytest.mark.parametrize("answer", ["A", "E", "Z", "green", "2", "Bb", "the second", "B green"])
+@pytest.mark.parametrize("answer", ["A", "E", "Z", "green", "2", "Bb", "the second", "a green one", "B paint"])
 def test_another_letter_or_none(answer: str):
     assert outcome(answer) == "wrong"
 
@@ -65,6 +69,12 @@ def test_another_letter_or_none(answer: str):
         "(A) (B)",
         "B) red",
         "A B",
+        "B. red is the colour",
+        "B) not green",
+        "B) green or red",
+        "B. (C)",
+        "B. 3",
+        "B red",
     ],
 )
 def test_several_letters_are_refused(answer: str):
@@ -98,3 +108,25 @@ def test_a_letter_with_its_options_mathematics():
     assert outcome("A. \\frac{1}{3}", "A", choices) == "rejected"
     assert outcome("B) \\(x^{2}\\)", "B", choices) == "correct"
     assert outcome("C) 5 \\text{ cm}", "C", choices) == "correct"
+
+
+def test_a_letter_with_its_options_mathematics_in_latex():
+    choices = [
+        "4.8 x 10^4 J",
+        "$1,200",
+        "3.6 x 10^4 J",
+        "\u03b1 particles",
+        "log2(n)",
+        "x\u00b2 + 1",
+        "None of A and B",
+    ]
+    assert outcome("A. $4.8 \\times 10^4$ J", "A", choices) == "correct"
+    assert outcome("A: 4.8 \\times 10^{4} \\text{ J}", "A", choices) == "correct"
+    assert outcome("B. 1200", "B", choices) == "correct"
+    assert outcome("D. alpha particles", "D", choices) == "correct"
+    assert outcome("E. $\\log_2(n)$", "E", choices) == "correct"
+    assert outcome("F. $x^2+1$", "F", choices) == "correct"
+    assert outcome("G. None of A and B", "G", choices) == "correct"
+    assert outcome("A. $3.6 \\times 10^4$ J", "A", choices) == "rejected"
+    assert outcome("A. $4.9 \\times 10^4$ J", "A", choices) == "rejected"
+    assert outcome("F. $x^3+1$", "F", choices) == "rejected"

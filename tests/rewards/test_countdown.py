@@ -138,3 +138,15 @@ def test_verdicts_by_hand():
 def test_problems_that_can_not_be(answer: str, numbers):
     with pytest.raises(InputError, match="problem 'p'"):
         verify("\\boxed{1}", Problem("p", "", answer, "countdown", metadata={"numbers": numbers}))
+
+
+@pytest.mark.parametrize("answer", ["6 * 4 = 24.", "\\(6*4\\)", "6{\\times}4", "\\[6\\cdot 4\\] = 24", "{6}\\times{4}"])
+def test_what_is_only_spelling(answer: str):
+    problem = Problem("p", "", "24", "countdown", metadata={"numbers": [4, 6]})
+    assert verify(f"\\boxed{{{answer}}}", problem).outcome == "correct"
+
+
+@pytest.mark.parametrize("answer", ["6{\\times}5", "6*4 = 25.", "6*.4", "\\(6\\)4"])
+def test_what_is_spelled_so_and_wrong(answer: str):
+    problem = Problem("p", "", "24", "countdown", metadata={"numbers": [4, 6]})
+    assert verify(f"\\boxed{{{answer}}}", problem).outcome == "wrong"

@@ -63,6 +63,8 @@ def test_the_last_complete_box(text: str, answer: str | None):
         ("hashes", "so\n#### 1,234\n", "1,234"),
         ("hashes", "#### 4\n#### 5", "5"),
         ("hashes", "so\n#### **18**", "18"),
+        ("hashes", "so\n#### Answer: 18", "18"),
+        ("hashes", "so\n#### **The answer is 18**", "18"),
         ("phrase", "Thus the final answer is: $5$. Good.", "$5$"),
         ("phrase", "The answer is **4.5**", "4.5"),
         ("tag", "<answer> 3+4 </answer> <answer>", " 3+4 "),

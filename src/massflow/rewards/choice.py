@@ -21,6 +21,16 @@ _LETTER_AND_TEXT = re.compile(rf"{_OPTION}(?: ?[)\].:]+| ?[-\u2013\u2014]| ?(?=\
 _SEVERAL = re.compile(
     r"[(\[]?[A-Za-z1-9][)\].]?(?:(?:\s*(?:,|/|;|&|\+|\||\band\b|\bor\b)\s*|\s+)[(\[]?[A-Za-z1-9][)\].]?)+"
 )
+_LETTER_SPACE_TEXT = re.compile(rf"{_OPTION} (.+)", re.DOTALL)
+_LEAD = re.compile(r"^(?:the )?(?:(?:final|correct) )?answer(?: is)? ?:? ?", re.IGNORECASE)
+_LABEL = re.compile(r"(?<![A-Za-z])[(\[]?([A-Z])(?![A-Za-z])")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_DENIALS = {"not", "no", "or", "nor", "neither", "never", "either", "but", "wrong", "false", "incorrect", "except"}
+_PRODUCT = re.compile(r"\\(?:times|cdot)(?![a-z])|(?<=[0-9]) ?\* ?(?=[0-9])")
+_SPELLING = re.compile(r"[\s$\\{}_]")
+_RAISED = {
+    ord(sign): f"^{digit}" for digit, sign in enumerate("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+}
 _WRAPPED = re.compile(r"\\text ?\{([^{}]*)\}")
 
 
@@ -37,9 +47,9 @@ def letter_of(label: str, numbered: bool = False) -> str | None:
 
 
 def judge(answer: str, problem: Problem) -> Decision:
-    """metadata: choices - the options' texts, in order; then the letter may be followed by its own text.
+    """metadata: choices - the options' texts, in order; then the letter may be followed by a text.
 
-    Raises Refused for several letters, and for a letter with another option's text.
+    Raises Refused for several letters, and for a letter with another option's text or value.
     """
     if len(answer) > MOST_CHARACTERS:
         raise Refused(f"an answer of {len(answer)} characters where a letter is asked for")
@@ -59,7 +69,7 @@ def judge(answer: str, problem: Problem) -> Decision:
 def _unwrapped(text: str) -> str:
     r"""Without what is only spelling: \textbf{(B)}\ \text{London} is (B) London."""
     spelled = _WRAPPED.sub(r" \1 ", canonical(text)).replace("\\%", "%")
-    return re.sub(r"\s+", " ", spelled).strip(" *")
+    return _LEAD.sub("", re.sub(r"\s+", " ", spelled).strip(" *"), count=1)
 
 
 def gold_letter(problem: Problem) -> str:
@@ -79,21 +89,68 @@ def check(problem: Problem) -> None:
 def _letter_with_text(said: str, choices: Sequence[str], numbered: bool) -> str | None:
     if _SEVERAL.fullmatch(said) or re.fullmatch("[A-Z]{2,10}", said):
         raise Refused("several letters")
-    match = _LETTER_AND_TEXT.fullmatch(said)
+    match = _LETTER_AND_TEXT.fullmatch(said) or _LETTER_SPACE_TEXT.fullmatch(said)
     letter = letter_of(match[1], numbered) if match else None
     if match is None or letter is None or not LETTERS.index(letter) < len(choices):
         return None
-    if not _is_text(match[2], str(choices[LETTERS.index(letter)])):
+    own, text = str(choices[LETTERS.index(letter)]), match[2]
+    if _is_text(text, own):
+        return letter
+    if _LETTER_AND_TEXT.fullmatch(said) is None:  # a word may be one letter: "a book"
+        return None
+    if _says_another(text, own, [str(choice) for choice in choices]):
         raise Refused("a letter with a text that is not its option's")
     return letter
 
 
+def _says_another(text: str, own: str, choices: Sequence[str]) -> bool:
+    """Whether it holds another option's text or letter, a denial, or a number that its own option has not."""
+    labels = {label for label in _LABEL.findall(text) if LETTERS.index(label) < len(choices)}
+    if any(label not in own for label in labels):
+        return True
+    others = [choice for choice in choices if _same(choice) != _same(own)]
+    if any(_is_text(text, other) or _holds(text, other, own) for other in others):
+        return True
+    own_words = set(_plain(own).split())
+    if (_DENIALS & set(_plain(text).split())) - own_words:
+        return True
+    return not set(_NUMBER.findall(text.replace(",", ""))) <= set(_NUMBER.findall(_expanded(own)))
+
+
+def _holds(text: str, other: str, own: str) -> bool:
+    """Whether another option's words stand in it, which do not stand in its own option."""
+    said, words = f" {_plain(text)} ", f" {_plain(other)} "
+    return bool(words.strip()) and words in said and words not in f" {_plain(own)} "
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+", _unwrapped_or_bare(text).lower()))
+
+
 def _is_text(said: str, option: str) -> bool:
     """The option's text, or the same mathematics."""
-    if _same(said) == _same(_unwrapped(option)):
+    if _same(said) == _same(option):
         return True
-    return decide(read(option), read(said)).equal is True
+    try:
+        return decide(read(option), read(said)).equal is True
+    except Refused:
+        return False
+
+
+def _unwrapped_or_bare(text: str) -> str:
+    """An option may be longer than an answer may."""
+    try:
+        return _unwrapped(text)
+    except Refused:
+        return text
+
+
+def _expanded(text: str) -> str:
+    """Raised digits on the line, no thousands separators."""
+    return text.translate(_RAISED).replace(",", "")
 
 
 def _same(text: str) -> str:
-    return re.sub(r"\s+", "", text).strip(".()").lower()
+    """Without what is only spelling in mathematics: spaces, braces, the sign of a product."""
+    spelled = _unwrapped_or_bare(text.translate(_RAISED)).replace("\u00d7", "x")
+    return _SPELLING.sub("", _PRODUCT.sub("x", spelled)).strip(".()").lower()

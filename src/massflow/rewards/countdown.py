@@ -24,6 +24,8 @@ _SPELLED = {
     "\\times": "*", "\\cdot": "*", "\\div": "/", "\\left": "", "\\right": "", "\\,": "", "\\!": "", "\\;": "",
     "{": "(", "}": ")", "[": "(", "]": ")", "$": "",
 }  # fmt: skip
+_DELIMITERS = re.compile(r"\\[()\[\]]")
+_SIGN_IN_BRACES = re.compile(r"\{\s*(\\(?:times|cdot|div)|[-+*/])\s*\}")
 _CLAIM = re.compile(r"[\s$]*-?[0-9]{1,12}[\s$]*")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 
@@ -51,7 +53,8 @@ def evaluate(text: str) -> tuple[Fraction, list[int]]:
 def judge(answer: str, problem: Problem) -> Decision:
     """metadata: numbers - those given, each to be used at most as often as it is given; use = "all": all of them."""
     given = _numbers(problem)
-    expression, equals, claim = answer.partition("=")
+    spelled = _SIGN_IN_BRACES.sub(r"\1 ", _DELIMITERS.sub("", answer)).strip().removesuffix(".")
+    expression, equals, claim = spelled.partition("=")
     if equals and _CLAIM.fullmatch(expression):
         expression, claim = claim, expression  # 14 = 2(3+4)
     if equals and not _CLAIM.fullmatch(claim):

@@ -20,6 +20,7 @@ _MOST_BOXES = 3
 """Around one another, with nothing between."""
 _MOST_PHRASES = 50
 _PHRASE = re.compile(r"\bthe\s{1,3}(?:final\s{1,3})?answer\s{1,3}is\b[: \t]*", re.IGNORECASE)
+_LEAD = re.compile(r"^(?:the )?(?:final )?answer(?: is)?(?: ?: ?| )", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 
 
@@ -100,7 +101,8 @@ def _unwrapped(found: list[str]) -> list[str]:
 
 
 def _hashes(tail: str) -> list[str]:
-    return [part.partition("\n")[0].strip("* \t") for part in tail.split("####")[1:]]
+    parts = [part.partition("\n")[0].strip("* \t") for part in tail.split("####")[1:]]
+    return [_LEAD.sub("", part, count=1).strip("* ") for part in parts]
 
 
 def _phrase(tail: str) -> list[str]:

@@ -28,6 +28,7 @@ _COLOR = re.compile(r"\\(?:text)?color ?\{[A-Za-z]{1,20}\}")
 _EMPTY_TEXT = re.compile(r"\\text ?\{[ .]*\}")
 _ROOT = re.compile(r"(?<![A-Za-z\\])sqrt ?\(([^()]{1,100})\)")
 _COMMAND = re.compile(r"\\([A-Za-z]+)\s*")
+_TEXT_DOLLAR = re.compile(r"\\text ?\{ ?\\\$ ?\}")
 _THIN = re.compile(r"(?<!\\)\\[,;:> ]|~")
 _NESTING = re.compile(r"\\[{}]|[{}()\[\]]")
 _LOOSE_SPACE = re.compile(r" (?![A-Za-z0-9])|(?<![A-Za-z0-9,]) ")
@@ -109,6 +110,7 @@ def _undelimited(text: str) -> str:
 
 def _dollars(text: str) -> str:
     r"""An escaped or a lone dollar sign before a number is the unit; pairs are only delimiters."""
+    text = _TEXT_DOLLAR.sub(r"\\$", text)
     signs = len(re.findall(r"(?<!\\)\$", text))
     if signs % 2 == 0:
         text = re.sub(r"(?<!\\)\$", "", text)
