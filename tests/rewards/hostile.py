@@ -390,6 +390,7 @@ BIG = [
     ("another list of roots", B % _roots(51, 101), _roots(1, 51)),
     ("a unit and a megabyte of prompt", B % "5 km", "5", "math", {}, "How many number of in the nearest " * 30_000),
     ("an expression and a megabyte of prompt", B % "5+5", "10", "math", {}, "$x+1$ \\(" * 110_000),
+    ("a prompt that counts and counts", B % "5 apples", "5", "math", {}, "many " * 800),
     ("spaces in a prompt", B % "5 km", "5", "math", {}, "in the " + " " * MEGABYTE + "cm"),
     ("a big product for countdown", B % "*".join(["999999999999"] * 20), "2", "countdown", {"numbers": [2]}),
 ]

@@ -253,14 +253,14 @@ def _counts(words: list[str], n: int) -> bool:
 def _counted(words: list[str], written: list[str]) -> tuple[set[str], set[str]]:
     """(the nouns counted, the words after "how many"). A noun is the first plural there; if it has none, any plural."""
     nouns, said = set[str](), set[str]()
+    anything = {"people"} | {_short(word) for word in written if _is_plural(word)}
     for n in range(len(words)):
         if not _counts(words, n):
             continue
         window = range(n + 1, min(n + 1 + _WINDOW, len(words)))
         said |= {words[m] for m in window}
         plain = [m for m in itertools.takewhile(lambda m: written[m] not in _VERBS, window) if _is_plural(written[m])]
-        found = plain[:1] or [m for m in range(len(words)) if _is_plural(written[m])]
-        nouns |= {words[m] for m in found} | (set() if plain else {"people"})
+        nouns |= {words[plain[0]]} if plain else anything
     return nouns - _NO_NOUNS - _SCALES.keys(), said
 
 
