@@ -101,11 +101,28 @@ def test_a_unit_that_only_the_answer_has_must_be_asked_for():
 
 
 @pytest.mark.parametrize(
-    "gold", ["\\frac{1}{", "(1, 2", "\\frac{5}{0}", "{", "1" * 400, "9^{9^{9^9}}", "\\sqrt{}", "5\x00", "$$"]
+    "gold", ["\\frac{1}{", "(1, 2", "\\frac{5}{0}", "{", "\\sqrt{}", "5\x00", "$$", "[1,2],(3", "\\{1, 2", "x=", "2+"]
 )
 def test_a_gold_answer_that_is_broken_is_found(gold: str):
     with pytest.raises(InputError, match=r"problem 'p7': the gold answer .* can't be read"):
         check(Problem("p7", "", gold))
+
+
+@pytest.mark.parametrize(
+    "gold",
+    [
+        "\\sum_{k=1}^n k", "\\sum_{i=0}^{\\infty} \\frac{1}{2^i}", "\\int_{x=0}^{1} x", "\\{a_k\\}_{k=1}^n",
+        "\\left.\\frac12\\right|_{x=1}", "\\{x \\mid x > 3\\}", "\\{x \\mid x = 3\\}", "]1,2[", "[0,1[", "1000!",
+        "2008^{2009}", "\\log_3 3^{1000}", "1" * 400, "9^{9^{9^9}}", "(2008^{2009},3)",
+        "f(x)=\\left\\{\\begin{array}{ll}1&x=1\\\\2&x=2\\end{array}\\right.",
+    ],
+)  # fmt: skip
+def test_a_gold_answer_that_is_not_read_or_past_the_limits_is_the_same_string_only(gold: str):
+    problem = Problem("p7", "", gold)
+    check(problem)
+    assert judge(gold, problem) == Decision(True, "string")
+    for other in ("5", "x", "\\sum_{k=2}^n k", "[1,2]", "(3,3)", "\\text{none}"):
+        assert judge(other, problem).equal is False
 
 
 def test_gold_answers_that_are_no_mathematics_are_strings():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from massflow.rewards.content import Clock, Content, Items, Labelled, Named, Opaque, Reading, Relation, Value, Words
+from massflow.rewards.named import in_one_order
 from massflow.rewards.node import CONSTANTS, Node
 from massflow.rewards.question import names, stands_alone
 
@@ -14,11 +15,11 @@ _FORMS_OF_SEVERAL = ("()", "row", "matrix")
 
 def alike(gold: Content, answer: Content, prompt: str) -> tuple[Content, Content]:
     gold, answer = _unlabelled(gold, answer)
+    gold, answer = _without_braces(gold, answer), _without_braces(answer, gold)
+    gold, answer = in_one_order(gold, answer, prompt)
     gold, answer = _unassigned(gold, answer, prompt)
     if isinstance(gold, Items) or isinstance(answer, Items):
         gold, answer = _as_interval(gold), _as_interval(answer)
-    if isinstance(gold, Items) and isinstance(answer, Items):
-        gold, answer = _as_point(gold, answer), _as_point(answer, gold)
     if isinstance(gold, Clock) and isinstance(answer, Clock) and not gold.half:
         answer = replace(answer, half="")
     return gold, answer
@@ -68,6 +69,13 @@ def _unlabelled(gold: Content, answer: Content) -> tuple[Content, Content]:
     return gold, answer
 
 
+def _without_braces(content: Content, other: Content) -> Content:
+    r"""\{5\} as 5, where the other is no set."""
+    if not isinstance(content, Items) or content.brackets != "{}" or len(content.parts) != 1:
+        return content
+    return content.parts[0] if isinstance(other, Value | Relation | Named) else content
+
+
 def _unassigned(gold: Content, answer: Content, prompt: str) -> tuple[Content, Content]:
     """x = 5 is 5 where only one of them names the variable."""
     if isinstance(answer, Relation | Named) and not isinstance(gold, Relation | Named):
@@ -105,13 +113,3 @@ def _as_interval(content: Content) -> Content:
     if sign in ("<", "\\le"):
         return Items("()" if sign == "<" else "(]", (Value(Node("negate", (infinity,))), Value(bound)), name)
     return Items("()" if sign == ">" else "[)", (Value(bound), Value(infinity)), name)
-
-
-def _as_point(items: Items, other: Items) -> Items:
-    """x = 3, y = 4 as (3, 4), in the order of the variables' names, where the other is a point."""
-    assigned = [part for part in items.parts if isinstance(part, Relation) and part.sign == "="]
-    variables = sorted({str(part.left.value) for part in assigned if part.left.op == "symbol"})
-    if items.brackets != "," or other.brackets != "()" or not 1 < len(variables) == len(items.parts):
-        return items
-    values = {str(part.left.value): Value(part.right) for part in assigned}
-    return Items("()", tuple(values[name] for name in variables))

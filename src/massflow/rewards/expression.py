@@ -245,7 +245,9 @@ class _Reader:
         base = self.argument() if name == "log" and self.take("_") else number(10)
         power = self.argument() if self.take("^") else None
         if power is not None and literal(power) == -1:
-            raise Unreadable("the inverse, or one over it")
+            if f"arc{name}" not in FUNCTIONS:
+                raise Unreadable("the inverse, or one over it")
+            name, power = f"arc{name}", None
         self.in_function += 1
         inner = self._argument_of_function()
         self.in_function -= 1
@@ -272,7 +274,7 @@ class _Reader:
         return _product(factors)
 
     def _unknown(self, token: str) -> Node:
-        raise Broken("something is missing") if token in ("", "}", ")") else Unreadable(f"{token!r} is not read")
+        raise Broken("something is missing") if not token else Unreadable(f"{token!r} is not read")
 
 
 def _product(factors: Sequence[Node]) -> Node:

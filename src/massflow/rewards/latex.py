@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from massflow.rewards.characters import plain
-from massflow.rewards.decision import Broken, Refused
+from massflow.rewards.decision import Refused, Unreadable
 
 MOST_CHARACTERS = 2_000
 MOST_NESTING = 40
@@ -24,6 +24,7 @@ _SPELLED = {
     "operatorname": "\\text", "infin": "\\infty", "dots": "\\ldots",
     "cdots": "\\ldots", "thinspace": " ", "space": " ",
 }  # fmt: skip
+_ROW_SKIP = re.compile(r"(\\\\) *\[-?[0-9.]{1,6} ?(?:pt|em|ex|mm|cm|in)\]")
 _COLOR = re.compile(r"\\(?:text)?color ?\{[A-Za-z]{1,20}\}")
 _EMPTY_TEXT = re.compile(r"\\text ?\{[ .]*\}")
 _ROOT = re.compile(r"(?<![A-Za-z\\])sqrt ?\(([^()]{1,100})\)")
@@ -47,10 +48,10 @@ def canonical(text: str) -> str:
     text = _COLOR.sub(" ", plain(text).strip())
     if len(text) > 4 and text.startswith("**") and text.endswith("**"):
         text = text[2:-2].strip()
-    text = text.replace("\\!", "").replace("{,}", ",").replace("\\%", "%").replace("\\&", " ")
+    text = text.replace("\\!", "").replace("{,}", ",").replace("{:}", ":").replace("\\%", "%").replace("\\&", " ")
     text = _dollars(_undelimited(text))
     text = _ROOT.sub(r"\\sqrt{\1}", text).replace("**", "^")
-    text = _THIN.sub(" ", text)
+    text = _THIN.sub(" ", _ROW_SKIP.sub(r"\1", text))
     text = _COMMAND.sub(_command, text)
     text = _EMPTY_TEXT.sub("", _CIRCLE.sub(r"^\\circ ", text))
     check_nesting(text)
@@ -79,17 +80,22 @@ def balanced(text: str) -> bool:
 
 
 def split(text: str, separator: str) -> list[str]:
-    """Parts between separators (a regular expression) that stand in no bracket. Raises Broken for odd brackets."""
-    parts, depth, start = [], 0, 0
+    """Parts between separators (a regular expression) that stand in no bracket. Raises Unreadable for odd brackets."""
+    return cut(text, separator)[::2]
+
+
+def cut(text: str, separator: str) -> list[str]:
+    """The same, and the separators between them."""
+    parts, depth, start = list[str](), 0, 0
     for match in re.finditer(rf"(?P<open>\\\{{|[{{(\[])|(?P<close>\\\}}|[}})\]])|(?P<cut>{separator})|\\[\s\S]", text):
         depth += 1 if match["open"] else -1 if match["close"] else 0
         if depth < 0:
-            raise Broken("brackets that do not close in order")
+            raise Unreadable("brackets that do not close in order")
         if match["cut"] and depth == 0:
-            parts.append(text[start : match.start()])
+            parts += [text[start : match.start()], match["cut"]]
             start = match.end()
     if depth:
-        raise Broken("brackets that do not close")
+        raise Unreadable("brackets that do not close")
     return [*parts, text[start:]]
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from massflow.extras import needs_extra
 from massflow.rewards.decision import Refused, Unreadable
 from massflow.rewards.evaluate import Inexact, exact, point
+from massflow.rewards.gold import read_gold
 from massflow.rewards.node import Node
-from massflow.rewards.reading import read_gold
 from massflow.tables.values import shown
 from massflow.types import Problem
 

@@ -21,8 +21,9 @@ _SIGNS = re.compile(r"\\(?:le|ge|ne|lt|gt)(?![a-z])|[=<>,;]|\\text\{[^{}]*\}")
 _NAME = re.compile(
     r"[A-Za-z](?:_[A-Za-z0-9])?(?:\^\{-1\})?(?:'|\([A-Za-z]\)|\^\\circ ?)?"
     r"|[fghpqrFGPTV](?:\^\{-1\})?\([A-Za-z0-9,+-]{1,20}\)"
-    r"|\([a-z](?:,[a-z])+\)|\\text\{[A-Za-z]{1,20}\}"
+    r"|\\text\{[A-Za-z]{1,20}\}"
 )
+_TUPLE = re.compile(r"\(([^()]{1,60},[^()]{1,60})\)")
 _DECORATION = re.compile(r"\\left|\\right|\\displaystyle|\\[,;:! ]|[\s${}]|(?<=\\)[dt](?=frac)")
 _CHANGED = re.compile(
     r"express|write|convert|simplif|reduc|lowest terms|as an? (?:common |mixed )?(?:fraction|decimal|percent)"
@@ -72,7 +73,7 @@ def asks_for_another_form(prompt: str) -> bool:
 
 
 def names(text: str) -> bool:
-    r"""Whether this, left of an equals sign, is the name of what is right of it: y, f(x), f^{-1}(x), (x,y)."""
+    r"""Whether this, left of an equals sign, is the name of what is right of it: y, f(x), f^{-1}(x)."""
     return bool(_NAME.fullmatch(text))
 
 
@@ -81,6 +82,12 @@ def stands_alone(text: str, prompt: str) -> bool:
     wanted = _squashed(text)
     found = re.search(rf"(?<![-+*/^A-Za-z0-9]){re.escape(wanted)}(?![-+*/^A-Za-z0-9])", _squashed_formulas(prompt))
     return bool(wanted) and found is not None
+
+
+@lru_cache(maxsize=1024)
+def tuples(prompt: str) -> list[str]:
+    """What stands in round brackets with a comma in the question, in its order: "x,y"."""
+    return _TUPLE.findall(_squashed(prompt[-MOST_PROMPT:]))
 
 
 @lru_cache(maxsize=1024)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import replace
-from functools import lru_cache
 
 from massflow.rewards.content import (
     Based,
@@ -22,7 +21,7 @@ from massflow.rewards.content import (
 )
 from massflow.rewards.decision import Broken, Refused, Unreadable
 from massflow.rewards.expression import MOST_DIGITS, parse
-from massflow.rewards.latex import balanced, canonical, split
+from massflow.rewards.latex import balanced, canonical, cut, split
 from massflow.rewards.node import CONSTANTS, Node, number
 from massflow.rewards.numerals import plain_number
 from massflow.rewards.question import names
@@ -34,7 +33,13 @@ _WHOLE = re.compile(r"[+-]?[0-9]+")
 _BASED = re.compile(r"([0-9][0-9A-F]*)_(?:\{([0-9]+)\}|([0-9]))")
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?: ?([ap])\.?m\.?)?", re.IGNORECASE)
 _MATRIX = re.compile(r"\\begin\{([pb]?)matrix\}(.*)\\end\{\1matrix\}", re.DOTALL)
-_SIGN = re.compile(r"(\\le(?![a-z])|\\ge(?![a-z])|\\ne(?![a-z])|=|<|>)")
+_SIGN = r"\\le(?![a-z])|\\ge(?![a-z])|\\ne(?![a-z])|=|<|>"
+_ARRAY = re.compile(
+    r"(\(|\[) ?\\begin\{(matrix|array)\}(?:(?<=y\}) ?\{[clr| ]{1,40}\})?((?:(?!\\begin).)*)\\end\{\2\} ?(\)|\])",
+    re.DOTALL,
+)
+"""Of pmatrix and bmatrix, another spelling."""
+_ALL_REALS = ("\\mathbb{R}", "\\mathbb R")
 _INEQUALITIES = ("<", ">", "\\le", "\\ge")
 _MEMBER = re.compile(r"([A-Za-z])\\in ?(?![a-z])")
 _WORDS = re.compile(r"\\text\{([^{}\\]*)\}|([A-Za-z]{2,}(?:[ '][A-Za-z]+)+|[A-Z]{2,}|[A-Z][a-z]{2,}|[A-Za-z]{2,})")
@@ -53,10 +58,6 @@ def read(text: str) -> Reading:
         return Reading(spelled, _content(spelled))
     except Unreadable as error:
         return Reading(spelled, Opaque(spelled, str(error), isinstance(error, Broken)))
-
-
-read_gold = lru_cache(maxsize=4096)(read)
-"""The same for gold answers, which come again and again."""
 
 
 def _content(text: str) -> Content:
@@ -105,15 +106,24 @@ def _several(text: str) -> Content | None:
         return replace(inside, variable=member[1]) if isinstance(inside, Items) else inside
     if text == "\\emptyset":
         return Items("{}", ())
+    if text in _ALL_REALS:
+        infinity = Node("symbol", value="\\infty")
+        return Items("()", (Value(Node("negate", (infinity,))), Value(infinity)))
     if match := _MATRIX.fullmatch(text):
-        rows = [Items("row", _parts(split(row, "&"))) for row in split(match[2].removesuffix("\\\\"), r"\\\\")]
-        return Items("matrix", tuple(rows))
+        return _matrix(match[2])
+    if (match := _ARRAY.fullmatch(text)) and match[1] + match[4] in ("()", "[]"):
+        return _matrix(match[3])
     joined = split(text, _JOIN)
     if len(joined) > 1:
         return _joined(text, joined)
     if "\\pm" in text and "=" not in text:
         return _both_signs(text)
     return _bracketed(text)
+
+
+def _matrix(inside: str) -> Items:
+    rows = split(inside.strip().removesuffix("\\\\"), r"\\\\")
+    return Items("matrix", tuple(Items("row", _parts(split(row, "&"))) for row in rows))
 
 
 def _bracketed(text: str) -> Content | None:
@@ -180,9 +190,11 @@ def _parts(texts: list[str]) -> tuple[Content, ...]:
 
 
 def _relation(text: str) -> Content | None:
-    sides = [side.strip() for side in _SIGN.split(text)]
+    sides = [side.strip() for side in cut(text, _SIGN)]
     if len(sides) == 1:
         return None
+    if any(side.count("|") % 2 for side in sides):
+        raise Unreadable("a bar that does not close, or such that")
     if len(sides) == 5 and sides[1] in ("<", "\\le") and sides[3] in ("<", "\\le"):
         low, high = _node(sides[0]), _node(sides[4])
         middle = parse(sides[2])
