@@ -63,6 +63,8 @@ def skeleton(node: Node) -> str:
         return f"({'+'.join(terms)})" if len(terms) > 1 else (terms or ["0"])[0]
     if node.op == "root":
         degree, inner = node.args
+        if inner.op == "power" and _is_odd(degree) and _is_whole(inner.args[1]):
+            return skeleton(Node("power", (inner.args[0], Node("divide", (inner.args[1], degree)))))
         return skeleton(Node("power", (inner, Node("divide", (number(1), degree)))))
     if node.op == "power":
         if literal(node.args[1]) == 1:
@@ -75,6 +77,16 @@ def skeleton(node: Node) -> str:
         found = minus + sorted(rest)
         return f"({'*'.join(found)})" if len(found) > 1 else (found or ["1"])[0]
     return f"{node.op}({','.join(map(skeleton, node.args))})"
+
+
+def _is_whole(node: Node) -> bool:
+    value = literal(node)
+    return value is not None and value.denominator == 1
+
+
+def _is_odd(node: Node) -> bool:
+    r"""Of a root: \sqrt{x^2} is |x|, and no power of x."""
+    return _is_whole(node) and bool((literal(node) or 0) % 2)
 
 
 def factors_of(node: Node, inverse: bool = False) -> Iterator[str]:
