@@ -25,6 +25,7 @@ _SPELLED = {
     "cdots": "\\ldots", "thinspace": " ", "space": " ",
 }  # fmt: skip
 _ROW_SKIP = re.compile(r"(\\\\) *\[-?[0-9.]{1,6} ?(?:pt|em|ex|mm|cm|in)\]")
+_COLON = re.compile(r"(?<![A-Za-z])\{:\}")
 _COLOR = re.compile(r"\\(?:text)?color ?\{[A-Za-z]{1,20}\}")
 _EMPTY_TEXT = re.compile(r"\\text ?\{[ .]*\}")
 _ROOT = re.compile(r"(?<![A-Za-z\\])sqrt ?\(([^()]{1,100})\)")
@@ -48,8 +49,8 @@ def canonical(text: str) -> str:
     text = _COLOR.sub(" ", plain(text).strip())
     if len(text) > 4 and text.startswith("**") and text.endswith("**"):
         text = text[2:-2].strip()
-    text = text.replace("\\!", "").replace("{,}", ",").replace("{:}", ":").replace("\\%", "%").replace("\\&", " ")
-    text = _dollars(_undelimited(text))
+    text = text.replace("\\!", "").replace("{,}", ",").replace("\\%", "%").replace("\\&", " ")
+    text = _dollars(_undelimited(_COLON.sub(":", text)))
     text = _ROOT.sub(r"\\sqrt{\1}", text).replace("**", "^")
     text = _THIN.sub(" ", _ROW_SKIP.sub(r"\1", text))
     text = _COMMAND.sub(_command, text)
