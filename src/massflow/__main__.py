@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from typing import Any, NoReturn
 
-INTERRUPTED = 130
-RESUMED = ("demo", "lab", "sample")
-"""Commands that go on where they were stopped."""
-
-
-def farewell() -> str:
-    """What Ctrl-C is answered with."""
-    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    kept = ": what was done is kept; the same command goes on from there." if command in RESUMED else "."
-    return f"interrupted{kept}"
+from massflow.cli.farewell import INTERRUPTED, farewell
 
 
 def _end_now(*_: Any) -> NoReturn:

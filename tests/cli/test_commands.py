@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from massflow.__main__ import farewell
+from massflow.cli.farewell import farewell
 
 MASSFLOW = [sys.executable, "-m", "massflow"]
 

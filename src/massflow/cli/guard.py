@@ -12,7 +12,7 @@ from typing import Annotated, Any, ParamSpec
 import typer
 from rich.console import Console
 
-from massflow.__main__ import INTERRUPTED, farewell
+from massflow.cli.farewell import INTERRUPTED, farewell
 from massflow.errors import MassflowError
 from massflow.report.text import one_line
 

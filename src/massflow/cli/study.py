@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from massflow.__main__ import INTERRUPTED
+from massflow.cli.farewell import INTERRUPTED
 from massflow.cli.guard import MESSAGES, OUTPUT, print_json
 from massflow.errors import InputError
 
