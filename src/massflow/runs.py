@@ -20,7 +20,7 @@ import os
 import platform
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -30,28 +30,33 @@ from massflow.errors import InputError, file_errors
 
 Row = dict[str, Any]
 _TEMPORARY = re.compile(r"\.(recipe\.toml|\w+\.jsonl|\w+\.json|\w+\.safetensors)\.\d+\.tmp")
-"""Names that `write_atomic` gives to this folder's files while it writes them."""
+"""Names that `replacing` gives to this folder's files while it writes them."""
 
 
-def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a file whole or not at all: a temporary neighbour, flushed to disk, then renamed.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary neighbour to write to, which takes the place of `path`, flushed to disk, once it is whole.
 
     Raises WorkError (no space, no permission); what stood at `path` before is then unchanged.
     """
-    data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with file_errors("write", path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
+            yield temporary
+            with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all; raises as `replacing` does."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @dataclass(frozen=True)

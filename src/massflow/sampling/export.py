@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from massflow.errors import InputError, file_errors
+from massflow.errors import InputError
 from massflow.extras import needs_extra
+from massflow.runs import replacing
 from massflow.sampling.store import IN_USE, SampleStore
 from massflow.sampling.store_file import sqlite_errors
 from massflow.tables.values import text_of
@@ -49,21 +48,10 @@ def export(store: SampleStore, path: Path) -> int:
     if not any(problem.cluster for problem in store.problems().values()):
         del kinds["cluster"]
     schema, count = pa.schema(list(kinds.items())), 0
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with file_errors("write", path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-                for rows in _rows(store):
-                    writer.write_table(pa.Table.from_pylist(rows, schema))
-                    count += len(rows)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for rows in _rows(store):
+            writer.write_table(pa.Table.from_pylist(rows, schema))
+            count += len(rows)
     return count
 
 
