@@ -108,3 +108,38 @@ def model(recipe: Recipe) -> Transformer:
 def experiment(cache: Path, recipe: Recipe, once: Once) -> Path:  # noqa: ARG001
     """A finished experiment's folder. Tests read it and write nothing there."""
     return once("experiment", lambda out: run_experiment(recipe, out, 2, "cpu", lambda event: None))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as `save_pretrained` writes it: a causal model of 14 words, which says the same on every machine.
+
+    Its generation settings hold what would change what is drawn, were they heeded.
+    """
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    names = ["<unk>", "<s>", "</s>", *"0123456789", "boxed"]
+    words = Tokenizer(models.WordLevel({name: place for place, name in enumerate(names)}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    folder = tmp_path_factory.mktemp("tiny_model")
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="</s>",
+        chat_template="{% for said in messages %}<s> {{ said.content }} {% endfor %}0 ",
+    )  # fmt: skip
+    tokenizer.save_pretrained(folder)
+    model = transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=len(names), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2, pad_token_id=2,
+        )
+    )  # fmt: skip
+    rng = generator(0, "tiny model")
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(torch.from_numpy(rng.normal(0.0, 0.3, weight.shape)))
+    model.generation_config = transformers.GenerationConfig(
+        do_sample=True, top_k=3, temperature=0.8, repetition_penalty=1.2, bos_token_id=1, eos_token_id=2, pad_token_id=2
+    )
+    model.save_pretrained(folder)
+    return folder

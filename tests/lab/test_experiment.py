@@ -9,7 +9,8 @@ import pytest
 
 from massflow import InputError
 from massflow.lab.cells import cells
-from massflow.lab.experiment import check_device, run_experiment
+from massflow.lab.device import check_device
+from massflow.lab.experiment import run_experiment
 from massflow.lab.recipe import Recipe
 
 

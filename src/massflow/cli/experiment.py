@@ -16,8 +16,9 @@ from massflow.runs import RunFolder
 with needs_extra("lab", "the lab"):
     from massflow.cli.progress import ExperimentTable, duration
     from massflow.lab.cells import Cell, cells, tuning_cells
+    from massflow.lab.device import check_device
     from massflow.lab.estimate import estimated_seconds
-    from massflow.lab.experiment import check_device, raise_failures, run_experiment
+    from massflow.lab.experiment import raise_failures, run_experiment
     from massflow.lab.recipe import Recipe
     from massflow.lab.tuning import edges
 with needs_extra("report", "the report"):

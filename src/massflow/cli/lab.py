@@ -38,7 +38,8 @@ def pretrain(
     """Pre-train the base of a recipe, or find it in the cache; print where it lies."""
     with needs_extra("lab", "the lab"):
         from massflow.cli.progress import ExperimentTable
-        from massflow.lab.experiment import check_device, ensure_bases
+        from massflow.lab.device import check_device
+        from massflow.lab.experiment import ensure_bases
         from massflow.lab.pretrain import base_path
         from massflow.lab.recipe import Recipe
 
@@ -66,7 +67,8 @@ def train(
     with needs_extra("lab", "the lab"):
         from massflow.cli.progress import ExperimentTable
         from massflow.lab.cells import Cell
-        from massflow.lab.experiment import check_device, raise_failures, record_environment, run_cells
+        from massflow.lab.device import check_device
+        from massflow.lab.experiment import raise_failures, record_environment, run_cells
         from massflow.lab.recipe import Recipe
         from massflow.runs import RunFolder
 

@@ -26,9 +26,13 @@ NO_TEMPLATE = "none"
 @guarded
 def sample(
     task: Annotated[str, typer.Argument(metavar="TASK", help=TASK)],
-    engine: Annotated[str, typer.Option("--engine", help="What draws: lab, openai.")],
+    engine: Annotated[str, typer.Option("--engine", help="What draws: lab, transformers, openai.")],
     model: Annotated[
-        str, typer.Option("--model", help="lab: a run's folder or a checkpoint; openai: the servers' name of it.")
+        str,
+        typer.Option(
+            "--model",
+            help="lab: a run's folder or a checkpoint; transformers: a folder; openai: the servers' name of it.",
+        ),
     ],
     samples: Annotated[int, typer.Option("--samples", min=1, help="Of each problem.")],
     out: Annotated[Path, typer.Option("--out", help="The run's folder; started again, the command goes on.")],
@@ -38,6 +42,9 @@ def sample(
     template: Annotated[
         str | None, typer.Option("--template", help="Around every prompt; none: as it is. By default the task's own.")
     ] = None,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Put the model's own chat template around the prompt as well.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of the samples.")] = 0,
     split: SplitOption = None,
     count: Annotated[int | None, typer.Option("--count", min=1, help="The first so many problems.")] = None,
@@ -63,7 +70,7 @@ def sample(
     from massflow.sampling.engines import Settings, open_engine
     from massflow.sampling.store_file import FILE_NAME
 
-    settings = Settings(temperature, top_p, max_tokens, batch, device, tuple(url or ()))
+    settings = Settings(temperature, top_p, max_tokens, chat, batch, device, tuple(url or ()))
     with MESSAGES.status(f"loading {task}"):
         problems = _problems(task, split, count, task_seed, source, field or ())
     around = _template(task, problems, template)

@@ -36,7 +36,7 @@ def wise(
     The base (alpha 0) and the trained model (alpha 1) are scored too. Scores are on the recipe's held-out prompts.
     """
     with needs_extra("lab", "the lab"):
-        from massflow.lab.experiment import check_device
+        from massflow.lab.device import check_device
         from massflow.lab.recipe import Recipe
         from massflow.lab.wise import check_pair, interpolate, read_source, save_mixture, score
 

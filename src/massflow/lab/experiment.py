@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from massflow import config
 from massflow.errors import InputError, WorkError
 from massflow.lab.cells import Cell, cells, compared, tuning_cells
+from massflow.lab.device import check_device
 from massflow.lab.pretrain import base_path, ensure_base, load_base
 from massflow.lab.recipe import Recipe
 from massflow.lab.train import train
@@ -111,21 +112,6 @@ def run_cells(
         on_event(event)
 
     return run_jobs([*bases.values(), *jobs, *later], workers, tell)
-
-
-def check_device(device: str) -> torch.device:
-    """The torch device. Raises InputError for one that is not there."""
-    if device.partition(":")[0] not in ("cpu", "cuda"):
-        raise InputError(f"--device must be cpu, or cuda where there is one; got {device!r}")
-    try:
-        found = torch.device(device)
-        torch.empty(1, device=found)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"--device {device} can't be used here ({reason}). Use cpu, or cuda where there is one."
-        ) from error
-    return found
 
 
 def raise_failures(failures: Sequence[Event], total: int, what: str) -> None:

@@ -80,10 +80,8 @@ def draw(
             for tempered in (policy_temperature, temperature)
         )
         if top_p < 1.0:
-            drawn_BV = _nucleus(drawn_BV, top_p)
-        edges_BV = drawn_BV.exp().cumsum(dim=1)
-        draw_B1 = uniform_TB[len(steps)][:, None] * edges_BV[:, -1:]
-        token_B1 = (edges_BV <= draw_B1).sum(dim=1, keepdim=True).clamp_(max=logits_BV.shape[1] - 1)
+            drawn_BV = nucleus(drawn_BV, top_p)
+        token_B1 = pick(drawn_BV, uniform_TB[len(steps)])
         entropy_B = -(plain_BV.exp() * plain_BV).sum(dim=1)
         steps.append((token_B1[:, 0], logp_BV.gather(1, token_B1)[:, 0], drawn_BV.gather(1, token_B1)[:, 0], entropy_B))
         return token_B1
@@ -125,7 +123,14 @@ def _decode(
             logits_BV = model(token_B1, cache)[:, 0]
 
 
-def _nucleus(logp_BV: Tensor, top_p: float) -> Tensor:
+def pick(logp_BV: Tensor, uniform_B: Tensor) -> Tensor:
+    """A token of each row, (B, 1), by inverse transform: the first whose running sum exceeds uniform x the whole."""
+    edges_BV = logp_BV.exp().cumsum(dim=1)
+    draw_B1 = uniform_B[:, None] * edges_BV[:, -1:]
+    return (edges_BV <= draw_B1).sum(dim=1, keepdim=True).clamp_(max=logp_BV.shape[1] - 1)
+
+
+def nucleus(logp_BV: Tensor, top_p: float) -> Tensor:
     """Renormalised log-probabilities of the nucleus; -inf outside it."""
     sorted_BV, order_BV = logp_BV.sort(dim=1, descending=True)
     before_BV = sorted_BV.exp().cumsum(dim=1) - sorted_BV.exp()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import threading
@@ -111,8 +112,11 @@ def serve() -> Iterator[Callable[..., Server]]:
         server.server_close()
 
 
-def engine_of(*urls: str, temperature: float = 1.0, batch: int = 4, timeout: float = 10.0) -> OpenAIEngine:
-    opened: Any = open_engine("openai", "tiny", Settings(temperature, max_tokens=16, batch=batch, urls=urls))
+def engine_of(
+    *urls: str, temperature: float = 1.0, batch: int = 4, timeout: float = 10.0, chat: bool = False
+) -> OpenAIEngine:
+    settings = Settings(temperature, max_tokens=16, chat=chat, batch=batch, urls=urls)
+    opened: Any = open_engine("openai", "tiny", settings)
     return dataclasses.replace(opened, pause=0.001, timeout=timeout)
 
 
@@ -146,13 +150,31 @@ def test_what_is_sent_and_what_is_kept(serve: Callable[..., Server], monkeypatch
     assert set(server.keys) == {None}
 
 
-def test_a_chat_endpoint_gets_messages(serve: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("end", ["", "/", "/completions", "/chat/completions"])
+def test_a_chat_endpoint_gets_messages(serve: Callable[..., Server], end: str) -> None:
     server, requests = serve(), requests_of(1, 3)
-    results = list(engine_of(f"{server.url}/chat/completions").run(iter(requests)))
+    results = list(engine_of(f"{server.url}{end}", chat=True).run(iter(requests)))
     check_complete(requests, results)
     assert {said.logp for _, said in results if isinstance(said, Completion)} == {-0.75}
     assert server.bodies[0]["messages"] == [{"role": "user", "content": "0?"}]
     assert server.bodies[0]["path"] == "/v1/chat/completions"
+
+
+def test_an_answer_without_end_is_cut_off(serve: Callable[..., Server]) -> None:
+    """16 tokens a choice can't fill a megabyte: with fewer wishes it is asked again, and then given up."""
+
+    def flood(handler: Any) -> bool:
+        with contextlib.suppress(OSError):
+            handler.reply(200, b'{"choices": [', length=10**12)
+            for _ in range(1000):
+                handler.wfile.write(b" " * 100_000)
+        return handler.hang_up()
+
+    server = serve(flood)
+    results = list(engine_of(server.url).run(iter(requests_of(1, 4))))
+    assert [type(said) for _, said in results] == [Failure] * 4
+    assert all("more than 1 MB" in said.reason for _, said in results if isinstance(said, Failure))
+    assert [body["n"] for body in server.bodies] == [4, 4, 1]
 
 
 def test_log_probabilities_are_asked_for_only_where_their_kind_is_known(serve: Callable[..., Server]) -> None:
@@ -341,7 +363,7 @@ def test_an_end_midway_lets_go_at_once(serve: Callable[..., Server]) -> None:
         (Settings(max_tokens=8, urls=("localhost:8000",)), "must be like"),
         (Settings(max_tokens=8, urls=("http://h:port/v1",)), "must be like"),
         (Settings(max_tokens=8, urls=("http://me:hidden@h/v1",)), "no password"),
-        (Settings(max_tokens=8, urls=("http://h/v1", "http://h/v1/chat/completions")), "one kind"),
+        (Settings(max_tokens=8, urls=("http://h/v1", "http://h/v1/chat/completions")), "say --chat"),
     ],
 )
 def test_settings_that_cannot_be(settings: Settings, message: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from massflow.errors import InputError, nearest
 from massflow.sampling.engines.engine import Completion, Engine, Failure, Request, Result
 
-ENGINES = {"lab": "massflow.sampling.engines.lab", "openai": "massflow.sampling.engines.openai"}
+ENGINES = {name: f"massflow.sampling.engines.{name}" for name in ("lab", "transformers", "openai")}
 """The module of each, with `open_engine(model, settings) -> Engine`."""
 
 
@@ -16,12 +16,14 @@ ENGINES = {"lab": "massflow.sampling.engines.lab", "openai": "massflow.sampling.
 class Settings:
     """How to sample; None: the engine's own default. An engine refuses what it can't do.
 
-    max_tokens: of a completion. batch: cells at a time. urls: of servers. They say nothing of which cells to fill.
+    max_tokens: of a completion. chat: put the model's own chat template around prompts. batch: cells at a time. urls:
+    of servers. They say nothing of which cells to fill.
     """
 
     temperature: float = 1.0
     top_p: float = 1.0
     max_tokens: int | None = None
+    chat: bool = False
     batch: int | None = None
     device: str | None = None
     urls: tuple[str, ...] = ()

@@ -110,8 +110,10 @@ def open_engine(model: str, settings: Settings) -> LabEngine:
         import torch
 
         from massflow.lab import checkpoint
-    if settings.max_tokens is not None or settings.batch is not None or settings.urls:
-        raise InputError("the lab engine has completions and batches of a fixed size, and no server: leave those out")
+    if settings.max_tokens is not None or settings.batch is not None or settings.urls or settings.chat:
+        raise InputError(
+            "the lab engine has completions and batches of a fixed size, no server and no chat: leave those out"
+        )
     path = _checkpoint(Path(model))
     torch.set_num_threads(1)  # more lose time on such small products
     loaded, _, _ = checkpoint.load(path, _device(settings.device))
@@ -170,7 +172,7 @@ def _checkpoint(path: Path) -> Path:
 
 
 def _device(name: str | None) -> Any:
-    from massflow.lab.experiment import check_device
+    from massflow.lab.device import check_device
 
     return check_device(name or "cpu")
 

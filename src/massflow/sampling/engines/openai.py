@@ -36,6 +36,8 @@ TRIES, LOST = 8, 3
 """Failures in a row that give a chunk up; problems in a row without any answer that give all up."""
 LONGEST_WAIT = 300.0
 """Seconds that a server's Retry-After is believed."""
+MEGABYTE, TOKEN_BYTES = 1 << 20, 1 << 10
+"""An answer may be as long as the first and so much for each token it may have: its text and its log-probability."""
 EXTRAS = "logprobs", "seed"
 """What a request is sent without if the server refuses it."""
 
@@ -160,8 +162,10 @@ class OpenAIEngine:
         server.busy += 1
         try:
             async with asyncio.timeout(self.timeout):
-                reply = await line.client.post(server.url, content=json.dumps(self._body(cells, rung)))
-            found = read_reply(reply.status_code, reply.headers, reply.content, len(cells))
+                asked = json.dumps(self._body(cells, rung))
+                async with line.client.stream("POST", server.url, content=asked) as reply:
+                    content = await _limited(reply, MEGABYTE + len(cells) * TOKEN_BYTES * self._limit)
+            found = read_reply(reply.status_code, reply.headers, content, len(cells))
         except TroubleError as error:
             server.streak += 1
             raise TroubleError(self._told(server, error), error.wait) from None
@@ -179,7 +183,7 @@ class OpenAIEngine:
         return found
 
     def _body(self, cells: Sequence[Request], rung: int) -> dict[str, Any]:
-        chat = self.identity["api"] == "chat"
+        chat = self.identity["chat"]
         prompt = cells[0].prompt
         body: dict[str, Any] = {
             "model": self.identity["model"], "temperature": self.identity["temperature"],
@@ -190,6 +194,10 @@ class OpenAIEngine:
         if self.identity["logprobs"]:
             body["logprobs"] = True if chat else 1
         return {name: value for name, value in body.items() if rung == 0 or name not in EXTRAS}
+
+    @property
+    def _limit(self) -> int:
+        return int(self.identity["max_tokens"] or 0)
 
     def _told(self, server: _Server, error: object) -> str:
         return self._hidden(f"{server.url}: {error}")
@@ -202,8 +210,8 @@ class OpenAIEngine:
 def open_engine(model: str, settings: Settings) -> OpenAIEngine:
     """model: the name that the servers know it by. No server is asked yet.
 
-    A URL is a base (".../v1": /completions is added) or ends in /chat/completions, where the server puts its own
-    template around the prompt. The key, if any, is in the environment variable MASSFLOW_API_KEY. Raises InputError.
+    A URL is a base (".../v1"), and /completions is added; for chat, where the server puts its own template around the
+    prompt, /chat/completions. The key, if any, is in the environment variable MASSFLOW_API_KEY. Raises InputError.
     """
     with needs_extra("sample", "the openai engine"):
         import httpx  # noqa: F401
@@ -213,20 +221,27 @@ def open_engine(model: str, settings: Settings) -> OpenAIEngine:
         raise InputError("the openai engine needs --url, such as http://localhost:8000/v1 (repeatable)")
     if settings.max_tokens is None:
         raise InputError("the openai engine needs --max-tokens: servers' own limits differ, and some are 16")
-    urls = tuple(dict.fromkeys(_endpoint(url) for url in settings.urls))
-    kinds = {url.endswith("/chat/completions") for url in urls}
-    if len(kinds) > 1:
-        raise InputError("all --url must be of one kind: with a chat's template the samples are of another population")
+    urls = tuple(dict.fromkeys(_endpoint(url, settings.chat) for url in settings.urls))
     plain = settings.temperature == 1.0 and settings.top_p == 1.0
     identity: dict[str, Fact] = {
-        "engine": "openai", "model": model, "model_hash": None, "api": "chat" if kinds == {True} else "completions",
+        "engine": "openai", "model": model, "model_hash": None, "chat": settings.chat,
         "temperature": settings.temperature, "top_p": settings.top_p, "max_tokens": settings.max_tokens,
         "logprobs": "raw" if plain else None,  # the API does not say which it means: only where both are the same
     }  # fmt: skip
     return OpenAIEngine(urls, identity, settings.batch or CHUNK, _key())
 
 
-def _endpoint(url: str) -> str:
+async def _limited(reply: httpx.Response, most: int) -> bytes:
+    """The answer's bytes. Raises RefusedError for more than `most`: no more of it is held than that."""
+    content = bytearray()
+    async for part in reply.aiter_bytes():
+        content += part
+        if len(content) > most:
+            raise RefusedError(f"an answer of more than {most / MEGABYTE:.0f} MB, which no such request has")
+    return bytes(content)
+
+
+def _endpoint(url: str, chat: bool) -> str:
     try:
         found = urlsplit(url)
         right = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
@@ -236,8 +251,10 @@ def _endpoint(url: str) -> str:
         raise InputError(f"a --url must hold no password, query or fragment; a key goes into {KEY}")
     if not right:
         raise InputError(f"a --url must be like http://localhost:8000/v1; got {url!r}")
-    url = url.rstrip("/")
-    return url if url.endswith("/completions") else f"{url}/completions"
+    base = url.rstrip("/").removesuffix("/completions")
+    if base.endswith("/chat") and not chat:
+        raise InputError(f"{url} puts a chat's template around prompts: say --chat, or name its base")
+    return f"{base.removesuffix('/chat')}/{'chat/' if chat else ''}completions"
 
 
 def _key() -> str:

@@ -1,0 +1,128 @@
+"""`massflow sample` with models that have no lab: a folder of transformers', and a real server of OpenAI's API."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from massflow.cli.main import app
+from massflow.sampling import SampleStore
+
+pytest.importorskip("transformers")
+
+PROBLEMS = [
+    {
+        "id": f"p{number}",
+        "prompt": f"{number} 1",
+        "answer": str(number),
+        "verifier": "exact",
+        "forms": ["whole"],
+    }
+    for number in range(5)
+]
+
+
+@pytest.fixture
+def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    Path("problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in PROBLEMS))
+    return "problems.jsonl"
+
+
+def run(*words: str, code: int = 0) -> Result:
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "80"})
+    assert done.exit_code == code, done.output + repr(done.exception)
+    return done
+
+
+def rows(path: str) -> list[Any]:
+    """Every cell with all that is said of it, in order."""
+    with SampleStore(path, write=False) as store:
+        verdicts = store.connection.execute("SELECT * FROM verdicts ORDER BY 1, 2, 3").fetchall()
+        return [*sorted(store.samples("samples"), key=lambda sample: (sample.problem, sample.index)), *verdicts]
+
+
+def test_a_folder_sampled_twice_gives_the_same_cells(tiny_model: Path, problems: str):
+    """Once in a piece; once in two, with another order of problems; then the boundary between two temperatures."""
+    words = ["sample", problems, "--engine", "transformers", "--model", str(tiny_model), "--max-tokens", "1",
+             "--template", "none"]  # fmt: skip
+    told = run(*words, "--samples", "12", "--out", "a").stdout
+    assert "60 of 60 cells are filled, 60 of them now" in told
+    run(*words, "--samples", "5", "--count", "3", "--out", "b")
+    run(*words, "--samples", "12", "--out", "b")
+    assert rows("a") == rows("b")
+    assert len({sample.completion.text for sample in rows("a")[:60]}) > 5
+    run(*words, "--samples", "12", "--temperature", "0.5", "--out", "cool")
+    found = json.loads(run("boundary", "a", "cool", "--k", "1,4", "--json").stdout)
+    assert all(0 < row["base"] < 1 for row in found["models"][0]["rows"])
+    facts = json.loads(run("store", "stats", "a", "--json").stdout)["runs"]["samples"]["identity"]
+    told = (facts["engine"], facts["dtype"], facts["max_tokens"], facts["chat"])
+    assert told == ("transformers", "float32", 1, False)
+    refused = run(*words, "--samples", "12", "--chat", "--out", "a", code=2).stderr
+    assert "chat is False there, True here" in refused
+
+
+@pytest.fixture
+def server(tiny_model: Path, tmp_path: Path) -> Iterator[str]:
+    """`transformers serve` with the tiny model, on loopback; stopped behind the test."""
+    for library in ("fastapi", "uvicorn", "openai"):
+        pytest.importorskip(library)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(tiny_model), "--device", "cpu",
+               "--host", "127.0.0.1", "--port", str(port)]  # fmt: skip
+    log = tmp_path / "server.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, "HF_HUB_OFFLINE": "1"}
+        )
+    try:
+        for _ in range(600):
+            assert process.poll() is None, log.read_text()
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        else:
+            pytest.fail(log.read_text())
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def test_a_real_server_fills_a_store(server: str, tiny_model: Path, problems: str):
+    """Texts and chats, of `transformers serve`; the same command draws nothing again, more samples the rest."""
+    words = ["sample", problems, "--engine", "openai", "--model", str(tiny_model), "--max-tokens", "8",
+             "--template", "none", "--url", server]  # fmt: skip
+    told = run(*words, "--samples", "3", "--out", "a").stdout
+    assert "15 of 15 cells are filled, 15 of them now" in told
+    assert "0 of them now" in run(*words, "--samples", "3", "--out", "a").stdout
+    assert "20 of 20 cells are filled, 5 of them now" in run(*words, "--samples", "4", "--out", "a").stdout
+    with SampleStore("a", write=False) as store:
+        samples = list(store.samples("samples"))
+    assert sorted((sample.problem, sample.index) for sample in samples) == [
+        (f"p{p}", i) for p in range(5) for i in range(4)
+    ]
+    assert all(1 <= (sample.completion.tokens or 0) <= 8 for sample in samples)
+    assert {word for sample in samples for word in sample.completion.text.split()} <= {
+        *"0123456789",
+        "boxed",
+        "<s>",
+        "<unk>",
+    }
+    assert len({sample.completion.text for sample in samples}) > 10
+    assert "10 of 10" in run(*words, "--samples", "2", "--chat", "--out", "chat").stdout
