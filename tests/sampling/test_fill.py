@@ -85,6 +85,16 @@ def test_stop_finishes_the_batch_at_hand(filler: ModuleType, tmp_path: Path):
     assert len(engine.asked) == len(set(engine.asked)) == 240
 
 
+def test_the_engine_goes_on_while_a_batch_is_verified_and_committed(filler: ModuleType, tmp_path: Path):
+    """What a batch came to is told when the next one has been drawn."""
+    engine, told = filler.Guesser(batch=256), []
+    with SampleStore(tmp_path) as store:
+        fill(
+            store, filler.PROBLEMS, engine, 200, on_progress=lambda filled: told.append((filled.new, len(engine.asked)))
+        )
+    assert told == [(0, 0), (256, 512), (512, 768), (768, 1024), (1024, 1200), (1200, 1200)]
+
+
 def test_what_came_before_an_engine_gave_up_is_kept(filler: ModuleType, tmp_path: Path):
     class Dying(filler.Guesser):
         def run(self, requests):

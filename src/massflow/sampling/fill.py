@@ -1,4 +1,4 @@
-"""Filling a store: what is wanted less what is there, drawn by an engine, verified, and committed batch by batch."""
+"""Filling a store: what is wanted less what is there, drawn by an engine, and verified and committed beside it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from massflow.rewards import VerifierPool
@@ -97,20 +98,23 @@ def fill(
         verify_missing(store, run, problems, workers)
         filled.started = time.monotonic()
         on_progress(filled)
-        _take(engine, requests(), _Commits(store, run, workers, filled, on_progress))
+        thread = stack.enter_context(ThreadPoolExecutor(1, "massflow-store"))
+        _take(engine, requests(), _Commits(store, run, workers, filled, on_progress, thread))
     return filled
 
 
 @dataclass
 class _Commits:
-    """Gathers completions, and commits each batch with its verdicts."""
+    """Gathers completions, and verifies and commits a batch while the engine draws the next."""
 
     store: SampleStore
     run: str
     pool: VerifierPool
     filled: Filled
     on_progress: OnProgress
+    thread: ThreadPoolExecutor
     batch: list[tuple[Request, Completion]] = field(default_factory=list)
+    under_way: Future[tuple[int, Counter[str]]] | None = None
 
     def add(self, request: Request, completion: Completion) -> None:
         self.batch.append((request, completion))
@@ -123,15 +127,29 @@ class _Commits:
             self.filled.failures.append((request.problem.id, request.index, failure.reason))
 
     def commit(self) -> None:
-        if not self.batch:
+        """Begin with this batch when the last one is on the disk. Raises what went wrong with that."""
+        self.settle()
+        if self.batch:
+            batch, self.batch = self.batch, []
+            self.filled.tokens += sum(said.tokens or 0 for _, said in batch)
+            self.under_way = self.thread.submit(self._write, batch)
+
+    def settle(self) -> None:
+        """Wait for the batch that is under way, and tell of it."""
+        if self.under_way is None:
             return
-        batch, self.batch = self.batch, []
+        under_way, self.under_way = self.under_way, None
+        new, outcomes = under_way.result()
+        self.filled.new += new
+        self.filled.outcomes.update(outcomes)
+        self.on_progress(self.filled)
+
+    def _write(self, batch: Sequence[tuple[Request, Completion]]) -> tuple[int, Counter[str]]:
+        """How many were new, and every outcome."""
         verdicts = verdicts_on([(said.text, request.problem) for request, said in batch], self.pool)
         samples = [Sample(request.problem.id, request.index, request.seed, said) for request, said in batch]
-        self.filled.new += self.store.add(self.run, samples, verdicts)
-        self.filled.tokens += sum(said.tokens or 0 for _, said in batch)
-        self.filled.outcomes.update(verdict.outcome for verdict in verdicts)
-        self.on_progress(self.filled)
+        new = self.store.add(self.run, samples, verdicts)
+        return new, Counter(verdict.outcome for verdict in verdicts)
 
 
 def _take(engine: Engine, requests: Iterator[Request], commits: _Commits) -> None:
@@ -145,5 +163,7 @@ def _take(engine: Engine, requests: Iterator[Request], commits: _Commits) -> Non
     except Exception:
         with contextlib.suppress(Exception):  # the first error is the one to tell
             commits.commit()
+            commits.settle()
         raise
     commits.commit()
+    commits.settle()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ class Sample:
 class SampleStore:
     """One file of samples; a context manager. One process writes at a time, any number read.
 
+    Of one process' threads, one may add while another asks what is `done`.
+
     path: the file, or a folder with samples.sqlite in it; made if it is not there. write: False opens it to read only,
     and `examined` without looking for damage again.
     Raises InputError for a damaged, foreign or newer file and on a network file system, which are left as they are;
@@ -58,6 +61,7 @@ class SampleStore:
     def __init__(self, path: Path | str, *, write: bool = True, examined: bool = False) -> None:
         self.path = store_path(path)
         self._locked = contextlib.ExitStack()
+        self._turn = threading.RLock()
         if write:
             refuse_network(self.path)
             self._lock()
@@ -130,7 +134,7 @@ class SampleStore:
             "SELECT number FROM samples WHERE run = (SELECT id FROM runs WHERE name = ?) "
             "AND problem = (SELECT id FROM problems WHERE name = ?) AND number >= ? AND number < ?"
         )
-        with sqlite_errors(self.path):
+        with self._turn, sqlite_errors(self.path):
             rows = self.connection.execute(query, (run, problem, indices.start, indices.stop))
             return {number for (number,) in rows}
 
@@ -265,17 +269,18 @@ class SampleStore:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All of it or nothing. Raises WorkError where the disk refuses; the store is then as it was."""
-        try:
-            with sqlite_errors(self.path):
-                self.connection.execute("BEGIN IMMEDIATE")
-                yield self.connection
-                self.connection.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
-            self._texts.forget()
-            raise
+        with self._turn:
+            try:
+                with sqlite_errors(self.path):
+                    self.connection.execute("BEGIN IMMEDIATE")
+                    yield self.connection
+                    self.connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    if self.connection.in_transaction:
+                        self.connection.execute("ROLLBACK")
+                self._texts.forget()
+                raise
 
     def _lock(self) -> None:
         """Held until the process ends, however it ends."""
