@@ -118,8 +118,8 @@ def time_overhead(recipe: Recipe, model: str, samples: int, repeats: int) -> Non
     for name in clocks:
         least, most = min(alone[name]), min(stored[name])
         print(
-            f"lab engine              {len(asked) / least:9,.0f} samples/s{name} alone, {len(asked) / most:,.0f} into a "
-            f"store with verdicts: {most / least - 1:+.1%} (best of {repeats})"
+            f"lab engine              {len(asked) / least:9,.0f} samples/s{name} alone, {len(asked) / most:,.0f} into a"
+            f" store with verdicts: {most / least - 1:+.1%} (best of {repeats})"
         )
 
 
