@@ -66,6 +66,7 @@ def test_a_missing_file_is_one_clear_line(tmp_path: Path):
 
 
 def test_a_base_is_made_once_and_belongs_to_its_recipe(recipe: Recipe, tmp_path: Path):
+    recipe = recipe.model_copy(update={"pretrain": recipe.pretrain.model_copy(update={"batch_size": 8})})
     path = ensure_base(recipe, tmp_path / "base.safetensors", CPU)
     first = path.read_bytes()
     again = ensure_base(recipe, tmp_path / "again.safetensors", CPU).read_bytes()
@@ -85,7 +86,7 @@ def test_a_base_is_made_once_and_belongs_to_its_recipe(recipe: Recipe, tmp_path:
     steps: list[int] = []
     ensure_base(recipe, path, CPU, lambda step, loss: steps.append(step))
     assert not steps, "a base that is there is not trained again"
-    other = recipe.model_copy(update={"pretrain": recipe.pretrain.model_copy(update={"seed": 1})})
+    other = recipe.model_copy(update={"pretrain": recipe.pretrain.model_copy(update={"seed": 1, "steps": 20})})
     with pytest.raises(InputError, match="base of another recipe"):
         load_base(other, path, CPU)
     assert ensure_base(other, tmp_path / "other.safetensors", CPU).read_bytes() != first
