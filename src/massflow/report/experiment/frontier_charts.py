@@ -52,15 +52,16 @@ def frontier(experiment: Experiment) -> Any:
     final = final.encode(color=colour.legend(None), tooltip=details)
     targets = _targets(experiment, max(row["pass@1"] for row in points))
     left = _left_edge([row["pass@1"] for row in points])
-    layers = [*targets, *_base_layers(experiment, left), line, dot, final, *_wise_layers(experiment, colour)]
+    line_of_base, diamonds, names = _base_layers(experiment, left)
+    wise = _wise_layers(experiment, colour)
+    layers = [*targets, line_of_base, diamonds, line, dot, final, *wise, names]
     return alt.layer(*layers).properties(
         width=600,
         height=400,
         title=title(
             "Along training: what pass@1 costs at pass@256",
             [
-                f"Up and right is better. A point every {experiment.recipe.evaluate.every} steps, mean over "
-                f"{_over(experiment)}; rings: the final models.",
+                f"Up and right is better. Points: evaluations, mean over {_over(experiment)}; rings: the final models.",
                 f"Diamonds: the untrained base at temperatures T.{_wise_words(experiment)} Vertical: declared gains.",
             ],
         ),
@@ -142,9 +143,9 @@ def _base_layers(experiment: Experiment, left: float) -> list[Any]:
     ]
     base = alt.Chart(alt.Data(values=rows)).encode(x=X, y=Y, order=alt.Order("temperature:Q"))
     details = [alt.Tooltip("label:N", title="base"), number("pass@1"), number("pass@256")]
-    text = base.mark_text(align="right", dx=-7, dy=9, color=BASE_COLOUR).encode(text="label:N")
+    names = base.mark_text(align="left", dx=2, dy=-10).encode(text="label:N")
     diamonds = base.mark_point(color=BASE_COLOUR, shape="diamond", filled=True, size=60, opacity=1)
-    return [base.mark_line(color=BASE_COLOUR, strokeDash=[1, 3]), diamonds.encode(tooltip=details), text]
+    return [base.mark_line(color=BASE_COLOUR, strokeDash=[1, 3]), diamonds.encode(tooltip=details), names]
 
 
 def _wise_layers(experiment: Experiment, colour: alt.Color) -> list[Any]:
