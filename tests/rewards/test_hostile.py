@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import resource
 import time
 from pathlib import Path
 
 import pytest
 
+import hostile
 from massflow.rewards import VerifierPool, verify
 from massflow.rewards.verifiers import start
 from massflow.types import Problem
 
-_spec = importlib.util.spec_from_file_location("hostile", Path(__file__).with_name("hostile.py"))
-assert _spec is not None
-assert _spec.loader is not None
-hostile = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(hostile)
 CASES = hostile.cases()
 TIMEOUT = 1.0
 
@@ -88,4 +83,4 @@ def test_a_prompt_full_of_payloads_is_only_text():
 
 def test_the_docs_count_them():
     page = (Path(__file__).parents[2] / "docs" / "verifying.md").read_text(encoding="utf-8")
-    assert f"`tests/rewards/hostile.py` has {len(CASES)} texts" in page
+    assert f"`tests/helpers/hostile.py` has {len(CASES)} texts" in page

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import csv
 import gzip
-import importlib.util
 import io
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
@@ -19,17 +16,6 @@ import pytest
 
 Rows = list[dict[str, Any]]
 Write = Callable[[str, Rows], str]
-
-
-@pytest.fixture(scope="session")
-def filler() -> ModuleType:
-    """The module filler.py beside this file."""
-    spec = importlib.util.spec_from_file_location("filler", Path(__file__).with_name("filler.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import filler
 from massflow.errors import InputError, WorkError
 from massflow.sampling import Sample, SampleStore, fill, read_models
 from massflow.sampling.engines import Completion
@@ -35,7 +35,7 @@ def test_the_plan_is_what_is_wanted_less_what_is_there(
         assert count_missing(store, "samples", problems[:count], samples) == len(found)
 
 
-def test_more_samples_add_only_what_is_missing(filler: ModuleType, tmp_path: Path):
+def test_more_samples_add_only_what_is_missing(tmp_path: Path):
     with SampleStore(tmp_path / "a") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 10)
         engine = filler.Guesser()
@@ -47,7 +47,7 @@ def test_more_samples_add_only_what_is_missing(filler: ModuleType, tmp_path: Pat
     assert filler.cells(tmp_path / "a") == filler.cells(tmp_path / "b")
 
 
-def test_neither_order_nor_batches_nor_other_problems_change_a_cell(filler: ModuleType, tmp_path: Path):
+def test_neither_order_nor_batches_nor_other_problems_change_a_cell(tmp_path: Path):
     with SampleStore(tmp_path / "a") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 9)
     with SampleStore(tmp_path / "b") as store:
@@ -63,7 +63,7 @@ def test_seeds_are_fixed_for_good_and_differ():
     assert len({cell_seed(*name) for name in names}) == len(names)
 
 
-def test_failed_cells_are_listed_and_tried_again(filler: ModuleType, tmp_path: Path):
+def test_failed_cells_are_listed_and_tried_again(tmp_path: Path):
     broken = frozenset({("p1", 3), ("p4", 0)})
     with SampleStore(tmp_path) as store:
         found = fill(store, filler.PROBLEMS, filler.Guesser(fails=broken), 5)
@@ -74,7 +74,7 @@ def test_failed_cells_are_listed_and_tried_again(filler: ModuleType, tmp_path: P
         assert set(engine.asked) == broken
 
 
-def test_stop_finishes_the_batch_at_hand(filler: ModuleType, tmp_path: Path):
+def test_stop_finishes_the_batch_at_hand(tmp_path: Path):
     """Asked before each cell: what the engine has taken by then is kept."""
     engine = filler.Guesser(batch=16)
     with SampleStore(tmp_path) as store:
@@ -85,7 +85,7 @@ def test_stop_finishes_the_batch_at_hand(filler: ModuleType, tmp_path: Path):
     assert len(engine.asked) == len(set(engine.asked)) == 240
 
 
-def test_the_engine_goes_on_while_a_batch_is_verified_and_committed(filler: ModuleType, tmp_path: Path):
+def test_the_engine_goes_on_while_a_batch_is_verified_and_committed(tmp_path: Path):
     """What a batch came to is told when the next one has been drawn."""
     engine, told = filler.Guesser(batch=256), []
     with SampleStore(tmp_path) as store:
@@ -95,7 +95,7 @@ def test_the_engine_goes_on_while_a_batch_is_verified_and_committed(filler: Modu
     assert told == [(0, 0), (256, 512), (512, 768), (768, 1024), (1024, 1200), (1200, 1200)]
 
 
-def test_what_came_before_an_engine_gave_up_is_kept(filler: ModuleType, tmp_path: Path):
+def test_what_came_before_an_engine_gave_up_is_kept(tmp_path: Path):
     class Dying(filler.Guesser):
         def run(self, requests):
             for number, result in enumerate(super().run(requests)):
@@ -119,7 +119,7 @@ def test_what_came_before_an_engine_gave_up_is_kept(filler: ModuleType, tmp_path
         ({"problem": Problem("p0", "What is 0+1?", "2")}, "answer is '1' there, '2' here"),
     ],
 )
-def test_populations_are_never_mixed(filler: ModuleType, tmp_path: Path, change: dict, told: str):
+def test_populations_are_never_mixed(tmp_path: Path, change: dict, told: str):
     with SampleStore(tmp_path) as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 2)
         before = filler.cells(tmp_path)
@@ -132,7 +132,7 @@ def test_populations_are_never_mixed(filler: ModuleType, tmp_path: Path, change:
     assert filler.cells(tmp_path) == before
 
 
-def test_a_model_that_has_moved_is_the_same_model(filler: ModuleType, tmp_path: Path):
+def test_a_model_that_has_moved_is_the_same_model(tmp_path: Path):
     with SampleStore(tmp_path) as store:
         for place in ("here", "there"):
             fill(store, filler.PROBLEMS, filler.Guesser({"model": place, "model_hash": "ab"}), 2)
@@ -140,7 +140,7 @@ def test_a_model_that_has_moved_is_the_same_model(filler: ModuleType, tmp_path: 
             fill(store, filler.PROBLEMS, filler.Guesser({"model": "here", "model_hash": "cd"}), 2)
 
 
-def test_counts_are_those_of_the_verdicts(filler: ModuleType, tmp_path: Path):
+def test_counts_are_those_of_the_verdicts(tmp_path: Path):
     """By hand: problem p3 is right where the text holds a boxed 4."""
     with SampleStore(tmp_path / "s.sqlite") as store:
         found = fill(store, filler.PROBLEMS, filler.Guesser(), 300)
@@ -157,7 +157,7 @@ def test_counts_are_those_of_the_verdicts(filler: ModuleType, tmp_path: Path):
 
 
 @pytest.mark.parametrize(("samples", "problems"), [(0, 1), (1, 0), (1, 2)])
-def test_nothing_to_fill_is_refused(filler: ModuleType, tmp_path: Path, samples: int, problems: int):
+def test_nothing_to_fill_is_refused(tmp_path: Path, samples: int, problems: int):
     same = [filler.PROBLEMS[0]] * problems
     with SampleStore(tmp_path) as store, pytest.raises(InputError):
         fill(store, same, filler.Guesser(), samples)

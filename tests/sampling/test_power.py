@@ -9,10 +9,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+import filler
 from massflow.errors import WorkError
 from massflow.sampling import SampleStore, fill
 from massflow.sampling.store_check import check
@@ -24,7 +24,7 @@ KILLS = int(os.environ.get("MASSFLOW_KILLS", "10"))
 SAMPLES = 100 * KILLS
 FRAME = 24 + 4096
 """Bytes of a frame of the log: its header, and a page."""
-FILLER = Path(__file__).with_name("filler.py")
+FILLER = filler.__file__
 
 
 def start(folder: Path, samples: int, pause: float = 0.0, **more) -> subprocess.Popen[str]:
@@ -33,7 +33,7 @@ def start(folder: Path, samples: int, pause: float = 0.0, **more) -> subprocess.
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_kills_lose_and_repeat_nothing(filler: ModuleType, tmp_path: Path):
+def test_kills_lose_and_repeat_nothing(tmp_path: Path):
     """Each life begins, and ends by SIGKILL at a random moment: most within the filling, some while it starts."""
     rng, ends = generator(0, "kills"), []
     for _ in range(KILLS):
@@ -54,7 +54,7 @@ def test_kills_lose_and_repeat_nothing(filler: ModuleType, tmp_path: Path):
 
 
 @pytest.fixture(scope="module")
-def logged(filler: ModuleType, tmp_path_factory: pytest.TempPathFactory):
+def logged(tmp_path_factory: pytest.TempPathFactory):
     """(a folder with a store whose commits all lie in the log, [(bytes of the log, cells) after each commit])."""
     folder = tmp_path_factory.mktemp("logged")
     commits = []
@@ -92,7 +92,7 @@ def test_loss_of_power_leaves_every_commit_that_was_whole(logged, tmp_path: Path
             left.unlink()
 
 
-def test_after_loss_of_power_the_same_command_goes_on(filler: ModuleType, logged, tmp_path: Path):
+def test_after_loss_of_power_the_same_command_goes_on(logged, tmp_path: Path):
     source, commits = logged
     with SampleStore(tmp_path / "whole") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 150)
@@ -105,7 +105,7 @@ def test_after_loss_of_power_the_same_command_goes_on(filler: ModuleType, logged
         assert filler.cells(folder) == filler.cells(tmp_path / "whole")
 
 
-def test_a_full_database_is_told_and_usable(filler: ModuleType, tmp_path: Path):
+def test_a_full_database_is_told_and_usable(tmp_path: Path):
     with SampleStore(tmp_path / "a") as store:
         store.connection.execute("PRAGMA max_page_count = 40")
         with pytest.raises(WorkError, match=r"disk is full or failing.*run the same command again"):
@@ -120,7 +120,7 @@ def test_a_full_database_is_told_and_usable(filler: ModuleType, tmp_path: Path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of processes")
-def test_a_disk_that_takes_no_more_is_told_in_one_line(filler: ModuleType, tmp_path: Path):
+def test_a_disk_that_takes_no_more_is_told_in_one_line(tmp_path: Path):
     """The system refuses writes past so many bytes of a file: the log, in the middle of a batch."""
     most = 300_000
     process = start(tmp_path, 400, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))

@@ -7,13 +7,13 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import filler
 from massflow.errors import InputError, WorkError
 from massflow.sampling import Sample, SampleStore, fill, read_models
 from massflow.sampling.engines import Completion
@@ -75,7 +75,7 @@ def test_verdicts_of_another_version_stand_beside_the_first(store: SampleStore):
     assert store.counts("samples") == {"p": {"wrong": 3, "": 1}}
 
 
-def test_samples_without_a_verdict_are_verified_and_not_changed(filler: ModuleType, tmp_path: Path):
+def test_samples_without_a_verdict_are_verified_and_not_changed(tmp_path: Path):
     from massflow.rewards import VerifierPool
 
     with SampleStore(tmp_path) as store:
@@ -139,7 +139,7 @@ def damaged(path: Path, how: str) -> None:
         ("cut", "damaged"), ("header", "damaged"), ("page", "damaged"),
     ],
 )  # fmt: skip
-def test_what_is_refused_is_left_as_it_was(filler: ModuleType, tmp_path: Path, how: str, told: str):
+def test_what_is_refused_is_left_as_it_was(tmp_path: Path, how: str, told: str):
     with SampleStore(tmp_path) as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 100)
     damaged(store.path, how)
@@ -150,7 +150,7 @@ def test_what_is_refused_is_left_as_it_was(filler: ModuleType, tmp_path: Path, h
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_damaged_text_is_found(filler: ModuleType, tmp_path: Path):
+def test_a_damaged_text_is_found(tmp_path: Path):
     with SampleStore(tmp_path) as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 20)
         assert check(store) == 120
@@ -162,7 +162,7 @@ def test_a_damaged_text_is_found(filler: ModuleType, tmp_path: Path):
 
 
 @pytest.mark.parametrize("lost", ["DELETE FROM samples WHERE number = 3", "DELETE FROM problems WHERE name = 'p2'"])
-def test_rows_that_hang_on_nothing_are_found(filler: ModuleType, tmp_path: Path, lost: str):
+def test_rows_that_hang_on_nothing_are_found(tmp_path: Path, lost: str):
     with SampleStore(tmp_path) as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 5)
         store.connection.execute(lost)
@@ -196,7 +196,7 @@ def test_network_file_systems_are_refused(tmp_path: Path, place: str, kind: str 
             refuse_network(Path(place), mounts)
 
 
-def test_the_export_says_what_the_store_says(filler: ModuleType, tmp_path: Path):
+def test_the_export_says_what_the_store_says(tmp_path: Path):
     with SampleStore(tmp_path / "run") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 50)
         assert export(store, tmp_path / "run.parquet") == 300
@@ -217,7 +217,7 @@ def test_the_export_says_what_the_store_says(filler: ModuleType, tmp_path: Path)
     assert facts["outcomes"]["correct"] == direct.counts.c.sum()
 
 
-def test_datasets_reads_the_export(filler: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_datasets_reads_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
     with SampleStore(tmp_path / "run") as store:
@@ -228,7 +228,7 @@ def test_datasets_reads_the_export(filler: ModuleType, tmp_path: Path, monkeypat
     assert set(found["outcome"]) <= {"correct", "wrong", "no_answer"}
 
 
-def test_two_runs_in_one_store_are_two_models(filler: ModuleType, tmp_path: Path):
+def test_two_runs_in_one_store_are_two_models(tmp_path: Path):
     with SampleStore(tmp_path) as store:
         for run, temperature in (("cold", 0.5), ("warm", 1.0)):
             engine = filler.Guesser({"engine": "guesser", "temperature": temperature})
@@ -237,7 +237,7 @@ def test_two_runs_in_one_store_are_two_models(filler: ModuleType, tmp_path: Path
     assert [model.name for model in read_models(f"{tmp_path}#warm")] == ["warm"]
 
 
-def test_a_copy_is_a_store(filler: ModuleType, tmp_path: Path):
+def test_a_copy_is_a_store(tmp_path: Path):
     """Closed, it is one file."""
     with SampleStore(tmp_path / "a") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 3)
@@ -245,7 +245,7 @@ def test_a_copy_is_a_store(filler: ModuleType, tmp_path: Path):
     assert filler.cells(tmp_path / "copy.sqlite") == filler.cells(tmp_path / "a")
 
 
-def test_logs_of_a_store_that_was_removed_are_not_played_into_a_new_one(filler: ModuleType, tmp_path: Path):
+def test_logs_of_a_store_that_was_removed_are_not_played_into_a_new_one(tmp_path: Path):
     """After a kill the log lies beside the store; whoever removes the store may leave it."""
     with SampleStore(tmp_path / "old") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 60)

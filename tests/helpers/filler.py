@@ -1,6 +1,6 @@
 """An engine that needs no model, and a command that fills a store with it: what tests kill, starve and compare.
 
-python tests/sampling/filler.py FOLDER SAMPLES [SECONDS A BATCH]
+python tests/helpers/filler.py FOLDER SAMPLES [SECONDS A BATCH]
 """
 
 from __future__ import annotations
