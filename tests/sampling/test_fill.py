@@ -95,6 +95,20 @@ def test_the_engine_goes_on_while_a_batch_is_verified_and_committed(tmp_path: Pa
     assert told == [(0, 0), (256, 512), (512, 768), (768, 1024), (1024, 1200), (1200, 1200)]
 
 
+@pytest.mark.parametrize(("samples", "alike"), [(1, False), (2, False), (3, True)])
+def test_an_engine_that_does_not_draw_is_told(tmp_path: Path, samples: int, alike: bool):
+    """Six problems: from eight repeats on; and never where texts differ."""
+
+    class Greedy(filler.Guesser):
+        def run(self, requests):
+            yield from ((request, Completion(f"{request.problem.id} is \\boxed{{1}}")) for request in requests)
+
+    for name, engine in (("greedy", Greedy()), ("drawn", filler.Guesser())):
+        with SampleStore(tmp_path / name) as store:
+            found = fill(store, filler.PROBLEMS, engine, samples)
+            assert found.alike is (alike and name == "greedy")
+
+
 def test_what_came_before_an_engine_gave_up_is_kept(tmp_path: Path):
     class Dying(filler.Guesser):
         def run(self, requests):

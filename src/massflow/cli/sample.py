@@ -178,6 +178,7 @@ def _tell(found: Filled, path: Path, as_json: bool) -> None:
                 "format_version": 1, "store": str(path), "wanted": found.wanted, "done": found.done, "new": found.new,
                 "tokens": found.tokens, "outcomes": dict(found.outcomes), "seconds": round(found.seconds, 3),
                 "failed": found.failed, "stopped": found.stopped,
+                "alike": found.alike,
                 "failures": [{"problem": p, "index": i, "reason": r} for p, i, r in found.failures],
             }
         )  # fmt: skip
@@ -190,6 +191,8 @@ def _tell(found: Filled, path: Path, as_json: bool) -> None:
         _say(f"failed: {one_line(problem, 60)}, sample {index}: {one_line(reason, 300)}")
     if found.failed > LISTED:
         _say(f"... and {found.failed - min(LISTED, len(found.failures)):,} more")
+    if found.alike:
+        _say("Every sample of a problem is the same text: does this engine draw at random? pass@k would mean nothing.")
     if found.failed:
         _say("Those that failed are tried again by the same command.")
     _say(f"The store: {path}")

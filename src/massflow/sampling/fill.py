@@ -18,13 +18,18 @@ from massflow.sampling.verdicts import use_verifiers, verdicts_on, verify_missin
 from massflow.tasks.templates import template_of
 from massflow.types import Problem
 
+LOOKED_AT, REPEATS = 10, 8
+"""Problems, and samples of each, that are looked at for whether draws differ; repeats from which on they do not."""
 MOST_FAILURES = 1_000
 """Failed cells that are kept to be listed; all are counted."""
 
 
 @dataclass
 class Filled:
-    """How far a run is. wanted: cells of the plan; before: those filled already; failures: (problem, index, reason)."""
+    """How far a run is. wanted: cells of the plan; before: those filled already; failures: (problem, index, reason).
+
+    alike: told at the end, whether the first problems have one text each, however often they were sampled.
+    """
 
     wanted: int
     before: int
@@ -32,6 +37,7 @@ class Filled:
     failed: int = 0
     tokens: int = 0
     stopped: bool = False
+    alike: bool = False
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, int, str]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic, compare=False)
@@ -100,7 +106,19 @@ def fill(
         on_progress(filled)
         thread = stack.enter_context(ThreadPoolExecutor(1, "massflow-store"))
         _take(engine, requests(), _Commits(store, run, workers, filled, on_progress, thread))
+    filled.alike = _are_alike(store, run, problems)
     return filled
+
+
+def _are_alike(store: SampleStore, run: str, problems: Sequence[Problem]) -> bool:
+    """As of a server that takes the most likely token, whatever temperature it is told."""
+    repeats = 0
+    for problem in problems[:LOOKED_AT]:
+        texts = [sample.completion.text for sample in store.samples(run, problem.id, range(REPEATS))]
+        if len(set(texts)) > 1:
+            return False
+        repeats += max(0, len(texts) - 1)
+    return repeats >= REPEATS
 
 
 @dataclass
