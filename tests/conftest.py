@@ -15,6 +15,7 @@ from massflow.lab.experiment import run_experiment
 from massflow.lab.model import Transformer
 from massflow.lab.recipe import Recipe
 from massflow.seeding import generator
+from random_weights import with_random_weights
 
 Once = Callable[[str, Callable[[Path], object]], Path]
 TINY = """
@@ -128,16 +129,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         chat_template="{% for said in messages %}<s> {{ said.content }} {% endfor %}0 ",
     )  # fmt: skip
     tokenizer.save_pretrained(folder)
-    model = transformers.LlamaForCausalLM(
-        transformers.LlamaConfig(
-            vocab_size=len(names), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-            num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2, pad_token_id=2,
-        )
+    config = transformers.LlamaConfig(
+        vocab_size=len(names), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2, pad_token_id=2,
     )  # fmt: skip
-    rng = generator(0, "tiny model")
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.copy_(torch.from_numpy(rng.normal(0.0, 0.3, weight.shape)))
+    model = with_random_weights(transformers.LlamaForCausalLM(config))
     model.generation_config = transformers.GenerationConfig(
         do_sample=True, top_k=3, temperature=0.8, repetition_penalty=1.2, bos_token_id=1, eos_token_id=2, pad_token_id=2
     )

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +17,7 @@ from hypothesis import strategies as st
 
 import filler
 from massflow.errors import InputError, WorkError
+from massflow.rewards import VerifierPool
 from massflow.sampling import Sample, SampleStore, fill, read_models
 from massflow.sampling.engines import Completion
 from massflow.sampling.plan import cell_seed, count_missing, missing
@@ -85,14 +93,91 @@ def test_stop_finishes_the_batch_at_hand(tmp_path: Path):
     assert len(engine.asked) == len(set(engine.asked)) == 240
 
 
-def test_the_engine_goes_on_while_a_batch_is_verified_and_committed(tmp_path: Path):
-    """What a batch came to is told when the next one has been drawn."""
-    engine, told = filler.Guesser(batch=256), []
+def test_the_engine_goes_on_while_a_batch_is_verified(tmp_path: Path):
+    """The first batch's verdicts wait until the second is being drawn: the other way round it would be for ever."""
+    going_on = threading.Event()
+
+    class Patient(VerifierPool):
+        def map(self, texts, problems, on_progress=None):
+            assert not texts or going_on.wait(30.0)
+            return super().map(texts, problems, on_progress)
+
+    class Telling(filler.Guesser):
+        def run(self, requests):
+            for number, result in enumerate(super().run(requests)):
+                yield result
+                if number == 300:
+                    going_on.set()
+
+    with SampleStore(tmp_path) as store, Patient(workers=1) as pool:
+        found = fill(store, filler.PROBLEMS, Telling(batch=256), 100, pool=pool)
+    assert found.new == 600
+    assert going_on.is_set()
+
+
+def test_what_waits_for_long_is_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A slow engine's batch is on the disk before the next one is drawn: read by another connection."""
+    monkeypatch.setattr(sys.modules[fill.__module__], "SECONDS", 0.0)
+    seen = []
+
+    class Slow(filler.Guesser):
+        def run(self, requests):
+            while result := list(super().run(itertools.islice(requests, 16))):
+                yield from result
+                time.sleep(0.1)  # it takes its time; what came before is committed when it asks for more
+                with SampleStore(tmp_path, write=False) as store:
+                    seen.append(len(list(store.samples("samples"))))
+
     with SampleStore(tmp_path) as store:
-        fill(
-            store, filler.PROBLEMS, engine, 200, on_progress=lambda filled: told.append((filled.new, len(engine.asked)))
-        )
-    assert told == [(0, 0), (256, 512), (512, 768), (768, 1024), (1024, 1200), (1200, 1200)]
+        fill(store, filler.PROBLEMS, Slow(), 20)
+    assert len(seen) == 8
+    assert all(there >= 16 * (turn - 1) for turn, there in enumerate(seen)), seen
+
+
+def test_a_run_without_samples_may_begin_anew(tmp_path: Path):
+    """What was mistaken in the first command is no population yet."""
+    everything = frozenset((f"p{number}", index) for number in range(6) for index in range(3))
+    with SampleStore(tmp_path) as store:
+        assert fill(store, filler.PROBLEMS, filler.Guesser({"max_tokens": 5000}, fails=everything), 3).failed == 18
+        fill(store, filler.PROBLEMS, filler.Guesser({"max_tokens": 300}), 3)
+        assert store.runs()["samples"]["max_tokens"] == 300
+        with pytest.raises(InputError, match="another population"):
+            fill(store, filler.PROBLEMS, filler.Guesser({"max_tokens": 5000}), 4)
+
+
+SLOW = """
+import sys
+from massflow.cli.filling import FillingLine
+from massflow.rewards import VerifierPool
+from massflow.sampling import SampleStore, fill
+from massflow.types import Problem
+from rich.console import Console
+sys.path.insert(0, sys.argv[1])
+import filler
+problems = [Problem(p.id, p.prompt, p.answer, f"{sys.argv[2]}:check") for p in filler.PROBLEMS]
+with SampleStore(sys.argv[3]) as store, VerifierPool(2, 60.0) as pool, FillingLine(Console(file=sys.stdout)) as line:
+    print("begun", flush=True)
+    fill(store, problems, filler.Guesser(), 1000, pool=pool, stop=lambda: line.stopped)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT")
+def test_a_second_ctrl_c_waits_for_no_verifier(tmp_path: Path):
+    """256 samples whose verifying takes 30 s each."""
+    own = tmp_path / "slow.py"
+    own.write_text("import time\n\ndef check(text, problem):\n    time.sleep(30)\n    return 1.0\n")
+    words = [sys.executable, "-c", SLOW, str(Path(filler.__file__).parent), str(own), str(tmp_path / "s")]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    assert "Ctrl-C again" in process.stdout.readline()
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - started < 15.0
+    assert "KeyboardInterrupt" in errors
 
 
 @pytest.mark.parametrize(("samples", "alike"), [(1, False), (2, False), (3, True)])
@@ -103,7 +188,7 @@ def test_an_engine_that_does_not_draw_is_told(tmp_path: Path, samples: int, alik
         def run(self, requests):
             yield from ((request, Completion(f"{request.problem.id} is \\boxed{{1}}")) for request in requests)
 
-    for name, engine in (("greedy", Greedy()), ("drawn", filler.Guesser())):
+    for name, engine in (("greedy", Greedy(honours_seeds=False)), ("drawn", filler.Guesser(honours_seeds=False))):
         with SampleStore(tmp_path / name) as store:
             found = fill(store, filler.PROBLEMS, engine, samples)
             assert found.alike is (alike and name == "greedy")

@@ -74,6 +74,8 @@ def told(filled: Filled) -> str:
     if verified:
         parts.append(f"{verified / max(filled.new, 1):.0%} verified")
         parts += [f"{outcome} {count / verified:.1%}" for outcome, count in filled.outcomes.most_common()]
+    if filled.alike:
+        parts.append("all samples of a problem alike")
     if filled.failed:
         parts.append(f"{filled.failed:,} failed")
     return ", ".join(parts)

@@ -192,7 +192,7 @@ def _tell(found: Filled, path: Path, as_json: bool) -> None:
     if found.failed > LISTED:
         _say(f"... and {found.failed - min(LISTED, len(found.failures)):,} more")
     if found.alike:
-        _say("Every sample of a problem is the same text: does this engine draw at random? pass@k would mean nothing.")
+        _say("All samples of a problem are alike: the model is very sure, or the server does not draw at random.")
     if found.failed:
         _say("Those that failed are tried again by the same command.")
     _say(f"The store: {path}")

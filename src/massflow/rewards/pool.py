@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from massflow.errors import InputError
+from massflow.errors import InputError, WorkError
 from massflow.rewards.batch import Batch, OnProgress
 from massflow.rewards.needs import check_algebra
 from massflow.rewards.process import Message
@@ -45,6 +45,7 @@ class VerifierPool:
     _slots: list[Slot] = field(default_factory=list, init=False, repr=False)
     _messages: queue.Queue[Message] = field(default_factory=queue.Queue, init=False, repr=False)
     _sent: int = field(default=0, init=False, repr=False)
+    _closed: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.workers = (os.cpu_count() or 1) if self.workers is None else self.workers
@@ -60,7 +61,8 @@ class VerifierPool:
         self.close()
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers; what another thread has in `map` ends with a WorkError."""
+        self._closed += 1
         while self._slots:
             self._slots.pop().close()
 
@@ -81,7 +83,7 @@ class VerifierPool:
         for problem in different:
             check_problem(problem)
         check_algebra(different)
-        batch = Batch(len(texts), on_progress)
+        batch, closed = Batch(len(texts), on_progress), self._closed
         try:
             for place, (text, problem) in enumerate(zip(texts, problems, strict=True)):
                 batch.add(place, start(text, problem))
@@ -89,6 +91,8 @@ class VerifierPool:
                     self._advance(batch, wait=False)
             batch.read = True
             while batch.open:
+                if self._closed != closed:
+                    raise WorkError("the workers were closed while they verified")
                 self._advance(batch, wait=True)
         except BaseException:
             self.close()  # what is on its way belongs to nobody

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from massflow.errors import WorkError
 from massflow.rewards import VerifierPool
 from massflow.sampling.engines.engine import Completion, Engine, Fact, Failure, Request
 from massflow.sampling.plan import cell_seed, check_wanted, count_missing, missing
@@ -18,8 +20,10 @@ from massflow.sampling.verdicts import use_verifiers, verdicts_on, verify_missin
 from massflow.tasks.templates import template_of
 from massflow.types import Problem
 
-LOOKED_AT, REPEATS = 10, 8
-"""Problems, and samples of each, that are looked at for whether draws differ; repeats from which on they do not."""
+SECONDS = 10.0
+"""After which what there is of a batch is committed, whole or not."""
+REPEATS = 8
+"""Samples that only repeat another of their problem, from which on an engine is taken not to draw."""
 MOST_FAILURES = 1_000
 """Failed cells that are kept to be listed; all are counted."""
 
@@ -28,7 +32,8 @@ MOST_FAILURES = 1_000
 class Filled:
     """How far a run is. wanted: cells of the plan; before: those filled already; failures: (problem, index, reason).
 
-    alike: told at the end, whether the first problems have one text each, however often they were sampled.
+    repeats: samples of an engine that does not honour seeds with the very text of another of their problem in their
+    batch; varied: others of a problem that has several.
     """
 
     wanted: int
@@ -37,7 +42,8 @@ class Filled:
     failed: int = 0
     tokens: int = 0
     stopped: bool = False
-    alike: bool = False
+    repeats: int = 0
+    varied: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, int, str]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic, compare=False)
@@ -47,11 +53,18 @@ class Filled:
         return self.before + self.new
 
     @property
+    def alike(self) -> bool:
+        """As of a server that takes the most likely token, whatever temperature it is told."""
+        return self.repeats >= REPEATS and not self.varied
+
+    @property
     def seconds(self) -> float:
         return time.monotonic() - self.started
 
 
 OnProgress = Callable[[Filled], None]
+Written = tuple[int, Counter[str]]
+"""Of a batch: how many samples were new, and every outcome."""
 
 
 def population(engine: Engine, seed: int = 0, template: str | None = None) -> dict[str, Fact]:
@@ -91,11 +104,12 @@ def fill(
     filled = Filled(wanted, wanted - count_missing(store, run, problems, samples_per_problem))
     around = None if template is None else template_of(template)
 
-    def requests() -> Iterator[Request]:
+    def requests(commits: _Commits) -> Iterator[Request]:
         for problem, index in missing(store, run, problems, samples_per_problem):
             if stop():
                 filled.stopped = True
                 return
+            commits.look()
             prompt = problem.prompt if around is None else around.render(problem)
             yield Request(problem, index, prompt, cell_seed(seed, problem.id, index))
 
@@ -104,21 +118,9 @@ def fill(
         verify_missing(store, run, problems, workers)
         filled.started = time.monotonic()
         on_progress(filled)
-        thread = stack.enter_context(ThreadPoolExecutor(1, "massflow-store"))
-        _take(engine, requests(), _Commits(store, run, workers, filled, on_progress, thread))
-    filled.alike = _are_alike(store, run, problems)
+        commits = _Commits(store, run, workers, filled, on_progress, engine.honours_seeds)
+        _take(engine, requests(commits), commits)
     return filled
-
-
-def _are_alike(store: SampleStore, run: str, problems: Sequence[Problem]) -> bool:
-    """As of a server that takes the most likely token, whatever temperature it is told."""
-    repeats = 0
-    for problem in problems[:LOOKED_AT]:
-        texts = [sample.completion.text for sample in store.samples(run, problem.id, range(REPEATS))]
-        if len(set(texts)) > 1:
-            return False
-        repeats += max(0, len(texts) - 1)
-    return repeats >= REPEATS
 
 
 @dataclass
@@ -130,13 +132,21 @@ class _Commits:
     pool: VerifierPool
     filled: Filled
     on_progress: OnProgress
-    thread: ThreadPoolExecutor
+    by_seed: bool
     batch: list[tuple[Request, Completion]] = field(default_factory=list)
-    under_way: Future[tuple[int, Counter[str]]] | None = None
+    under_way: Future[Written] | None = None
+    begun: float = field(default_factory=time.monotonic)
 
     def add(self, request: Request, completion: Completion) -> None:
         self.batch.append((request, completion))
         if len(self.batch) >= BATCH:
+            self.commit()
+
+    def look(self) -> None:
+        """Whenever the engine asks for more: is the last batch on the disk, and has this one waited for long?"""
+        if self.under_way is not None and self.under_way.done():
+            self.settle()
+        if time.monotonic() - self.begun > SECONDS:
             self.commit()
 
     def fail(self, request: Request, failure: Failure) -> None:
@@ -147,10 +157,21 @@ class _Commits:
     def commit(self) -> None:
         """Begin with this batch when the last one is on the disk. Raises what went wrong with that."""
         self.settle()
+        self.begun = time.monotonic()
         if self.batch:
             batch, self.batch = self.batch, []
             self.filled.tokens += sum(said.tokens or 0 for _, said in batch)
-            self.under_way = self.thread.submit(self._write, batch)
+            if not self.by_seed:
+                self._compare(batch)
+            self.under_way = _beside(lambda: self._write(batch))
+
+    def _compare(self, batch: Sequence[tuple[Request, Completion]]) -> None:
+        texts: dict[str, list[str]] = {}
+        for request, said in batch:
+            texts.setdefault(request.problem.id, []).append(said.text)
+        for of_one in texts.values():
+            self.filled.varied += len(set(of_one)) > 1
+            self.filled.repeats += len(of_one) - len(set(of_one))
 
     def settle(self) -> None:
         """Wait for the batch that is under way, and tell of it."""
@@ -162,12 +183,30 @@ class _Commits:
         self.filled.outcomes.update(outcomes)
         self.on_progress(self.filled)
 
+    def finish(self) -> None:
+        self.commit()
+        self.settle()
+
     def _write(self, batch: Sequence[tuple[Request, Completion]]) -> tuple[int, Counter[str]]:
         """How many were new, and every outcome."""
         verdicts = verdicts_on([(said.text, request.problem) for request, said in batch], self.pool)
         samples = [Sample(request.problem.id, request.index, request.seed, said) for request, said in batch]
         new = self.store.add(self.run, samples, verdicts)
         return new, Counter(verdict.outcome for verdict in verdicts)
+
+
+def _beside(work: Callable[[], Written]) -> Future[Written]:
+    """Do it in a thread that nobody waits for at the end: Ctrl-C must not."""
+    future: Future[Written] = Future()
+
+    def do() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is told where the result is asked for
+            future.set_exception(error)
+
+    threading.Thread(target=do, name="massflow-store", daemon=True).start()
+    return future
 
 
 def _take(engine: Engine, requests: Iterator[Request], commits: _Commits) -> None:
@@ -178,10 +217,11 @@ def _take(engine: Engine, requests: Iterator[Request], commits: _Commits) -> Non
                 commits.fail(request, result)
             else:
                 commits.add(request, result)
-    except Exception:
-        with contextlib.suppress(Exception):  # the first error is the one to tell
-            commits.commit()
-            commits.settle()
+    except Exception as error:
+        try:
+            commits.finish()
+        except Exception as second:  # noqa: BLE001 - whatever it is, it is told
+            if str(second) != str(error):
+                raise WorkError(f"{error}. And what had come could not be kept: {second}") from error
         raise
-    commits.commit()
-    commits.settle()
+    commits.finish()

@@ -83,7 +83,7 @@ class SampleStore:
         self.close()
 
     def close(self) -> None:
-        with contextlib.suppress(sqlite3.Error):  # what was committed is safe, whatever closing meets
+        with self._turn, contextlib.suppress(sqlite3.Error):  # what was committed is safe, whatever closing meets
             self.connection.close()
         self._locked.close()
 
@@ -99,16 +99,19 @@ class SampleStore:
         """Add a run and its problems, or find them there. Raises InputError where it would mix two populations."""
         self.check_population(run, identity, problems)
         known, held = self.runs(), self._contents()
+        told = _plain(identity)
         new = [(problem.id, problem.verifier, _content(problem)) for problem in problems if problem.id not in held]
         with self._transaction() as connection:
             if run not in known:
-                connection.execute("INSERT INTO runs (name, identity) VALUES (?, ?)", (run, _plain(identity)))
+                connection.execute("INSERT INTO runs (name, identity) VALUES (?, ?)", (run, told))
+            elif self._is_empty(run):
+                connection.execute("UPDATE runs SET identity = ? WHERE name = ?", (told, run))
             connection.executemany("INSERT INTO problems (name, verifier, content) VALUES (?, ?, ?)", new)
 
     def check_population(self, run: str, identity: Mapping[str, Fact], problems: Sequence[Problem]) -> None:
         """Raises InputError, with the differences, for a run of another population and for another problem's id."""
         known = self.runs().get(run)
-        if known is not None and _told_by(known) != _told_by(identity):
+        if known is not None and _told_by(known) != _told_by(identity) and not self._is_empty(run):
             gap = _gap(_told_by(known), _told_by(identity))
             raise InputError(f"{self.path}: run {run!r} holds samples of another population: {gap}")
         held = self._contents()
@@ -117,6 +120,12 @@ class SampleStore:
             if there is not None and there != here:
                 gap = _gap(json.loads(there), json.loads(here))
                 raise InputError(f"{self.path}: problem {shown(problem.id)} is another one there: {gap}")
+
+    def _is_empty(self, run: str) -> bool:
+        """Of a run that has no sample yet the population may still change: nothing is mixed."""
+        query = "SELECT 1 FROM samples WHERE run = (SELECT id FROM runs WHERE name = ?) LIMIT 1"
+        with sqlite_errors(self.path):
+            return self.connection.execute(query, (run,)).fetchone() is None
 
     def problems(self) -> dict[str, Problem]:
         """Every problem, by id, in the order they came."""

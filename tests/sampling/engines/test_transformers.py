@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import transformers
 
@@ -22,6 +24,7 @@ from massflow.sampling.engines.memory import rows_that_fit
 from massflow.sampling.engines.transformers import TransformersEngine
 from massflow.sampling.plan import cell_seed
 from massflow.types import Problem
+from random_weights import with_random_weights
 
 PROMPTS = ["1 2 3", "4", "5 " * 63, "6 " * 64, "7 8 " * 40, "9 boxed 0"]
 """Below, at and above the widths that prompts are padded to."""
@@ -155,6 +158,76 @@ def test_the_hash_is_of_the_model_and_not_of_where_it_lies(tiny_model: Path, tmp
     assert engine_of(copy).identity["model_hash"] != first
 
 
+def changed(tiny_model: Path, folder: Path, change: Callable[[dict[str, torch.Tensor]], None], **config: Any) -> Path:
+    """A copy of the model with other weights and settings."""
+    shutil.copytree(tiny_model, folder)
+    weights = safetensors.torch.load_file(folder / "model.safetensors")
+    change(weights)
+    safetensors.torch.save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    settings = json.loads((folder / "config.json").read_text()) | config
+    (folder / "config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def test_a_model_that_would_say_something_else_is_refused(tiny_model: Path, tmp_path: Path):
+    """Weights that are missing, which transformers would draw anew; numbers that are none; an adapter; own code."""
+    headless = changed(tiny_model, tmp_path / "headless", lambda weights: [weights.pop("lm_head.weight")])
+    with pytest.raises(InputError, match=r"1 are missing, such as 'lm_head\.weight'"):
+        engine_of(headless)
+    nan = changed(tiny_model, tmp_path / "nan", lambda weights: weights["model.norm.weight"].fill_(torch.nan))
+    with pytest.raises(InputError, match="are no numbers"):
+        engine_of(nan)
+    adapted = changed(tiny_model, tmp_path / "adapted", lambda weights: None)
+    (adapted / "adapter_config.json").write_text("{}")
+    with pytest.raises(InputError, match="merge it into its base"):
+        engine_of(adapted)
+    own = {"auto_map": {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}, "model_type": "own"}
+    remote = changed(tiny_model, tmp_path / "remote", lambda weights: None, **own)
+    mark = tmp_path / "ran"
+    (remote / "own.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    with pytest.raises(InputError, match="can't load a causal model"):
+        engine_of(remote)
+    assert not mark.exists()
+
+
+def saved(made: Any, tiny_model: Path, folder: Path) -> Path:
+    """A model of another architecture, with the tiny one's tokenizer."""
+    with_random_weights(made).save_pretrained(folder)
+    for path in (*tiny_model.glob("tokenizer*"), *tiny_model.glob("*.jinja")):
+        shutil.copy(path, folder)
+    return folder
+
+
+SIZES = {"vocab_size": 14, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+
+
+def test_a_model_that_looks_ahead_is_refused(tiny_model: Path, tmp_path: Path):
+    """An encoder loads as a causal model, and reads what follows."""
+    made = transformers.BertLMHeadModel(transformers.BertConfig(**SIZES))
+    with pytest.raises(InputError, match="changes by"):
+        engine_of(saved(made, tiny_model, tmp_path / "bert"))
+
+
+def test_a_mixture_of_experts_does_not_honour_seeds(tiny_model: Path, tmp_path: Path):
+    """Which rows an expert gets together depends on all of a batch, and so does how their sums are rounded."""
+    made = transformers.MixtralForCausalLM(
+        transformers.MixtralConfig(**SIZES, num_key_value_heads=2, num_local_experts=4)
+    )
+    assert not engine_of(saved(made, tiny_model, tmp_path / "mixtral")).honours_seeds
+    assert engine_of(tiny_model).honours_seeds
+
+
+def test_positions_are_those_of_the_text_and_not_of_the_row(tiny_model: Path, tmp_path: Path):
+    """GPT-2 learns a vector for each position: padding must not shift them."""
+    made = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(vocab_size=14, n_positions=128, n_embd=32, n_layer=2, n_head=4)
+    )
+    engine = engine_of(saved(made, tiny_model, tmp_path / "gpt2"), max_tokens=4)
+    for said in drawn(engine, requests_for(["1 2 3"], 4)).values():
+        assert said.logp is not None
+        assert said.logp < 0.0
+
+
 def test_what_can_not_be_loaded_is_refused(tiny_model: Path, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     pickled = Path(shutil.copytree(tiny_model, tmp_path / "pickled"))
@@ -164,8 +237,8 @@ def test_what_can_not_be_loaded_is_refused(tiny_model: Path, tmp_path: Path):
     mute = Path(shutil.copytree(tiny_model, tmp_path / "mute"))
     for path in mute.glob("*.jinja"):
         path.unlink()
-    for folder in ("empty", "pickled", "cut"):
-        with pytest.raises(InputError, match="transformers can't load a causal model from it") as refused:
+    for folder, told in (("empty", "no settings"), ("pickled", "no weights"), ("cut", "can't load a causal model")):
+        with pytest.raises(InputError, match=told) as refused:
             engine_of(tmp_path / folder)
         assert "\n" not in str(refused.value)
     with pytest.raises(InputError, match="no such folder"):
@@ -174,6 +247,8 @@ def test_what_can_not_be_loaded_is_refused(tiny_model: Path, tmp_path: Path):
         engine_of(mute, chat=True)
     with pytest.raises(InputError, match="needs --max-tokens"):
         engine_of(tiny_model, max_tokens=None)
+    with pytest.raises(InputError, match="must leave room for a prompt"):
+        engine_of(tiny_model, max_tokens=256)
     with pytest.raises(InputError, match="leave --url out"):
         engine_of(tiny_model, urls=("http://h/v1",))
 
@@ -204,7 +279,7 @@ def test_without_memory_batches_are_halved_and_say_so(tiny_model: Path):
     assert 1 <= size < 4096
     asked = [Request(Problem("p", "1 2 3", "1"), index, "1 2 3", index) for index in range(32)]
     plain = drawn(engine_of(tiny_model, max_tokens=8), asked)
-    note = f"a batch of {size} rows, not 4096, for lack of memory"
+    note = f"{size} rows on cpu, for lack of memory for 4096"
     assert found == [[index, plain["p", index].text, note] for index in range(32)]
 
 

@@ -25,13 +25,18 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _row_bytes(config: Any, width: int, limit: int) -> int:
-    """Keys and values in fp32, what a layer holds while the prompt is read, and one step's law in float64."""
-    heads = config.num_attention_heads
-    head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
-    held = 2 * 4 * config.num_hidden_layers * (getattr(config, "num_key_value_heads", None) or heads) * head_size
-    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
-    layer = 4 * width * (8 * config.hidden_size + 3 * inner + heads * width)
-    return held * (width + limit) + layer + 64 * config.vocab_size
+    """Keys and values in fp32, what a layer holds while the prompt is read, and one step's law in float64.
+
+    Models that do not say as much are taken for ordinary ones.
+    """
+    hidden = getattr(config, "hidden_size", None) or 4096
+    heads = getattr(config, "num_attention_heads", None) or 32
+    head_size = getattr(config, "head_dim", None) or max(1, hidden // heads)
+    held = (
+        8 * (getattr(config, "num_hidden_layers", None) or 32) * (getattr(config, "num_key_value_heads", None) or heads)
+    )
+    layer = 4 * width * (8 * hidden + 3 * (getattr(config, "intermediate_size", None) or 4 * hidden) + heads * width)
+    return held * head_size * (width + limit) + layer + 64 * config.vocab_size
 
 
 def _free_bytes(device: Any) -> int:
@@ -41,6 +46,11 @@ def _free_bytes(device: Any) -> int:
         return torch.cuda.mem_get_info(device)[0]
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
-        return 8 << 30  # told nowhere on this system: as small machines have
+        free = 8 << 30  # told nowhere on this system: as small machines have
+    try:  # in a container
+        group = Path("/sys/fs/cgroup")
+        return min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        return free

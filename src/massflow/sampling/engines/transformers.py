@@ -6,14 +6,11 @@ copies: matrix products of another shape round otherwise. `generate` draws rows 
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from massflow.errors import InputError, file_errors
+from massflow.errors import InputError, WorkError
 from massflow.extras import needs_extra
 from massflow.sampling.engines.engine import Completion, Fact, Failure, Request, Result
 from massflow.sampling.engines.memory import is_out_of_memory, rows_that_fit
@@ -26,33 +23,39 @@ if TYPE_CHECKING:
 
 ROWS, WIDTH = 64, 64
 """Rows of a batch, where memory allows it; tokens to whose multiples prompts are padded."""
-MODEL_FILES = frozenset({".safetensors", ".json", ".model", ".txt", ".jinja"})
-"""Weights, settings and vocabulary: what the model's hash is of."""
 Row = tuple[Request, list[int]]
 """A cell and the tokens of its prompt."""
 
 
 @dataclass(eq=False)
 class TransformersEngine:
-    """A model and its tokenizer. ends: tokens that end a completion. rows: of a batch, wanted.
+    """A model and its tokenizer. ends: tokens that end a completion. context: tokens that it holds, where it says so.
 
-    sizes: rows of a batch of each width, as memory allowed. context: tokens that the model can hold, where it says so.
+    rows: of a batch, wanted; sizes: of a batch of each width, as memory allowed. honours_seeds: False for a model whose
+    rows look at each other's rounding, such as mixtures of experts: a text may then differ, once in a long while.
     """
 
     model: Any
     tokenizer: Any
+    settings: Settings
     identity: Mapping[str, Fact]
     ends: tuple[int, ...]
     context: int | None
-    rows: int = ROWS
     honours_seeds: bool = True
+    rows: int = ROWS
     sizes: dict[int, int] = field(default_factory=dict)
 
     def run(self, requests: Iterator[Request]) -> Iterator[Result]:
-        """A prompt that leaves no room for a completion is a Failure, as is one that one row's memory can't hold."""
+        """A prompt that leaves no room for a completion is a Failure, as is one that one row's memory can't hold.
+
+        Raises WorkError for a model whose probabilities are no numbers.
+        """
         waiting: dict[int, list[Row]] = {}
+        prompt: str | None = None
+        tokens: list[int] = []
         for request in requests:
-            tokens = self._tokens(request)
+            if request.prompt != prompt:
+                prompt, tokens = request.prompt, self.tokens(request.prompt)
             if (reason := self._unfit(tokens)) is not None:
                 yield request, Failure(reason)
                 continue
@@ -68,16 +71,41 @@ class TransformersEngine:
         """Let go of the weights."""
         self.model = None
 
-    @property
-    def _limit(self) -> int:
-        return int(self.identity["max_tokens"] or 0)
-
-    def _tokens(self, request: Request) -> list[int]:
-        if not self.identity["chat"]:
-            return self.tokenizer(request.prompt)["input_ids"]
-        said = [{"role": "user", "content": request.prompt}]
+    def tokens(self, prompt: str) -> list[int]:
+        """As the tokenizer has them; of a chat, in the model's own template, with what begins an answer."""
+        if not self.settings.chat:
+            return self.tokenizer(prompt)["input_ids"]
+        said = [{"role": "user", "content": prompt}]
         text = self.tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def draw(self, rows: Sequence[Sequence[int]], width: int, uniform_BT: Tensor) -> tuple[list[list[int]], Tensor]:
+        """Tokens drawn after each of the rows, and log pi of each, (B, T): T as many as were needed.
+
+        What stands behind the token that ends a row is no part of it. uniform_BT: a number for each token to draw.
+        """
+        import torch
+
+        device = self.model.device
+        start_B = [width - len(row) for row in rows]
+        mask_BW = torch.tensor([[0] * start + [1] * (width - start) for start in start_B], device=device)
+        ids_BW = torch.tensor(
+            [[0] * start + list(row) for start, row in zip(start_B, rows, strict=True)], device=device
+        )
+        given = _Given(uniform_BT.to(device).double(), self.settings.temperature, self.settings.top_p)
+        with torch.inference_mode():
+            out_BT = self.model.generate(
+                input_ids=ids_BW, attention_mask=mask_BW, max_new_tokens=uniform_BT.shape[1], logits_processor=[given]
+            )
+        return out_BT[:, width:].tolist(), torch.stack(given.logp, dim=1)
+
+    def length(self, drawn: Sequence[int]) -> int:
+        """Tokens of a completion, with the one that ends it."""
+        return next((place + 1 for place, token in enumerate(drawn) if token in self.ends), len(drawn))
+
+    @property
+    def _limit(self) -> int:
+        return self.settings.max_tokens or 0
 
     def _unfit(self, tokens: Sequence[int]) -> str | None:
         if not tokens:
@@ -102,7 +130,7 @@ class TransformersEngine:
             size = self._size(width)
             try:
                 parts = [rows[first : first + size] for first in range(0, len(rows), size)]
-                return [result for part in parts for result in self._draw(width, part, size)]
+                return [result for part in parts for result in self._filled(width, part, size)]
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -112,38 +140,35 @@ class TransformersEngine:
             if self.model.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _draw(self, width: int, rows: Sequence[Row], size: int) -> list[Result]:
+    def _filled(self, width: int, rows: Sequence[Row], size: int) -> list[Result]:
         """One batch of `size` rows, those that are left over filled with the first."""
         import torch
 
         filled = [*rows, *[rows[0]] * (size - len(rows))]
-        start_B = [width - len(tokens) for _, tokens in filled]
-        mask_BW = torch.tensor([[0] * start + [1] * (width - start) for start in start_B], device=self.model.device)
-        ids_BW = torch.tensor([[0] * start + row[1] for start, row in zip(start_B, filled, strict=True)])
         uniform_BT = torch.from_numpy(uniform_rows([request.seed for request, _ in filled], self._limit))
-        given = _Given(
-            uniform_BT.to(self.model.device).double(),
-            float(self.identity["temperature"] or 1.0),
-            float(self.identity["top_p"] or 1.0),
-        )
-        with torch.inference_mode():
-            out_BT = self.model.generate(
-                input_ids=ids_BW.to(self.model.device), attention_mask=mask_BW, max_new_tokens=self._limit,
-                logits_processor=[given],
-            )[:, width:].tolist()  # fmt: skip
-        logp_BT = torch.stack(given.logp, dim=1).tolist()
-        note = "" if size == self.rows else f"a batch of {size} rows, not {self.rows}, for lack of memory"
+        out_BT, logp_BT = self.draw([tokens for _, tokens in filled], width, uniform_BT)
+        note = self._note(size)
         return [
             (request, self._completion(drawn, logp, note))
-            for (request, _), drawn, logp in zip(rows, out_BT, logp_BT, strict=False)
+            for (request, _), drawn, logp in zip(rows, out_BT, logp_BT.tolist(), strict=False)
         ]
 
     def _completion(self, drawn: list[int], logp: list[float], note: str) -> Completion:
-        """What was drawn up to the token that ends it, which counts; what `generate` puts behind it does not."""
-        end = next((place for place, token in enumerate(drawn) if token in self.ends), None)
-        tokens = len(drawn) if end is None else end + 1
-        text = self.tokenizer.decode(drawn[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return Completion(text, tokens, "length" if end is None else "stop", sum(logp[:tokens]), note)
+        count = self.length(drawn)
+        total = sum(logp[:count])
+        if not total > -float("inf"):
+            raise WorkError("the model's log-probabilities are not finite: it has diverged, or its weights are damaged")
+        ended = drawn[count - 1] in self.ends
+        said = drawn[: count - 1] if ended else drawn
+        text = self.tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return Completion(text, count, "stop" if ended else "length", total, note)
+
+    def _note(self, size: int) -> str:
+        """Of another shape or device than the usual one: a text may then differ from another time's."""
+        device = self.model.device.type
+        if size == ROWS and device == "cpu":
+            return ""
+        return f"{size} rows on {device}" + (f", for lack of memory for {self.rows}" if size < self.rows else "")
 
 
 @dataclass(eq=False)
@@ -172,14 +197,15 @@ class _Given:
 
 
 def open_engine(model: str, settings: Settings) -> TransformersEngine:
-    """model: a folder as `save_pretrained` writes it, or the hub's name of one, which is fetched.
+    """model: a folder as `save_pretrained` writes it, or the hub's name of one (NAME@REVISION), which is fetched.
 
-    Weights are read from safetensors only, and no code of the model's. Raises InputError for what can't be loaded.
+    Weights are read from safetensors only, and no code of the model's. Raises InputError for what can't be loaded, and
+    for a model that does not say the same of a text padded or not, read at once or token by token.
     """
     with needs_extra("hf", "the transformers engine"):
-        import torch
         import transformers
-        from safetensors import SafetensorError
+
+        from massflow.sampling.engines.pretrained import check_law, context_of, ends_of, find_folder, load, sha256_of
     from massflow.lab.device import check_device
 
     if settings.max_tokens is None:
@@ -187,61 +213,23 @@ def open_engine(model: str, settings: Settings) -> TransformersEngine:
     if settings.urls:
         raise InputError("the transformers engine has no server: leave --url out")
     device = check_device(settings.device or "cpu")
-    folder = _folder(model)
-    transformers.utils.logging.disable_progress_bar()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True
-        )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise InputError(f"{model}: transformers can't load a causal model from it: {reason}") from error
+    folder = find_folder(model)
+    loaded, tokenizer = load(folder, model, device)
     if settings.chat and tokenizer.chat_template is None:
         raise InputError(f"{model}: its tokenizer has no chat template: leave --chat out, or name a --template")
-    ends = _ends(loaded.generation_config, tokenizer)
+    context = context_of(loaded.config)
+    if context is not None and settings.max_tokens >= context:
+        raise InputError(f"{model} holds {context} tokens: --max-tokens must leave room for a prompt")
+    ends = ends_of(loaded.generation_config, tokenizer)
     # its own file may hold top-k, penalties and more, which would make another distribution of it
     loaded.generation_config = transformers.GenerationConfig(
-        eos_token_id=list(ends) or None, pad_token_id=ends[0] if ends else 0, do_sample=False
+        eos_token_id=list(ends) or None, pad_token_id=0, do_sample=False
     )
     identity: dict[str, Fact] = {
-        "engine": "transformers", "model": model, "model_hash": _sha256(folder), "chat": settings.chat,
+        "engine": "transformers", "model": model, "model_hash": sha256_of(folder), "chat": settings.chat,
         "temperature": settings.temperature, "top_p": settings.top_p, "max_tokens": settings.max_tokens,
         "dtype": "float32", "logprobs": "raw",
     }  # fmt: skip
-    context = getattr(loaded.config.get_text_config(), "max_position_embeddings", None)
-    return TransformersEngine(loaded.to(device).eval(), tokenizer, identity, ends, context, rows=settings.batch or ROWS)
-
-
-def _folder(model: str) -> Path:
-    """Where the model's files lie. Raises InputError where neither a folder nor the hub has it."""
-    if Path(model).is_dir():
-        return Path(model)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(model, allow_patterns=[f"*{suffix}" for suffix in sorted(MODEL_FILES)]))
-    except HFValidationError as error:
-        raise InputError(f"{model}: there is no such folder, and it is no name of the hub's") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise InputError(
-            f"{model}: there is no such folder, and it can't be fetched: {type(error).__name__}"
-        ) from error
-
-
-def _sha256(folder: Path) -> str:
-    """Of the names and bytes of all that makes the model what it is."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.suffix in MODEL_FILES):
-        with file_errors("read", path), path.open("rb") as file:
-            digest.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()
-
-
-def _ends(generation_config: Any, tokenizer: Any) -> tuple[int, ...]:
-    """The tokens that end a completion: as the model's generation settings say, or else its tokenizer."""
-    said = generation_config.eos_token_id
-    said = tokenizer.eos_token_id if said is None else said
-    return tuple(said) if isinstance(said, list) else () if said is None else (said,)
+    engine = TransformersEngine(loaded, tokenizer, settings, identity, ends, context, rows=settings.batch or ROWS)
+    engine.honours_seeds = check_law(engine, model)
+    return engine
