@@ -291,10 +291,33 @@ def test_a_server_that_is_gone_ends_it_in_bounded_time(serve: Callable[..., Serv
     taken: list[Request] = []
     results: list[tuple[Request, Any]] = []
     run = engine_of(server.url).run(taken.append(request) or request for request in requests_of(200, 8))
-    with pytest.raises(WorkError, match=r"problems in a row got no answer.*ConnectError"):
+    with pytest.raises(WorkError, match=r"no server can be reached.*ConnectError"):
         results.extend(run)
     assert len(results) == len(taken) < 1600
     assert all(isinstance(said, Failure) for _, said in results)
+
+
+def test_a_server_that_goes_away_ends_it_in_bounded_time(serve: Callable[..., Server]) -> None:
+    """It has answered, so it may come back: three problems in a row without an answer are waited for."""
+    server = serve(lambda handler: handler.number > 4 and handler.hang_up())
+    results: list[tuple[Request, Any]] = []
+    with pytest.raises(WorkError, match="problems in a row got no answer"):
+        results.extend(engine_of(server.url).run(iter(requests_of(200, 8))))
+    assert 0 < len(results) < 1600
+
+
+def test_the_same_refusal_of_all_ends_it(serve: Callable[..., Server]) -> None:
+    """As of a model that the server does not have, where it says so with status 400."""
+
+    def refuse(handler: Any) -> bool:
+        handler.reply(400, b'{"error": {"message": "no such model"}}')
+        return True
+
+    server = serve(refuse)
+    results: list[tuple[Request, Any]] = []
+    with pytest.raises(WorkError, match="no such model"):
+        results.extend(engine_of(server.url).run(iter(requests_of(200, 4))))
+    assert len(results) < 100
 
 
 def test_the_key_is_sent_and_never_told(

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from massflow.errors import InputError, WorkError
 from massflow.extras import needs_extra
 from massflow.sampling.engines.engine import Completion, Fact, Failure, Request, Result
-from massflow.sampling.engines.openai_reply import HopelessError, RefusedError, TroubleError, read_reply
+from massflow.sampling.engines.openai_reply import HopelessError, RefusedError, TroubleError, UnreachedError, read_reply
 
 if TYPE_CHECKING:
     import httpx
@@ -32,8 +32,9 @@ KEY = "MASSFLOW_API_KEY"
 """The environment variable with the key, if one is needed: a name of our own, so that no other key goes astray."""
 CHUNK, IN_FLIGHT = 64, 8
 """Cells of one request, by default; requests at a time for each server."""
-TRIES, LOST = 8, 3
-"""Failures in a row that give a chunk up; problems in a row without any answer that give all up."""
+TRIES, LOST, UNREACHED = 8, 3, 4
+"""Failures in a row that give a chunk up; problems in a row without any answer that give all up; failures to connect in
+a row that do, where no server has ever answered."""
 LONGEST_WAIT = 300.0
 """Seconds that a server's Retry-After is believed."""
 MEGABYTE, TOKEN_BYTES = 1 << 20, 1 << 10
@@ -58,7 +59,10 @@ class _Line:
 
     client: httpx.AsyncClient
     servers: list[_Server]
+    answered: bool = False
     lost: set[str] = field(default_factory=set)
+    refused: dict[str, set[str]] = field(default_factory=dict)
+    """Problems that were refused for the same reason, before anything was answered."""
     fatal: str = ""
 
     def pick(self) -> _Server:
@@ -70,12 +74,20 @@ class _Line:
         if len(self.lost) >= LOST:
             self.fatal = self.fatal or f"{len(self.lost)} problems in a row got no answer; the last: {reason}"
 
+    def refuse(self, problem: str, reason: str) -> None:
+        """As of a model that the servers do not have: some say so of each request."""
+        if not self.answered:
+            self.refused.setdefault(reason, set()).add(problem)
+            if len(self.refused[reason]) >= LOST:
+                self.fatal = self.fatal or reason
+
 
 @dataclass(frozen=True, eq=False)
 class OpenAIEngine:
     """urls: whole endpoints, all of one kind. pause: seconds before a second try, doubled each time. timeout: too."""
 
     urls: tuple[str, ...]
+    settings: Settings
     identity: Mapping[str, Fact]
     chunk: int = CHUNK
     key: str = field(default="", repr=False)
@@ -136,12 +148,15 @@ class OpenAIEngine:
             except RefusedError as error:
                 reason, rung = str(error), rung + 1
                 if rung > 2:
+                    line.refuse(cells[0].problem.id, reason)
                     break
             except HopelessError as error:
                 reason = line.fatal = line.fatal or str(error)
                 break
             except TroubleError as error:
                 reason, tries = str(error), tries + 1
+                if tries == UNREACHED and isinstance(error, UnreachedError) and not line.answered:
+                    line.fatal = line.fatal or f"no server can be reached; the last: {reason}"
                 if tries == TRIES:
                     line.lose(cells[0].problem.id, reason)
                 if tries == TRIES or line.fatal:
@@ -149,6 +164,7 @@ class OpenAIEngine:
                 backoff = min(60.0, self.pause * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)
                 await asyncio.sleep(max(backoff, min(error.wait, LONGEST_WAIT)))
             else:
+                line.answered = True
                 line.lost.clear()
                 server.rung, tries, most = rung, 0, len(said)
                 results += zip(asked, said, strict=False)
@@ -164,7 +180,9 @@ class OpenAIEngine:
             async with asyncio.timeout(self.timeout):
                 asked = json.dumps(self._body(cells, rung))
                 async with line.client.stream("POST", server.url, content=asked) as reply:
-                    content = await _limited(reply, MEGABYTE + len(cells) * TOKEN_BYTES * self._limit)
+                    content = await _limited(
+                        reply, MEGABYTE + len(cells) * TOKEN_BYTES * (self.settings.max_tokens or 0)
+                    )
             found = read_reply(reply.status_code, reply.headers, content, len(cells))
         except TroubleError as error:
             server.streak += 1
@@ -176,28 +194,23 @@ class OpenAIEngine:
             raise TroubleError(f"{server.url}: no whole answer within {self.timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             server.streak += 1
-            raise TroubleError(self._told(server, f"{type(error).__name__} {error}".strip())) from None
+            kind = UnreachedError if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else TroubleError
+            raise kind(self._told(server, f"{type(error).__name__} {error}".strip())) from None
         finally:
             server.busy -= 1
         server.streak = 0
         return found
 
     def _body(self, cells: Sequence[Request], rung: int) -> dict[str, Any]:
-        chat = self.identity["chat"]
-        prompt = cells[0].prompt
+        chat, prompt = self.settings.chat, cells[0].prompt
         body: dict[str, Any] = {
-            "model": self.identity["model"], "temperature": self.identity["temperature"],
-            "top_p": self.identity["top_p"], "max_tokens": self.identity["max_tokens"], "n": len(cells),
-            "stream": False, "seed": cells[0].seed,
+            "model": self.identity["model"], "temperature": self.settings.temperature, "top_p": self.settings.top_p,
+            "max_tokens": self.settings.max_tokens, "n": len(cells), "stream": False, "seed": cells[0].seed,
         }  # fmt: skip
         body |= {"messages": [{"role": "user", "content": prompt}]} if chat else {"prompt": prompt}
         if self.identity["logprobs"]:
             body["logprobs"] = True if chat else 1
         return {name: value for name, value in body.items() if rung == 0 or name not in EXTRAS}
-
-    @property
-    def _limit(self) -> int:
-        return int(self.identity["max_tokens"] or 0)
 
     def _told(self, server: _Server, error: object) -> str:
         return self._hidden(f"{server.url}: {error}")
@@ -228,7 +241,7 @@ def open_engine(model: str, settings: Settings) -> OpenAIEngine:
         "temperature": settings.temperature, "top_p": settings.top_p, "max_tokens": settings.max_tokens,
         "logprobs": "raw" if plain else None,  # the API does not say which it means: only where both are the same
     }  # fmt: skip
-    return OpenAIEngine(urls, identity, settings.batch or CHUNK, _key())
+    return OpenAIEngine(urls, settings, identity, settings.batch or CHUNK, _key())
 
 
 async def _limited(reply: httpx.Response, most: int) -> bytes:

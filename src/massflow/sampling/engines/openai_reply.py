@@ -24,6 +24,10 @@ class TroubleError(Exception):
         self.wait = wait
 
 
+class UnreachedError(TroubleError):
+    """Nobody listens at the address."""
+
+
 class RefusedError(Exception):
     """This request won't work, here or another time; another one may."""
 
