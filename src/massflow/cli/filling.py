@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 from massflow.cli.progress import duration
 
@@ -25,8 +26,8 @@ class FillingLine:
     def __init__(self, console: Console) -> None:
         self.stopped = False
         self._console = console
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-        self._bar = Progress(*columns, console=console, transient=True)
+        words = TextColumn("{task.description}", table_column=Column(overflow="fold"))
+        self._bar = Progress(BarColumn(10), words, console=console, transient=True)
         self._task = self._bar.add_task("", total=None)
         self._told = time.monotonic()
 
@@ -45,10 +46,10 @@ class FillingLine:
 
     def show(self, filled: Filled) -> None:
         if self._console.is_terminal:
-            self._bar.update(self._task, completed=filled.done, total=filled.wanted, description=told(filled))
+            self._bar.update(self._task, completed=filled.done, total=filled.wanted, description=_far(filled, "\n"))
         elif time.monotonic() - self._told > EVERY:
             self._told = time.monotonic()
-            self._say(f"{filled.done:,} of {filled.wanted:,}: {told(filled)}")
+            self._say(_far(filled, ": "))
 
     def _interrupt(self, *_: Any) -> None:
         if self.stopped:
@@ -60,8 +61,12 @@ class FillingLine:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def told(filled: Filled) -> str:
-    """Rate, tokens, time left, and the shares of outcomes among the new samples.
+def _far(filled: Filled, between: str) -> str:
+    return f"{filled.done:,} of {filled.wanted:,}{between}{told(filled, between if between.isspace() else ', ')}"
+
+
+def told(filled: Filled, between: str = ", ") -> str:
+    """Rate, tokens and time left; and the shares of outcomes among the new samples.
 
     The shares are of what was verified, which is all that is committed.
     """
@@ -70,15 +75,15 @@ def told(filled: Filled) -> str:
     parts = [f"{rate:,.1f}/s", f"{filled.tokens / seconds:,.0f} tokens/s"]
     if filled.new and filled.done < filled.wanted:
         parts.append(f"about {_left((filled.wanted - filled.done - filled.failed) / rate)} left")
-    verified = sum(filled.outcomes.values())
+    found, verified = [], sum(filled.outcomes.values())
     if verified:
-        parts.append(f"{verified / max(filled.new, 1):.0%} verified")
-        parts += [f"{outcome} {count / verified:.1%}" for outcome, count in filled.outcomes.most_common()]
+        found.append(f"{verified / max(filled.new, 1):.0%} verified")
+        found += [f"{outcome} {count / verified:.1%}" for outcome, count in filled.outcomes.most_common()]
     if filled.alike:
-        parts.append("all samples of a problem alike")
+        found.append("all samples of a problem alike")
     if filled.failed:
-        parts.append(f"{filled.failed:,} failed")
-    return ", ".join(parts)
+        found.append(f"{filled.failed:,} failed")
+    return between.join(", ".join(words) for words in (parts, found) if words)
 
 
 def _left(seconds: float) -> str:
