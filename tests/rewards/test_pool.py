@@ -310,18 +310,23 @@ def _alive(pid: int) -> bool:
     return state != "Z"
 
 
-def test_workers_of_a_pool_that_was_killed_end_by_themselves(own: Problem):
+@pytest.mark.parametrize("text", ["is gold", "sleep 1"])
+def test_workers_of_a_pool_that_was_killed_end_by_themselves(own: Problem, text: str):
+    """Idle ones, and those that find nobody to answer to."""
     code = f"""
 import time
 from massflow.rewards import Problem, VerifierPool
 pool = VerifierPool(1, timeout=30.0)
-pool.map(["is gold"], [Problem("q", "", "gold", {own.verifier!r}, metadata={{"plus": 1}})])
+problem = Problem("q", "", "gold", {own.verifier!r}, metadata={{"plus": 1}})
+pool.map(["is gold"], [problem])
 print(pool._slots[0].worker.pid, pool._slots[0].worker.process.pid, flush=True)
+pool.map([{text!r}] * 20, [problem] * 20)
 time.sleep(60)
 """
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     pids = [int(word) for word in parent.stdout.readline().split()]
+    time.sleep(0.3)
     parent.kill()
     parent.wait()
     deadline = time.monotonic() + 10

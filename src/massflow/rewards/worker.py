@@ -31,16 +31,22 @@ def main() -> None:
         import massflow.rewards.algebra
         import massflow.rewards.verifiers  # noqa: F401  slow: once, before the fork
     if not hasattr(os, "fork"):
-        _serve(answers, memory)
+        _serve_until_left(answers, memory)
         return
     while True:
         child = os.fork()
         if child == 0:
-            _serve(answers, memory)
+            _serve_until_left(answers, memory)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if os.waitstatus_to_exitcode(status) == 0:
             return
+
+
+def _serve_until_left(answers: BinaryIO, memory: int) -> None:
+    """A pool that is gone, killed while this worked, is no failure: no other worker must take its place."""
+    with contextlib.suppress(BrokenPipeError):
+        _serve(answers, memory)
 
 
 def _serve(answers: BinaryIO, memory: int) -> None:
