@@ -65,7 +65,7 @@ def _fetched(model: str) -> Path:
 def load(folder: Path, model: str, device: torch.device) -> tuple[Any, Any]:
     """The model in fp32, and its tokenizer. Raises InputError for whatever transformers makes of a bad folder."""
     try:
-        with _quiet():
+        with quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             both: Any = transformers.AutoModelForCausalLM.from_pretrained(
                 folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, output_loading_info=True
@@ -84,8 +84,8 @@ def load(folder: Path, model: str, device: torch.device) -> tuple[Any, Any]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No bars and warnings while a model is loaded: what matters of them is checked here."""
+def quiet() -> Iterator[None]:
+    """No bars and warnings of transformers: what matters of them is checked here."""
     logging = transformers.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -128,7 +128,7 @@ def check_law(engine: TransformersEngine, model: str) -> bool:
     once: so of recurrent models that read the padding, and of those that look ahead.
     """
     try:
-        with _quiet():
+        with quiet():
             engine.tokens("1 + 1 =")
             apart, alike = _tried(engine)
     except Exception as error:

@@ -86,6 +86,8 @@ class TransformersEngine:
         """
         import torch
 
+        from massflow.sampling.engines.pretrained import quiet
+
         device = self.model.device
         start_B = [width - len(row) for row in rows]
         mask_BW = torch.tensor([[0] * start + [1] * (width - start) for start in start_B], device=device)
@@ -93,7 +95,7 @@ class TransformersEngine:
             [[0] * start + list(row) for start, row in zip(start_B, rows, strict=True)], device=device
         )
         given = _Given(uniform_BT.to(device).double(), self.settings.temperature, self.settings.top_p)
-        with torch.inference_mode():
+        with torch.inference_mode(), quiet():  # padding is counted as if it were text: no cause for warnings
             out_BT = self.model.generate(
                 input_ids=ids_BW, attention_mask=mask_BW, max_new_tokens=uniform_BT.shape[1], logits_processor=[given]
             )
