@@ -1,4 +1,4 @@
-"""A model's folder: found, loaded without running code of its own, named by a hash, and tried before it is trusted."""
+"""A model's folder: found, loaded without running code of its own, and named by a hash."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import transformers
@@ -15,11 +15,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
 from massflow.errors import InputError, file_errors
-from massflow.seeding import generator
 from massflow.tables.values import shown
-
-if TYPE_CHECKING:
-    from massflow.sampling.engines.transformers import TransformersEngine
 
 FILES = (
     "model*.safetensors", "model*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*",
@@ -31,8 +27,6 @@ NEEDED = {
     "weights": ("model*.safetensors",),
     "tokenizer": ("tokenizer*", "vocab*", "spiece.model"),
 }
-APART = 1e-3
-"""Nats by which one text's log-probabilities may differ between two ways of reading it."""
 
 
 def find_folder(model: str) -> Path:
@@ -119,48 +113,3 @@ def context_of(config: Any) -> int | None:
     """The tokens that a model holds; None where it does not say."""
     said = getattr(config.get_text_config(), "max_position_embeddings", None)
     return said if isinstance(said, int) and said > 0 else None
-
-
-def check_law(engine: TransformersEngine, model: str) -> bool:
-    """Whether a row is the same, to the last bit, whatever rows are beside it; tried on a prompt of random tokens.
-
-    Raises InputError if what is drawn, padded and token by token, is not what the model says of the whole text read at
-    once: so of recurrent models that read the padding, and of those that look ahead.
-    """
-    try:
-        with quiet():
-            engine.tokens("1 + 1 =")
-            apart, alike = _tried(engine)
-    except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{model}: it can be loaded, and nothing drawn from it: {said[:300]}") from error
-    if apart != apart:
-        raise InputError(f"{model}: its probabilities are no numbers: it has diverged, or its weights are damaged")
-    if apart > APART:
-        raise InputError(
-            f"{model}: what it says of a text changes by {apart:.2g} nats with padding or with what follows: "
-            "the transformers engine can't sample it. A server may (--engine openai)."
-        )
-    return alike
-
-
-def _tried(engine: TransformersEngine) -> tuple[float, bool]:
-    """The largest difference of a log-probability from that of the text read at once; and whether bits are alike."""
-    rng = generator(0, "law")
-    vocabulary, room = engine.model.config.get_text_config().vocab_size, engine.context or 64
-    count = min(4, room - 1)
-    rows = [rng.integers(vocabulary, size=min(10, room - count)).tolist() for _ in range(12)]
-    uniform_BT, width = torch.from_numpy(rng.random((8, count))), min(64, room - count)
-    once, again = (engine.draw([*rows[:4], *others], width, uniform_BT) for others in (rows[4:8], rows[8:]))
-    apart, alike = 0.0, True
-    for place, row in enumerate(rows[:4]):
-        drawn, logp_T = once[0][place], once[1][place]
-        length = engine.length(drawn)
-        alike &= drawn[:length] == again[0][place][:length]
-        alike &= torch.equal(logp_T[:length], again[1][place][:length])
-        whole = torch.tensor([row + drawn[:length]], device=engine.model.device)
-        with torch.inference_mode():
-            law_TV = engine.model(whole).logits[0].double().log_softmax(dim=1)
-        said_T = law_TV[len(row) - 1 : -1].gather(1, whole[0, len(row) :, None])[:, 0]
-        apart = max(apart, (said_T - logp_T[:length]).abs().max().item(), key=lambda gap: (gap != gap, gap))
-    return apart, alike

@@ -14,7 +14,7 @@ from massflow.errors import InputError, WorkError
 from massflow.extras import needs_extra
 from massflow.sampling.engines.engine import Completion, Fact, Failure, Request, Result
 from massflow.sampling.engines.memory import is_out_of_memory, rows_that_fit
-from massflow.seeding import uniform_rows
+from massflow.seeding import generator, uniform_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ROWS, WIDTH = 64, 64
 """Rows of a batch, where memory allows it; tokens to whose multiples prompts are padded."""
+APART = 1e-3
+"""Nats by which one text's log-probabilities may differ between two ways of reading it."""
 Row = tuple[Request, list[int]]
 """A cell and the tokens of its prompt."""
 
@@ -207,7 +209,7 @@ def open_engine(model: str, settings: Settings) -> TransformersEngine:
     with needs_extra("hf", "the transformers engine"):
         import transformers
 
-        from massflow.sampling.engines.pretrained import check_law, context_of, ends_of, find_folder, load, sha256_of
+        from massflow.sampling.engines.pretrained import context_of, ends_of, find_folder, load, sha256_of
     from massflow.lab.device import check_device
 
     if settings.max_tokens is None:
@@ -233,5 +235,51 @@ def open_engine(model: str, settings: Settings) -> TransformersEngine:
         "dtype": "float32", "logprobs": "raw",
     }  # fmt: skip
     engine = TransformersEngine(loaded, tokenizer, settings, identity, ends, context, rows=settings.batch or ROWS)
-    engine.honours_seeds = check_law(engine, model)
+    engine.honours_seeds = _check_law(engine, model)
     return engine
+
+
+def _check_law(engine: TransformersEngine, model: str) -> bool:
+    """Whether a row is the same, to the last bit, whatever rows are beside it; tried on a prompt of random tokens.
+
+    Raises InputError if what is drawn, padded and token by token, is not what the model says of the whole text read at
+    once: so of recurrent models that read the padding, and of those that look ahead.
+    """
+    try:
+        engine.tokens("1 + 1 =")
+        apart, alike = _tried(engine)
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{model}: it can be loaded, and nothing drawn from it: {said[:300]}") from error
+    if apart != apart:
+        raise InputError(f"{model}: its probabilities are no numbers: it has diverged, or its weights are damaged")
+    if apart > APART:
+        raise InputError(
+            f"{model}: what it says of a text changes by {apart:.2g} nats with padding or with what follows: "
+            "the transformers engine can't sample it. A server may (--engine openai)."
+        )
+    return alike
+
+
+def _tried(engine: TransformersEngine) -> tuple[float, bool]:
+    """The largest difference of a log-probability from that of the text read at once; and whether bits are alike."""
+    import torch
+
+    rng = generator(0, "law")
+    vocabulary, room = engine.model.config.get_text_config().vocab_size, engine.context or 64
+    count = min(4, room - 1)
+    rows = [rng.integers(vocabulary, size=min(10, room - count)).tolist() for _ in range(12)]
+    uniform_BT, width = torch.from_numpy(rng.random((8, count))), min(64, room - count)
+    once, again = (engine.draw([*rows[:4], *others], width, uniform_BT) for others in (rows[4:8], rows[8:]))
+    apart, alike = 0.0, True
+    for place, row in enumerate(rows[:4]):
+        drawn, logp_T = once[0][place], once[1][place]
+        length = engine.length(drawn)
+        alike &= drawn[:length] == again[0][place][:length]
+        alike &= torch.equal(logp_T[:length], again[1][place][:length])
+        whole = torch.tensor([row + drawn[:length]], device=engine.model.device)
+        with torch.inference_mode():
+            law_TV = engine.model(whole).logits[0].double().log_softmax(dim=1)
+        said_T = law_TV[len(row) - 1 : -1].gather(1, whole[0, len(row) :, None])[:, 0]
+        apart = max(apart, (said_T - logp_T[:length]).abs().max().item(), key=lambda gap: (gap != gap, gap))
+    return apart, alike
