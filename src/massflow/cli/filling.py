@@ -45,11 +45,13 @@ class FillingLine:
         signal.signal(signal.SIGINT, self._handler)
 
     def show(self, filled: Filled) -> None:
+        far = f"{filled.done:,} of {filled.wanted:,}"
         if self._console.is_terminal:
-            self._bar.update(self._task, completed=filled.done, total=filled.wanted, description=_far(filled, "\n"))
+            words = "\n".join([far, *_lines(filled)])
+            self._bar.update(self._task, completed=filled.done, total=filled.wanted, description=words)
         elif time.monotonic() - self._told > EVERY:
             self._told = time.monotonic()
-            self._say(_far(filled, ": "))
+            self._say(f"{far}: {told(filled)}")
 
     def _interrupt(self, *_: Any) -> None:
         if self.stopped:
@@ -61,20 +63,21 @@ class FillingLine:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _far(filled: Filled, between: str) -> str:
-    return f"{filled.done:,} of {filled.wanted:,}{between}{told(filled, between if between.isspace() else ', ')}"
+def told(filled: Filled) -> str:
+    """How fast it goes, and what was found, in one line."""
+    return ", ".join(_lines(filled))
 
 
-def told(filled: Filled, between: str = ", ") -> str:
+def _lines(filled: Filled) -> list[str]:
     """Rate, tokens and time left; and the shares of outcomes among the new samples.
 
     The shares are of what was verified, which is all that is committed.
     """
     seconds = max(filled.seconds, 1e-9)
     rate = filled.new / seconds
-    parts = [f"{rate:,.1f}/s", f"{filled.tokens / seconds:,.0f} tokens/s"]
+    pace = [f"{rate:,.1f}/s", f"{filled.tokens / seconds:,.0f} tokens/s"]
     if filled.new and filled.done < filled.wanted:
-        parts.append(f"about {_left((filled.wanted - filled.done - filled.failed) / rate)} left")
+        pace.append(f"about {_left((filled.wanted - filled.done - filled.failed) / rate)} left")
     found, verified = [], sum(filled.outcomes.values())
     if verified:
         found.append(f"{verified / max(filled.new, 1):.0%} verified")
@@ -83,7 +86,7 @@ def told(filled: Filled, between: str = ", ") -> str:
         found.append("all samples of a problem alike")
     if filled.failed:
         found.append(f"{filled.failed:,} failed")
-    return between.join(", ".join(words) for words in (parts, found) if words)
+    return [", ".join(words) for words in (pace, found) if words]
 
 
 def _left(seconds: float) -> str:

@@ -75,12 +75,8 @@ def draw(
 
     def choose(logits_BV: Tensor) -> Tensor:
         plain_BV = logits_BV.log_softmax(dim=1)
-        logp_BV, drawn_BV = (
-            plain_BV if tempered == 1.0 else (logits_BV / tempered).log_softmax(dim=1)
-            for tempered in (policy_temperature, temperature)
-        )
-        if top_p < 1.0:
-            drawn_BV = nucleus(drawn_BV, top_p)
+        logp_BV = law(logits_BV, plain_BV, policy_temperature)
+        drawn_BV = law(logits_BV, plain_BV, temperature, top_p)
         token_B1 = pick(drawn_BV, uniform_TB[len(steps)])
         entropy_B = -(plain_BV.exp() * plain_BV).sum(dim=1)
         steps.append((token_B1[:, 0], logp_BV.gather(1, token_B1)[:, 0], drawn_BV.gather(1, token_B1)[:, 0], entropy_B))
@@ -123,6 +119,12 @@ def _decode(
             logits_BV = model(token_B1, cache)[:, 0]
 
 
+def law(logits_BV: Tensor, plain_BV: Tensor, temperature: float, top_p: float = 1.0) -> Tensor:
+    """log-probabilities at a temperature; of the nucleus, if top_p < 1. plain_BV: those at 1, of all tokens."""
+    logp_BV = plain_BV if temperature == 1.0 else (logits_BV / temperature).log_softmax(dim=1)
+    return logp_BV if top_p == 1.0 else _nucleus(logp_BV, top_p)
+
+
 def pick(logp_BV: Tensor, uniform_B: Tensor) -> Tensor:
     """A token of each row, (B, 1), by inverse transform: the first whose running sum exceeds uniform x the whole."""
     edges_BV = logp_BV.exp().cumsum(dim=1)
@@ -130,7 +132,7 @@ def pick(logp_BV: Tensor, uniform_B: Tensor) -> Tensor:
     return (edges_BV <= draw_B1).sum(dim=1, keepdim=True).clamp_(max=logp_BV.shape[1] - 1)
 
 
-def nucleus(logp_BV: Tensor, top_p: float) -> Tensor:
+def _nucleus(logp_BV: Tensor, top_p: float) -> Tensor:
     """Renormalised log-probabilities of the nucleus; -inf outside it."""
     sorted_BV, order_BV = logp_BV.sort(dim=1, descending=True)
     before_BV = sorted_BV.exp().cumsum(dim=1) - sorted_BV.exp()

@@ -64,17 +64,21 @@ def load(folder: Path, model: str, device: torch.device) -> tuple[Any, Any]:
             both: Any = transformers.AutoModelForCausalLM.from_pretrained(
                 folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, output_loading_info=True
             )
-        loaded, said = both
-        missing = sorted({*said["missing_keys"], *map(str, said.get("mismatched_keys", ()))})
+        loaded, keys = both
+        missing = sorted({*keys["missing_keys"], *map(str, keys.get("mismatched_keys", ()))})
         if not missing:
             return loaded.to(device).eval(), tokenizer
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{model}: transformers can't load a causal model from it: {said[:300]}") from error
+        raise InputError(f"{model}: transformers can't load a causal model from it: {reason_of(error)}") from error
     raise InputError(
         f"{model}: its weights are not those of a causal language model: {len(missing)} are missing, such as "
         f"{shown(missing[0])}"
     )
+
+
+def reason_of(error: Exception) -> str:
+    """What a library says went wrong, in one line."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]
 
 
 @contextmanager

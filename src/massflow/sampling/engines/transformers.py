@@ -188,14 +188,11 @@ class _Given:
     def __call__(self, _input_ids: Tensor, scores: Tensor) -> Tensor:
         import torch
 
-        from massflow.lab.sampler import nucleus, pick
+        from massflow.lab.sampler import law, pick
 
         logits_BV = scores.double()  # in fp32 a running sum over a large vocabulary loses the rare tokens
         plain_BV = logits_BV.log_softmax(dim=1)
-        drawn_BV = plain_BV if self.temperature == 1.0 else (logits_BV / self.temperature).log_softmax(dim=1)
-        if self.top_p < 1.0:
-            drawn_BV = nucleus(drawn_BV, self.top_p)
-        token_B1 = pick(drawn_BV, self.uniform_BT[:, len(self.logp)])
+        token_B1 = pick(law(logits_BV, plain_BV, self.temperature, self.top_p), self.uniform_BT[:, len(self.logp)])
         self.logp.append(plain_BV.gather(1, token_B1)[:, 0])
         return torch.full_like(scores, -torch.inf).scatter_(1, token_B1, 0.0)
 
@@ -245,12 +242,13 @@ def _check_law(engine: TransformersEngine, model: str) -> bool:
     Raises InputError if what is drawn, padded and token by token, is not what the model says of the whole text read at
     once: so of recurrent models that read the padding, and of those that look ahead.
     """
+    from massflow.sampling.engines.pretrained import reason_of
+
     try:
         engine.tokens("1 + 1 =")
         apart, alike = _tried(engine)
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{model}: it can be loaded, and nothing drawn from it: {said[:300]}") from error
+        raise InputError(f"{model}: it can be loaded, and nothing drawn from it: {reason_of(error)}") from error
     if apart != apart:
         raise InputError(f"{model}: its probabilities are no numbers: it has diverged, or its weights are damaged")
     if apart > APART:
