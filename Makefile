@@ -8,7 +8,7 @@ STAMPS := .venv/.stamps
 .PHONY: demo test check bench soak docs clean
 
 demo: $(STAMPS)/demo
-	$(BIN)/massflow demo --out $(OUT) $(DEMO_FLAGS)
+	$(BIN)/rlvrscope demo --out $(OUT) $(DEMO_FLAGS)
 
 test: check $(STAMPS)/dev
 	$(BIN)/pytest --numprocesses 2 $(PYTEST_FLAGS)
@@ -28,7 +28,7 @@ bench: $(STAMPS)/dev
 	$(BIN)/python benchmarks/sampling.py
 
 soak: $(STAMPS)/dev
-	MASSFLOW_KILLS=100 $(BIN)/pytest tests/sampling/test_power.py
+	RLVRSCOPE_KILLS=100 $(BIN)/pytest tests/sampling/test_power.py
 
 docs: $(STAMPS)/dev
 	$(BIN)/mkdocs build --strict --quiet

@@ -18,9 +18,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from massflow.dynamics import simulate
-from massflow.objectives import OBJECTIVES, Objective
-from massflow.seeding import generator
+from rlvrscope.dynamics import simulate
+from rlvrscope.objectives import OBJECTIVES, Objective
+from rlvrscope.seeding import generator
 
 GRPO = OBJECTIVES["grpo"].replace(std_ddof=0)
 GRPO_N = OBJECTIVES["grpo-n"].replace(std_ddof=0)

@@ -20,12 +20,12 @@ from functools import cache
 import numpy as np
 from scipy.special import expit, stdtrit
 
-from massflow.seeding import generator
-from massflow.stats import resample_weights
-from massflow.stats.bases import ENOUGH_BASES, BaseMeans
-from massflow.stats.frontier import GRID, mean_difference
-from massflow.stats.matching import TrainingRun, matched
-from massflow.stats.passk import Floats
+from rlvrscope.seeding import generator
+from rlvrscope.stats import resample_weights
+from rlvrscope.stats.base_means import ENOUGH_BASES, BaseMeans
+from rlvrscope.stats.frontier import GRID, mean_difference
+from rlvrscope.stats.matching import TrainingRun, matched
+from rlvrscope.stats.passk import Floats
 
 K, PROMPTS, SEEDS, EVALUATIONS, RESAMPLES = 256, 200, 2, 11, 400
 VARIES = {"bases alike": (0.0, 0.15), "bases differ": (0.25, 0.15), "bases differ much": (0.8, 0.15)}

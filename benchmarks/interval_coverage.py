@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from massflow.seeding import generator
-from massflow.stats import (
+from rlvrscope.seeding import generator
+from rlvrscope.stats import (
     bootstrap_mean,
     compare,
     pass_at_k,
@@ -29,7 +29,7 @@ from massflow.stats import (
     pass_at_k_exact,
     resample_weights,
 )
-from massflow.types import GroupCounts
+from rlvrscope.stats.counts import GroupCounts
 
 Floats = NDArray[np.float64]
 SAMPLES, SHOWN = 256, (1, 4, 16, 64, 256)

@@ -20,14 +20,13 @@ import torch
 import transformers
 from transformers import OPTConfig, OPTForCausalLM
 
-from massflow.lab.evaluate import Evaluator
-from massflow.lab.model import Transformer
-from massflow.lab.pretrain import base_path, ensure_base, load_base
-from massflow.lab.recipe import EvaluateConfig, Recipe
-from massflow.lab.sampler import sample
-from massflow.lab.train import Trainer
-from massflow.lab.training import TrainConfig
-from massflow.seeding import generator
+from rlvrscope.lab.evaluate import Evaluator
+from rlvrscope.lab.model import Transformer
+from rlvrscope.lab.pretrain import base_path, ensure_base, load_base
+from rlvrscope.lab.recipe import EvaluateConfig, Recipe, TrainConfig
+from rlvrscope.lab.run import Trainer
+from rlvrscope.lab.sampler import sample
+from rlvrscope.seeding import generator
 
 PROMPTS, ROLLOUTS = 32, 8
 RECIPE = Recipe(name="bench", evaluate=EvaluateConfig(prompts=300))
@@ -113,7 +112,7 @@ def compare_samplers(model: Transformer, repeats: int) -> None:
 
     seconds = interleaved(
         {
-            "massflow": lambda: sample(model, prompts, task.completion_length, ROLLOUTS, generator(0, "draws")),
+            "rlvrscope": lambda: sample(model, prompts, task.completion_length, ROLLOUTS, generator(0, "draws")),
             "transformers": generate,
         },
         repeats,
@@ -121,9 +120,7 @@ def compare_samplers(model: Transformer, repeats: int) -> None:
     count = PROMPTS * ROLLOUTS * task.completion_length
     for name, time_taken in seconds.items():
         print(f"sampling, {name:<13} {time_taken * 1e3:7.1f} ms   {count / time_taken:9,.0f} tokens/s")
-    print(
-        f"sampling, ratio         {seconds['transformers'] / seconds['massflow']:7.2f} x  (largest logit gap {gap:.1e})"
-    )
+    print(f"sampling, ratio         {seconds['transformers'] / seconds['rlvrscope']:7.2f} x  (largest gap {gap:.1e})")
 
 
 def time_steps(model: Transformer, base: Transformer, objective: str, steps: int) -> None:

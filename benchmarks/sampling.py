@@ -25,15 +25,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from massflow.lab import checkpoint
-from massflow.lab.pretrain import base_path, ensure_base, load_base
-from massflow.lab.recipe import EvaluateConfig, Recipe
-from massflow.sampling import Sample, SampleStore, fill
-from massflow.sampling.engines import Completion, Request, open_engine
-from massflow.sampling.engines.lab import PROMPTS, ROWS, problems_of
-from massflow.sampling.plan import cell_seed
-from massflow.seeding import generator
-from massflow.types import Problem, Verdict
+from rlvrscope.engines import Completion, Request, open_engine
+from rlvrscope.engines.lab import PROMPTS, ROWS, problems_of
+from rlvrscope.lab import checkpoint
+from rlvrscope.lab.pretrain import base_path, ensure_base, load_base
+from rlvrscope.lab.recipe import EvaluateConfig, Recipe
+from rlvrscope.problem import Problem, Verdict
+from rlvrscope.sampling import Sample, SampleStore, fill
+from rlvrscope.sampling.cells import cell_seed
+from rlvrscope.seeding import generator
 
 WORDS = str.split(
     "the number of ways to choose is therefore we have that and so let us compute first note x y sum product equals "

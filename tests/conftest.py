@@ -11,12 +11,12 @@ import pytest
 import torch
 from filelock import FileLock
 
-from massflow import config
-from massflow.lab.experiment import run_experiment
-from massflow.lab.model import Transformer
-from massflow.lab.recipe import Recipe
-from massflow.seeding import generator
 from random_weights import with_random_weights
+from rlvrscope import config
+from rlvrscope.experiment.runner import run_experiment
+from rlvrscope.lab.model import Transformer
+from rlvrscope.lab.recipe import Recipe
+from rlvrscope.seeding import generator
 
 Once = Callable[[str, Callable[[Path], object]], Path]
 TINY = """
@@ -86,7 +86,7 @@ def cache(once: Once):
     """A cache of bases for this session, also seen by worker processes and by commands."""
     with pytest.MonkeyPatch.context() as patch:
         folder = once("cache", Path.mkdir)
-        patch.setenv("MASSFLOW_CACHE", str(folder))
+        patch.setenv("RLVRSCOPE_CACHE", str(folder))
         yield folder
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from massflow import InputError, config
-from massflow.lab.recipe import Recipe
-from massflow.tasks import Countdown, Line
+from rlvrscope import InputError, config
+from rlvrscope.lab.recipe import Recipe
+from rlvrscope.lab.tasks import Countdown, Line
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_files_that_are_no_recipes(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["demo", "demo-quick"])
 def test_resolved_recipes_read_back_as_themselves(name: str, tmp_path: Path):
-    with (files("massflow") / "recipes" / f"{name}.toml").open("rb") as file:
+    with (files("rlvrscope") / "recipes" / f"{name}.toml").open("rb") as file:
         recipe = config.parse(tomllib.load(file), Recipe, name)
     path = tmp_path / "resolved.toml"
     path.write_text(config.dumps(recipe))

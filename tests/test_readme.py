@@ -38,9 +38,9 @@ def test_commands_and_targets_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"\bmake ([a-z]+)", README):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"no target {target}"
-    lines = re.findall(r"^massflow (.+)", README, re.MULTILINE)
+    lines = re.findall(r"^rlvrscope (.+)", README, re.MULTILINE)
     assert len(lines) >= 4
     for line in lines:
         command = itertools.takewhile(str.isalpha, line.split())
-        done = subprocess.run([sys.executable, "-m", "massflow", *command, "--help"], capture_output=True)
+        done = subprocess.run([sys.executable, "-m", "rlvrscope", *command, "--help"], capture_output=True)
         assert done.returncode == 0, line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from massflow.seeding import derived, generator, uniform_rows
+from rlvrscope.seeding import derived, generator, uniform_rows
 
 
 def test_the_same_name_gives_the_same_stream_and_others_differ():

@@ -10,11 +10,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECK = """
-import sys, massflow
+import sys, rlvrscope
 assert "torch" not in sys.modules and "altair" not in sys.modules
 import numpy as np
 rewards = np.array([[1.0, 0.0, 0.0, 0.0]])
-print(massflow.__version__, massflow.objectives.advantages(rewards, massflow.objectives.OBJECTIVES["grpo-n"]))
+print(rlvrscope.__version__, rlvrscope.objectives.advantages(rewards, rlvrscope.objectives.OBJECTIVES["grpo-n"]))
 """
 
 
@@ -29,14 +29,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run(sys.executable, "-m", "build", "--wheel", "--outdir", folder / "dist", ROOT)
-        (wheel,) = (folder / "dist").glob("massflow-*.whl")
+        (wheel,) = (folder / "dist").glob("rlvrscope-*.whl")
         venv.create(folder / "clean", with_pip=True)
         python = folder / "clean" / "bin" / "python"
         run(python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", wheel)
         print(run(python, "-c", CHECK).strip())
-        assert "demo" in run(folder / "clean" / "bin" / "massflow", "--help")
-        refusal = run(folder / "clean" / "bin" / "massflow", "demo", expect=2)
-        assert "pip install 'massflow[lab]'" in refusal, refusal
+        assert "demo" in run(folder / "clean" / "bin" / "rlvrscope", "--help")
+        refusal = run(folder / "clean" / "bin" / "rlvrscope", "demo", expect=2)
+        assert "pip install 'rlvrscope[lab]'" in refusal, refusal
         assert "Traceback" not in refusal, refusal
         print(f"{wheel.name}: imports, helps and names the extra it lacks, in a clean environment")
 

@@ -1,4 +1,4 @@
-"""`massflow boundary` and `massflow plan` as a user runs them: numbers, files, mistakes, hostile input."""
+"""`rlvrscope boundary` and `rlvrscope plan` as a user runs them: numbers, files, mistakes, hostile input."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ import pytest
 from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
-from massflow.cli.main import app
-from massflow.sampling import read_models
-from massflow.seeding import generator
-from massflow.stats import compare, compare_all, plan
+from rlvrscope.cli.main import app
+from rlvrscope.readers import read_models
+from rlvrscope.seeding import generator
+from rlvrscope.stats import compare, compare_all, plan
 
 KS = [1, 2, 4, 8]
 ROWS = [{"problem": f"p{i:02}", "n": 8, "base": i % 5, "grpo": (i * 3) % 9, "other": (i * 7) % 9} for i in range(40)]
@@ -30,7 +30,7 @@ ROWS = [{"problem": f"p{i:02}", "n": 8, "base": i % 5, "grpo": (i * 3) % 9, "oth
 
 def run(*words: str | Path, code: int = 0) -> Result:
     """A command in this process, in a terminal of 80 columns."""
-    done = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "80"})
+    done = CliRunner().invoke(app, [str(word) for word in words], env={"TTY_COMPATIBLE": "1", "TERM": "dumb"})
     assert done.exit_code == code, done.output + repr(done.exception)
     assert done.exception is None or isinstance(done.exception, SystemExit), repr(done.exception)
     return done
@@ -254,8 +254,8 @@ def test_the_same_command_writes_the_same_bytes(at: Path):
     before = digests(at / "out")
     assert set(before) == {"page.html", "a.png", "a.csv"}
     assert (at / "out" / "a.png").read_bytes().startswith(b"\x89PNG")
-    environment = {**os.environ, "COLUMNS": "80", "PYTHONHASHSEED": "7"}
-    command = [sys.executable, "-m", "massflow", *words]
+    environment = {**os.environ, "TTY_COMPATIBLE": "1", "TERM": "dumb", "PYTHONHASHSEED": "7"}
+    command = [sys.executable, "-m", "rlvrscope", *words]
     again = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert (again.stdout, again.stderr) == (first, "")
     assert digests(at / "out") == before

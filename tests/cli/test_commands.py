@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from massflow.cli.farewell import farewell
+from rlvrscope.cli.shared.farewell import farewell
 
-MASSFLOW = [sys.executable, "-m", "massflow"]
+RLVRSCOPE = [sys.executable, "-m", "rlvrscope"]
 
 
-def massflow(*words: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "80"}
-    done = subprocess.run([*MASSFLOW, *map(str, words)], capture_output=True, text=True, env=environment)
+def rlvrscope(*words: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "TTY_COMPATIBLE": "1", "TERM": "dumb"}
+    done = subprocess.run([*RLVRSCOPE, *map(str, words)], capture_output=True, text=True, env=environment)
     assert done.returncode == expect, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -33,7 +33,7 @@ def digest(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def demo_flags(recipe_file: Path) -> list[str]:
-    """`massflow demo --quick` made tiny."""
+    """`rlvrscope demo --quick` made tiny."""
     import tomllib
 
     def flatten(table: dict, prefix: str = "") -> list[str]:
@@ -50,24 +50,24 @@ def demo_flags(recipe_file: Path) -> list[str]:
 
 def test_help_fits_a_narrow_terminal():
     for words in ([], ["demo"], ["wise"], ["lab"], ["lab", "train"], ["lab", "pretrain"]):
-        text = massflow(*words, "--help").stdout
+        text = rlvrscope(*words, "--help").stdout
         assert "Usage: " in text
         assert max(map(len, text.splitlines())) <= 80
 
 
 def test_version():
-    assert massflow("--version").stdout == "massflow 0.1.0\n"
+    assert rlvrscope("--version").stdout == "rlvrscope 0.1.0\n"
 
 
 def test_start_up_is_light():
     """Help must not wait for torch."""
-    code = "import sys, massflow.cli.main; print(sorted({'torch', 'altair', 'vl_convert'} & set(sys.modules)))"
+    code = "import sys, rlvrscope.cli.main; print(sorted({'torch', 'altair', 'vl_convert'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
 def test_demo_end_to_end(cache: Path, demo_flags: list[str], tmp_path: Path):  # noqa: ARG001
     out = tmp_path / "out"
-    shown = massflow("demo", *demo_flags, "--out", out).stdout
+    shown = rlvrscope("demo", *demo_flags, "--out", out).stdout
     assert "pass@256" in shown
     assert max(map(len, shown.splitlines())) <= 80 + len(str(out))
     names = {path.name for path in out.iterdir()}
@@ -77,11 +77,11 @@ def test_demo_end_to_end(cache: Path, demo_flags: list[str], tmp_path: Path):  #
     made = {path.name for path in (out / "figures").iterdir()}
     assert made - {"equal-pass.png", "equal-pass.svg"} == {f"{c}.{kind}" for c in charts for kind in ("png", "svg")}
     # Again, elsewhere, with one worker: the same numbers. And in place: nothing is done again.
-    other = json.loads(massflow("demo", *demo_flags, "--out", tmp_path / "other", "--workers", "1", "--json").stdout)
+    other = json.loads(rlvrscope("demo", *demo_flags, "--out", tmp_path / "other", "--workers", "1", "--json").stdout)
     assert other == json.loads((out / "summary.json").read_text())
     assert digest(out / "runs") == digest(tmp_path / "other" / "runs")
     before = digest(out)
-    massflow("demo", *demo_flags, "--out", out)
+    rlvrscope("demo", *demo_flags, "--out", out)
     assert digest(out) == before
 
 
@@ -92,27 +92,27 @@ def test_lab_train_with_an_objective_of_ones_own(cache: Path, recipe_file: Path,
     recipe.write_text(recipe_file.read_text())
     chosen = f"train.objective={{base = 'grpo', name = 'mine', shape = '{mine}:rare_first'}}"
     words = ["lab", "train", recipe, "--out", tmp_path / "run", "--set", chosen]
-    massflow(*words)
+    rlvrscope(*words)
     held = (tmp_path / "run" / "recipe.toml").read_text()
     assert hashlib.sha256(mine.read_bytes()).hexdigest() in held
     mine.write_text(mine.read_text().replace("0.5", "0.6"))
-    refusal = massflow(*words, expect=2).stderr
+    refusal = rlvrscope(*words, expect=2).stderr
     assert "holds a run of another recipe (train.objective.shape.sha256 is" in refusal
     assert refusal.count("\n") == 1
     fresh = [*words[:4], tmp_path / "fresh"]
     mine.write_text("def rare_first(rewards_PG, advantages_PG):\n    return advantages_PG[:, 0]\n")
     assert (
         "rare_first must return ndarray of shape (8, 4); got ndarray (8,)"
-        in massflow(*fresh, "--set", chosen, expect=1).stderr
+        in rlvrscope(*fresh, "--set", chosen, expect=1).stderr
     )
     (tmp_path / "resolved.toml").write_text(held)
-    changed = massflow("lab", "train", tmp_path / "resolved.toml", "--out", tmp_path / "again", expect=1).stderr
+    changed = rlvrscope("lab", "train", tmp_path / "resolved.toml", "--out", tmp_path / "again", expect=1).stderr
     assert "mine.py has changed" in changed
 
 
 def test_ctrl_c_ends_the_work_and_keeps_what_was_done(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
     out = tmp_path / "run"
-    command = [*MASSFLOW, "lab", "train", str(recipe_file), "--out", str(out), "--set", "train.steps=100000"]
+    command = [*RLVRSCOPE, "lab", "train", str(recipe_file), "--out", str(out), "--set", "train.steps=100000"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     wait_for(lambda: rows(out / "telemetry.jsonl") >= 5)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
@@ -128,7 +128,7 @@ def test_ctrl_c_ends_the_work_and_keeps_what_was_done(cache: Path, recipe_file: 
 
 @pytest.mark.parametrize("seconds", [0.15, 0.3])
 def test_ctrl_c_while_starting_is_quiet(recipe_file: Path, tmp_path: Path, seconds: float):
-    command = [*MASSFLOW, "lab", "train", str(recipe_file), "--out", str(tmp_path / "run")]
+    command = [*RLVRSCOPE, "lab", "train", str(recipe_file), "--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
@@ -142,7 +142,7 @@ def test_ctrl_c_while_starting_is_quiet(recipe_file: Path, tmp_path: Path, secon
     [(["lab", "train"], True), (["--debug", "demo"], True), (["dynamics", "figure1"], False), ([], False)],
 )
 def test_ctrl_c_promises_to_go_on_only_where_it_does(words: list[str], resumed: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sys, "argv", ["massflow", *words])
+    monkeypatch.setattr(sys, "argv", ["rlvrscope", *words])
     assert farewell().startswith("interrupted")
     assert ("goes on from there" in farewell()) == resumed
 
@@ -159,18 +159,18 @@ def wait_for(condition, seconds: float = 60.0) -> None:
 
 
 def test_lab_pretrain_says_where_the_base_lies(cache: Path, recipe_file: Path):
-    path = Path(massflow("lab", "pretrain", recipe_file).stdout.strip())
+    path = Path(rlvrscope("lab", "pretrain", recipe_file).stdout.strip())
     assert path.is_relative_to(cache)
     assert path.suffix == ".safetensors"
-    assert json.loads(massflow("lab", "pretrain", recipe_file, "--json").stdout) == {"base": str(path)}
+    assert json.loads(rlvrscope("lab", "pretrain", recipe_file, "--json").stdout) == {"base": str(path)}
 
 
 def test_lab_train_prints_before_and_after(experiment: Path, cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
-    done = json.loads(massflow("lab", "train", recipe_file, "--out", tmp_path / "run", "--json").stdout)
+    done = json.loads(rlvrscope("lab", "train", recipe_file, "--out", tmp_path / "run", "--json").stdout)
     rows = (experiment / "runs" / "grpo-base0-seed0" / "evaluation.jsonl").read_text().splitlines()
     score = json.loads(rows[-1])["scores"][-1]
     assert done["after"]["pass_at_1"] == score["pass_at_1"]
-    assert "pass_at_256" in massflow("lab", "train", recipe_file, "--out", tmp_path / "run").stdout
+    assert "pass_at_256" in rlvrscope("lab", "train", recipe_file, "--out", tmp_path / "run").stdout
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_lab_train_prints_before_and_after(experiment: Path, cache: Path, recipe
 )
 def test_mistakes_are_one_line(cache: Path, recipe_file: Path, words: list[str], message: str):  # noqa: ARG001
     words = [word.format(recipe=recipe_file) for word in words]
-    done = subprocess.run([*MASSFLOW, *words], capture_output=True, text=True)
+    done = subprocess.run([*RLVRSCOPE, *words], capture_output=True, text=True)
     assert done.returncode in (1, 2)
     assert message in done.stderr
     assert done.stderr.startswith("error: ")
@@ -204,28 +204,28 @@ def test_mistakes_are_one_line(cache: Path, recipe_file: Path, words: list[str],
 def test_a_damaged_base_is_one_line_and_nothing_is_lost(
     recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("MASSFLOW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RLVRSCOPE_CACHE", str(tmp_path / "cache"))
     flags = ["--set", "pretrain.steps=5"]
-    base = Path(massflow("lab", "pretrain", recipe_file, *flags).stdout.strip())
+    base = Path(rlvrscope("lab", "pretrain", recipe_file, *flags).stdout.strip())
     base.write_bytes(base.read_bytes()[:1000])
-    done = massflow("lab", "train", recipe_file, "--out", tmp_path / "run", *flags, expect=2)
+    done = rlvrscope("lab", "train", recipe_file, "--out", tmp_path / "run", *flags, expect=2)
     assert "not a whole safetensors file" in done.stderr
     assert str(base) in done.stderr
     assert base.stat().st_size == 1000
 
 
 def test_a_run_whose_rows_are_gone_is_one_line(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
-    massflow("lab", "train", recipe_file, "--out", tmp_path / "run")
+    rlvrscope("lab", "train", recipe_file, "--out", tmp_path / "run")
     rows = tmp_path / "run" / "evaluation.jsonl"
     rows.write_text(rows.read_text()[:200])
-    refusal = massflow("lab", "train", recipe_file, "--out", tmp_path / "run", expect=2).stderr
+    refusal = rlvrscope("lab", "train", recipe_file, "--out", tmp_path / "run", expect=2).stderr
     assert "evaluation.jsonl does not reach step 6" in refusal
     rows.write_text('{"no": "step"}\n')
-    assert "a row has no step" in massflow("lab", "train", recipe_file, "--out", tmp_path / "run", expect=2).stderr
+    assert "a row has no step" in rlvrscope("lab", "train", recipe_file, "--out", tmp_path / "run", expect=2).stderr
 
 
 def test_debug_shows_the_traceback(recipe_file: Path):
     words = ["--debug", "lab", "train", str(recipe_file), "--out", "x", "--set", "train.stepz=1"]
-    done = subprocess.run([*MASSFLOW, *words], capture_output=True, text=True)
+    done = subprocess.run([*RLVRSCOPE, *words], capture_output=True, text=True)
     assert "InputError" in done.stderr
     assert "config.py" in done.stderr

@@ -1,4 +1,4 @@
-"""`massflow dynamics` as a user runs it: files, numbers, mistakes."""
+"""`rlvrscope dynamics` as a user runs it: files, numbers, mistakes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from massflow import dynamics
-from massflow.cli.main import app
-from massflow.dynamics import Interrupted
-from massflow.objectives import OBJECTIVES
-from massflow.report.dynamics.setting import Case, Setting
-from massflow.report.dynamics.studies import objectives_plan, phase_plan
-from massflow.seeding import generator
+from rlvrscope import dynamics
+from rlvrscope.cli.main import app
+from rlvrscope.dynamics import Interrupted
+from rlvrscope.objectives import OBJECTIVES
+from rlvrscope.report.dynamics.setting import Case, Setting
+from rlvrscope.report.dynamics.studies import objectives_plan, phase_plan
+from rlvrscope.seeding import generator
 
 FEW = ("--seeds", "12", "--steps", "60")
 

@@ -1,4 +1,4 @@
-"""`massflow lab compare` as a user runs it: killed again and again, with a run that fails, with a user's objective."""
+"""`rlvrscope lab compare` as a user runs it: killed again and again, with a run that fails, with a user's objective."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from massflow import config
-from massflow.lab.experiment import run_experiment
-from massflow.lab.recipe import Recipe
-from massflow.seeding import generator
+from rlvrscope import config
+from rlvrscope.experiment.runner import run_experiment
+from rlvrscope.lab.recipe import Recipe
+from rlvrscope.seeding import generator
 
-MASSFLOW = [sys.executable, "-m", "massflow"]
+RLVRSCOPE = [sys.executable, "-m", "rlvrscope"]
 TUNED = """
 [compare.arms.anchor]
 anchor_coef = 0.05
@@ -62,8 +62,8 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 def compare(recipe: Path, out: Path, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [*MASSFLOW, "lab", "compare", str(recipe), "--out", str(out), *words]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"})
+    command = [*RLVRSCOPE, "lab", "compare", str(recipe), "--out", str(out), *words]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == expect, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -80,7 +80,7 @@ def test_kill_9_at_any_moment_changes_nothing(cache: Path, experiment: Path, tun
     kills = 0
     for turn in range(8):
         process = subprocess.Popen(
-            [*MASSFLOW, "lab", "compare", str(tuned), "--out", str(out)],
+            [*RLVRSCOPE, "lab", "compare", str(tuned), "--out", str(out)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=hooked if turn == 0 else None,

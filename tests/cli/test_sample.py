@@ -1,4 +1,4 @@
-"""`massflow sample` and `massflow store` as a user runs them."""
+"""`rlvrscope sample` and `rlvrscope store` as a user runs them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from massflow.cli.main import app
-from massflow.lab import checkpoint
-from massflow.lab.model import Transformer
-from massflow.sampling import SampleStore
+from rlvrscope.cli.main import app
+from rlvrscope.lab import checkpoint
+from rlvrscope.lab.model import Transformer
+from rlvrscope.sampling import SampleStore
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def words(model: Transformer, recipe_file: Path, tmp_path: Path, monkeypatch: py
 
 
 def run(*words: str, code: int = 0) -> Result:
-    done = CliRunner().invoke(app, words, env={"COLUMNS": "80"})
+    done = CliRunner().invoke(app, words)
     assert done.exit_code == code, done.output + repr(done.exception)
     return done
 
@@ -67,7 +67,7 @@ def test_verify_fills_in_verdicts(words: list[str]):
     with SampleStore("out/a") as store:
         before = store.counts("samples")
         store.connection.execute("DELETE FROM verdicts")
-    assert "run `massflow verify" in run("boundary", "out/a", "out/a", code=2).stderr
+    assert "run `rlvrscope verify" in run("boundary", "out/a", "out/a", code=2).stderr
     found = json.loads(run("verify", "out/a", "--json").stdout)
     assert found["new_verdicts"] == found["runs"]["samples"]["samples"] == 96
     with SampleStore("out/a") as store:
@@ -98,7 +98,7 @@ def test_what_a_user_gets_wrong_is_one_line(words: list[str], command: list[str]
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT")
 def test_ctrl_c_finishes_the_batch_and_the_command_goes_on(words: list[str]):
-    command = [sys.executable, "-m", "massflow", *words, "--samples", "100000"]
+    command = [sys.executable, "-m", "rlvrscope", *words, "--samples", "100000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     store = Path("out/a/samples.sqlite-wal")
     for _ in range(1200):

@@ -1,4 +1,4 @@
-"""`massflow sample` with models that have no lab: a folder of transformers', and a real server of OpenAI's API."""
+"""`rlvrscope sample` with models that have no lab: a folder of transformers', and a real server of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from massflow.cli.main import app
-from massflow.sampling import SampleStore
+from rlvrscope.cli.main import app
+from rlvrscope.sampling import SampleStore
 
 pytest.importorskip("transformers")
 
@@ -41,7 +41,7 @@ def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def run(*words: str, code: int = 0) -> Result:
-    done = CliRunner().invoke(app, words, env={"COLUMNS": "80"})
+    done = CliRunner().invoke(app, words)
     assert done.exit_code == code, done.output + repr(done.exception)
     return done
 

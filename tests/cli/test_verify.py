@@ -1,4 +1,4 @@
-"""`massflow verify` and `massflow tasks` as a user runs them."""
+"""`rlvrscope verify` and `rlvrscope tasks` as a user runs them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from massflow.cli.main import app
-from massflow.sampling import read_models
+from rlvrscope.cli.main import app
+from rlvrscope.readers import read_models
 
 ROWS = [
     {"problem": "a", "prompt": "What is 17*23?", "text": "so \\boxed{391}", "answer": "391"},
@@ -35,7 +35,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*words: str, code: int = 0) -> Result:
-    done = CliRunner().invoke(app, words, env={"COLUMNS": "80"})
+    done = CliRunner().invoke(app, words, env={"TTY_COMPATIBLE": "1", "TERM": "dumb"})
     assert done.exit_code == code, done.output + repr(done.exception)
     return done
 
@@ -97,17 +97,17 @@ def test_why_a_verifier_of_yours_failed(at: Path):
 
 
 def test_an_extra_that_is_missing_is_found_before_the_work(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("massflow.rewards.needs.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("rlvrscope.verify.math.needs.importlib.util.find_spec", lambda name: None)
     said = refused("verify", "s.jsonl", "--out", "v.jsonl")
     assert "problem 'b'" in said
-    assert "pip install 'massflow[math]'" in said
+    assert "pip install 'rlvrscope[math]'" in said
     monkeypatch.setitem(sys.modules, "datasets", None)
-    assert "pip install 'massflow[hf]'" in refused("tasks", "export", "gsm8k", "--out", "g.jsonl")
+    assert "pip install 'rlvrscope[hf]'" in refused("tasks", "export", "gsm8k", "--out", "g.jsonl")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     Path("s.parquet").write_bytes(b"PAR1")
-    assert "pip install 'massflow[parquet]'" in refused("verify", "s.parquet")
+    assert "pip install 'rlvrscope[parquet]'" in refused("verify", "s.parquet")
     monkeypatch.setitem(sys.modules, "reasoning_gym", None)
-    assert "pip install 'massflow[gym]'" in refused("tasks", "export", "gym:gcd", "--out", "g.jsonl")
+    assert "pip install 'rlvrscope[gym]'" in refused("tasks", "export", "gym:gcd", "--out", "g.jsonl")
 
 
 def test_one_item_explained():

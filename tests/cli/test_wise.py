@@ -1,4 +1,4 @@
-"""`massflow wise`, run as a user runs it."""
+"""`rlvrscope wise`, run as a user runs it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from massflow.cli.main import app
-from massflow.lab.pretrain import base_path
-from massflow.lab.recipe import Recipe
+from rlvrscope.cli.main import app
+from rlvrscope.lab.pretrain import base_path
+from rlvrscope.lab.recipe import Recipe
 
 RUN = Path("runs") / "grpo-base0-seed0"
 
 
 def wise(*words: str | Path) -> str:
-    command = [sys.executable, "-m", "massflow", "wise", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"})
+    command = [sys.executable, "-m", "rlvrscope", "wise", *map(str, words)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "TTY_COMPATIBLE": "1", "TERM": "dumb"}
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import massflow as mf
+import rlvrscope as rs
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "dynamics.md").read_text()
 
@@ -25,7 +25,7 @@ def test_the_examples_run_and_print_what_the_page_says():
 
 def test_the_closed_forms_are_the_pages():
     case = {"rewards_V": [0.8, 1.0, 0.0], "objective": "rloo", "group_size": 8, "probs_V": [0.49, 0.02, 0.49]}
-    assert f"{mf.dynamics.transition_time(**case, learning_rate=0.1):,.0f} steps" in PAGE
+    assert f"{rs.dynamics.transition_time(**case, learning_rate=0.1):,.0f} steps" in PAGE
     assert float("0" + re.findall(r"lowest_mass\(.*# (\.\d+)", PAGE)[0]) == pytest.approx(
-        mf.dynamics.lowest_mass(**case), abs=5e-5
+        rs.dynamics.lowest_mass(**case), abs=5e-5
     )

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from massflow import InputError
-from massflow.dynamics import effective_advantage, expected_update, simulate
-from massflow.objectives import OBJECTIVES, Objective, advantages, policy_loss
-from massflow.seeding import generator
+from rlvrscope import InputError
+from rlvrscope.dynamics import effective_advantage, expected_update, simulate
+from rlvrscope.objectives import OBJECTIVES, Objective, advantages, policy_loss
+from rlvrscope.seeding import generator
 
 REWARDS, PROBS = np.array([0.8, 1.0, 0.0, 0.8]), np.array([0.4, 0.05, 0.3, 0.25])
 WITHOUT_KL = [objective for objective in OBJECTIVES.values() if objective.kl_coef == 0.0]

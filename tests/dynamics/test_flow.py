@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from massflow import InputError, WorkError
-from massflow.dynamics import expected_update, flow, sequence_flow
-from massflow.objectives import OBJECTIVES
+from rlvrscope import InputError, WorkError
+from rlvrscope.dynamics import expected_update, flow, sequence_flow
+from rlvrscope.objectives import OBJECTIVES
 
 GRPO = OBJECTIVES["grpo"].replace(std_ddof=0)
 REWARDS, PROBS = [0.8, 1.0, 0.0], [0.49, 0.02, 0.49]

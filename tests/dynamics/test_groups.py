@@ -9,10 +9,10 @@ import re
 import numpy as np
 import pytest
 
-from massflow import InputError
-from massflow.dynamics import expected_update
-from massflow.dynamics.groups import Groups, count_vectors
-from massflow.objectives import OBJECTIVES
+from rlvrscope import InputError
+from rlvrscope.dynamics import expected_update
+from rlvrscope.dynamics.groups import Groups, count_vectors
+from rlvrscope.objectives import OBJECTIVES
 
 
 @pytest.mark.parametrize(("size", "classes"), [(1, 1), (5, 1), (1, 4), (4, 3), (7, 5)])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from massflow import InputError
-from massflow.dynamics import effective_advantage, flow, sequence_flow, simulate_sequences
-from massflow.objectives import OBJECTIVES
-from massflow.seeding import generator
+from rlvrscope import InputError
+from rlvrscope.dynamics import effective_advantage, flow, sequence_flow, simulate_sequences
+from rlvrscope.objectives import OBJECTIVES
+from rlvrscope.seeding import generator
 
 GRPO = OBJECTIVES["grpo"].replace(std_ddof=0)
 # The toy's action as the first of two tokens; the second has to be the first of three, 1/2 at the start.

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from massflow import InputError
-from massflow.dynamics import effective_advantage, simulate, simulate_sequences
-from massflow.dynamics.sequences import Tree
-from massflow.dynamics.streams import seed_keys, uniforms
-from massflow.objectives import OBJECTIVES, Objective, advantages, policy_loss
-from massflow.seeding import generator
+from rlvrscope import InputError
+from rlvrscope.dynamics import effective_advantage, simulate, simulate_sequences
+from rlvrscope.dynamics.sequences import Tree
+from rlvrscope.dynamics.simulator.streams import seed_keys, uniforms
+from rlvrscope.objectives import OBJECTIVES, Objective, advantages, policy_loss
+from rlvrscope.seeding import generator
 
 TOKENS, LENGTH = 3, 2
 REWARDS = np.array([1.0, 0.0, 0.3, 0.0, 0.8, 0.0, 0.0, 0.2, 0.0])

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from massflow import InputError
-from massflow.dynamics import effective_advantage, expected_update, flow, simulate, simulate_sequences
-from massflow.objectives import OBJECTIVES, Objective, advantages
-from massflow.seeding import generator
+from rlvrscope import InputError
+from rlvrscope.dynamics import effective_advantage, expected_update, flow, simulate, simulate_sequences
+from rlvrscope.objectives import OBJECTIVES, Objective, advantages
+from rlvrscope.seeding import generator
 
 REWARDS, PROBS = np.array([0.8, 1.0, 0.0]), np.array([0.45, 0.1, 0.45])
 OWN = """

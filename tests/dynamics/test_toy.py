@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from massflow.dynamics import Trajectory, effective_advantage, simulate
-from massflow.objectives import OBJECTIVES, Objective
-from massflow.report.dynamics.setting import Setting, objective_for
-from massflow.seeding import generator
-from massflow.stats import pass_at_k_exact
+from rlvrscope.dynamics import Trajectory, effective_advantage, simulate
+from rlvrscope.objectives import OBJECTIVES, Objective
+from rlvrscope.report.dynamics.setting import Setting, objective_for
+from rlvrscope.seeding import generator
+from rlvrscope.stats import pass_at_k_exact
 
 BASE = {"rewards_V": [0.8, 1.0, 0.0], "probs_V": [0.49, 0.02, 0.49], "group_size": 8, "learning_rate": 0.1}
 GRPO = OBJECTIVES["grpo"].replace(std_ddof=0)

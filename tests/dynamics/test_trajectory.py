@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from massflow import InputError
-from massflow.dynamics import Trajectory
-from massflow.dynamics.trajectory import recorded_steps
+from rlvrscope import InputError
+from rlvrscope.dynamics import Trajectory
+from rlvrscope.dynamics.trajectory import recorded_steps
 
 
 def path(probs_STV: list, passage: list[float] | None = None) -> Trajectory:

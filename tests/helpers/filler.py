@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from massflow.errors import MassflowError
-from massflow.sampling import SampleStore, fill
-from massflow.sampling.engines import Completion, Failure, Request, Result
-from massflow.seeding import uniform_rows
-from massflow.types import Problem
+from rlvrscope.engines import Completion, Failure, Request, Result
+from rlvrscope.errors import RlvrscopeError
+from rlvrscope.problem import Problem
+from rlvrscope.sampling import SampleStore, fill
+from rlvrscope.seeding import uniform_rows
 
 PROBLEMS = [Problem(f"p{number}", f"What is {number}+1?", str(number + 1)) for number in range(6)]
 
@@ -77,5 +77,5 @@ if __name__ == "__main__":
                 int(samples),
                 on_progress=lambda filled: print(filled.done, flush=True),
             )
-    except MassflowError as error:
+    except RlvrscopeError as error:
         sys.exit(f"error: {error}")

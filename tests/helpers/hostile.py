@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from massflow.types import Problem
+from rlvrscope.problem import Problem
 
 B = "\\boxed{%s}"
 SQRT = "\\frac{\\sqrt{2}}{2}"
@@ -308,8 +308,8 @@ TRICKS = [
 ]
 
 PAYLOADS = [
-    "__import__('os').system('touch /tmp/massflow-was-here')",
-    "exec(\"open('/tmp/massflow-was-here','w')\")",
+    "__import__('os').system('touch /tmp/rlvrscope-was-here')",
+    "exec(\"open('/tmp/rlvrscope-was-here','w')\")",
     "().__class__.__base__.__subclasses__()",
     "eval('2')",
     "len('ab')",
@@ -325,7 +325,7 @@ PAYLOADS = [
     "; echo 2",
     "\\input{/etc/passwd}",
     "\\write18{echo 2}",
-    "\\immediate\\write18{touch /tmp/massflow-was-here}",
+    "\\immediate\\write18{touch /tmp/rlvrscope-was-here}",
     "\\def\\x{2}\\x",
     "\\newcommand{\\a}{2}\\a",
     "\\csname 2\\endcsname",

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from massflow.seeding import generator
+from rlvrscope.seeding import generator
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 

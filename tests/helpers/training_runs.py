@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from massflow.seeding import generator
-from massflow.stats import TrainingRun, resample_weights
+from rlvrscope.seeding import generator
+from rlvrscope.stats import TrainingRun, resample_weights
 
 
 def level(*success: float, prompts: int = 40, base: str = "0", seconds=None) -> TrainingRun:

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from massflow import WorkError
-from massflow.lab.anchor import SAMPLES, Anchor
-from massflow.lab.model import Transformer, token_logp
-from massflow.lab.trainer import Trainer
-from massflow.lab.training import TrainConfig
-from massflow.objectives import OBJECTIVES
-from massflow.seeding import generator
-from massflow.tasks import Line
-from massflow.tasks.task import Tokens
+from rlvrscope import WorkError
+from rlvrscope.lab.anchor import SAMPLES, Anchor
+from rlvrscope.lab.model import Transformer, token_logp
+from rlvrscope.lab.recipe import TrainConfig
+from rlvrscope.lab.tasks import Line
+from rlvrscope.lab.tasks.task import Tokens
+from rlvrscope.lab.trainer import Trainer
+from rlvrscope.objectives import OBJECTIVES
+from rlvrscope.seeding import generator
 
 
 class EvenFirst(Line):

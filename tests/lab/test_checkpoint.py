@@ -8,11 +8,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from massflow import InputError, WorkError
-from massflow.lab import checkpoint
-from massflow.lab.model import Transformer
-from massflow.lab.pretrain import ensure_base, load_base
-from massflow.lab.recipe import Recipe
+from rlvrscope import InputError, WorkError
+from rlvrscope.lab import checkpoint
+from rlvrscope.lab.model import Transformer
+from rlvrscope.lab.pretrain import ensure_base, load_base
+from rlvrscope.lab.recipe import Recipe
 
 CPU = torch.device("cpu")
 
@@ -53,9 +53,9 @@ def test_damaged_and_foreign_files_are_one_clear_line(model: Transformer, tmp_pa
     path.write_bytes(b"\x80\x04pickle")
     assert "not a whole safetensors file" in refusal()
     path.write_bytes(safetensors.torch.save({"weight": torch.ones(2)}))
-    assert "not written by massflow" in refusal()
-    path.write_bytes(safetensors.torch.save({"weight": torch.ones(2)}, {"massflow": '{"format_version": 99}'}))
-    assert "format 99; this massflow reads up to 1" in refusal()
+    assert "not written by rlvrscope" in refusal()
+    path.write_bytes(safetensors.torch.save({"weight": torch.ones(2)}, {"rlvrscope": '{"format_version": 99}'}))
+    assert "format 99; this version reads up to 1" in refusal()
     path.write_bytes(whole.replace(b'\\"width\\": 32', b'\\"width\\": 64'))
     assert "do not fit the model in its header" in refusal()
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from massflow.lab import checkpoint
-from massflow.lab.evaluate import Evaluator
-from massflow.lab.model import Transformer, token_logp
-from massflow.lab.recipe import EvaluateConfig, ModelConfig, Recipe
-from massflow.lab.sampler import sample
-from massflow.lab.solutions import SolutionSet, solution_mass
-from massflow.report.experiment.results import Experiment
-from massflow.seeding import generator
-from massflow.stats import pass_at_k, pass_at_k_exact
-from massflow.tasks import Line
+from rlvrscope.experiment.results import Experiment
+from rlvrscope.lab import checkpoint
+from rlvrscope.lab.evaluate import Evaluator
+from rlvrscope.lab.model import Transformer, token_logp
+from rlvrscope.lab.recipe import EvaluateConfig, ModelConfig, Recipe
+from rlvrscope.lab.sampler import sample
+from rlvrscope.lab.solutions import SolutionSet, solution_mass
+from rlvrscope.lab.tasks import Line
+from rlvrscope.seeding import generator
+from rlvrscope.stats import pass_at_k, pass_at_k_exact
 
 CPU = torch.device("cpu")
 

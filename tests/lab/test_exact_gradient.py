@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from massflow.lab.exact_gradient import class_advantages, exact_loss
-from massflow.lab.model import Transformer
-from massflow.lab.prompts import drawn_at
-from massflow.lab.solutions import SolutionSet
-from massflow.lab.trainer import Trainer
-from massflow.lab.training import TrainConfig
-from massflow.objectives import OBJECTIVES, advantages
-from massflow.seeding import generator
-from massflow.tasks import Line
-from massflow.tasks.task import Tokens
+from rlvrscope.lab.exact_gradient import class_advantages, exact_loss
+from rlvrscope.lab.model import Transformer
+from rlvrscope.lab.prompts import drawn_at
+from rlvrscope.lab.recipe import TrainConfig
+from rlvrscope.lab.solutions import SolutionSet
+from rlvrscope.lab.tasks import Line
+from rlvrscope.lab.tasks.task import Tokens
+from rlvrscope.lab.trainer import Trainer
+from rlvrscope.objectives import OBJECTIVES, advantages
+from rlvrscope.seeding import generator
 
 GRADED = Line(steps=2, common_reward=0.5)
 

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from massflow import InputError
-from massflow.lab.model import Transformer
-from massflow.lab.prompts import drawn_at, evaluation_prompts, training_prompts
-from massflow.lab.recipe import EvaluateConfig, SelectConfig
-from massflow.lab.solutions import SolutionSet, solution_mass
-from massflow.lab.training import TrainConfig
-from massflow.tasks import Line
+from rlvrscope import InputError
+from rlvrscope.lab.model import Transformer
+from rlvrscope.lab.prompts import drawn_at, evaluation_prompts, training_prompts
+from rlvrscope.lab.recipe import EvaluateConfig, SelectConfig, TrainConfig
+from rlvrscope.lab.solutions import SolutionSet, solution_mass
+from rlvrscope.lab.tasks import Line
 
 TASK = Line(steps=2, common_reward=0.5)
 CPU = torch.device("cpu")

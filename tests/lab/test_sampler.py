@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from massflow.lab.model import Transformer, token_entropy, token_logp
-from massflow.lab.recipe import Recipe
-from massflow.lab.sampler import greedy, sample
-from massflow.seeding import generator
+from rlvrscope.lab.model import Transformer, token_entropy, token_logp
+from rlvrscope.lab.recipe import Recipe
+from rlvrscope.lab.sampler import greedy, sample
+from rlvrscope.seeding import generator
 
 
 def prompts_of(recipe: Recipe, count: int) -> torch.Tensor:

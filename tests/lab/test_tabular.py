@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from massflow import WorkError
-from massflow.dynamics import expected_update
-from massflow.lab.pretrain import base_path, load_base
-from massflow.lab.recipe import Recipe
-from massflow.lab.solutions import SolutionSet
-from massflow.lab.tabular import Table
-from massflow.lab.train import train
-from massflow.lab.training import TrainConfig
-from massflow.runs import RunFolder
-from massflow.seeding import generator
+from rlvrscope import WorkError
+from rlvrscope.dynamics import expected_update
+from rlvrscope.lab.pretrain import base_path, load_base
+from rlvrscope.lab.recipe import Recipe, TrainConfig
+from rlvrscope.lab.run import train
+from rlvrscope.lab.solutions import SolutionSet
+from rlvrscope.lab.tabular import Table
+from rlvrscope.runs import RunFolder
+from rlvrscope.seeding import generator
 
 CPU = torch.device("cpu")
 MASSES = np.array([0.3, 0.2, 0.1, 0.05])

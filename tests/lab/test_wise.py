@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from massflow import InputError
-from massflow.lab import checkpoint
-from massflow.lab.model import Transformer, token_logp
-from massflow.lab.pretrain import base_path
-from massflow.lab.recipe import ModelConfig, Recipe
-from massflow.lab.wise import Source, check_pair, interpolate, read_source, save_mixture, score
-from massflow.runs import RunFolder
-from massflow.seeding import generator
+from rlvrscope import InputError
+from rlvrscope.lab import checkpoint
+from rlvrscope.lab.model import Transformer, token_logp
+from rlvrscope.lab.pretrain import base_path
+from rlvrscope.lab.recipe import ModelConfig, Recipe
+from rlvrscope.lab.wise import Source, check_pair, interpolate, read_source, save_mixture, score
+from rlvrscope.runs import RunFolder
+from rlvrscope.seeding import generator
 
 CPU = torch.device("cpu")
 

@@ -8,8 +8,8 @@ import tomllib
 import pytest
 import tomli_w
 
-from massflow import InputError
-from massflow.objectives import OBJECTIVES, Objective, objective_from
+from rlvrscope import InputError
+from rlvrscope.objectives import OBJECTIVES, Objective, objective_from
 
 
 def test_the_catalogue_is_what_was_promised():

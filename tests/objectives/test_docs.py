@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from massflow.objectives import OBJECTIVES, OwnShape, objective_from
-from massflow.objectives.shape import SHAPES
+from rlvrscope.objectives import OBJECTIVES, OwnShape, objective_from
+from rlvrscope.objectives.shape import SHAPES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "objectives.md").read_text()
 

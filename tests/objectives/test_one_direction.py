@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from massflow.lab.model import Transformer, token_logp
-from massflow.lab.recipe import ModelConfig
-from massflow.objectives import OBJECTIVES, Objective, advantages, policy_loss
-from massflow.seeding import generator
+from rlvrscope.lab.model import Transformer, token_logp
+from rlvrscope.lab.recipe import ModelConfig
+from rlvrscope.objectives import OBJECTIVES, Objective, advantages, policy_loss
+from rlvrscope.seeding import generator
 
 VOCAB, LENGTH = 3, 2
 COMPLETIONS = torch.tensor(list(itertools.product(range(VOCAB), repeat=LENGTH)))

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from massflow import InputError
-from massflow.objectives import (
+from rlvrscope import InputError
+from rlvrscope.objectives import (
     OBJECTIVES,
     Focal,
     Objective,

@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 import vl_convert
 
-from massflow import InputError
-from massflow.report.boundary.charts import charts, curves, moves
-from massflow.report.boundary.findings import Boundary, Question, default_ks, named
-from massflow.report.boundary.page import render
-from massflow.report.boundary.plain import as_csv, as_dict
-from massflow.report.boundary.words import conclusion, notes
-from massflow.report.style import save
-from massflow.report.text import one_line, printable
-from massflow.sampling import ModelCounts, read_models
-from massflow.types import GroupCounts
+from rlvrscope import InputError
+from rlvrscope.experiment.boundary import Boundary, Question, default_ks, named
+from rlvrscope.readers import ModelCounts, read_models
+from rlvrscope.report.boundary.charts import charts, curves, moves
+from rlvrscope.report.boundary.page import render
+from rlvrscope.report.boundary.plain import as_csv, as_dict
+from rlvrscope.report.boundary.words import conclusion, notes
+from rlvrscope.report.style import save
+from rlvrscope.report.text import one_line, printable
+from rlvrscope.stats.counts import GroupCounts
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from massflow import InputError
-from massflow.report.experiment.findings import Findings
-from massflow.report.experiment.numbers import Number
-from massflow.report.experiment.results import Experiment
-from massflow.report.experiment.write import write_report
-from massflow.stats import pass_at_k_exact
+from rlvrscope import InputError
+from rlvrscope.experiment.findings import Findings
+from rlvrscope.experiment.numbers import Number
+from rlvrscope.experiment.results import Experiment
+from rlvrscope.report.experiment.write import write_report
+from rlvrscope.stats import pass_at_k_exact
 
 CHARTS = ("frontier", "envelopes", "prompts", "pass-at-k", "training", "mass-flow")
 

@@ -13,22 +13,22 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from massflow import InputError, config
-from massflow.lab.experiment import run_experiment
-from massflow.lab.recipe import Recipe
-from massflow.report.experiment.baselines import COOLED
-from massflow.report.experiment.captions import scope
-from massflow.report.experiment.charts import charts
-from massflow.report.experiment.curves import best_at, interpolated, mean_curve, start, trained
-from massflow.report.experiment.findings import Findings
-from massflow.report.experiment.numbers import Entry
-from massflow.report.experiment.page import render
-from massflow.report.experiment.results import Experiment
-from massflow.report.experiment.tables import pairs_table, ranking_table, summary_table, targets_table
-from massflow.report.experiment.write import write_report
-from massflow.runs import Row, at_temperature
-from massflow.stats import TrainingRun, pass_at_k_exact
-from massflow.stats.matching import matched
+from rlvrscope import InputError, config
+from rlvrscope.experiment.baselines import COOLED
+from rlvrscope.experiment.curves import best_at, interpolated, mean_curve, start, trained
+from rlvrscope.experiment.findings import Findings
+from rlvrscope.experiment.numbers import Entry
+from rlvrscope.experiment.results import Experiment
+from rlvrscope.experiment.runner import run_experiment
+from rlvrscope.lab.recipe import Recipe
+from rlvrscope.report.experiment.captions import scope
+from rlvrscope.report.experiment.charts import charts
+from rlvrscope.report.experiment.page import render
+from rlvrscope.report.experiment.tables import pairs_table, ranking_table, summary_table, targets_table
+from rlvrscope.report.experiment.write import write_report
+from rlvrscope.runs import Row, at_temperature
+from rlvrscope.stats import TrainingRun, pass_at_k_exact
+from rlvrscope.stats.matching import matched
 
 LOST = "grpo-p-base1-seed0"
 

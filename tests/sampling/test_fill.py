@@ -16,12 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import filler
-from massflow.errors import InputError, WorkError
-from massflow.rewards import VerifierPool
-from massflow.sampling import Sample, SampleStore, fill, read_models
-from massflow.sampling.engines import Completion
-from massflow.sampling.plan import cell_seed, count_missing, missing
-from massflow.types import Problem
+from rlvrscope.engines import Completion
+from rlvrscope.errors import InputError, WorkError
+from rlvrscope.problem import Problem
+from rlvrscope.readers import read_models
+from rlvrscope.sampling import Sample, SampleStore, fill
+from rlvrscope.sampling.cells import cell_seed, count_missing, missing
+from rlvrscope.verify import VerifierPool
 
 CELLS = st.sets(st.tuples(st.integers(0, 3), st.integers(0, 9)), max_size=25)
 
@@ -147,10 +148,10 @@ def test_a_run_without_samples_may_begin_anew(tmp_path: Path):
 
 SLOW = """
 import sys
-from massflow.cli.filling import FillingLine
-from massflow.rewards import VerifierPool
-from massflow.sampling import SampleStore, fill
-from massflow.types import Problem
+from rlvrscope.cli.shared.sampling_progress import FillingLine
+from rlvrscope.verify import VerifierPool
+from rlvrscope.sampling import SampleStore, fill
+from rlvrscope.problem import Problem
 from rich.console import Console
 sys.path.insert(0, sys.argv[1])
 import filler

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
-from massflow import InputError
-from massflow.seeding import generator
-from massflow.stats.bands import check_confidence, critical_values, maxima, p_values, score_interval
+from rlvrscope import InputError
+from rlvrscope.seeding import generator
+from rlvrscope.stats.bands import check_confidence, critical_values, maxima, p_values, score_interval
 
 INF = np.array([np.inf])
 

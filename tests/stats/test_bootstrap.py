@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from massflow import InputError
-from massflow.seeding import generator
-from massflow.stats import bootstrap_mean, percentile_interval, resample_weights
+from rlvrscope import InputError
+from rlvrscope.seeding import generator
+from rlvrscope.stats import bootstrap_mean, percentile_interval, resample_weights
 
 
 def test_resampled_means_equal_means_of_resampled_problems():

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import binom, t
 
-from massflow import InputError
-from massflow.seeding import generator
-from massflow.stats import Comparison, compare, compare_all, pass_at_k, shared_problems
-from massflow.stats.compare import holm_levels
-from massflow.stats.variation import values
-from massflow.types import GroupCounts
+from rlvrscope import InputError
+from rlvrscope.seeding import generator
+from rlvrscope.stats import Comparison, compare, compare_all, pass_at_k, shared_problems
+from rlvrscope.stats.compare import holm_levels
+from rlvrscope.stats.counts import GroupCounts
+from rlvrscope.stats.variation import values
 
 
 def table(n: int, c_P, **labels) -> GroupCounts:

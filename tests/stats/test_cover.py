@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from massflow import InputError
-from massflow.stats import cover_at, guessing_pass_at_k, pass_at_k_exact
-from massflow.types import GroupCounts
+from rlvrscope import InputError
+from rlvrscope.stats import cover_at, guessing_pass_at_k, pass_at_k_exact
+from rlvrscope.stats.counts import GroupCounts
 
 tables = st.lists(st.tuples(st.integers(1, 30), st.integers(0, 30)), min_size=1, max_size=15).map(
     lambda rows: [(max(row), min(row)) for row in rows]

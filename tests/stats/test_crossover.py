@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from massflow.seeding import generator
-from massflow.stats import compare, pass_at_k
-from massflow.stats.crossover import MOST_KS, Crossover, crossover_ks, find_crossover
-from massflow.types import GroupCounts
+from rlvrscope.seeding import generator
+from rlvrscope.stats import compare, pass_at_k
+from rlvrscope.stats.counts import GroupCounts
+from rlvrscope.stats.crossover import MAX_KS, Crossover, crossover_ks, find_crossover
 
 NAN = np.nan
 
@@ -64,11 +64,11 @@ def test_where_it_is_looked_for(most: int):
     ks = crossover_ks(most)
     assert (ks[0], ks[-1]) == (1, most)
     assert (np.diff(ks) > 0).all()
-    assert len(ks) <= MOST_KS
-    if most <= MOST_KS:
+    assert len(ks) <= MAX_KS
+    if most <= MAX_KS:
         assert len(ks) == most
     else:  # spread over log k: no step larger than it needs
-        assert (np.diff(ks) <= np.maximum(1.0, 1.0 + ks[1:] * np.log(most) / (MOST_KS - 1))).all()
+        assert (np.diff(ks) <= np.maximum(1.0, 1.0 + ks[1:] * np.log(most) / (MAX_KS - 1))).all()
 
 
 def test_the_curves_of_a_comparison_cross_where_they_do():

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, t
 
-from massflow import InputError
-from massflow.seeding import generator
-from massflow.stats import Curve, pass_at_k, pass_at_k_curve
-from massflow.types import GroupCounts
+from rlvrscope import InputError
+from rlvrscope.seeding import generator
+from rlvrscope.stats import Curve, pass_at_k, pass_at_k_curve
+from rlvrscope.stats.counts import GroupCounts
 
 KS = [1, 2, 4, 8, 16]
 tables = st.lists(st.tuples(st.integers(1, 24), st.integers(0, 24)), min_size=2, max_size=20).map(

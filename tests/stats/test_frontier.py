@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from massflow import InputError
-from massflow.seeding import generator
-from massflow.stats import (
+from rlvrscope import InputError
+from rlvrscope.seeding import generator
+from rlvrscope.stats import (
     TrainingRun,
     at_target,
     common_reach,
@@ -18,8 +18,8 @@ from massflow.stats import (
     mean_difference,
     pass_at_k_exact,
 )
-from massflow.stats.frontier import Seconds, bounds_interval
-from massflow.stats.matching import matched
+from rlvrscope.stats.frontier import Seconds, bounds_interval
+from rlvrscope.stats.matching import matched
 from training_runs import alike, level, path, weights
 
 # ---- the mean difference

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.special import betaln
 from scipy.stats import binom
 
-from massflow import InputError
-from massflow.seeding import generator
-from massflow.stats import Ledger, support_ledger
-from massflow.types import GroupCounts
+from rlvrscope import InputError
+from rlvrscope.seeding import generator
+from rlvrscope.stats import Ledger, support_ledger
+from rlvrscope.stats.counts import GroupCounts
 
 
 def table(n: int, c_P) -> GroupCounts:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from massflow import InputError
-from massflow.seeding import generator
-from massflow.stats import majority_at_k, pass_at_k
+from rlvrscope import InputError
+from rlvrscope.seeding import generator
+from rlvrscope.stats import majority_at_k, pass_at_k
 
 RIGHT = "right"
 samples = st.lists(st.sampled_from([RIGHT, "a", "b", "c", None]), min_size=1, max_size=9)

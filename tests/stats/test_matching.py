@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from massflow import InputError
-from massflow.seeding import generator
-from massflow.stats import TrainingRun, at_gain
-from massflow.stats.matching import matched, rising
+from rlvrscope import InputError
+from rlvrscope.seeding import generator
+from rlvrscope.stats import TrainingRun, at_gain
+from rlvrscope.stats.matching import matched, rising
 from training_runs import alike, level, path, weights
 
 

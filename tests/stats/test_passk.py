@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import beta
 
-from massflow import InputError
-from massflow.stats import (
+from rlvrscope import InputError
+from rlvrscope.stats import (
     all_at_k,
     g_pass_at_k,
     guessing_pass_at_k,

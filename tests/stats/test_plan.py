@@ -10,11 +10,11 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import beta, betabinom, binom, norm, t
 
-from massflow import InputError
-from massflow.seeding import generator
-from massflow.stats import Option, Plan, pass_at_k, plan
-from massflow.stats.plan import fit_beta
-from massflow.types import GroupCounts
+from rlvrscope import InputError
+from rlvrscope.seeding import generator
+from rlvrscope.stats import Option, Plan, pass_at_k, plan
+from rlvrscope.stats.counts import GroupCounts
+from rlvrscope.stats.plan import fit_beta
 
 
 def table(n: int, c_P) -> GroupCounts:

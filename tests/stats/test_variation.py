@@ -8,13 +8,13 @@ import math
 import numpy as np
 import pytest
 
-from massflow import InputError
-from massflow.seeding import generator
-from massflow.stats import pass_at_k
-from massflow.stats.noise import noise_draws, noise_factors, noise_spread
-from massflow.stats.training import group_means, group_weights, run_groups, run_weights, with_runs
-from massflow.stats.variation import Spread, Units, check_target, draw_means, values
-from massflow.types import GroupCounts
+from rlvrscope import InputError
+from rlvrscope.seeding import generator
+from rlvrscope.stats import pass_at_k
+from rlvrscope.stats.counts import GroupCounts
+from rlvrscope.stats.noise import noise_draws, noise_factors, noise_spread
+from rlvrscope.stats.training_runs import group_means, group_weights, run_groups, run_weights, with_runs
+from rlvrscope.stats.variation import Spread, Units, check_target, draw_means, values
 
 
 def table(n_P, c_P, **labels) -> GroupCounts:

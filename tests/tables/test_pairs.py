@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from massflow.errors import InputError
-from massflow.tables.pairs import parse_pairs
+from rlvrscope.errors import InputError
+from rlvrscope.tables.pairs import parse_pairs
 
 KNOWN = ("prompt", "answer")
 

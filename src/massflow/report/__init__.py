@@ -1,1 +1,0 @@
-"""What was found, for people: tables, charts and offline pages. Needs `massflow[report]`."""

@@ -1,0 +1,163 @@
+"""`rlvrscope boundary`: what training did to pass@k, with a verdict."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rlvrscope.cli.shared.guard import MESSAGES, OUTPUT, JsonOption, guarded, print_json
+from rlvrscope.cli.shared.sources import (
+    SOURCE,
+    ColumnOption,
+    ConfidenceOption,
+    SamplesOption,
+    ThresholdOption,
+    as_runs,
+    read_all,
+)
+from rlvrscope.errors import InputError
+from rlvrscope.extras import needs_extra
+
+if TYPE_CHECKING:
+    from rlvrscope.experiment.boundary import Boundary
+    from rlvrscope.readers import ModelCounts
+
+SeedOption = Annotated[int, typer.Option("--seed", help="Of the resampling.")]
+
+
+@guarded
+def boundary(
+    base: Annotated[str, typer.Argument(metavar="BASE", help=f"The model before training. {SOURCE}")],
+    trained: Annotated[list[str], typer.Argument(metavar="TRAINED...", help="One or more trained models, likewise.")],
+    ks: Annotated[str | None, typer.Option("--k", help="The ks: 1,8,256. By default 1, 2, 4, ... samples.")] = None,
+    confidence: ConfidenceOption = 0.95,
+    this_set: Annotated[
+        bool, typer.Option("--this-set", help="Intervals over other samples of these problems, not over new problems.")
+    ] = False,
+    pointwise: Annotated[bool, typer.Option("--pointwise", help="A band for each k by itself.")] = False,
+    margin: Annotated[float, typer.Option("--margin", help="Differences within it are no change.")] = 0.01,
+    seeds: Annotated[
+        bool, typer.Option("--seeds", help="The TRAINED are training runs of one objective, not rivals.")
+    ] = False,
+    shared: Annotated[bool, typer.Option("--shared", help="Compare the problems that all models have.")] = False,
+    column: ColumnOption = None,
+    threshold: ThresholdOption = None,
+    samples: SamplesOption = 256,
+    options: Annotated[
+        int | None, typer.Option("--options", min=1, help="Answers to choose from: adds the guessing baseline.")
+    ] = None,
+    problem: Annotated[
+        str | None, typer.Option("--problem", help="Show the right answers to this problem side by side instead.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Answers shown of each model, with --problem.")] = 4,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the page, one offline file.")] = None,
+    png: Annotated[Path | None, typer.Option("--png", help="Write the curves as a picture (.png or .svg).")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the table as CSV.")] = None,
+    seed: SeedOption = 0,
+    resamples: Annotated[int, typer.Option("--resamples", min=2, help="Bootstrap draws.")] = 10_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare pass@k of a base and of what was trained from it: differences with bands, and a verdict for each k."""
+    written = [path for path in (html, png, csv) if path]
+    _check_outputs(written, [base, *trained], png, problem)
+    with needs_extra("report", "the report"):
+        from rlvrscope.experiment.boundary import Boundary, Question
+        from rlvrscope.report.boundary.plain import as_dict
+        from rlvrscope.report.boundary.write import write_boundary
+        from rlvrscope.stats.variation import NEW_PROBLEMS, THIS_SET
+
+    with MESSAGES.status("reading"):
+        before, after = read_all(base, trained, column or (), threshold, samples)
+        after = [as_runs(after)] if seeds and problem is None else after
+    if problem is not None:
+        _show_problem(problem, [before, *after], limit, as_json)
+        return
+    question = Question(
+        ks=_parse_ks(ks),
+        confidence=confidence,
+        target=THIS_SET if this_set else NEW_PROBLEMS,
+        simultaneous=not pointwise,
+        margin=margin,
+        seed=seed,
+        resamples=resamples,
+        options=options,
+    )
+    with MESSAGES.status("comparing"):
+        found = Boundary.of(before, after, question, shared)
+        write_boundary(found, html, png, csv, {"base": base, "trained": ", ".join(trained)})
+        facts = as_dict(found) if as_json else None
+    if facts is not None:
+        print_json(facts)
+    else:
+        _print(found, written)
+
+
+def _check_outputs(paths: Sequence[Path], sources: Sequence[str], png: Path | None, problem: str | None) -> None:
+    """Before anything is read: nothing may be written over a source or twice, nor to a picture of another kind."""
+    from rlvrscope.readers.source import Source
+
+    if paths and problem is not None:
+        raise InputError("--problem shows answers and writes no file: leave out --html, --png and --csv")
+    if png is not None and png.suffix not in (".png", ".svg"):
+        raise InputError(f"a picture is .png or .svg; got {png}")
+    taken = {Source.parse(source).path.resolve() for source in sources} if paths else set()
+    for path in paths:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder, and a file's name is needed")
+        if path.resolve() in taken:
+            raise InputError(f"{path} is read or written here already: give every file a name of its own")
+        taken.add(path.resolve())
+
+
+def _parse_ks(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        ks = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        raise InputError(f"--k takes whole numbers with commas between, such as 1,8,256; got {text!r}") from None
+    if ks[0] < 1:
+        raise InputError(f"every k must be 1 or more; got {ks[0]}")
+    return tuple(ks)
+
+
+def _print(found: Boundary, written: Sequence[Path]) -> None:
+    from rlvrscope.report.boundary.tables import verdict_table
+    from rlvrscope.report.boundary.words import conclusion, notes
+
+    for name in found.trained:
+        OUTPUT.print(verdict_table(found, name))
+        OUTPUT.print()
+    for name in found.trained:
+        OUTPUT.print(conclusion(found, name), markup=False, highlight=False)
+    for note in notes(found):
+        OUTPUT.print(note, markup=False, highlight=False, style="dim")
+    for path in written:
+        OUTPUT.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_problem(problem: str, models: Sequence[ModelCounts], limit: int, as_json: bool) -> None:
+    """The right answers of all models to one problem."""
+    from rlvrscope.experiment.boundary import named
+    from rlvrscope.report.boundary.tables import answers_table
+    from rlvrscope.tables.values import listed
+
+    sides = named(models)
+    for name, model in sides.items():
+        known = model.counts.problems
+        if problem not in known:
+            close = difflib.get_close_matches(problem, known, n=5, cutoff=0.5)
+            hint = f"Nearest: {listed(close)}" if close else f"It has {listed(known)}"
+            raise InputError(f"{listed([name])} has no problem {problem!r}. {hint}")
+    if not any(model.has_texts for model in sides.values()):
+        raise InputError("these sources hold no texts: --problem needs rows of samples with a text column")
+    if as_json:
+        texts = {name: model.texts(problem, limit, correct=True) for name, model in sides.items()}
+        print_json({"problem": problem, "right": {name: list(map(asdict, found)) for name, found in texts.items()}})
+    else:
+        OUTPUT.print(answers_table(problem, sides, limit))

@@ -1,0 +1,40 @@
+"""`rlvrscope demo`: the whole idea on a real, tiny language model, in minutes."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rlvrscope import config
+from rlvrscope.cli.shared.guard import (
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    SetOption,
+    WorkersOption,
+    guarded,
+)
+
+
+@guarded
+def demo(
+    quick: Annotated[bool, typer.Option("--quick", help="A smaller base, two objectives, one seed.")] = False,
+    out: OutOption = Path("rlvrscope-demo"),
+    overrides: SetOption = None,
+    workers: WorkersOption = 2,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Train a tiny language model with rival objectives; show what happened to its boundary.
+
+    Leaves a run folder with report.html, charts (PNG, SVG) and every number.
+    """
+    from rlvrscope.cli.shared.experiment import run_and_report
+    from rlvrscope.lab.recipe import Recipe
+
+    with as_file(files("rlvrscope") / "recipes" / ("demo-quick.toml" if quick else "demo.toml")) as path:
+        recipe = config.load(path, Recipe, overrides or ())
+    run_and_report(recipe, out, workers, device, as_json)

@@ -1,0 +1,117 @@
+"""`rlvrscope lab`: the embedded trainer: one base, one run, or many side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rlvrscope import config
+from rlvrscope.cli.shared.guard import (
+    MESSAGES,
+    OUTPUT,
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    SetOption,
+    WorkersOption,
+    guarded,
+    print_json,
+)
+from rlvrscope.extras import needs_extra
+from rlvrscope.runs import at_temperature
+
+app = typer.Typer(help="The lab: a tiny language model from scratch, and RLVR on it.", no_args_is_help=True)
+
+RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML recipe.")]
+
+
+@app.command()
+@guarded
+def pretrain(
+    recipe: RecipeArgument,
+    overrides: SetOption = None,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Pre-train the base of a recipe, or find it in the cache; print where it lies."""
+    with needs_extra("lab", "the lab"):
+        from rlvrscope.cli.shared.progress import ExperimentTable
+        from rlvrscope.experiment.runner import ensure_bases
+        from rlvrscope.lab.device import check_device
+        from rlvrscope.lab.pretrain import base_path
+        from rlvrscope.lab.recipe import Recipe
+
+    settings = config.load(recipe, Recipe, overrides or ())
+    where = check_device(device)
+    with ExperimentTable(MESSAGES) as table:
+        ensure_bases([settings], 1, device, table.on_event)
+    path = base_path(settings, where)
+    if as_json:
+        print_json({"base": str(path)})
+    else:
+        OUTPUT.print(str(path), highlight=False, soft_wrap=True)
+
+
+@app.command()
+@guarded
+def train(
+    recipe: RecipeArgument,
+    out: OutOption,
+    overrides: SetOption = None,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Train one run (the recipe's [train]) into a run folder; pre-train its base first if need be."""
+    with needs_extra("lab", "the lab"):
+        from rlvrscope.cli.shared.progress import ExperimentTable
+        from rlvrscope.experiment.plan import Cell
+        from rlvrscope.experiment.runner import raise_failures, record_environment, run_cells
+        from rlvrscope.lab.device import check_device
+        from rlvrscope.lab.recipe import Recipe
+        from rlvrscope.runs import RunFolder
+
+    settings = config.load(recipe, Recipe, overrides or ())
+    check_device(device)
+    cell = Cell(settings.train.label, settings, RunFolder(out))
+    cell.folder.claim(config.dumps(settings))
+    if not cell.folder.done:
+        record_environment(out, device, workers=1)
+        with ExperimentTable(MESSAGES) as table:
+            failures = run_cells([cell], 1, device, table.on_event)
+        raise_failures(failures, 1, "runs")
+    rows = cell.folder.complete_rows("evaluation", settings.train.steps)
+    first, last = (_means(rows[index]) for index in (0, -1))
+    if as_json:
+        print_json({"run": str(out), "before": first, "after": last})
+    else:
+        for name, before in first.items():
+            OUTPUT.print(f"{name:<17} {before:.3f} -> {last[name]:.3f}", highlight=False)
+        OUTPUT.print(f"The run: {out}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+@guarded
+def compare(
+    recipe: RecipeArgument,
+    out: OutOption,
+    overrides: SetOption = None,
+    workers: WorkersOption = 2,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Put arms side by side: bases x RL seeds x arms, learning rates tuned if the recipe says so, and a page.
+
+    Killed at any moment and started again, it goes on. A run that fails is listed with its reason and stops no other.
+    """
+    from rlvrscope.cli.shared.experiment import run_and_report
+    from rlvrscope.lab.recipe import Recipe
+
+    run_and_report(config.load(recipe, Recipe, overrides or ()), out, workers, device, as_json)
+
+
+def _means(row: dict) -> dict[str, float]:
+    score = at_temperature(row["scores"])
+    means = {key: score[key] for key in ("pass_at_1", "pass_at_256", "distinct_correct")}
+    return {**means, "greedy_accuracy": row["greedy_accuracy"], "token_entropy": row["token_entropy"]}

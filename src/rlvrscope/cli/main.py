@@ -1,0 +1,44 @@
+"""`rlvrscope`: the commands, and what they share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import rlvrscope
+from rlvrscope.cli import boundary, demo, dynamics, lab, plan, sample, store, tasks, verify, wise
+from rlvrscope.cli.shared.guard import OUTPUT, set_debug
+
+app = typer.Typer(
+    help="See where RLVR moves a language model's probability mass, and what that does to its boundary.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,
+)
+app.command("demo")(demo.demo)
+app.command("boundary")(boundary.boundary)
+app.command("plan")(plan.plan)
+app.command("verify")(verify.verify)
+app.command("sample")(sample.sample)
+app.add_typer(dynamics.app, name="dynamics")
+app.add_typer(lab.app, name="lab")
+app.add_typer(store.app, name="store")
+app.add_typer(tasks.app, name="tasks")
+app.command("wise")(wise.wise)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        OUTPUT.print(f"rlvrscope {rlvrscope.__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[  # noqa: ARG001  read by its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    set_debug(debug)

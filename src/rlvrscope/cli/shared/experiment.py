@@ -1,0 +1,103 @@
+"""What `rlvrscope demo` and `rlvrscope lab compare` share: run an experiment, report it, say what failed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import typer
+
+from rlvrscope import config
+from rlvrscope.cli.shared.guard import MESSAGES, OUTPUT, print_json
+from rlvrscope.extras import needs_extra
+from rlvrscope.runs import RunFolder
+
+# Late: torch and the charts take a second or two.
+with needs_extra("lab", "the lab"):
+    from rlvrscope.cli.shared.progress import ExperimentTable, duration
+    from rlvrscope.experiment.estimate import estimated_seconds
+    from rlvrscope.experiment.plan import Cell, cells, tuning_cells
+    from rlvrscope.experiment.runner import raise_failures, run_experiment
+    from rlvrscope.experiment.tuning import edges
+    from rlvrscope.lab.device import check_device
+    from rlvrscope.lab.recipe import Recipe
+with needs_extra("report", "the report"):
+    from rlvrscope.experiment.findings import Findings
+    from rlvrscope.report.experiment.tables import (
+        graded_table,
+        pairs_table,
+        ranking_table,
+        summary_table,
+        targets_table,
+    )
+    from rlvrscope.report.experiment.write import write_report
+
+
+def run_and_report(recipe: Recipe, out: Path, workers: int, device: str, as_json: bool) -> None:
+    """Run what is not done yet, write the page, print what was found. Exits with 1 if a run failed."""
+    started = time.monotonic()
+    check_device(device)
+    RunFolder(out).claim(config.dumps(recipe))
+    todo = _announced(recipe, out, workers, device)
+    with ExperimentTable(MESSAGES, {cell.name: cell.recipe.train.steps for cell in todo}) as table:
+        failures = run_experiment(recipe, out, workers, device, table.on_event)
+    runs = cells(recipe, out)
+    if not any(cell.folder.done for cell in runs):
+        raise_failures(failures, len(runs), "runs")
+    with MESSAGES.status("writing the report"):
+        findings = write_report(out)
+    for arm, edge in edges(out / "tuning.json").items():
+        MESSAGES.print(
+            f"{arm}: the {edge} learning rate of the grid was the best: one beyond it may be better", highlight=False
+        )
+    if as_json:
+        print_json(findings.as_dict())
+    else:
+        _print(findings)
+        OUTPUT.print(f"\nThe page: {out / 'report.html'} ({time.monotonic() - started:.0f} s)", highlight=False)
+    for failure in failures:
+        MESSAGES.print(f"failed: {failure.job.name}: {failure.error}", style="red", markup=False, highlight=False)
+    if failures:
+        MESSAGES.print("The others are kept; the same command tries these again.", highlight=False)
+        raise typer.Exit(1)
+
+
+def _announced(recipe: Recipe, out: Path, workers: int, device: str) -> list[Cell]:
+    """The runs there are to do, said with about how long they take."""
+    runs = cells(recipe, out)
+    if all(cell.folder.done for cell in runs):
+        return []
+    tried = [cell for by_rate in tuning_cells(recipe, out).values() for found in by_rate.values() for cell in found]
+    todo = [cell for cell in [*tried, *runs] if not cell.folder.done]
+    with MESSAGES.status("timing a step"):
+        seconds = estimated_seconds(todo, workers, device)
+    tuning = f" ({sum(cell in todo for cell in tried)} of them to tune learning rates)" if tried else ""
+    many = "s" if workers > 1 else ""
+    MESSAGES.print(
+        f"{len(todo)} runs to do{tuning}: about {duration(seconds)} with {workers} worker{many}.", highlight=False
+    )
+    return todo
+
+
+def _print(findings: Findings) -> None:
+    _print_tables(findings)
+    for found in (findings.on_training, findings):
+        if found and found.graded:
+            OUTPUT.print(f"\nCommon and optimal answers, {found.experiment.runs[0].prompts}:")
+            OUTPUT.print(graded_table(found))
+    if findings.on_training:
+        OUTPUT.print("\nThe same on training prompts:")
+        _print_tables(findings.on_training)
+    for sentence in findings.sentences:
+        OUTPUT.print(f"- {sentence}", highlight=False)
+
+
+def _print_tables(findings: Findings) -> None:
+    OUTPUT.print(summary_table(findings))
+    OUTPUT.print("\nAt equal pass@1, change from the base, mean over one common range of gains:")
+    OUTPUT.print(ranking_table(findings))
+    if findings.equal.pairs:
+        OUTPUT.print("\nPairs at equal pass@1, each over its own range of gains:")
+        OUTPUT.print(pairs_table(findings))
+    OUTPUT.print("\nWhere pass@1 had risen by each declared gain:")
+    OUTPUT.print(targets_table(findings))

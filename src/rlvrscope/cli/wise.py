@@ -1,0 +1,74 @@
+"""`rlvrscope wise`: weights between a base and a trained model, scored exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from rlvrscope import config
+from rlvrscope.cli.shared.guard import MESSAGES, OUTPUT, DeviceOption, JsonOption, guarded, print_json
+from rlvrscope.errors import InputError
+from rlvrscope.extras import needs_extra
+
+ALPHAS = (0.25, 0.5, 0.75)
+SOURCE = "a checkpoint of the lab (.safetensors) or a run folder."
+
+
+@guarded
+def wise(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help=f"The model before training: {SOURCE}")],
+    trained: Annotated[Path, typer.Argument(metavar="TRAINED", help=f"The model after it: {SOURCE}")],
+    alpha: Annotated[
+        list[float] | None, typer.Option("--alpha", help="Share of TRAINED (repeatable); by default .25, .5, .75.")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="Task and evaluation, where neither is a run folder.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the checkpoint of one --alpha.")] = None,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Interpolate the weights of a base and a trained model (WiSE-FT); score each mixture exactly.
+
+    The base (alpha 0) and the trained model (alpha 1) are scored too. Scores are on the recipe's held-out prompts.
+    """
+    with needs_extra("lab", "the lab"):
+        from rlvrscope.lab.device import check_device
+        from rlvrscope.lab.recipe import Recipe
+        from rlvrscope.lab.wise import check_pair, interpolate, read_source, save_mixture, score
+
+    if out is not None and len(alpha or ()) != 1:
+        raise InputError(f"--out writes one mixture, so it needs one --alpha; got {len(alpha or ())}")
+    where = check_device(device)
+    first, last = read_source(base, where), read_source(trained, where)
+    settings = config.load(recipe, Recipe) if recipe is not None else last.recipe or first.recipe
+    if settings is None:
+        raise InputError(f"neither {base} nor {trained} is a run folder, which knows its task: give --recipe RECIPE")
+    check_pair(first, last, settings)
+    alphas = sorted({0.0, 1.0, *(alpha or ALPHAS)})
+    mixtures = {share: interpolate(first.model, last.model, share) for share in alphas}
+    if out is not None and alpha:
+        save_mixture(out, mixtures[alpha[0]], alpha[0], (first, last))
+    with MESSAGES.status("scoring") as status:
+        rows = score(settings, first.model, mixtures, lambda share: status.update(f"scoring alpha {share:g}"))
+    if as_json:
+        files = {"base": str(base), "trained": str(trained), "checkpoint": None if out is None else str(out)}
+        print_json({"format_version": 1, **files, "prompts": settings.evaluate.prompts, "rows": rows})
+        return
+    OUTPUT.print(_table(rows))
+    if out is not None:
+        OUTPUT.print(f"The checkpoint: {out}", highlight=False, soft_wrap=True)
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    """Fits 80 columns."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("alpha", "pass@1", "pass@8", "pass@256", "distinct", "entropy"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        passes = (f"{row[f'pass_at_{k}']:.3f}" for k in (1, 8, 256))
+        table.add_row(f"{row['alpha']:g}", *passes, f"{row['distinct_correct']:.1f}", f"{row['token_entropy']:.3f}")
+    return table

@@ -1,0 +1,1 @@
+"""The simulator: training as it is, many seeds."""

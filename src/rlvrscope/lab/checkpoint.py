@@ -1,0 +1,86 @@
+"""Checkpoints: safetensors with one JSON header. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from rlvrscope.errors import InputError, file_errors
+from rlvrscope.lab.model import Transformer
+from rlvrscope.lab.recipe import ModelConfig
+from rlvrscope.runs import write_atomic
+
+FORMAT_VERSION = 1
+
+
+def save(path: Path, model: Transformer, extra: dict[str, Tensor] | None = None, **facts: Any) -> None:
+    """Write weights, and `extra` tensors (an optimizer's), atomically. Raises WorkError (space, permission)."""
+    header = {
+        "format_version": FORMAT_VERSION,
+        "model": model.config.model_dump(),
+        "vocab_size": model.vocab_size,
+        "context": model.context,
+        **facts,
+    }
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"extra.{name}": tensor for name, tensor in (extra or {}).items()}
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # One metadata key: with several their order, and so the file's bytes, would change from run to run.
+    write_atomic(path, safetensors.torch.save(plain, {"rlvrscope": json.dumps(header, sort_keys=True)}))
+
+
+def load(
+    path: Path, device: torch.device, kind: str | None = None
+) -> tuple[Transformer, dict[str, Tensor], dict[str, Any]]:
+    """Read a checkpoint: the model, the extra tensors and the header; of this kind, if one is named.
+
+    Raises InputError, in one line, for a damaged or foreign file or a newer format; WorkError if it can't be read.
+    """
+    with file_errors("read", path):
+        path.open("rb").close()  # safetensors' own message for a missing file names no reason
+    try:
+        with safetensors.safe_open(path, framework="pt", device=str(device)) as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path} is not a whole safetensors file ({error}). Remove it and run again.") from error
+    try:
+        header = json.loads(metadata["rlvrscope"])
+        version = int(header["format_version"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} was not written by rlvrscope: it has no rlvrscope header") from error
+    if version > FORMAT_VERSION:
+        raise InputError(f"{path} has format {version}; this version reads up to {FORMAT_VERSION}. Upgrade rlvrscope.")
+    if kind is not None and header.get("kind") != kind:
+        raise InputError(f"{path} is a checkpoint of kind {header.get('kind')!r}, not {kind!r}")
+    try:
+        model = Transformer(ModelConfig(**header["model"]), header["vocab_size"], header["context"]).to(device)
+        model.load_state_dict(_under("model.", tensors))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: its weights do not fit the model in its header ({reason})") from error
+    return model, _under("extra.", tensors), header
+
+
+def optimizer_tensors(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimizer's state, by parameter and moment."""
+    named = model.named_parameters()
+    return {f"{name}.{key}": value for name, weights in named for key, value in optimizer.state[weights].items()}
+
+
+def restore_optimizer(model: Transformer, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave. Raises InputError if a parameter has none."""
+    for name, weights in model.named_parameters():
+        optimizer.state[weights] = _under(f"{name}.", tensors)
+        if not optimizer.state[weights]:
+            raise InputError(f"the checkpoint to go on from lacks the optimizer's state of {name}. Remove it.")
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

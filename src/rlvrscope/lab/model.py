@@ -1,0 +1,151 @@
+"""A small decoder-only transformer (pre-norm, learned positions, ReLU: the shape of OPT), with a KV cache."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rlvrscope.lab.recipe import ModelConfig
+
+
+class Cache:
+    """Keys and values of the tokens read so far, of every layer, (B, H, T, D) each."""
+
+    def __init__(self, layers: int) -> None:
+        self.length = 0
+        self._held: list[tuple[Tensor, Tensor] | None] = [None] * layers
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the keys and values of the next tokens to a layer; return all of them.
+
+        Written in place where there is room, which has no gradient; else joined, which has.
+        """
+        held, end = self._held[layer], self.length + key.shape[2]
+        if held is None:
+            self._held[layer] = (key, value)
+        elif held[0].shape[2] < end:
+            self._held[layer] = (torch.cat([held[0], key], dim=2), torch.cat([held[1], value], dim=2))
+        else:
+            for store, new in zip(held, (key, value), strict=True):
+                store[:, :, self.length : end] = new
+        keys, values = self._held[layer] or (key, value)
+        return keys[:, :, :end], values[:, :, :end]
+
+    def rows(self, index_B: Tensor, room: int = 0) -> Cache:
+        """A cache of these rows, repeated as asked: a prompt read once serves all its completions.
+
+        room: tokens to set aside room for; it makes reading token by token cheaper.
+        """
+        copy = Cache(len(self._held))
+        copy.length = self.length
+        for layer, held in enumerate(self._held):
+            if held is not None:
+                keys, values = (F.pad(store[:, :, : self.length][index_B], (0, 0, 0, room)) for store in held)
+                copy._held[layer] = (keys, values)
+        return copy
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_attention = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.mlp_in = nn.Linear(width, 4 * width)
+        self.mlp_out = nn.Linear(4 * width, width)
+
+    def forward(self, x_BTD: Tensor, cache: Cache | None, layer: int) -> Tensor:
+        x_BTD = x_BTD + self._attention(self.norm_attention(x_BTD), cache, layer)
+        hidden = F.relu(self.mlp_in(self.norm_mlp(x_BTD)))
+        return x_BTD + self.mlp_out(hidden)
+
+    def _attention(self, x_BTD: Tensor, cache: Cache | None, layer: int) -> Tensor:
+        rows, length, width = x_BTD.shape
+        heads = (rows, length, 3, self.heads, width // self.heads)
+        query, key, value = self.qkv(x_BTD).view(heads).permute(2, 0, 3, 1, 4)
+        if cache is not None:
+            key, value = cache.extend(layer, key, value)
+        past = key.shape[2] - length
+        plain = past == 0 or length == 1  # then torch's own causal mask, or none, is right
+        mask = None if plain else x_BTD.new_ones(length, past + length, dtype=torch.bool).tril(past)
+        causal = plain and length > 1
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
+        return self.attention_out(mixed.transpose(1, 2).reshape(rows, length, width))
+
+
+class Transformer(nn.Module):
+    """tokens_BT -> logits_BTV of the token that comes next."""
+
+    def __init__(self, config: ModelConfig, vocab_size: int, context: int) -> None:
+        super().__init__()
+        self.config, self.vocab_size, self.context = config, vocab_size, context
+        self.token = nn.Embedding(vocab_size, config.width)
+        self.position = nn.Embedding(context, config.width)
+        self.blocks = nn.ModuleList(Block(config.width, config.heads) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width)
+        self.head = nn.Linear(config.width, vocab_size, bias=False)
+
+    @torch.no_grad()
+    def initialise(self, rng: np.random.Generator) -> Transformer:
+        """Normal weights of std 0.02, residual outputs / sqrt(2 layers), biases 0 (GPT-2's); from `rng` alone."""
+        for name, weights in self.named_parameters():
+            if "norm" in name:
+                weights.fill_(float(name.endswith("weight")))
+            elif name.endswith("bias"):
+                weights.zero_()
+            else:
+                residual = name.endswith(("attention_out.weight", "mlp_out.weight"))
+                std = 0.02 / (math.sqrt(2 * self.config.layers) if residual else 1.0)
+                weights.copy_(torch.from_numpy(rng.normal(0.0, std, tuple(weights.shape))))
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        return self.head.weight.device
+
+    def new_cache(self) -> Cache:
+        return Cache(len(self.blocks))
+
+    def hidden(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
+        """The last layer's normalised output, (B, T, D)."""
+        start = cache.length if cache is not None else 0
+        end = start + tokens_BT.shape[1]
+        x_BTD = self.token(tokens_BT) + self.position.weight[start:end]
+        for layer, block in enumerate(self.blocks):
+            x_BTD = block(x_BTD, cache, layer)
+        if cache is not None:
+            cache.length = end
+        return self.norm(x_BTD)
+
+    def forward(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
+        return self.head(self.hidden(tokens_BT, cache))
+
+    def completion_logits(self, prompts_PT: Tensor, completions_BT: Tensor, prompt_B: Tensor) -> Tensor:
+        """Logits of each completion token given its prompt, `prompts_PT[prompt_B]`, and the tokens before, (B, T, V).
+
+        Each prompt is read once, however many completions it has.
+        """
+        cache = self.new_cache()
+        last_PD = self.hidden(prompts_PT, cache)[:, -1]
+        hidden_BTD = self.hidden(completions_BT[:, :-1], cache.rows(prompt_B))
+        return self.head(torch.cat([last_PD[prompt_B][:, None], hidden_BTD], dim=1))
+
+
+def token_logp(logits_BTV: Tensor, tokens_BT: Tensor, temperature: float = 1.0) -> Tensor:
+    """log pi(token) at a temperature, (B, T), natural log."""
+    if temperature != 1.0:
+        logits_BTV = logits_BTV / temperature
+    chosen_BT = logits_BTV.gather(2, tokens_BT[..., None])[..., 0]
+    return chosen_BT - logits_BTV.logsumexp(dim=2)
+
+
+def token_entropy(logits_BTV: Tensor) -> Tensor:
+    """Entropy of the next-token distribution in nats, (B, T)."""
+    logp_BTV = logits_BTV.log_softmax(dim=2)
+    return -(logp_BTV.exp() * logp_BTV).sum(dim=2)

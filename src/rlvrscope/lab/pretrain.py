@@ -1,0 +1,109 @@
+"""Supervised pre-training of a base model on demonstrations, and the cache of bases."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from rlvrscope import __version__
+from rlvrscope.errors import InputError, file_errors
+from rlvrscope.lab import checkpoint
+from rlvrscope.lab.model import Transformer, token_logp
+from rlvrscope.lab.recipe import PretrainConfig, Recipe
+from rlvrscope.seeding import generator
+
+SAVE_EVERY = 250
+OnStep = Callable[[int, float], None]
+"""Called with the step just done and its loss."""
+
+
+def pretrain(
+    recipe: Recipe,
+    device: torch.device,
+    on_step: OnStep = lambda step, loss: None,
+    resume: Path | None = None,
+) -> Transformer:
+    """Train a base from scratch: mean negative log-likelihood of the completions' tokens.
+
+    resume: a file to keep weights and optimizer in every 250 steps, and to go on from if it is there.
+    """
+    task, config = recipe.task, recipe.pretrain
+    start, moments = 0, {}
+    if resume is not None and resume.exists():
+        model, moments, header = checkpoint.load(resume, device, kind="resume")
+        start = header["step"]
+    else:
+        model = Transformer(recipe.model, task.vocab_size, task.prompt_length + task.completion_length)
+        model.initialise(generator(config.seed, "weights")).to(device)
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        config.learning_rate,
+        (0.9, config.beta2),
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+    if start > 0:
+        checkpoint.restore_optimizer(model, optimizer, moments)
+    for step in range(start + 1, config.steps + 1):
+        examples = task.demonstrations(config.batch_size, generator(config.seed, "demonstrations", step))
+        tokens_BT = torch.from_numpy(examples).to(device)
+        logits_BTV = model(tokens_BT[:, :-1])[:, task.prompt_length - 1 :]
+        loss = -token_logp(logits_BTV, tokens_BT[:, task.prompt_length :]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.param_groups[0]["lr"] = config.learning_rate * _rate(step, config)
+        optimizer.step()
+        if resume is not None and step % SAVE_EVERY == 0:
+            checkpoint.save(resume, model, checkpoint.optimizer_tensors(model, optimizer), kind="resume", step=step)
+        on_step(step, loss.item())
+    return model
+
+
+def base_path(recipe: Recipe, device: torch.device) -> Path:
+    """Where the base of this recipe is, or will be, cached.
+
+    The cache is $RLVRSCOPE_CACHE, or rlvrscope under $XDG_CACHE_HOME (~/.cache). A base is named by the digest of
+    task, model and pre-training settings, the kind of device and the versions of rlvrscope and torch.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = Path(os.environ.get("RLVRSCOPE_CACHE") or home / "rlvrscope")
+    versions = f"rlvrscope{__version__}-torch{torch.__version__}"
+    name = f"{recipe.task.name}-{recipe.base_digest()}-{device.type}-{versions}.safetensors"
+    return cache / "bases" / name
+
+
+def ensure_base(recipe: Recipe, path: Path, device: torch.device, on_step: OnStep = lambda step, loss: None) -> Path:
+    """Pre-train the base unless it lies at `path` already; the file appears there whole. Returns `path`.
+
+    Two commands that want the same base make it once: the second waits for the first.
+    """
+    with file_errors("write", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        resume = path.with_suffix(".resume.safetensors")
+        if not path.exists():
+            model = pretrain(recipe, device, on_step, resume)
+            checkpoint.save(path, model, kind="base", recipe=recipe.base_digest())
+        resume.unlink(missing_ok=True)
+    return path
+
+
+def load_base(recipe: Recipe, path: Path, device: torch.device) -> Transformer:
+    """Read a base, checked to be this recipe's. Raises InputError if it is another's."""
+    model, _, header = checkpoint.load(path, device, kind="base")
+    if header.get("recipe") != recipe.base_digest():
+        raise InputError(f"{path} holds the base of another recipe. Remove it and run again.")
+    return model
+
+
+def _rate(step: int, config: PretrainConfig) -> float:
+    """Share of the learning rate: linear warm-up, then linear decay to `final_rate` at the last step."""
+    if step <= config.warmup_steps:
+        return step / config.warmup_steps
+    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    return 1.0 - (1.0 - config.final_rate) * done

@@ -1,0 +1,140 @@
+"""Rollouts: batched sampling with a KV cache, each prompt read once for all its rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlvrscope.errors import WorkError
+from rlvrscope.lab.model import Transformer
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Completions of P prompts, G each, prompt by prompt (B = P x G rows). Tensors on the model's device."""
+
+    prompts_PT: Tensor
+    prompt_B: Tensor
+    """The prompt of each completion, a row of prompts_PT."""
+    completions_BT: Tensor
+    logp_BT: Tensor
+    """log pi of the completion's tokens under the policy itself (at `policy_temperature`, no truncation)."""
+    sampler_logp_BT: Tensor
+    """log of the probability they were drawn with (at the rollout temperature and top-p)."""
+    entropy_BT: Tensor
+    """Entropy of the policy at temperature 1 at each completion token, nats."""
+
+
+@torch.no_grad()
+def sample(
+    model: Transformer,
+    prompts_PT: Tensor,
+    completion_length: int,
+    rollouts_per_prompt: int,
+    rng: np.random.Generator,
+    *,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    policy_temperature: float = 1.0,
+) -> Rollouts:
+    """Draw completions. One uniform number a token, from `rng`: the same on every device.
+
+    Raises WorkError if the model has diverged: its probabilities are no numbers.
+    top_p: keep the smallest set of most likely tokens with at least this mass (nucleus sampling, arXiv 1904.09751).
+    """
+    uniform_TB = rng.random((completion_length, len(prompts_PT) * rollouts_per_prompt), dtype=np.float32)
+    return draw(
+        model,
+        prompts_PT,
+        torch.from_numpy(uniform_TB),
+        temperature=temperature,
+        top_p=top_p,
+        policy_temperature=policy_temperature,
+    )
+
+
+@torch.no_grad()
+def draw(
+    model: Transformer,
+    prompts_PT: Tensor,
+    uniform_TB: Tensor,
+    *,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    policy_temperature: float = 1.0,
+) -> Rollouts:
+    """`sample` with the uniform numbers given: T tokens for each of B rows, as many rows a prompt as there are."""
+    completion_length, rows = uniform_TB.shape
+    prompt_B = torch.arange(len(prompts_PT), device=model.device).repeat_interleave(rows // len(prompts_PT))
+    uniform_TB = uniform_TB.to(model.device)
+    steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+
+    def choose(logits_BV: Tensor) -> Tensor:
+        plain_BV = logits_BV.log_softmax(dim=1)
+        logp_BV = law(logits_BV, plain_BV, policy_temperature)
+        drawn_BV = law(logits_BV, plain_BV, temperature, top_p)
+        token_B1 = pick(drawn_BV, uniform_TB[len(steps)])
+        entropy_B = -(plain_BV.exp() * plain_BV).sum(dim=1)
+        steps.append((token_B1[:, 0], logp_BV.gather(1, token_B1)[:, 0], drawn_BV.gather(1, token_B1)[:, 0], entropy_B))
+        return token_B1
+
+    _decode(model, prompts_PT, prompt_B, completion_length, choose)
+    completions_BT, logp_BT, drawn_BT, entropy_BT = (torch.stack(column, dim=1) for column in zip(*steps, strict=True))
+    if not torch.isfinite(logp_BT).all():
+        raise WorkError("the model has diverged: its log-probabilities are not finite. Try a lower learning rate.")
+    return Rollouts(prompts_PT, prompt_B, completions_BT, logp_BT, drawn_BT, entropy_BT)
+
+
+@torch.no_grad()
+def greedy(model: Transformer, prompts_PT: Tensor, completion_length: int) -> Tensor:
+    """The most likely token at every step, (P, completion_length)."""
+    steps: list[Tensor] = []
+
+    def choose(logits_BV: Tensor) -> Tensor:
+        steps.append(logits_BV.argmax(dim=1, keepdim=True))
+        return steps[-1]
+
+    _decode(model, prompts_PT, torch.arange(len(prompts_PT), device=model.device), completion_length, choose)
+    return torch.cat(steps, dim=1)
+
+
+def _decode(
+    model: Transformer,
+    prompts_PT: Tensor,
+    prompt_B: Tensor,
+    completion_length: int,
+    choose: Callable[[Tensor], Tensor],
+) -> None:
+    """Read each prompt once, then let `choose` turn logits_BV into the next tokens_B1, a column at a time."""
+    cache = model.new_cache()
+    logits_BV = model.head(model.hidden(prompts_PT, cache)[:, -1])[prompt_B]
+    cache = cache.rows(prompt_B, room=completion_length)
+    for step in range(completion_length):
+        token_B1 = choose(logits_BV)
+        if step + 1 < completion_length:
+            logits_BV = model(token_B1, cache)[:, 0]
+
+
+def law(logits_BV: Tensor, plain_BV: Tensor, temperature: float, top_p: float = 1.0) -> Tensor:
+    """log-probabilities at a temperature; of the nucleus, if top_p < 1. plain_BV: those at 1, of all tokens."""
+    logp_BV = plain_BV if temperature == 1.0 else (logits_BV / temperature).log_softmax(dim=1)
+    return logp_BV if top_p == 1.0 else _nucleus(logp_BV, top_p)
+
+
+def pick(logp_BV: Tensor, uniform_B: Tensor) -> Tensor:
+    """A token of each row, (B, 1), by inverse transform: the first whose running sum exceeds uniform x the whole."""
+    edges_BV = logp_BV.exp().cumsum(dim=1)
+    draw_B1 = uniform_B[:, None] * edges_BV[:, -1:]
+    return (edges_BV <= draw_B1).sum(dim=1, keepdim=True).clamp_(max=logp_BV.shape[1] - 1)
+
+
+def _nucleus(logp_BV: Tensor, top_p: float) -> Tensor:
+    """Renormalised log-probabilities of the nucleus; -inf outside it."""
+    sorted_BV, order_BV = logp_BV.sort(dim=1, descending=True)
+    before_BV = sorted_BV.exp().cumsum(dim=1) - sorted_BV.exp()
+    outside_BV = torch.zeros_like(before_BV, dtype=torch.bool).scatter(1, order_BV, before_BV >= top_p)
+    return logp_BV.masked_fill(outside_BV, -torch.inf).log_softmax(dim=1)

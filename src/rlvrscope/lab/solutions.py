@@ -1,0 +1,81 @@
+"""Every right completion of some prompts, and its exact probability under a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rlvrscope.lab.model import Transformer, token_logp
+from rlvrscope.lab.tasks import Task
+from rlvrscope.lab.tasks.task import Tokens
+
+_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class SolutionSet:
+    """Every right completion of P prompts, flat: row y answers prompt `prompt_Y[y]`, in order of prompts."""
+
+    prompts_PT: Tensor
+    completions_YT: Tensor
+    prompt_Y: NDArray[np.int64]
+    reward_Y: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, task: Task, prompts_PT: Tokens, device: torch.device) -> SolutionSet:
+        solutions = [task.solutions(prompt_T) for prompt_T in prompts_PT]
+        prompt_Y = np.repeat(np.arange(len(prompts_PT)), [len(found) for found in solutions])
+        completions_YT = np.concatenate(solutions)
+        reward_Y = task.rewards(prompts_PT[prompt_Y], completions_YT)
+        prompts, completions = (torch.from_numpy(tokens).to(device) for tokens in (prompts_PT, completions_YT))
+        return cls(prompts, completions, prompt_Y, reward_Y)
+
+    @property
+    def problems(self) -> int:
+        return len(self.prompts_PT)
+
+    @property
+    def optimal_Y(self) -> NDArray[np.bool_]:
+        """Which have the full reward."""
+        return self.reward_Y == 1.0
+
+    @property
+    def graded(self) -> bool:
+        """Whether some right answers are worth less than others."""
+        return not self.optimal_Y.all()
+
+    def sum_by_prompt(self, values_Y: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.bincount(self.prompt_Y, weights=values_Y, minlength=self.problems).astype(np.float64)
+
+    def of_prompts(self, prompts_M: NDArray[np.int64]) -> SolutionSet:
+        """Those of some of the prompts, in the order given."""
+        end_M = np.searchsorted(self.prompt_Y, prompts_M, side="right")
+        count_M = end_M - np.searchsorted(self.prompt_Y, prompts_M)
+        within_Y = np.arange(count_M.sum()) - np.repeat(np.cumsum(count_M) - count_M, count_M)
+        rows_Y = np.repeat(end_M - count_M, count_M) + within_Y
+        index_M, index_Y = (torch.from_numpy(index).to(self.prompts_PT.device) for index in (prompts_M, rows_Y))
+        prompt_Y = np.repeat(np.arange(len(prompts_M)), count_M)
+        return SolutionSet(self.prompts_PT[index_M], self.completions_YT[index_Y], prompt_Y, self.reward_Y[rows_Y])
+
+    def logp(self, model: Transformer, temperatures: tuple[float, ...] = (1.0,)) -> Tensor:
+        """log pi(y) of every right completion at each temperature, (len(temperatures), Y), by teacher forcing."""
+        parts: list[list[Tensor]] = [[] for _ in temperatures]
+        prompt_Y = torch.from_numpy(self.prompt_Y).to(model.device)
+        for completions_BT, prompt_B in zip(self.completions_YT.split(_ROWS), prompt_Y.split(_ROWS), strict=True):
+            few = slice(int(prompt_B[0]), int(prompt_B[-1]) + 1)
+            logits_BTV = model.completion_logits(self.prompts_PT[few], completions_BT, prompt_B - few.start)
+            for part, temperature in zip(parts, temperatures, strict=True):
+                part.append(token_logp(logits_BTV, completions_BT, temperature).double().sum(dim=1))
+        return torch.stack([torch.cat(part) for part in parts])
+
+
+@torch.no_grad()
+def solution_mass(
+    model: Transformer, solutions: SolutionSet, temperatures: tuple[float, ...] = (1.0,)
+) -> NDArray[np.float64]:
+    """pi(y) of every right completion at each temperature, (len(temperatures), Y)."""
+    return np.exp(solutions.logp(model, temperatures).cpu().numpy())

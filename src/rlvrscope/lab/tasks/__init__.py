@@ -1,0 +1,29 @@
+"""The lab's token tasks. Adding one: a file here that satisfies `Task`, joined to AnyTask."""
+
+from typing import Annotated, Any, get_args
+
+from pydantic import BeforeValidator, Field
+
+from rlvrscope.config import nearest
+from rlvrscope.lab.tasks.countdown import Countdown
+from rlvrscope.lab.tasks.line import Line
+from rlvrscope.lab.tasks.task import RIGHT, Split, Task, Tokens
+
+LabTask = Line | Countdown
+_NAMES = [task.model_fields["name"].default for task in get_args(LabTask)]
+
+
+def _named(table: Any) -> Any:
+    """A table without a name is Line's."""
+    if not isinstance(table, dict):
+        return table
+    name = table.get("name", "line")
+    if name not in _NAMES:
+        raise ValueError(f"no task is called {name!r}. {nearest(str(name), _NAMES)}")
+    return {**table, "name": name}
+
+
+AnyTask = Annotated[LabTask, Field(discriminator="name"), BeforeValidator(_named)]
+"""What the recipe section [task] may be: a union of tasks, told apart by their `name`."""
+
+__all__ = ["RIGHT", "AnyTask", "Countdown", "Line", "Split", "Task", "Tokens"]

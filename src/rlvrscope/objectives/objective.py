@@ -1,0 +1,117 @@
+"""Objective: what is maximised, as a value made of choices."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_type_hints
+
+from rlvrscope.errors import InputError
+from rlvrscope.objectives.numeric import LARGEST
+from rlvrscope.objectives.shape import PassAtK, Shape, shape_from
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """A policy-gradient objective for groups of rollouts with verifiable rewards.
+
+    With rewards r of one group, the advantage of rollout i is
+
+        A_i = w(sign a_i) * a_i,   a = shape(r, (s - baseline) / scale),   s = r or +-1
+
+    and with importance ratio rho the loss to minimise is
+
+        -aggregate( surrogate(rho, A) ) + kl_coef * aggregate( KL term against the reference )
+
+    The defaults are GRPO (DeepSeekMath, arXiv 2402.03300, eq. 3) with the standard deviation as trainers take it.
+    Raises InputError for a choice that is not one of those listed or a number out of range.
+    """
+
+    name: str
+    source: str = ""
+    signal: Literal["reward", "signed"] = "reward"
+    """reward: s = r. signed: s = +1 where r >= threshold, else -1."""
+    threshold: float = 0.5
+    baseline: Literal["group_mean", "leave_one_out", "none"] = "group_mean"
+    scale: Literal["group_std", "none"] = "group_std"
+    std_ddof: int = 1
+    """0: population, 1: sample standard deviation."""
+    std_eps: float = 1e-6
+    positive_weight: float = 1.0
+    negative_weight: float = 1.0
+    ratio: Literal["token", "sequence"] = "token"
+    """token: pi/pi_old of each token. sequence: its geometric mean over the completion (GSPO)."""
+    clip_low: float = 0.2
+    """The ratio is held above 1 - clip_low (1.0: no lower bound)."""
+    clip_high: float = 0.2
+    """The ratio is held below 1 + clip_high."""
+    dual_clip: float | None = None
+    """A bound on the ratio where A < 0, which the usual clip leaves unbounded (arXiv 1912.09729)."""
+    surrogate: Literal["clip", "cispo"] = "clip"
+    aggregation: Literal["token_mean", "sequence_mean", "fixed_length"] = "sequence_mean"
+    """token_mean: over all tokens. sequence_mean: over the tokens of a completion, then over completions.
+    fixed_length: sum over tokens / max_length, then over completions."""
+    kl_coef: float = 0.0
+    kl_estimator: Literal["k3", "k2"] = "k3"
+    """Of the KL term in the loss. On-policy its gradient is that of the forward KL(ref || pi) with k3 (DeepSeekMath),
+    of the reverse KL(pi || ref) with k2 (arXiv 2510.01555)."""
+    shape: Shape | None = None
+    """What becomes of the advantages before the sign weights: a shape, its table as a recipe has it, or the user's
+    own function as "file.py:NAME"."""
+
+    def __post_init__(self) -> None:
+        for field, kind in get_type_hints(type(self)).items():
+            if field != "shape":
+                self._check_kind(field, kind)
+        if not _NAME.fullmatch(self.name):
+            self._refuse("name", "must be letters, digits, '.', '_' and '-', starting with a letter or digit")
+        if self.std_ddof not in (0, 1):
+            self._refuse("std_ddof", "must be 0 (population) or 1 (sample)")
+        for field in ("positive_weight", "negative_weight", "clip_low", "clip_high", "kl_coef"):
+            if not 0.0 <= getattr(self, field) <= LARGEST:
+                self._refuse(field, f"must lie between 0 and {LARGEST:g}")
+        if not 1e-12 <= self.std_eps <= LARGEST:
+            self._refuse("std_eps", f"must lie between 1e-12 and {LARGEST:g}")
+        if self.clip_low > 1.0:
+            self._refuse("clip_low", "must be at most 1 (no lower bound)")
+        if self.dual_clip is not None and not 1.0 + self.clip_high < self.dual_clip <= LARGEST:
+            self._refuse("dual_clip", f"must be none, or above 1 + clip_high = {1 + self.clip_high:g}")
+        if self.dual_clip is not None and self.surrogate == "cispo":
+            self._refuse("dual_clip", "must be none with cispo, which bounds the ratio for both signs already")
+        object.__setattr__(self, "shape", shape_from(self.shape))
+
+    def _check_kind(self, field: str, kind: Any) -> None:
+        """A choice must be listed, a number a finite number, a text a text."""
+        value, options = getattr(self, field), get_args(kind) or (kind,)
+        choices = [option for option in options if isinstance(option, str)]
+        if choices:
+            if value not in choices:
+                self._refuse(field, f"must be one of {', '.join(choices)}")
+        elif str in options:
+            if not isinstance(value, str):
+                self._refuse(field, "must be a text")
+        elif not (value is None and type(None) in options):
+            numbers = (int,) if kind is int else (int, float)
+            if isinstance(value, bool) or not isinstance(value, numbers) or not math.isfinite(value):
+                self._refuse(field, "must be a whole number" if kind is int else "must be a finite number")
+
+    @property
+    def least_group_size(self) -> int:
+        """The fewest rollouts a group may have: 2 where a baseline or a scale is taken, k + 1 for pass@k, else 1."""
+        least = 2 if self.baseline != "none" or self.scale != "none" else 1
+        return max(least, self.shape.k + 1) if isinstance(self.shape, PassAtK) else least
+
+    def _refuse(self, field: str, rule: str) -> None:
+        raise InputError(f"objective {self.name!r}: {field} {rule}; got {getattr(self, field)!r}")
+
+    def replace(self, **changes: Any) -> Objective:
+        """This objective with some fields changed. Raises InputError for an unknown field or a bad value."""
+        known = [field.name for field in dataclasses.fields(self)]
+        for field in changes:
+            if field not in known:
+                raise InputError(f"Objective has no field {field!r}. Its fields: {', '.join(known)}.")
+        return dataclasses.replace(self, **changes)

@@ -1,0 +1,157 @@
+"""Problems from your own files: CSV, JSONL or Parquet, one row a problem, with a map of field names."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlvrscope.errors import InputError, nearest
+from rlvrscope.plugins import is_plugin
+from rlvrscope.problem import Problem
+from rlvrscope.tables.files import open_table
+from rlvrscope.tables.pairs import parse_pairs
+from rlvrscope.tables.values import label, listed, message_text, prompt_id, shown, text_of
+from rlvrscope.verify import VERIFIERS, check_problem
+from rlvrscope.verify.extract import check_forms
+
+FIELDS = ("id", "prompt", "answer", "cluster", "verifier", "choices", "numbers", "use", "forms", "evaluated")
+"""Of a problem in a file; `answer` is needed. The last five are what verifiers ask for (docs: Verifying answers)."""
+_LISTS = ("choices", "numbers", "forms")
+_METADATA = ("choices", "numbers", "use", "forms", "evaluated")
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What holds for rows that do not say it. verifier: here, and not in a file, it may be your own, file.py:NAME.
+
+    Raises InputError for an unknown verifier or form.
+    """
+
+    verifier: str = "math"
+    forms: tuple[str, ...] = ()
+    evaluated: bool = False
+
+    def __post_init__(self) -> None:
+        if self.verifier not in VERIFIERS and not is_plugin(self.verifier):
+            known = [*VERIFIERS, "file.py:NAME"]
+            raise InputError(f"unknown verifier {shown(self.verifier)}. {nearest(self.verifier, known)}")
+        if self.forms:
+            check_forms(self.forms)
+
+
+def read_problems(path: Path | str, fields: Sequence[str] = (), defaults: Defaults | None = None) -> list[Problem]:
+    """Every problem in a file. fields: pairs "ours=theirs" for columns called otherwise: prompt=question.
+
+    A problem without an id has the start of its prompt and a hash as one: the same wherever it stands. Raises
+    InputError, naming file, row and field, for what is missing or unknown, for two problems with one id, and for a gold
+    answer that its verifier can't use; MissingExtraError for Parquet without pyarrow.
+    """
+    problems: dict[str, Problem] = {}
+    for where, row in read_rows(Path(path), fields, needed=("prompt", "answer"), known=FIELDS):
+        problem = problem_of(row, where, defaults or Defaults())
+        if problem.id in problems:
+            raise InputError(f"{where}: another problem has the id {shown(problem.id)}: give each its own")
+        problems[problem.id] = problem
+    if not problems:
+        raise InputError(f"{path}: no rows: there is no problem in it")
+    return list(problems.values())
+
+
+def read_rows(
+    path: Path, fields: Sequence[str], needed: Sequence[str], known: Sequence[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """("file: line 3", the row by our names) of every row. Raises InputError if a needed column is not there."""
+    theirs = parse_pairs(fields, known, "--field", "prompt=question")
+    table = open_table(path)
+    for ours, name in theirs.items():
+        if name not in table.names:
+            raise InputError(f"{path} has no column {name!r} ({ours}). {nearest(name, table.names)}")
+    columns = {ours: theirs.get(ours, ours) for ours in known if theirs.get(ours, ours) in table.names}
+    for ours in needed:
+        if ours not in columns:
+            raise InputError(
+                f"{path} has no column {ours!r}; it has {listed(table.names)}. If it is called otherwise, say so: "
+                f"--field {ours}=NAME"
+            )
+    for batch in table.batches(list(dict.fromkeys(columns.values()))):
+        values = {ours: batch.columns[name].list() for ours, name in columns.items()}
+        for place, number in enumerate(batch.row_B.tolist()):
+            yield f"{path}: {table.row} {number}", {ours: column[place] for ours, column in values.items()}
+
+
+def problem_of(row: Row, where: str, defaults: Defaults) -> Problem:
+    """The problem of a row by our names, checked. Raises InputError that begins with `where`."""
+    prompt, answer = message_text(row.get("prompt")), _gold(row.get("answer"), where)
+    metadata: dict[str, Any] = {
+        name: _metadata(name, row[name], where) for name in _METADATA if not is_empty(row, name)
+    }
+    if defaults.forms:
+        metadata.setdefault("forms", list(defaults.forms))
+    if defaults.evaluated:
+        metadata.setdefault("evaluated", True)
+    problem = Problem(
+        id=text_of(row["id"]) if not is_empty(row, "id") else prompt_id(prompt, answer),
+        prompt=prompt,
+        answer=answer,
+        verifier=_verifier(row, where) or defaults.verifier,
+        cluster=None if is_empty(row, "cluster") else text_of(row["cluster"]),
+        metadata=metadata,
+    )
+    try:
+        check_problem(problem)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    return problem
+
+
+def _gold(value: Any, where: str) -> str:
+    """NaN is how a table says that there is nothing, also where it was written as text."""
+    if isinstance(value, list | dict):
+        raise InputError(f"{where}: the gold answer must be a text or a number; got {shown(value)}")
+    answer = text_of(value).strip()
+    if not answer or answer.lower() == "nan":
+        raise InputError(f"{where}: there is no gold answer{f'; it is {answer}' if answer else ''}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where}: the gold answer must be finite, or LaTeX such as \\infty; got {answer}")
+    return answer
+
+
+def is_empty(row: Row, name: str) -> bool:
+    return label(row.get(name)) is None
+
+
+def _verifier(row: Row, where: str) -> str | None:
+    """A name of ours only: a file of data must not choose code to run."""
+    if is_empty(row, "verifier"):
+        return None
+    name = text_of(row["verifier"])
+    if name not in VERIFIERS:
+        raise InputError(f"{where}: unknown verifier {shown(name)}. {nearest(name, list(VERIFIERS))}")
+    return name
+
+
+def _metadata(name: str, value: Any, where: str) -> Any:
+    if name == "evaluated":
+        return _flag(name, value, where)
+    if name not in _LISTS:
+        return text_of(value)
+    if isinstance(value, str):  # a CSV cell holds a list as JSON
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{where}: {name} must be a list, as JSON; got {shown(value)}") from error
+    if not isinstance(value, list):
+        raise InputError(f"{where}: {name} must be a list; got {shown(value)}")
+    return value if name == "numbers" else [text_of(part) for part in value]
+
+
+def _flag(name: str, value: Any, where: str) -> bool:
+    said = text_of(value).strip().lower()
+    if said not in ("true", "1", "false", "0"):
+        raise InputError(f"{where}: {name} must be true or false; got {shown(value)}")
+    return said in ("true", "1")

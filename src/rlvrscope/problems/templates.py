@@ -1,0 +1,64 @@
+"""Prompt templates by name: what stands around a question when a model is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rlvrscope.config import nearest
+from rlvrscope.errors import InputError
+from rlvrscope.problem import Problem
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+STEPS = "Please reason step by step, and put your final answer within \\boxed{}."
+LETTER = "Please reason step by step, and put the letter of your answer within \\boxed{}."
+
+
+@dataclass(frozen=True)
+class Template:
+    """text: with {question} where the question goes; of multiple choice, with {options} for the lettered options."""
+
+    about: str
+    text: str
+
+    def render(self, problem: Problem) -> str:
+        """The whole prompt. Raises InputError if the template needs options that the problem lacks."""
+        choices = problem.metadata.get("choices", ())
+        if "{options}" in self.text and not choices:
+            raise InputError(f"problem {problem.id!r} has no choices, and this template shows options")
+        options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
+        parts = self.text.replace("{options}", "\0").split("{question}")  # a question may hold braces of its own
+        return problem.prompt.join(part.replace("\0", options) for part in parts)
+
+
+TEMPLATES: dict[str, Template] = {
+    "plain": Template("the question and the instruction, for any model", f"{{question}}\n\n{STEPS}\n"),
+    "qwen-boxed": Template(
+        "Qwen2.5's chat format, the instruction as system message",
+        f"<|im_start|>system\n{STEPS}<|im_end|>\n<|im_start|>user\n{{question}}<|im_end|>\n<|im_start|>assistant\n",
+    ),
+    "llama-boxed": Template(
+        "Llama 3's chat format; the tokenizer adds what begins a text",
+        "<|start_header_id|>user<|end_header_id|>\n\n"
+        f"{{question}}\n\n{STEPS}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+    ),
+    "choice": Template(
+        "multiple choice: lettered options, one letter asked for", f"{{question}}\n\n{{options}}\n\n{LETTER}\n"
+    ),
+    "choice-qwen": Template(
+        "the same in Qwen2.5's chat format",
+        f"<|im_start|>system\n{LETTER}<|im_end|>\n"
+        "<|im_start|>user\n{question}\n\n{options}<|im_end|>\n<|im_start|>assistant\n",
+    ),
+    "choice-llama": Template(
+        "the same in Llama 3's chat format",
+        "<|start_header_id|>user<|end_header_id|>\n\n{question}\n\n{options}\n\n"
+        f"{LETTER}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+    ),
+}
+
+
+def template_of(name: str) -> Template:
+    """Raises InputError with the nearest name for an unknown one."""
+    if name not in TEMPLATES:
+        raise InputError(f"no template is called {name!r}. {nearest(name, list(TEMPLATES))}")
+    return TEMPLATES[name]

@@ -1,0 +1,179 @@
+"""The store as a file: its tables, how one is made, and what is refused before anything is touched."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from rlvrscope.errors import InputError, WorkError, file_errors
+
+FILE_NAME = "samples.sqlite"
+SUFFIXES = (".sqlite", ".db")
+FORMAT_VERSION = 1
+APPLICATION = int.from_bytes(b"RLVS", "big")
+"""SQLite keeps it in the file's header (bytes 68 to 71), beside our format version (60 to 63)."""
+LOG_PAGES = 4_000
+"""Of 4 KiB: so large the log grows before its pages are moved to the file."""
+NETWORK = (
+    "nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "afs", "ceph", "lustre", "glusterfs", "gpfs", "beegfs",
+    "fuse.sshfs", "fuse.glusterfs", "fuse.ceph",
+)  # fmt: skip
+MOUNTS = Path("/proc/self/mounts")
+SCHEMA = """
+CREATE TABLE runs (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, identity TEXT NOT NULL);
+CREATE TABLE problems (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, verifier TEXT NOT NULL, content TEXT NOT NULL
+);
+CREATE TABLE dictionaries (id INTEGER PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE samples (
+    run INTEGER NOT NULL, problem INTEGER NOT NULL, number INTEGER NOT NULL,
+    text BLOB NOT NULL, dictionary INTEGER, tokens INTEGER, logp REAL,
+    finish TEXT NOT NULL, seed INTEGER NOT NULL, note TEXT NOT NULL,
+    PRIMARY KEY (run, problem, number)
+);
+CREATE TABLE verifiers (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, used INTEGER NOT NULL, UNIQUE (name, version)
+);
+CREATE TABLE verdicts (
+    verifier INTEGER NOT NULL, run INTEGER NOT NULL, problem INTEGER NOT NULL, number INTEGER NOT NULL,
+    outcome TEXT NOT NULL, score REAL NOT NULL, extracted TEXT, path TEXT NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (verifier, run, problem, number)
+) WITHOUT ROWID;
+CREATE INDEX outcomes ON verdicts (verifier, run, problem, outcome);
+"""
+
+
+def store_path(path: Path | str) -> Path:
+    """The file itself: of a folder, there or to be made, its samples.sqlite."""
+    path = Path(path)
+    named = path.suffix in SUFFIXES and not path.is_dir()
+    return path if named or path.is_file() else path / FILE_NAME
+
+
+def is_store(path: Path) -> bool:
+    """A file called so, or a folder with a store."""
+    return (path / FILE_NAME).is_file() or (path.is_file() and path.suffix in SUFFIXES)
+
+
+def create(path: Path) -> None:
+    """An empty store, there whole or not at all. Raises WorkError (space, permission)."""
+    temporary = path.with_name(f".{path.name}.new")  # the lock is held: no other process makes one
+    with file_errors("write", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        for gone in (temporary, path):  # SQLite would play the logs of files that are gone into the new one
+            for log in ("-journal", "-wal", "-shm"):
+                gone.with_name(gone.name + log).unlink(missing_ok=True)
+    with sqlite_errors(path):
+        connection = sqlite3.connect(temporary, isolation_level=None)
+        try:
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+            connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+            connection.execute("PRAGMA journal_mode = WAL")
+        finally:
+            connection.close()
+    with file_errors("write", path):
+        os.replace(temporary, path)
+        _flush_folder(path.parent)
+
+
+def examine(path: Path) -> None:
+    """Look without touching. Raises InputError for a foreign, newer or damaged file; WorkError if it can't be read."""
+    with file_errors("read", path), path.open("rb") as file:
+        header = file.read(100)
+    if header[:16] != b"SQLite format 3\0" or int.from_bytes(header[68:72], "big") != APPLICATION:
+        raise InputError(f"{path} is not a store of samples: rlvrscope did not write it. Choose another path.")
+    version = int.from_bytes(header[60:64], "big")
+    if version > FORMAT_VERSION:
+        raise InputError(f"{path} has format {version}; this version reads up to {FORMAT_VERSION}. Upgrade rlvrscope.")
+    connection = connect_to_read(path)
+    try:
+        with sqlite_errors(path):
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    finally:
+        connection.close()
+    if found != "ok":
+        raise _damaged(path, found)
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that can't write; without a log beside the file nobody writes, and nothing is made beside it."""
+    log = path.with_name(f"{path.name}-wal")
+    alone = not log.exists() or log.stat().st_size == 0
+    with sqlite_errors(path):
+        return sqlite3.connect(f"{path.resolve().as_uri()}?{'immutable=1' if alone else 'mode=ro'}", uri=True)
+
+
+def connect_to_write(path: Path) -> sqlite3.Connection:
+    """A commit has reached the disk when it returns (WAL, synchronous FULL). For several threads, in turns."""
+    with sqlite_errors(path):
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        return connection
+
+
+def refuse_network(path: Path, mounts: Path = MOUNTS) -> None:
+    """Raises InputError on a network file system, where SQLite's log and locks do not hold.
+
+    Told by the system's list of mounts (Linux) and by \\\\server paths (Windows); elsewhere not told.
+    """
+    place = path.resolve()
+    kind = "network share" if str(place).startswith("\\\\") else _kind_of(place, mounts)
+    if kind is not None:
+        raise InputError(
+            f"{path} is on a network file system ({kind}), where a store can be damaged: "
+            "sample to a local disk, and copy the store when it is full"
+        )
+
+
+def _kind_of(place: Path, mounts: Path) -> str | None:
+    """The network kind of the innermost mount that holds the path; None if it is local or can't be told."""
+    with contextlib.suppress(OSError):
+        best, kind = -1, ""
+        for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+            fields = line.split(" ")
+            if len(fields) > 2:
+                point = Path(fields[1].replace("\\040", " "))
+                if (place == point or point in place.parents) and len(point.parts) >= best:
+                    best, kind = len(point.parts), fields[2]
+        return kind if kind in NETWORK else None
+    return None
+
+
+@contextlib.contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """SQLite's refusals as one line that says what to do. Raises InputError for damage, else WorkError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "") or ""
+        if name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR"):
+            raise WorkError(
+                f"cannot write {path}: {error} ({name}): the disk is full or failing. What was committed before is "
+                "safe; make room and run the same command again"
+            ) from error
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            raise _damaged(path, str(error)) from error
+        raise WorkError(f"cannot use {path}: {error}{f' ({name})' if name else ''}") from error
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    reason = " ".join(reason.split())[:200]
+    return InputError(f"{path} is damaged ({reason}); nothing was changed. Restore a copy, or remove it and run again.")
+
+
+def _flush_folder(folder: Path) -> None:
+    """So that the new file's name survives a loss of power; Windows has no such call."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,75 @@
+"""What samples, or exact probabilities, say about a model: pass@k and its kin, intervals, comparison, plans."""
+
+from rlvrscope.stats.base_means import BaseMeans, over_prompts
+from rlvrscope.stats.bootstrap import Interval, bootstrap_mean, percentile_interval, resample_weights
+from rlvrscope.stats.compare import Comparison, compare, compare_all
+from rlvrscope.stats.counts import GroupCounts
+from rlvrscope.stats.cover import cover_at
+from rlvrscope.stats.crossover import Crossover
+from rlvrscope.stats.curve import Curve, pass_at_k_curve
+from rlvrscope.stats.frontier import (
+    AtTarget,
+    Bounds,
+    MeanDifference,
+    at_target,
+    common_reach,
+    envelope,
+    mean_change,
+    mean_difference,
+)
+from rlvrscope.stats.ledger import Ledger, Rate, support_ledger
+from rlvrscope.stats.majority import majority_at_k
+from rlvrscope.stats.matching import TrainingRun, at_gain
+from rlvrscope.stats.pairing import shared_problems
+from rlvrscope.stats.passk import (
+    all_at_k,
+    g_pass_at_k,
+    guessing_pass_at_k,
+    pass_at_k,
+    pass_at_k_exact,
+    pass_at_k_posterior,
+    squared_pass_at_k,
+)
+from rlvrscope.stats.plan import Option, Plan, plan
+
+__all__ = [
+    "AtTarget",
+    "BaseMeans",
+    "Bounds",
+    "Comparison",
+    "Crossover",
+    "Curve",
+    "GroupCounts",
+    "Interval",
+    "Ledger",
+    "MeanDifference",
+    "Option",
+    "Plan",
+    "Rate",
+    "TrainingRun",
+    "all_at_k",
+    "at_gain",
+    "at_target",
+    "bootstrap_mean",
+    "common_reach",
+    "compare",
+    "compare_all",
+    "cover_at",
+    "envelope",
+    "g_pass_at_k",
+    "guessing_pass_at_k",
+    "majority_at_k",
+    "mean_change",
+    "mean_difference",
+    "over_prompts",
+    "pass_at_k",
+    "pass_at_k_curve",
+    "pass_at_k_exact",
+    "pass_at_k_posterior",
+    "percentile_interval",
+    "plan",
+    "resample_weights",
+    "shared_problems",
+    "squared_pass_at_k",
+    "support_ledger",
+]

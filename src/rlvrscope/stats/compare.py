@@ -1,0 +1,248 @@
+"""Base against trained: differences with bands, and a verdict for each k."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaincinv
+
+from rlvrscope.errors import InputError
+from rlvrscope.stats.bands import ROUNDING, check_confidence, check_resamples, critical_values, maxima, p_values
+from rlvrscope.stats.bootstrap import Interval
+from rlvrscope.stats.counts import GroupCounts
+from rlvrscope.stats.crossover import Crossover, crossover_ks, find_crossover
+from rlvrscope.stats.curve import Curve, band, noise_is_known
+from rlvrscope.stats.ledger import Ledger, support_ledger
+from rlvrscope.stats.pairing import Pair, aligned, pair
+from rlvrscope.stats.passk import Floats, check_ks
+from rlvrscope.stats.training_runs import runs_are_few
+from rlvrscope.stats.variation import NEW_PROBLEMS, THIS_SET, Spread, check_target
+
+EXPANDED, SHRUNK, UNCHANGED, UNDECIDED = "expanded", "shrunk", "unchanged", "undecided"
+LEAST_CARRIERS = 10.0
+"""Problems' worth that must carry a difference for its band to cover: benchmarks/interval_coverage.py."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """trained - base, paired on problems; (K,) arrays.
+
+    base, trained: their curves. difference: with its band at `level`, the confidence left to this model by Holm's
+    correction over the models compared (`confidence` for one model). se, unpaired_se: the standard error of the
+    difference, and what it were on other problems for each model. p_values: of no difference, over all ks at once if
+    simultaneous. reliable: where the band covers as often as it says. verdicts: one a k. scope: of a model trained
+    once the verdict is about "this checkpoint", of several training runs about "this objective" (about "these
+    checkpoints" where only samples are drawn).
+    """
+
+    ks: tuple[int, ...]
+    base: Curve
+    trained: Curve
+    difference: Interval
+    se: Floats
+    unpaired_se: Floats
+    p_values: Floats
+    reliable: NDArray[np.bool_]
+    verdicts: tuple[str, ...]
+    crossover: Crossover
+    ledger: Ledger
+    margin: float
+    confidence: float
+    level: float
+    scope: str
+
+
+def compare(
+    base: GroupCounts,
+    trained: GroupCounts,
+    ks: Sequence[int],
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    target: str = NEW_PROBLEMS,
+    simultaneous: bool = True,
+    margin: float = 0.01,
+    ledger_k: int | None = None,
+    resamples: int = 10_000,
+) -> Comparison:
+    """What training did to pass@k: see `compare_all`, of which this is the case of one trained model."""
+    found = compare_all(
+        base,
+        {"the trained model": trained},
+        ks,
+        rng=rng,
+        confidence=confidence,
+        target=target,
+        simultaneous=simultaneous,
+        margin=margin,
+        ledger_k=ledger_k,
+        resamples=resamples,
+    )
+    return found["the trained model"]
+
+
+def compare_all(
+    base: GroupCounts,
+    trained: Mapping[str, GroupCounts],
+    ks: Sequence[int],
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    target: str = NEW_PROBLEMS,
+    simultaneous: bool = True,
+    margin: float = 0.01,
+    ledger_k: int | None = None,
+    resamples: int = 10_000,
+) -> dict[str, Comparison]:
+    """Each trained model against the base, paired on problems, with Holm's correction over the models.
+
+        d_k = mean over problems of (pass@k of trained - pass@k of base),   band d_k -+ t se_k
+
+    t: Student's, at the simultaneous (sup-t) level over ks, or the pointwise one. Verdict at k: *expanded* where the
+    band lies above 0, *shrunk* below; *unchanged* where it lies within `margin` of 0 and is reliable, or where so few
+    problems differ at all that no mean of them could be larger (Poisson); else *undecided*.
+
+    Holm: the i-th smallest p-value of M models is judged at alpha / (M - i + 1), until one stands; *unchanged* is
+    always judged at alpha / M. A change is claimed only if a sign test could be sure: m problems that moved can give no
+    p-value below 2^(1 - m), so fewer than 6 claim nothing at .05. Where there are several training runs they are
+    drawn too: bases, then seeds.
+
+    ledger_k: the k of the ledger (`support_ledger`), by default half of the fewest samples.
+    Raises InputError where one model has problems of its own (`shared_problems` keeps those of both), for fewer than 2
+    problems, and for settings out of range.
+    """
+    check_confidence(confidence)
+    check_target(target)
+    ks = tuple(int(k) for k in check_ks(ks))
+    if not trained or not margin >= 0.0:
+        raise InputError(f"give at least one trained model and a margin of at least 0; got {len(trained)} and {margin}")
+    alpha = 1.0 - confidence
+    check_resamples(resamples, alpha / len(trained) if simultaneous else 1.0)
+    sides = {name: aligned(base, counts, name) for name, counts in trained.items()}
+    own = dict(zip(sides, rng.spawn(len(sides)), strict=True))
+    tests = {name: _Test.of(base, side, ks, target, simultaneous, resamples, own[name]) for name, side in sides.items()}
+    levels = holm_levels({name: test.least_p for name, test in tests.items()}, alpha)
+    return {
+        name: Comparison(
+            ks=ks,
+            base=test.curve(base, test.pair.base, test.pair.base_RK, alpha),
+            trained=test.curve(sides[name], test.pair.trained, test.pair.trained_RK, alpha),
+            difference=test.interval(levels[name]),
+            se=test.pair.difference.se_C,
+            unpaired_se=np.hypot(test.pair.base.se_C, test.pair.trained.se_C),
+            p_values=test.p_K,
+            reliable=test.reliable_K,
+            verdicts=test.verdicts(levels[name], alpha / len(tests), margin),
+            crossover=test.crossover,
+            ledger=support_ledger(
+                base, sides[name], ledger_k, rng=own[name], confidence=confidence, resamples=resamples
+            ),
+            margin=margin,
+            confidence=confidence,
+            level=1.0 - levels[name],
+            scope=scope(sides[name], target),
+        )
+        for name, test in tests.items()
+    }
+
+
+def scope(trained: GroupCounts, target: str) -> str:
+    """What a verdict speaks of: runs speak for their objective only where other runs are what the interval is over."""
+    if len(trained.runs) == 1:
+        return "this checkpoint"
+    return "this objective" if target == NEW_PROBLEMS else "these checkpoints"
+
+
+def holm_levels(p_values: Mapping[str, float], alpha: float) -> dict[str, float]:
+    """The alpha at which each of M hypotheses is judged: alpha / M for the smallest p, and so on until one stands.
+
+    Source: Holm, Scandinavian Journal of Statistics 6 (1979).
+    """
+    left, levels = len(p_values), {}
+    for name, p in sorted(p_values.items(), key=lambda item: item[1]):
+        levels[name] = alpha / left
+        rejected = p <= alpha / left and len(levels) == len(p_values) - left + 1
+        left -= int(rejected)
+    return levels
+
+
+def sign_test_floor(moved_C: Floats) -> Floats:
+    """The least p-value that so many problems can give, however much they moved: 2^(1 - m), all of one sign."""
+    return np.minimum(np.exp2(1.0 - moved_C), 1.0)
+
+
+def few_can_differ(moved_C: Floats, units: int, alpha: float) -> Floats:
+    """The upper limit, at confidence 1 - alpha, of the share of problems that differ at all: m of `units` did.
+
+    Poisson's: -log(alpha) / units where none did. No mean difference is larger. NaN where m is not known.
+    """
+    known_C = np.where(np.isfinite(moved_C), moved_C, np.nan)
+    return gammaincinv(known_C + 1.0, 1.0 - alpha) / units
+
+
+@dataclass(frozen=True)
+class _Test:
+    """One trained model against the base, before the level at which it is judged is known."""
+
+    ks: tuple[int, ...]
+    target: str
+    pair: Pair
+    maxima_R: Floats | None
+    p_K: Floats
+    reliable_K: NDArray[np.bool_]
+    crossover: Crossover
+
+    @classmethod
+    def of(
+        cls,
+        base: GroupCounts,
+        trained: GroupCounts,
+        ks: tuple[int, ...],
+        target: str,
+        simultaneous: bool,
+        resamples: int,
+        rng: np.random.Generator,
+    ) -> _Test:
+        all_ks = np.union1d(ks, crossover_ks(max(ks)))
+        everywhere = pair(base, trained, all_ks.tolist(), target, resamples, rng)
+        draws_RA = everywhere.trained_RK - everywhere.base_RK
+        at_K = np.searchsorted(all_ks, ks)
+        asked = everywhere.at(at_K.tolist())
+        difference = asked.difference.vague_where_few_agree(LEAST_CARRIERS)
+        asked = replace(asked, difference=difference)
+        maxima_R = maxima(draws_RA[:, at_K], difference.estimate_C) if simultaneous else None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            score_K = np.where(difference.estimate_C == 0.0, 0.0, difference.estimate_C / difference.se_C)
+        if target == THIS_SET:
+            reliable_K = noise_is_known(base, ks, difference) & noise_is_known(trained, ks, difference)
+        else:
+            reliable_K = (difference.se_C > ROUNDING) & (difference.carriers_C >= LEAST_CARRIERS)
+            reliable_K &= not (runs_are_few(base) or runs_are_few(trained))
+        p_K = np.maximum(p_values(score_K, maxima_R, difference.df_C), sign_test_floor(difference.moved_C))
+        crossover = find_crossover(all_ks, everywhere.difference.estimate_C, draws_RA)
+        return cls(ks, target, asked, maxima_R, p_K, reliable_K, crossover)
+
+    @property
+    def least_p(self) -> float:
+        return 1.0 if np.isnan(self.p_K).all() else float(np.nanmin(self.p_K))
+
+    def interval(self, alpha: float) -> Interval:
+        difference = self.pair.difference
+        half_K = critical_values(self.maxima_R, difference.df_C, alpha) * difference.se_C
+        low_K, high_K = difference.estimate_C - half_K, difference.estimate_C + half_K
+        return Interval(difference.estimate_C, np.maximum(low_K, -1.0), np.minimum(high_K, 1.0))
+
+    def verdicts(self, alpha: float, alpha_unchanged: float, margin: float) -> tuple[str, ...]:
+        judged, strict = self.interval(alpha), self.interval(alpha_unchanged)
+        claimable_K = sign_test_floor(self.pair.difference.moved_C) <= alpha
+        idle_K = few_can_differ(self.pair.difference.moved_C, self.pair.units, alpha_unchanged) <= margin
+        within_K = idle_K | (self.reliable_K & (strict.low >= -margin) & (strict.high <= margin))
+        cases = [claimable_K & (judged.low > 0.0), claimable_K & (judged.high < 0.0), within_K]
+        return tuple(map(str, np.select(cases, [EXPANDED, SHRUNK, UNCHANGED], default=UNDECIDED)))
+
+    def curve(self, counts: GroupCounts, spread: Spread, draws_RK: Floats, alpha: float) -> Curve:
+        maxima_R = None if self.maxima_R is None else maxima(draws_RK, spread.estimate_C)
+        return band(counts, self.ks, spread, maxima_R, alpha, self.target, self.pair.units)

@@ -1,0 +1,161 @@
+"""Counts: how many of a model's samples were right, problem by problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rlvrscope.errors import InputError
+
+MAX_SAMPLES = 10_000_000
+"""Of a problem: pass@k at every k up to there is worked out at once."""
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class GroupCounts:
+    """How many of a model's samples were right, problem by problem: a table of one row a problem and training run.
+
+    problem: (N,) ids. n, c: (N,) samples drawn, and right ones among them. Optional (N,) labels: `seed`, the training
+    seed a row's samples come from, and `base`, the base model that was trained; a model trained once has neither.
+    `cluster`: problems that belong together, such as variants of one (the same for a problem in every run).
+
+    Raises InputError, naming the problem, unless 0 <= c <= n in whole numbers, a problem stands once in a run, every
+    run has every problem, and all columns have one length of at least 1.
+    """
+
+    problem: tuple[str, ...]
+    n: NDArray[np.int64]
+    c: NDArray[np.int64]
+    seed: tuple[str, ...] | None
+    base: tuple[str, ...] | None
+    cluster: tuple[str, ...] | None
+
+    def __init__(
+        self,
+        problem: Sequence[Any],
+        n: ArrayLike,
+        c: ArrayLike,
+        seed: Sequence[Any] | None = None,
+        base: Sequence[Any] | None = None,
+        cluster: Sequence[Any] | None = None,
+    ) -> None:
+        labels = {"problem": problem, "seed": seed, "base": base, "cluster": cluster}
+        for name, values in labels.items():
+            object.__setattr__(self, name, None if values is None else tuple(map(str, values)))
+        object.__setattr__(self, "n", np.asarray(n))
+        object.__setattr__(self, "c", np.asarray(c))
+        self._check_columns()
+        n_N, c_N = check_counts(self.n, self.c, self.problem)
+        object.__setattr__(self, "n", n_N)
+        object.__setattr__(self, "c", c_N)
+        self._check_grid()
+
+    def _check_columns(self) -> None:
+        columns = {name: getattr(self, name) for name in ("problem", "n", "c", "seed", "base", "cluster")}
+        lengths = {name: np.shape(values) for name, values in columns.items() if values is not None}
+        if set(lengths.values()) != {(len(self.problem),)} or not len(self.problem):
+            raise InputError(f"counts need columns of one length, at least 1; got {lengths}")
+
+    def _check_grid(self) -> None:
+        cells = list(zip(*self._labels, self.problem, strict=True))
+        if len(set(cells)) < len(cells):
+            seen: set[tuple[str, ...]] = set()
+            *run, problem = next(cell for cell in cells if cell in seen or seen.add(cell))
+            where = "".join(f", {name} {label!r}" for name, label in zip(("base", "seed"), run, strict=True) if label)
+            raise InputError(f"a problem must stand once in a run; {problem!r}{where} stands there several times")
+        if len(cells) != len(self.runs) * len(self.problems):
+            held = set(cells)
+            wanted = ((*run, problem) for run in self.runs for problem in self.problems)
+            base, seed, problem = next(cell for cell in wanted if cell not in held)
+            raise InputError(f"every training run needs every problem; base {base!r}, seed {seed!r} lacks {problem!r}")
+        if self.cluster is not None and len(set(zip(self.problem, self.cluster, strict=True))) != len(self.problems):
+            raise InputError("a problem must be in one cluster, the same in every run")
+
+    @property
+    def _labels(self) -> tuple[Sequence[str], Sequence[str]]:
+        blank = ("",) * len(self.problem)
+        return self.base or blank, self.seed or blank
+
+    @cached_property
+    def problems(self) -> list[str]:
+        """The P problem ids, in order of their first row."""
+        return list(dict.fromkeys(self.problem))
+
+    @cached_property
+    def runs(self) -> list[tuple[str, str]]:
+        """The U training runs as (base, seed), in order of their first row; empty labels where there are none."""
+        return list(dict.fromkeys(zip(*self._labels, strict=True)))
+
+    @cached_property
+    def run_share(self) -> NDArray[np.float64]:
+        """(U,) the weight of each run in a mean: bases count alike, and so do the seeds of one base."""
+        bases = [base for base, _ in self.runs]
+        return np.array([1.0 / (len(set(bases)) * bases.count(base)) for base in bases])
+
+    @cached_property
+    def clusters(self) -> NDArray[np.int64] | None:
+        """(P,) the number of each problem's cluster, from 0 on; None without clusters."""
+        if self.cluster is None:
+            return None
+        of = dict(zip(self.problem, self.cluster, strict=True))
+        numbers = {label: index for index, label in enumerate(dict.fromkeys(of.values()))}
+        return np.array([numbers[of[problem]] for problem in self.problems])
+
+    @cached_property
+    def grid(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(n_UP, c_UP): the counts as one row a run, one column a problem."""
+        row = {run: index for index, run in enumerate(self.runs)}
+        column = {problem: index for index, problem in enumerate(self.problems)}
+        at = [row[run] for run in zip(*self._labels, strict=True)], [column[problem] for problem in self.problem]
+        n_UP = np.empty((len(row), len(column)), dtype=np.int64)
+        c_UP = np.empty_like(n_UP)
+        n_UP[at], c_UP[at] = self.n, self.c
+        return n_UP, c_UP
+
+    @property
+    def pooled(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(n_P, c_P): each problem's counts, all runs put together."""
+        n_UP, c_UP = self.grid
+        return n_UP.sum(axis=0), c_UP.sum(axis=0)
+
+    def only(self, problems: Sequence[str]) -> GroupCounts:
+        """The rows of these problems, in their order, run by run."""
+        n_UP, c_UP = self.grid
+        column = {problem: index for index, problem in enumerate(self.problems)}
+        picked = [column[problem] for problem in problems]
+        cluster_of = dict(zip(self.problem, self.cluster, strict=True)) if self.cluster else None
+        rows = [(base, seed, problem) for base, seed in self.runs for problem in problems]
+        return GroupCounts(
+            [problem for *_, problem in rows],
+            n_UP[:, picked].ravel(),
+            c_UP[:, picked].ravel(),
+            seed=[seed for _, seed, _ in rows] if self.seed else None,
+            base=[base for base, *_ in rows] if self.base else None,
+            cluster=[cluster_of[problem] for *_, problem in rows] if cluster_of else None,
+        )
+
+
+def check_counts(
+    num_samples_N: ArrayLike, num_correct_N: ArrayLike, problems: Sequence[str] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Both as whole numbers. Raises InputError naming the first problem without 0 <= correct <= samples."""
+    n_N, c_N = np.asarray(num_samples_N), np.asarray(num_correct_N)
+    if n_N.ndim != 1 or n_N.shape != c_N.shape:
+        raise InputError(f"one count a problem is needed on both sides; got shapes {n_N.shape} and {c_N.shape}")
+    if n_N.dtype.kind not in "iufb" or c_N.dtype.kind not in "iufb":
+        raise InputError(f"counts must be numbers; got {n_N.dtype} and {c_N.dtype}")
+    with np.errstate(invalid="ignore"):
+        bad_N = ~(np.isfinite(n_N) & np.isfinite(c_N)) | (c_N < 0) | (c_N > n_N)
+        bad_N |= (n_N != np.floor(n_N)) | (c_N != np.floor(c_N)) | (n_N > MAX_SAMPLES)
+    if bad_N.any():
+        i = int(np.argmax(bad_N))
+        name = i if problems is None else repr(problems[i])
+        raise InputError(
+            f"counts must be whole, with 0 <= correct <= samples <= 10,000,000; problem {name} has {c_N[i]} of {n_N[i]}"
+        )
+    return n_N.astype(np.int64), c_N.astype(np.int64)

@@ -1,0 +1,173 @@
+"""The ledger: which problems training kept, gained and lost, and what the same model sampled twice would show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import betainc
+
+from rlvrscope.errors import InputError
+from rlvrscope.stats.bands import check_confidence
+from rlvrscope.stats.bootstrap import Interval, percentile_interval
+from rlvrscope.stats.counts import GroupCounts
+from rlvrscope.stats.passk import Floats, squared_pass_at_k
+from rlvrscope.stats.training_runs import group_means, run_groups, share_bases
+from rlvrscope.stats.variation import Units, draw_means, values
+
+PRESERVED, GAINED, LOST, OUT_OF_REACH, UNDECIDED = "preserved", "gained", "lost", "out of reach", "undecided"
+STATUSES = (PRESERVED, GAINED, LOST, OUT_OF_REACH, UNDECIDED)
+ZETA = 0.05
+"""A problem is within reach of k samples if they hold a right one with probability 1 - ZETA."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate of the ledger; the same of the base sampled twice, as no change would look; and their difference."""
+
+    observed: Interval
+    null: Interval
+    difference: Interval
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Problem by problem, and in sum.
+
+    k: the samples a model is given. eps: a problem is within reach if its success probability is above
+    1 - .05^(1/k), at which k samples hold a right one 95 % of the time. status_P: the one of preserved, gained, lost
+    and out of reach whose posterior probability is above `certainty`, else undecided. probability_PS: those four
+    probabilities. rates: SRR, NDR, SDS, NSCR.
+    """
+
+    k: int
+    eps: float
+    certainty: float
+    problems: tuple[str, ...]
+    status_P: tuple[str, ...]
+    probability_PS: Floats
+    rates: dict[str, Rate]
+
+    def count(self, status: str) -> int:
+        """How many problems have this status."""
+        return self.status_P.count(status)
+
+
+def support_ledger(
+    base: GroupCounts,
+    trained: GroupCounts,
+    k: int | None = None,
+    *,
+    rng: np.random.Generator,
+    certainty: float = 0.95,
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+) -> Ledger:
+    """Who gained and who lost at k samples (half of the fewest samples of any problem, unless given).
+
+    A problem's status: p ~ Beta(c + 1, n - c + 1) for each model, runs put together; within reach where p > eps =
+    1 - .05^(1/k) (about 3 / k); the four probabilities are products, and a status is given where one is above
+    `certainty`.
+
+    The rates count a problem as solved by a model if k of its samples hold a right one. With the unbiased pass@k, a of
+    the base and b of the trained model, and the sums over problems P = a b, E = (1 - a) b, S = a (1 - b):
+
+        SRR = P / (P + S)   NDR = E / (P + E)   SDS = 2 SRR NDR / (SRR + NDR)   NSCR = (E - S) / (P + E + S)
+
+    and of the base sampled twice, without bias since a^2 is estimated by 2 pass@k - pass@2k: P = 2 A_k - A_2k,
+    E = S = A_2k - A_k; this needs 2k samples of every problem of the base (NaN otherwise). Of several bases each is
+    paired with what was trained from it; where the base itself has several runs, no bases shared, its null pairs
+    different runs. Intervals: percentile, over problems. Raises InputError for k below 1 or above the fewest samples.
+    Source: Invisible Leash (arXiv 2507.14843), with the null its own.
+    """
+    check_confidence(confidence)
+    check_confidence(certainty)
+    if base.problems != trained.problems:
+        raise InputError("base and trained must have the same problems in the same order: see shared_problems")
+    fewest = int(min(side.grid[0].min() for side in (base, trained)))
+    if fewest < 1:
+        empty = next(p for side in (base, trained) for p, n in zip(side.problem, side.n, strict=True) if n < 1)
+        raise InputError(f"a ledger needs samples of every problem; {empty!r} has none (n = 0): leave it out")
+    k = max(1, fewest // 2) if k is None else k
+    if not 1 <= k <= fewest:
+        raise InputError(f"the ledger's k must lie between 1 and the fewest samples of a problem, {fewest}; got {k}")
+    eps = 1.0 - ZETA ** (1.0 / k)
+    reach_P, still_P = (_within_reach(side, eps) for side in (base, trained))
+    probability_PS = np.stack(
+        [reach_P * still_P, (1 - reach_P) * still_P, reach_P * (1 - still_P), (1 - reach_P) * (1 - still_P)], axis=1
+    )
+    best_P = np.where(probability_PS.max(axis=1) > certainty, probability_PS.argmax(axis=1), len(STATUSES) - 1)
+    return Ledger(
+        k=k,
+        eps=eps,
+        certainty=certainty,
+        problems=tuple(base.problems),
+        status_P=tuple(STATUSES[index] for index in best_P),
+        probability_PS=probability_PS,
+        rates=_rates(base, trained, k, confidence, resamples, rng),
+    )
+
+
+def _within_reach(counts: GroupCounts, eps: float) -> Floats:
+    """P(p > eps | counts) of each problem, all runs put together, with a uniform prior."""
+    n_P, c_P = counts.pooled
+    return 1.0 - betainc(c_P + 1.0, n_P - c_P + 1.0, eps)
+
+
+def _rates(
+    base: GroupCounts, trained: GroupCounts, k: int, confidence: float, resamples: int, rng: np.random.Generator
+) -> dict[str, Rate]:
+    columns_PC = np.concatenate([_observed(base, trained, k), _null(base, trained, k)], axis=1)
+    units = Units.of([base, trained])
+    (draws_RC,) = draw_means([(columns_PC[None], np.ones((resamples, 1)))], units, resamples, rng)
+    estimate_C = columns_PC.mean(axis=0)
+    observed, null = _ratios(estimate_C[:3]), _ratios(estimate_C[3:])
+    observed_R, null_R = _ratios(draws_RC[:, :3]), _ratios(draws_RC[:, 3:])
+    return {
+        name: Rate(
+            observed=_interval(observed[name], observed_R[name], confidence),
+            null=_interval(null[name], null_R[name], confidence),
+            difference=_interval(observed[name] - null[name], observed_R[name] - null_R[name], confidence),
+        )
+        for name in observed
+    }
+
+
+def _observed(base: GroupCounts, trained: GroupCounts, k: int) -> Floats:
+    """(P, 3): the chances that k samples of each solve it for both, the trained model only, the base only."""
+    sides = [values(side, [k])[:, :, 0] for side in (base, trained)]
+    if share_bases(base, trained):
+        a_GP, b_GP = (group_means(s, run_groups(c)) for s, c in zip(sides, (base, trained), strict=True))
+    else:
+        a_GP, b_GP = (side.run_share @ s for side, s in zip((base, trained), sides, strict=True))
+    both_GP = a_GP * b_GP
+    return np.stack([np.atleast_2d(part).mean(axis=0) for part in (both_GP, b_GP - both_GP, a_GP - both_GP)], axis=1)
+
+
+def _null(base: GroupCounts, trained: GroupCounts, k: int) -> Floats:
+    """(P, 3): the same for the base and the base again, or another run of it."""
+    a_UP = values(base, [k])[:, :, 0]
+    a_GP = group_means(a_UP, run_groups(base))
+    groups = len(a_GP)
+    if groups > 1 and not share_bases(base, trained):
+        both_P = (a_GP.sum(axis=0) ** 2 - (a_GP**2).sum(axis=0)) / (groups * (groups - 1))
+    else:
+        n_UP, c_UP = base.grid
+        both_P = base.run_share @ squared_pass_at_k(n_UP.ravel(), c_UP.ravel(), [k]).reshape(n_UP.shape)
+    only_P = base.run_share @ a_UP - both_P
+    return np.stack([both_P, only_P, only_P], axis=1)
+
+
+def _interval(estimate: Floats, draws_R: Floats, confidence: float) -> Interval:
+    if np.isfinite(draws_R).any() and np.isfinite(estimate):
+        return percentile_interval(estimate, draws_R, confidence)
+    return Interval(estimate, np.asarray(np.nan), np.asarray(np.nan))
+
+
+def _ratios(sums_C: Floats) -> dict[str, Floats]:
+    both, gained, lost = np.moveaxis(sums_C, -1, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        retained, discovered = both / (both + lost), gained / (both + gained)
+        harmonic = 2.0 * retained * discovered / (retained + discovered)
+        net = (gained - lost) / (both + gained + lost)
+    return {"SRR": retained, "NDR": discovered, "SDS": harmonic, "NSCR": net}

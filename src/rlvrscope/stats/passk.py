@@ -1,0 +1,166 @@
+"""pass@k and its kin: from counts of samples, from an exactly known success probability, from guessing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaln
+
+from rlvrscope.errors import InputError
+from rlvrscope.stats.counts import check_counts
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+_CHUNK = 4_000_000
+"""Float64 entries held at once: 32 MB."""
+_BLOCK = 1024
+
+
+def pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
+    """The unbiased estimate of pass@k for each problem: the chance that k of its samples hold a correct one.
+
+        1 - C(n - c, k) / C(n, k) = 1 - prod_{i < k} (1 - c / (n - i)),   1 where n - c < k, NaN where n < k
+
+    num_samples_P, num_correct_P: (P,), whole numbers with 0 <= c <= n. Returns (P, K).
+    Raises InputError naming the first problem whose counts are impossible, or a k below 1.
+    Source: Codex (arXiv 2107.03374, eq. 1), as a sum of log1p for accuracy at large n.
+    """
+    return _of_counts(
+        lambda n_D, c_D, ks_K: -np.expm1(_log_all_wrong(n_D, c_D, ks_K)), num_samples_P, num_correct_P, ks
+    )
+
+
+def squared_pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
+    """The unbiased estimate of (1 - (1 - p)^k)^2 for each problem: the chance that two sets of k both hold a right one.
+
+        1 - 2 (1 - p)^k + (1 - p)^2k = 2 pass@k - pass@2k,   NaN where n < 2k
+
+    Shapes and errors as in `pass_at_k`, whose own square is too large on average.
+    """
+    once_PK = pass_at_k(num_samples_P, num_correct_P, ks)
+    return 2.0 * once_PK - pass_at_k(num_samples_P, num_correct_P, [2 * k for k in ks])
+
+
+def all_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
+    """pass^k for each problem: the chance that all of k samples are correct.
+
+        C(c, k) / C(n, k),   NaN where n < k
+
+    Shapes and errors as in `pass_at_k`. Source: tau-bench (arXiv 2406.12045).
+    """
+    return _of_counts(
+        lambda n_D, c_D, ks_K: np.exp(_log_all_wrong(n_D, n_D - c_D, ks_K)), num_samples_P, num_correct_P, ks
+    )
+
+
+def g_pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int], tau: float) -> Floats:
+    """G-Pass@k_tau for each problem: the chance that at least a share tau of k samples is correct.
+
+        sum_{j >= max(1, ceil(tau k))} C(c, j) C(n - c, k - j) / C(n, k),   NaN where n < k
+
+    Shapes as in `pass_at_k`. tau = 1 is pass^k, tau towards 0 is pass@k. Raises InputError also for tau outside [0, 1].
+    Source: arXiv 2412.13147, eq. 3.
+    """
+    from scipy.stats import hypergeom  # late: it takes most of a second, and the lab's workers need none of it
+
+    if not 0.0 <= tau <= 1.0:
+        raise InputError(f"tau is a share, from 0 to 1; got {tau}")
+
+    def tail(n_D: Whole, c_D: Whole, ks_K: Whole) -> Floats:
+        least_K = np.maximum(1, np.ceil(tau * ks_K - 1e-9))  # .2 * 5 is one, not two
+        return hypergeom.sf(least_K - 1, n_D[:, None], c_D[:, None], np.minimum(ks_K, n_D[:, None]))
+
+    return _of_counts(tail, num_samples_P, num_correct_P, ks)
+
+
+def pass_at_k_posterior(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
+    """The posterior mean of 1 - (1 - p)^k for each problem, with p ~ Beta(c + 1, n - c + 1).
+
+        1 - B(c + 1, n - c + 1 + k) / B(c + 1, n - c + 1)
+
+    Defined for every k, beyond n too, where it leans on its uniform prior. Shapes and errors as in `pass_at_k`.
+    Source: arXiv 2510.04265.
+    """
+    n_P, c_P = (side_P[:, None] for side_P in check_counts(num_samples_P, num_correct_P))
+    beyond_PK = betaln(c_P + 1.0, n_P - c_P + 1.0 + check_ks(ks))
+    return -np.expm1(beyond_PK - betaln(c_P + 1.0, n_P - c_P + 1.0))
+
+
+def pass_at_k_exact(success_P: ArrayLike, ks: Sequence[int]) -> Floats:
+    """pass@k where the probability p that one sample is correct is known: 1 - (1 - p)^k.
+
+    success_P: any shape, probabilities; a new last axis runs over ks. Raises InputError for p outside [0, 1].
+    """
+    success = np.asarray(success_P, dtype=np.float64)
+    if not ((success >= 0.0) & (success <= 1.0)).all():
+        raise InputError("success probabilities must lie in [0, 1]")
+    with np.errstate(divide="ignore"):  # p = 1: log1p(-1) = -inf, and pass@k = 1
+        return -np.expm1(check_ks(ks) * np.log1p(-success)[..., None])
+
+
+def guessing_pass_at_k(num_options_P: ArrayLike, ks: Sequence[int]) -> Floats:
+    """pass@k of blind guessing among each problem's options: 1 - (1 - 1/m)^k. With ten options pass@64 is .999.
+
+    num_options_P: (P,), whole numbers of at least 1. Returns (P, K). Raises InputError for fewer.
+    """
+    options_P = np.asarray(num_options_P, dtype=np.float64)
+    bad_P = ~((options_P >= 1.0) & (options_P == np.floor(options_P)) & np.isfinite(options_P))
+    if bad_P.any():
+        raise InputError(f"every problem must have 1 option or more, a whole number; got {options_P[bad_P][0]}")
+    return pass_at_k_exact(1.0 / options_P, ks)
+
+
+def check_ks(ks: Sequence[int]) -> Whole:
+    """ks as an array. Raises InputError unless they are whole numbers from 1 up, at least one."""
+    ks_K = np.asarray(ks)
+    whole = ks_K.dtype.kind in "iuf" and (np.isfinite(ks_K) & (ks_K >= 1) & (ks_K == np.floor(ks_K))).all()
+    if ks_K.ndim != 1 or not len(ks_K) or not whole:
+        raise InputError(f"ks must be whole numbers from 1 up, at least one; got {np.atleast_1d(ks_K).tolist()}")
+    return ks_K.astype(np.int64)
+
+
+def _of_counts(
+    formula: Callable[[Whole, Whole, Whole], Floats],
+    num_samples_P: ArrayLike,
+    num_correct_P: ArrayLike,
+    ks: Sequence[int],
+) -> Floats:
+    """A formula of (n, c) for every problem, worked out once for each pair (n, c) that occurs; NaN where n < k."""
+    n_P, c_P = check_counts(num_samples_P, num_correct_P)
+    ks_K = check_ks(ks)
+    keys_D, of_P = np.unique(n_P * (1 + c_P.max(initial=0)) + c_P, return_inverse=True)
+    n_D, c_D = np.divmod(keys_D, 1 + c_P.max(initial=0))
+    result_DK = np.empty((len(n_D), len(ks_K)))
+    rows = max(1, _CHUNK // max(1, int(n_D.max(initial=0))))
+    for start in range(0, len(n_D), rows):
+        part = slice(start, start + rows)
+        result_DK[part] = formula(n_D[part], c_D[part], ks_K)
+    result_DK[n_D[:, None] < ks_K] = np.nan
+    return result_DK[of_P]
+
+
+def _log_all_wrong(n_D: Whole, c_D: Whole, ks_K: Whole) -> Floats:
+    """log C(n - c, k) / C(n, k), -inf where n - c < k."""
+    most = max(1, min(int(ks_K.max()), int(n_D.max())))  # beyond n all is undefined
+    left_DI = n_D[:, None] - np.arange(most)
+    possible_DI = left_DI > c_D[:, None]  # a draw of only wrong samples can still go on
+    share_DI = np.divide(c_D[:, None], left_DI, out=np.zeros(left_DI.shape), where=possible_DI)
+    logs_DI = np.log1p(-share_DI)
+    most_DI = possible_DI & (share_DI > 0.5)  # here 1 - share would lose digits, and the ratio itself has them
+    np.log((left_DI - c_D[:, None]) / np.maximum(left_DI, 1), out=logs_DI, where=most_DI)
+    log_DK = _running_sum(logs_DI)[:, np.minimum(ks_K, most) - 1]
+    log_DK[(n_D - c_D)[:, None] < ks_K] = -np.inf
+    return log_DK
+
+
+def _running_sum(values_DI: Floats) -> Floats:
+    """The cumulative sum along the last axis, by blocks: a plain one loses three digits more over 1e6 terms."""
+    rows, terms = values_DI.shape
+    if terms <= _BLOCK:
+        return np.cumsum(values_DI, axis=1)
+    padded_DBI = np.zeros((rows, -(-terms // _BLOCK), _BLOCK))
+    padded_DBI.reshape(rows, -1)[:, :terms] = values_DI
+    before_DB = np.cumsum(padded_DBI.sum(axis=2), axis=1) - padded_DBI.sum(axis=2)
+    return (np.cumsum(padded_DBI, axis=2) + before_DB[:, :, None]).reshape(rows, -1)[:, :terms]

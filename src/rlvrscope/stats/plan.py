@@ -1,0 +1,179 @@
+"""How many problems and samples would settle a difference, judged from a pilot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import betaln, ndtri
+
+from rlvrscope.errors import InputError
+from rlvrscope.stats.bands import check_confidence
+from rlvrscope.stats.counts import GroupCounts
+from rlvrscope.stats.pairing import aligned
+from rlvrscope.stats.passk import Floats, pass_at_k, squared_pass_at_k
+
+MAX_K = 1_000_000
+CORRELATION = 0.9
+"""Taken between two models' pass@k over problems where the pilot has only one."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to settle the difference: `samples` of each of `problems`, from each model."""
+
+    samples: int
+    problems: int
+
+    @property
+    def total(self) -> int:
+        """Samples of one model in all."""
+        return self.samples * self.problems
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a comparison at k alone needs to tell a difference of `difference` from none, `power` of the time.
+
+    options: by samples a problem. spread: the standard deviation of the true difference over problems; measured at
+    `spread_k` where the pilot holds both models, else None there and `correlation` assumed between their pass@k.
+    detectable: the difference that the pilot's own number of problems would settle at each of options' samples.
+    """
+
+    k: int
+    difference: float
+    confidence: float
+    power: float
+    correlation: float | None
+    spread: float
+    spread_k: int | None
+    options: tuple[Option, ...]
+    detectable: tuple[float, ...]
+    pilot_problems: int
+
+
+def plan(
+    pilot: GroupCounts,
+    difference: float,
+    k: int,
+    trained: GroupCounts | None = None,
+    *,
+    confidence: float = 0.95,
+    power: float = 0.8,
+    correlation: float = CORRELATION,
+) -> Plan:
+    """Problems and samples that settle a difference in pass@k.
+
+        P = (z_{1 - alpha/2} + z_power)^2 (spread^2 + noise_base(n) + noise_trained(n)) / difference^2
+
+    The pilot's success rates are fitted by a Beta distribution (beta-binomial likelihood, as arXiv 2510.05197), which
+    gives the sampling noise of the estimate at any n, also for k beyond the pilot's n. spread^2 is the variance over
+    problems of the true difference. From pilots of both models it is measured (plus a standard error), at k or at half
+    of their samples if that is less; from one it is 2 (1 - correlation) times the variance of that model's pass@k.
+
+    Raises InputError for a difference outside (0, 1), k below 1, a pilot of fewer than 3 problems or without samples.
+    """
+    check_confidence(confidence)
+    if not 1.0 - confidence < power < 1.0:
+        raise InputError(f"power must lie between 1 - confidence, which chance alone gives, and 1; got {power}")
+    if not 0.0 < difference < 1.0 or not 1 <= k <= MAX_K or k != int(k) or not -1.0 <= correlation <= 1.0:
+        raise InputError(
+            f"a plan needs a difference between 0 and 1, a whole k from 1 to 1,000,000 and a correlation from -1 to 1; "
+            f"got {difference}, {k} and {correlation}"
+        )
+    sides = [pilot, pilot if trained is None else aligned(pilot, trained, "the second pilot")]
+    shapes = [fit_beta(side) for side in sides]
+    if trained is None:
+        spread_k, spread_squared = None, 2.0 * (1.0 - correlation) * _variance(*shapes[0], k)
+    else:
+        spread_k = _bearable(sides, k)
+        spread_squared = _measured_spread(sides[0], sides[1], spread_k)
+    reach = float(-ndtri((1.0 - confidence) / 2.0) + ndtri(power))
+    samples = [k * 2**step for step in range(5)]
+    per_problem = [spread_squared + sum(_noise(*shape, n, k) for shape in shapes) for n in samples]
+    options = tuple(
+        Option(n, max(2, int(np.ceil(reach**2 * variance / difference**2))))
+        for n, variance in zip(samples, per_problem, strict=True)
+    )
+    problems = len(pilot.problems)
+    return Plan(
+        k=k,
+        difference=difference,
+        confidence=confidence,
+        power=power,
+        correlation=correlation if trained is None else None,
+        spread=float(np.sqrt(spread_squared)),
+        spread_k=spread_k,
+        options=options,
+        detectable=tuple(float(reach * np.sqrt(variance / problems)) for variance in per_problem),
+        pilot_problems=problems,
+    )
+
+
+def fit_beta(counts: GroupCounts) -> tuple[float, float]:
+    """(a, b) of the Beta distribution of success rates over problems, by the beta-binomial likelihood; runs pooled.
+
+    A weak prior (log a and log b normal around 0, standard deviation 3) keeps it finite. Raises InputError for fewer
+    than 3 problems, one without samples, or samples that are all right or all wrong.
+    """
+    from scipy.optimize import minimize  # late: few need it, and it takes a while
+
+    n_P, c_P = counts.pooled
+    if c_P.sum() in (0, n_P.sum()):
+        raise InputError("a pilot needs some right and some wrong samples: of all alike nothing can be foretold")
+    if len(n_P) < 3 or (n_P == 0).any():
+        raise InputError(f"a pilot needs at least 3 problems with samples; got {int((n_P > 0).sum())} of {len(n_P)}")
+
+    def loss(logs: Floats) -> float:
+        a, b = np.exp(logs)
+        return float(-(betaln(a + c_P, b + n_P - c_P) - betaln(a, b)).sum() + (logs**2).sum() / 18.0)
+
+    found = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9, "maxiter": 2000})
+    a, b = np.exp(found.x)
+    return float(a), float(b)
+
+
+def _missed(a: float, b: float, k: ArrayLike) -> Floats:
+    """E (1 - p)^k for p ~ Beta(a, b)."""
+    return np.exp(betaln(a, b + np.asarray(k, dtype=np.float64)) - betaln(a, b))
+
+
+def _variance(a: float, b: float, k: int) -> float:
+    """The variance over problems of the true pass@k."""
+    return float(max(_missed(a, b, 2 * k) - _missed(a, b, k) ** 2, 0.0))
+
+
+def _noise(a: float, b: float, n: int, k: int) -> float:
+    """The mean over problems of the variance of the unbiased estimate from n samples.
+
+    Two random subsets of k of n samples share j with hypergeometric probability; both are all wrong with probability
+    (1 - p)^(2k - j). Its mean less that of (1 - p)^(2k) is the variance (Hoeffding 1948).
+    """
+    from scipy.stats import hypergeom
+
+    shared = np.arange(max(0, 2 * k - n), k + 1)
+    return float(hypergeom.pmf(shared, n, k, k) @ _missed(a, b, 2.0 * k - shared) - _missed(a, b, 2 * k))
+
+
+def _bearable(sides: list[GroupCounts], k: int) -> int:
+    fewest = min(int(side.pooled[0].min()) for side in sides)
+    if fewest < 2:
+        raise InputError("two pilots need at least 2 samples of every problem each; sample more")
+    return min(k, fewest // 2)
+
+
+def _measured_spread(base: GroupCounts, trained: GroupCounts, at: int) -> float:
+    """The variance over problems of the true difference, plus one standard error: a pilot that sees none is not proof.
+
+    Without bias: the models' samples are independent, so a b estimates the product of their pass@k.
+    """
+    (a_P, aa_P), (b_P, bb_P) = (_with_square(side, at) for side in (base, trained))
+    squared_P = aa_P + bb_P - 2.0 * a_P * b_P
+    error = squared_P.std(ddof=1) / np.sqrt(len(squared_P))
+    return float(max(squared_P.mean() - (b_P - a_P).mean() ** 2, 0.0) + error)
+
+
+def _with_square(counts: GroupCounts, k: int) -> tuple[Floats, Floats]:
+    n_P, c_P = counts.pooled
+    return pass_at_k(n_P, c_P, [k])[:, 0], squared_pass_at_k(n_P, c_P, [k])[:, 0]

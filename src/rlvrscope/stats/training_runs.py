@@ -1,0 +1,83 @@
+"""Training runs: several bases, several seeds of one base, and what their variation adds to an interval."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from rlvrscope.stats.counts import GroupCounts
+from rlvrscope.stats.passk import Floats, Whole
+from rlvrscope.stats.variation import Spread
+
+LEAST_RUNS = 5
+"""Fewer training runs tell their variation too badly for an interval to cover: benchmarks/interval_coverage.py."""
+
+
+def share_bases(base: GroupCounts, trained: GroupCounts) -> bool:
+    """Were several bases trained, the same on both sides? Then each is compared with what came of it."""
+    bases = [{label for label, _ in side.runs} for side in (base, trained)]
+    return len(bases[0]) > 1 and bases[0] == bases[1]
+
+
+def runs_are_few(counts: GroupCounts) -> bool:
+    """Are there several training runs (or bases), but too few to know how they vary?"""
+    return 1 < len(set(run_groups(counts).tolist())) < LEAST_RUNS
+
+
+def over_runs(counts: GroupCounts, values_UPC: Floats) -> Floats:
+    """(P, C): the mean over bases of the mean over their seeds."""
+    return np.tensordot(counts.run_share, values_UPC, axes=1)
+
+
+def run_groups(counts: GroupCounts) -> Whole:
+    """(U,) the group of each run at the level that is drawn first: its base if there are several, else its seed."""
+    bases = sorted({base for base, _ in counts.runs})  # in the same order for every model of these bases
+    if len(bases) == 1:
+        return np.arange(len(counts.runs))
+    return np.array([bases.index(base) for base, _ in counts.runs])
+
+
+def group_means(values_UC: Floats, group_U: Whole) -> Floats:
+    """(groups, C): the mean over the runs of each group."""
+    sums = np.zeros((group_U.max() + 1, values_UC.shape[1]))
+    np.add.at(sums, group_U, values_UC)
+    return sums / np.bincount(group_U)[:, None]
+
+
+def with_runs(spread: Spread, *sides_GC: Floats) -> Spread:
+    """Add the variance between groups of training runs; each side, (groups, C), is drawn by itself.
+
+        se^2 = sum of the levels' se^2,   df = se^4 / sum of se_level^4 / df_level
+
+    A side of one group adds nothing: the statement is then about that run.
+    Source: Welch (1947), Satterthwaite (1946).
+    """
+    parts = [(spread.se_C**2, spread.df_C)]
+    for side_GC in sides_GC:
+        if len(side_GC) > 1:
+            parts.append((side_GC.var(axis=0, ddof=1) / len(side_GC), np.full_like(spread.df_C, len(side_GC) - 1.0)))
+    total_C = np.sum([variance_C for variance_C, _ in parts], axis=0)
+    below_C = np.sum([variance_C**2 / df_C for variance_C, df_C in parts], axis=0)
+    df_C = np.divide(total_C**2, below_C, out=spread.df_C.copy(), where=below_C > 0.0)
+    return replace(spread, se_C=np.sqrt(total_C), df_C=df_C)
+
+
+def group_weights(groups: int, resamples: int, rng: np.random.Generator) -> Floats:
+    """(R, groups): groups drawn with replacement, one fewer than there are, which makes the variance unbiased.
+
+    Source: Rao and Wu, JASA 83 (1988).
+    """
+    if groups == 1:
+        return np.ones((resamples, 1))
+    return rng.multinomial(groups - 1, np.full(groups, 1.0 / groups), resamples) / (groups - 1)
+
+
+def run_weights(group_U: Whole, weight_RG: Floats, rng: np.random.Generator) -> Floats:
+    """(R, U) weights of runs: the groups as drawn, then the runs within each drawn anew."""
+    weight_RU = weight_RG[:, group_U]
+    for group in range(weight_RG.shape[1]):
+        members = np.flatnonzero(group_U == group)
+        within = rng.multinomial(len(members), np.full(len(members), 1.0 / len(members)), len(weight_RG))
+        weight_RU[:, members] *= within / len(members)
+    return weight_RU

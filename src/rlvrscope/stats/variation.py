@@ -1,0 +1,159 @@
+"""How an estimate would vary over other problems.
+
+Every estimate here is a mean over problems of a mean over training runs (training.py), of C columns at once (the k's,
+say). Its standard errors are closed formulas; joint draws of all columns come from the bootstrap, for simultaneous
+bands and for what is no mean (the crossover, ratios).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from rlvrscope.errors import InputError
+from rlvrscope.stats.bands import ROUNDING
+from rlvrscope.stats.counts import GroupCounts
+from rlvrscope.stats.passk import Floats, Whole, pass_at_k
+
+NEW_PROBLEMS, THIS_SET = "new problems", "this set"
+TARGETS = (NEW_PROBLEMS, THIS_SET)
+_CHUNK = 4_000_000
+"""Float64 entries held at once: 32 MB."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Means over problems with what is needed for intervals; C columns.
+
+    se_C: standard errors. df_C: their degrees of freedom (Welch and Satterthwaite). carriers_C: the number of problems
+    (or clusters) that carry the mean square, (sum x^2)^2 / sum x^4: 1 if a single one does. moved_C: the number whose
+    value is not 0.
+    """
+
+    estimate_C: Floats
+    se_C: Floats
+    df_C: Floats
+    carriers_C: Floats
+    moved_C: Floats
+
+    def at(self, index: Sequence[int]) -> Spread:
+        """The same of some columns."""
+        return Spread(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    def vague_where_few_agree(self, carriers: float) -> Spread:
+        """NaN for a standard error of 0 beside a mean that is not 0, unless so many problems carry it: a few problems
+        that agree by chance are no certainty.
+        """
+        vague_C = (self.se_C <= ROUNDING) & (np.abs(self.estimate_C) > ROUNDING) & (self.carriers_C < carriers)
+        return replace(self, se_C=np.where(vague_C, np.nan, self.se_C))
+
+
+@dataclass(frozen=True)
+class Units:
+    """What is drawn anew for new problems: problems, or clusters of them; alike ones are kept once, with their number.
+
+    size_D: problems in each. number_D: how many such units. of_P: each problem's unit.
+    """
+
+    size_D: Whole
+    number_D: Whole
+    of_P: Whole
+
+    @classmethod
+    def of(cls, sides: Sequence[GroupCounts]) -> Units:
+        """The clusters, where the counts have them; else problems, those with the same counts in all sides together."""
+        named = [side.clusters for side in sides if side.clusters is not None]
+        if named:
+            clusters_P = named[0]
+            if any((other_P != clusters_P).any() for other_P in named):
+                raise InputError("both models must put the problems into the same clusters")
+            size_D = np.bincount(clusters_P)
+            return cls(size_D, np.ones_like(size_D), clusters_P)
+        profile_PC = np.concatenate([part for side in sides for part in side.grid]).T
+        _, of_P, number_D = np.unique(profile_PC, axis=0, return_inverse=True, return_counts=True)
+        return cls(np.ones_like(number_D), number_D, of_P.ravel())
+
+    @classmethod
+    def distinct(cls, sides: Sequence[GroupCounts]) -> tuple[list[GroupCounts], Units]:
+        """The sides with one problem of each alike kind, and their units: the same statistics from fewer rows."""
+        units = cls.of(sides)
+        if len(units.of_P) == len(units.size_D) or any(side.cluster for side in sides):
+            return list(sides), units
+        _, first_D = np.unique(units.of_P, return_index=True)
+        kept = [sides[0].problems[index] for index in first_D]
+        return [side.only(kept) for side in sides], cls(units.size_D, units.number_D, np.arange(len(kept)))
+
+    @property
+    def count(self) -> int:
+        """The number of units that are drawn."""
+        return int(self.number_D.sum())
+
+    def totals(self, values_PC: Floats) -> Floats:
+        """(D, C): the sum over each unit's problems; for alike problems, of one of them."""
+        alike = self.number_D.max() > 1
+        totals_DC = np.zeros((len(self.size_D), values_PC.shape[1]))
+        if alike or (self.size_D == 1).all():
+            totals_DC[self.of_P] = values_PC
+        else:
+            np.add.at(totals_DC, self.of_P, values_PC)
+        return totals_DC
+
+    def mean(self, values_PC: Floats) -> Floats:
+        """(C,) the mean over problems."""
+        return (self.number_D @ self.totals(values_PC)) / float(self.number_D @ self.size_D)
+
+    def spread(self, values_PC: Floats) -> Spread:
+        """Mean over problems; the standard error of a ratio of totals, by linearisation."""
+        count, totals_DC = self.count, self.totals(values_PC)
+        if count < 2:
+            raise InputError("an interval for new problems needs at least 2 problems (or clusters of them); got 1")
+        number_D1, problems = self.number_D[:, None], float(self.number_D @ self.size_D)
+        mean_C = self.mean(values_PC)
+        residual_DC = totals_DC - mean_C * self.size_D[:, None]
+        variance_C = (number_D1 * residual_DC**2).sum(axis=0) * count / (count - 1) / problems**2
+        carriers_C = carriers(totals_DC, self.number_D)
+        moved_C = (self.number_D @ (np.abs(totals_DC) > ROUNDING)).astype(np.float64)
+        return Spread(mean_C, np.sqrt(variance_C), np.full_like(mean_C, count - 1.0), carriers_C, moved_C)
+
+
+def carriers(values_DC: Floats, number_D: Whole) -> Floats:
+    """(C,) how many carry the sum of squares: (sum x^2)^2 / sum x^4, 1 if a single one does, 0 if all are 0."""
+    second_C, fourth_C = number_D @ values_DC**2, number_D @ values_DC**4
+    return np.divide(second_C**2, fourth_C, out=np.zeros_like(second_C), where=fourth_C > 0.0)
+
+
+def check_target(target: str) -> None:
+    """Raises InputError for a target that is neither of TARGETS."""
+    if target not in TARGETS:
+        raise InputError(f"target must be {NEW_PROBLEMS!r} or {THIS_SET!r}; got {target!r}")
+
+
+def values(counts: GroupCounts, ks: Sequence[int]) -> Floats:
+    """(U, P, K): pass@k of every run and problem."""
+    n_UP, c_UP = counts.grid
+    return pass_at_k(n_UP.ravel(), c_UP.ravel(), ks).reshape(*n_UP.shape, len(ks))
+
+
+def draw_means(
+    sides: Sequence[tuple[Floats, Floats]], units: Units, resamples: int, rng: np.random.Generator
+) -> list[Floats]:
+    """(R, C) for each side: its means over drawn problems, the same draw for all sides, and over its drawn runs.
+
+    sides: pairs of values_UPC and the run weights (R, U).
+    """
+    totals = [[units.totals(values_PC) for values_PC in values_UPC] for values_UPC, _ in sides]
+    found = [np.empty((resamples, values_UPC.shape[2])) for values_UPC, _ in sides]
+    share_D = units.number_D / units.count
+    widest = max(len(share_D), *(values_UPC.shape[2] for values_UPC, _ in sides))
+    rows = max(1, _CHUNK // widest)
+    for start in range(0, resamples, rows):
+        part = slice(start, min(start + rows, resamples))
+        drawn_RD = rng.multinomial(units.count, share_D, part.stop - part.start).astype(np.float64)
+        drawn_RD /= (drawn_RD @ units.size_D)[:, None]
+        for found_RC, totals_U, (_, weight_RU) in zip(found, totals, sides, strict=True):
+            found_RC[part] = sum(
+                weight_RU[part, run, None] * (drawn_RD @ totals_DC) for run, totals_DC in enumerate(totals_U)
+            )
+    return found

@@ -1,0 +1,38 @@
+"""Which files can be read, told by their suffix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rlvrscope.errors import InputError, file_errors
+from rlvrscope.tables.parquet import ParquetTable
+from rlvrscope.tables.table import Table
+from rlvrscope.tables.textfiles import CsvTable, JsonlTable
+
+KINDS: dict[str, type[CsvTable] | type[JsonlTable] | type[ParquetTable]] = {
+    ".csv": CsvTable,
+    ".csv.gz": CsvTable,
+    ".jsonl": JsonlTable,
+    ".jsonl.gz": JsonlTable,
+    ".parquet": ParquetTable,
+}
+
+
+def open_table(path: Path) -> Table:
+    """The file as a table. Raises InputError for a suffix not known and for a file that holds no columns."""
+    suffix = suffix_of(path)
+    if suffix is None:
+        raise InputError(f"{path}: samples and counts are read from {', '.join(KINDS)}; got {path.suffix!r}")
+    return KINDS[suffix].open(path)
+
+
+def suffix_of(path: Path) -> str | None:
+    """Which of KINDS a file is; None if none."""
+    return next((suffix for suffix in KINDS if path.name.lower().endswith(suffix)), None)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The folder's own files of these KINDS, by name, hidden ones left out."""
+    with file_errors("read", folder, InputError):
+        inside = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return [path for path in inside if suffix_of(path)]

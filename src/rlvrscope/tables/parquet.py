@@ -1,0 +1,81 @@
+"""Parquet files as tables. pyarrow is imported late: it is an extra."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rlvrscope.errors import InputError, file_errors
+from rlvrscope.extras import needs_extra
+from rlvrscope.tables.table import BATCH_ROWS, Batch, Coded
+
+
+@dataclass(frozen=True)
+class ParquetTable:
+    """A Parquet file. Only the columns asked for are read, a batch of rows at a time."""
+
+    path: Path
+    names: Sequence[str]
+    numeric: Sequence[str]
+    parts: Sequence[int]
+    columnar: bool = True
+    row: str = "row"
+
+    @classmethod
+    def open(cls, path: Path) -> ParquetTable:
+        with _reading(path) as file:
+            schema = file.schema_arrow
+            numeric = [field.name for field in schema if _is_numeric(field.type)]
+            return cls(path, list(schema.names), numeric, range(file.num_row_groups))
+
+    def batches(
+        self, columns: Sequence[str], parts: Sequence[int] | None = None, rows: int = BATCH_ROWS
+    ) -> Iterator[Batch]:
+        with _reading(self.path) as file:
+            for part in self.parts if parts is None else parts:
+                row = 1 + sum(file.metadata.row_group(before).num_rows for before in range(part))
+                for batch in file.iter_batches(rows, row_groups=[part], columns=list(columns)):
+                    coded = {name: _coded(batch.column(name)) for name in columns}
+                    yield Batch(np.arange(row, row + batch.num_rows), coded)
+                    row += batch.num_rows
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    with needs_extra("parquet", "reading Parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    with file_errors("read", path, InputError), path.open("rb") as opened:
+        try:
+            with pq.ParquetFile(opened) as file:
+                yield file
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{path}: damaged, or no Parquet file: {reason}") from error
+
+
+def _is_numeric(kind: Any) -> bool:
+    from pyarrow import types
+
+    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
+
+
+def _coded(column: Any) -> Coded:
+    import pyarrow as pa
+
+    if pa.types.is_nested(column.type):
+        return Coded.of(column.to_pylist())
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()  # else every batch would hold the dictionary of the whole file
+    try:
+        column = column.dictionary_encode()
+    except (pa.ArrowNotImplementedError, AttributeError):
+        return Coded.of(column.to_pylist())
+    values = column.dictionary.to_pylist()
+    code_B = column.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+    return Coded(code_B.astype(np.int64), [*values, None])

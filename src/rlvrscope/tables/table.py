@@ -1,0 +1,110 @@
+"""A file as a table: its column names, and batches of the columns asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlvrscope.tables.values import json_of
+
+BATCH_ROWS = 16384
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """A column of a batch: row i holds values[code_B[i]]. Values are few where they repeat."""
+
+    code_B: NDArray[np.int64]
+    values: Sequence[Any]
+
+    @classmethod
+    def of(cls, values_B: Sequence[Any]) -> Coded:
+        try:
+            index = {value: position for position, value in enumerate(dict.fromkeys(values_B))}
+        except TypeError:  # lists and objects: told apart by their JSON
+            return cls._of_objects(values_B)
+        return cls(np.fromiter(map(index.__getitem__, values_B), np.int64, len(values_B)), list(index))
+
+    @classmethod
+    def _of_objects(cls, values_B: Sequence[Any]) -> Coded:
+        keys_B = [(type(value).__name__, json_of(value)) for value in values_B]
+        first = dict(zip(reversed(keys_B), reversed(values_B), strict=True))
+        return cls(cls.of(keys_B).code_B, [first[key] for key in dict.fromkeys(keys_B)])
+
+    def map(self, change: Callable[[Any], Any]) -> Coded:
+        """The same rows, each value changed; `change` runs once a different value."""
+        return Coded(self.code_B, [change(value) for value in self.values])
+
+    def array(self, change: Callable[[Any], Any]) -> NDArray[Any]:
+        """(B,) `change` of every row's value."""
+        return np.array([change(value) for value in self.values])[self.code_B]
+
+    def list(self) -> list[Any]:
+        return [self.values[code] for code in self.code_B.tolist()]
+
+    def only(self, rows: NDArray[Any]) -> Coded:
+        """Some rows, by a mask or by their numbers."""
+        return Coded(self.code_B[rows], self.values)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of a table: the row's number in the file, and the columns asked for."""
+
+    row_B: NDArray[np.int64]
+    columns: Mapping[str, Coded]
+
+    def only(self, keep_B: NDArray[np.bool_]) -> Batch:
+        return Batch(self.row_B[keep_B], {name: column.only(keep_B) for name, column in self.columns.items()})
+
+
+class Table(Protocol):
+    """A file that can be read in batches, any columns of it, again and again."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The columns."""
+        ...
+
+    @property
+    def numeric(self) -> Sequence[str]:
+        """Those that hold numbers by their type; Parquet alone knows."""
+        ...
+
+    @property
+    def parts(self) -> Sequence[int]:
+        """Pieces that can be read one by one: row groups of Parquet."""
+        ...
+
+    @property
+    def columnar(self) -> bool:
+        """Reading few columns costs less than reading all."""
+        ...
+
+    @property
+    def row(self) -> str:
+        """What a row's number counts: lines of the file, or rows."""
+        ...
+
+    def batches(
+        self, columns: Sequence[str], parts: Sequence[int] | None = None, rows: int = BATCH_ROWS
+    ) -> Iterator[Batch]:
+        """The rows, at most `rows` a batch. Raises InputError, naming file and row, for damage."""
+        ...
+
+
+def combine(columns: Sequence[Coded]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(code_B, first_C): each row's number among the C different combinations, and the first row of each."""
+    code_B = np.zeros(len(columns[0].code_B), dtype=np.int64)
+    for column in columns:
+        if len(column.values) > 1:  # renumbered at each column, so that the product stays small
+            code_B = np.unique(code_B * len(column.values) + column.code_B, return_inverse=True)[1]
+    return code_B, np.unique(code_B, return_index=True)[1]

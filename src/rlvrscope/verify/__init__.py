@@ -1,0 +1,7 @@
+"""Is an answer right: verifiers that take a model's text for what it is, hostile input."""
+
+from rlvrscope.problem import Problem, Verdict
+from rlvrscope.verify.verifiers import VERIFIERS, check_problem
+from rlvrscope.verify.workers.pool import VerifierPool, verify_answer
+
+__all__ = ["VERIFIERS", "Problem", "Verdict", "VerifierPool", "check_problem", "verify_answer"]

@@ -1,0 +1,155 @@
+r"""Countdown: an expression over given numbers that comes to a target. Read by our own tokenizer, worked out exactly.
+
+sum = product (("+" | "-") product)*     factor = "-"* (number | "(" sum ")")
+product = factor (("*" | "/") factor)*, with "*" or nothing before a bracket
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from fractions import Fraction
+
+from rlvrscope.errors import InputError
+from rlvrscope.problem import Problem
+from rlvrscope.tables.values import shown
+from rlvrscope.verify.decision import Decision, Refused, Unreadable, no_unless
+from rlvrscope.verify.math.characters import plain
+
+MAX_CHARACTERS = 300
+MAX_DIGITS = 12
+MAX_NESTING = 20
+_TOKEN = re.compile(r"\s*(?:([0-9]+)|([-+*/()]))")
+_SPELLED = {
+    "\\times": "*", "\\cdot": "*", "\\div": "/", "\\left": "", "\\right": "", "\\,": "", "\\!": "", "\\;": "",
+    "{": "(", "}": ")", "[": "(", "]": ")", "$": "",
+}  # fmt: skip
+_DELIMITERS = re.compile(r"\\[()\[\]]")
+_SIGN_IN_BRACES = re.compile(r"\{\s*(\\(?:times|cdot|div)|[-+*/])\s*\}")
+_CLAIM = re.compile(r"[\s$]*-?[0-9]{1,12}[\s$]*")
+_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+
+
+def evaluate(text: str) -> tuple[Fraction, list[int]]:
+    """(the value, the numbers used, in order). Raises Unreadable, also for a division by zero; Refused past the limits.
+
+    >>> evaluate("(3 + 5) * 2")
+    (Fraction(16, 1), [3, 5, 2])
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise Refused(f"an expression of {len(text)} characters; at most {MAX_CHARACTERS} are read")
+    text = plain(text)
+    while _FRACTION.search(text):
+        text = _FRACTION.sub(r"((\1)/(\2))", text)  # each takes a pair of braces away
+    for spelled, sign in _SPELLED.items():
+        text = text.replace(spelled, sign)
+    reader = _Reader(_tokens(text))
+    value = reader.sum()
+    if reader.tokens:
+        raise Unreadable(f"{reader.tokens[-1]!r} is not expected there")
+    return value, reader.used
+
+
+def judge(answer: str, problem: Problem) -> Decision:
+    """metadata: numbers - those given, each to be used at most as often as it is given; use = "all": all of them."""
+    given = _numbers(problem)
+    spelled = _SIGN_IN_BRACES.sub(r"\1 ", _DELIMITERS.sub("", answer)).strip().removesuffix(".")
+    expression, equals, claim = spelled.partition("=")
+    if equals and _CLAIM.fullmatch(expression):
+        expression, claim = claim, expression  # 14 = 2(3+4)
+    if equals and not _CLAIM.fullmatch(claim):
+        raise Refused("a chain of equations")
+    try:
+        value, used = evaluate(expression)
+        claimed = evaluate(claim)[0] if equals else value
+    except Unreadable as error:
+        return Decision(False, "exact", f"not read as arithmetic: {error}")
+    if extra := Counter(used) - Counter(given):
+        return Decision(False, "exact", f"{next(iter(extra))} is not given, or not that often")
+    if problem.metadata.get("use") == "all" and len(used) < len(given):
+        return Decision(False, "exact", "not every number is used")
+    return no_unless(value == claimed == int(problem.answer), "exact", f"it comes to {_shown(value)}")
+
+
+def check(problem: Problem) -> None:
+    """Raises InputError, naming the problem, unless the answer is a whole number and metadata has numbers."""
+    if not re.fullmatch(rf"-?[0-9]{{1,{MAX_DIGITS}}}", problem.answer.strip()):
+        raise InputError(f"problem {problem.id!r}: the target must be a whole number; got {shown(problem.answer)}")
+    _numbers(problem)
+    use = problem.metadata.get("use", "all")
+    if use != "all":
+        raise InputError(f'problem {problem.id!r}: use must be "all", or be left out; got {shown(use)}')
+
+
+def _numbers(problem: Problem) -> list[int]:
+    numbers = problem.metadata.get("numbers")
+    if not isinstance(numbers, list | tuple) or not numbers or not all(type(n) is int and n >= 0 for n in numbers):
+        raise InputError(
+            f"problem {problem.id!r}: countdown needs metadata numbers, such as [3, 5, 2]; got {shown(numbers)}"
+        )
+    return list(numbers)
+
+
+def _shown(value: Fraction) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else "another value"
+
+
+def _tokens(text: str) -> list[str]:
+    """Last first, so that the next can be popped."""
+    tokens, at, text = [], 0, text.strip()
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise Unreadable(f"{text[at]!r} is not read")
+        if match[1] and len(match[1]) > MAX_DIGITS:
+            raise Refused(f"a number of more than {MAX_DIGITS} digits")
+        tokens.append(match[1] or match[2])
+        at = match.end()
+    return tokens[::-1]
+
+
+class _Reader:
+    def __init__(self, tokens: list[str]) -> None:
+        self.tokens, self.used, self.depth = tokens, [], 0
+
+    def _take(self, *wanted: str) -> str:
+        return self.tokens.pop() if self.tokens and self.tokens[-1] in wanted else ""
+
+    def sum(self) -> Fraction:
+        value = self._product()
+        while sign := self._take("+", "-"):
+            value = value + self._product() if sign == "+" else value - self._product()
+        return value
+
+    def _product(self) -> Fraction:
+        value = self._factor()
+        while sign := self._take("*", "/") or ("*" if self.tokens[-1:] == ["("] else ""):  # 2(3+4) is a product
+            right = self._factor()
+            if sign == "/" and not right:
+                raise Unreadable("a division by zero")
+            value = value * right if sign == "*" else value / right
+        return value
+
+    def _factor(self) -> Fraction:
+        negative = False
+        while self._take("-"):
+            negative = not negative
+        value = self._bracket() if self._take("(") else self._number()
+        return -value if negative else value
+
+    def _bracket(self) -> Fraction:
+        self.depth += 1
+        if self.depth > MAX_NESTING:
+            raise Refused(f"brackets nested more than {MAX_NESTING} deep")
+        value = self.sum()
+        self.depth -= 1
+        if not self._take(")"):
+            raise Unreadable("a bracket that does not close")
+        return value
+
+    def _number(self) -> Fraction:
+        if not self.tokens or not self.tokens[-1].isdigit():
+            raise Unreadable("a number is missing")
+        self.used.append(int(self.tokens.pop()))
+        return Fraction(self.used[-1])

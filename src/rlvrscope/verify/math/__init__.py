@@ -1,0 +1,1 @@
+"""Mathematical answers: read, compared, and the rest left to computer algebra."""

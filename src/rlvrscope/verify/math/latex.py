@@ -1,0 +1,132 @@
+r"""One spelling for what LaTeX can say in many: \dfrac is \frac, \left( is (, spaces do not count."""
+
+from __future__ import annotations
+
+import re
+
+from rlvrscope.verify.decision import Refused, Unreadable
+from rlvrscope.verify.math.characters import plain
+
+MAX_CHARACTERS = 2_000
+MAX_NESTING = 40
+
+_DROPPED = (
+    "left", "right", "displaystyle", "textstyle", "scriptstyle", "limits", "big", "Big", "bigg", "Bigg",
+    "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "bf", "rm", "it", "boldsymbol", "underline",
+)  # fmt: skip
+_SPELLED = {
+    "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac", "dbinom": "\\binom", "tbinom": "\\binom",
+    "leq": "\\le", "geq": "\\ge", "leqslant": "\\le", "geqslant": "\\ge", "neq": "\\ne", "lt": "<", "gt": ">",
+    "lbrace": "\\{", "rbrace": "\\}", "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "lbrack": "[",
+    "rbrack": "]", "degree": "^\\circ", "varnothing": "\\emptyset", "ast": "\\cdot", "quad": " ", "qquad": " ",
+    "textrm": "\\text", "textbf": "\\text", "textit": "\\text", "textnormal": "\\text", "mathrm": "\\text",
+    "mathbf": "\\text", "mathit": "\\text", "mbox": "\\text", "hbox": "\\text", "textup": "\\text",
+    "operatorname": "\\text", "infin": "\\infty", "dots": "\\ldots",
+    "cdots": "\\ldots", "thinspace": " ", "space": " ",
+}  # fmt: skip
+_ROW_SKIP = re.compile(r"(\\\\) *\[-?[0-9.]{1,6} ?(?:pt|em|ex|mm|cm|in)\]")
+_COLON = re.compile(r"(?<![A-Za-z])\{:\}")
+_COLOR = re.compile(r"\\(?:text)?color ?\{[A-Za-z]{1,20}\}")
+_EMPTY_TEXT = re.compile(r"\\text ?\{[ .]*\}")
+_ROOT = re.compile(r"(?<![A-Za-z\\])sqrt ?\(([^()]{1,100})\)")
+_COMMAND = re.compile(r"\\([A-Za-z]+)\s*")
+_TEXT_DOLLAR = re.compile(r"\\text ?\{ ?\\\$ ?\}")
+_THIN = re.compile(r"(?<!\\)\\[,;:> ]|~")
+_NESTING = re.compile(r"\\[{}]|[{}()\[\]]")
+_LOOSE_SPACE = re.compile(r" (?![A-Za-z0-9])|(?<![A-Za-z0-9,]) ")
+_ONE_TOKEN = re.compile(r"([\^_])\{([A-Za-z0-9])\}")
+_CIRCLE = re.compile(r"\^ ?(?:\{ ?\\circ ?\}|\\circ(?![A-Za-z]))")
+
+
+def canonical(text: str) -> str:
+    r"""The one spelling. Raises Refused past the limits of length and nesting, and for characters that are refused.
+
+    >>> print(canonical(r"$\dfrac{1}{2} \,\pi .$"))
+    \frac{1}{2}\pi
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise Refused(f"an answer of {len(text)} characters; at most {MAX_CHARACTERS} are read")
+    text = _COLOR.sub(" ", plain(text).strip())
+    if len(text) > 4 and text.startswith("**") and text.endswith("**"):
+        text = text[2:-2].strip()
+    text = text.replace("\\!", "").replace("{,}", ",").replace("\\%", "%").replace("\\&", " ")
+    text = _dollars(_undelimited(_COLON.sub(":", text)))
+    text = _ROOT.sub(r"\\sqrt{\1}", text).replace("**", "^")
+    text = _THIN.sub(" ", _ROW_SKIP.sub(r"\1", text))
+    text = _COMMAND.sub(_command, text)
+    text = _EMPTY_TEXT.sub("", _CIRCLE.sub(r"^\\circ ", text))
+    check_nesting(text)
+    text = re.sub(r"\s+", " ", text).strip()
+    text = _ONE_TOKEN.sub(r"\1\2", _LOOSE_SPACE.sub("", text).strip())
+    return _bare(text.removesuffix("."))
+
+
+def check_nesting(text: str) -> None:
+    """Raises Refused past MAX_NESTING brackets deep."""
+    depth = 0
+    for match in _NESTING.finditer(text):
+        depth += 1 if match[0][-1] in "{([" else -1
+        if depth > MAX_NESTING:
+            raise Refused(f"brackets nested more than {MAX_NESTING} deep")
+
+
+def balanced(text: str) -> bool:
+    """Whether braces close in order. Round and square brackets need not: [1, 2) is an interval."""
+    depth = 0
+    for match in re.finditer(r"\\[\s\S]|[{}]", text):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def split(text: str, separator: str) -> list[str]:
+    """Parts between separators (a regular expression) that stand in no bracket. Raises Unreadable for odd brackets."""
+    return cut(text, separator)[::2]
+
+
+def cut(text: str, separator: str) -> list[str]:
+    """The same, and the separators between them."""
+    parts, depth, start = list[str](), 0, 0
+    for match in re.finditer(rf"(?P<open>\\\{{|[{{(\[])|(?P<close>\\\}}|[}})\]])|(?P<cut>{separator})|\\[\s\S]", text):
+        depth += 1 if match["open"] else -1 if match["close"] else 0
+        if depth < 0:
+            raise Unreadable("brackets that do not close in order")
+        if match["cut"] and depth == 0:
+            parts += [text[start : match.start()], match["cut"]]
+            start = match.end()
+    if depth:
+        raise Unreadable("brackets that do not close")
+    return [*parts, text[start:]]
+
+
+def _command(match: re.Match[str]) -> str:
+    name = match[1]
+    if name in _DROPPED:
+        return ""
+    spelled = _SPELLED.get(name, f"\\{name}")
+    return f"{spelled} " if spelled[-1].isalpha() else spelled
+
+
+def _undelimited(text: str) -> str:
+    for left, right in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
+        if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
+            return text[len(left) : -len(right)].strip()
+    return text
+
+
+def _dollars(text: str) -> str:
+    r"""An escaped or a lone dollar sign before a number is the unit; pairs are only delimiters."""
+    text = _TEXT_DOLLAR.sub(r"\\$", text)
+    signs = len(re.findall(r"(?<!\\)\$", text))
+    if signs % 2 == 0:
+        text = re.sub(r"(?<!\\)\$", "", text)
+    text = re.sub(r"(?<=[0-9]) *\\\$$", r"\\text{dollars}", text)
+    return re.sub(r"^([+-]?) *\\?\$ *(?=[0-9.])(.*)$", r"\1\2\\text{dollars}", text, flags=re.DOTALL)
+
+
+def _bare(text: str) -> str:
+    """Without braces around all of it."""
+    while text.startswith("{") and text.endswith("}") and balanced(text[1:-1]):
+        text = text[1:-1].strip()
+    return text

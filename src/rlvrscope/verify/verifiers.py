@@ -1,0 +1,205 @@
+"""The verifiers by name, and what all have in common: the answer is extracted, judged, and a verdict is given."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rlvrscope.config import nearest
+from rlvrscope.errors import InputError
+from rlvrscope.plugins import is_plugin, read_source
+from rlvrscope.problem import Problem, Verdict
+from rlvrscope.verify import choice, countdown, exact
+from rlvrscope.verify.decision import Decision, Refused
+from rlvrscope.verify.extract import check_forms, extract
+from rlvrscope.verify.math import mathematics
+from rlvrscope.verify.math.tree import packed
+
+REVISION = 2
+"""Of the rules here: what is decided otherwise gets another number."""
+MAX_AT_ONCE = 80
+"""Characters of an answer, and of its gold answer, that are read in the calling process; longer ones go to a worker."""
+MAX_PROMPT_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """judge: (answer, problem) -> Decision, or Refused. check: raises InputError for a gold answer that won't do."""
+
+    judge: Callable[[str, Problem], Decision]
+    check: Callable[[Problem], None]
+    about: str
+
+
+VERIFIERS: dict[str, Verifier] = {
+    "math": Verifier(mathematics.judge, mathematics.check, "the same mathematical value as the gold answer"),
+    "arithmetic": Verifier(mathematics.judge_number, mathematics.check_number, "the same number, worked out"),
+    "choice": Verifier(choice.judge, choice.check, "the letter of the right option"),
+    "countdown": Verifier(
+        countdown.judge, countdown.check, "an expression over given numbers that comes to the target"
+    ),
+    "exact": Verifier(exact.judge, exact.check, "the same text"),
+}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker has to do before there is a verdict: `task` as it is sent; `draft` is all but the outcome."""
+
+    task: dict[str, Any]
+    draft: Verdict
+
+    def finish(self, reply: dict[str, Any], seconds: float) -> Verdict:
+        """The verdict from a worker's reply: {outcome, score, path, reason}."""
+        return replace(
+            self.draft,
+            outcome=reply["outcome"],
+            score=float(reply.get("score", reply["outcome"] == "correct")),
+            path=reply.get("path", self.draft.path),
+            reason=reply.get("reason", ""),
+            seconds=seconds,
+        )
+
+
+def check_problem(problem: Problem) -> None:
+    """Raises InputError, naming the problem: an unknown verifier or form, a gold answer that it can't use."""
+    if is_plugin(problem.verifier):
+        _pinned(problem)
+        return
+    try:
+        check_forms(_forms(problem))
+    except InputError as error:
+        raise InputError(f"problem {problem.id!r}: {error}") from error
+    verifier_of(problem).check(problem)
+
+
+def verifier_of(problem: Problem) -> Verifier:
+    if problem.verifier not in VERIFIERS:
+        raise InputError(
+            f"problem {problem.id!r}: unknown verifier {problem.verifier!r}. "
+            f"{nearest(problem.verifier, [*VERIFIERS, 'file.py:NAME'])}"
+        )
+    return VERIFIERS[problem.verifier]
+
+
+def version_of(problem: Problem) -> str:
+    """Of what would verify it now, as verdicts say it. Raises InputError for an own verifier that can't be read."""
+    return _pinned(problem)[2][:12] if is_plugin(problem.verifier) else _rules(problem.verifier)
+
+
+def start(text: str, problem: Problem) -> Verdict | Work:
+    """The verdict, or what a worker has to do for it. Milliseconds at most, whatever the text holds.
+
+    The problem has passed `check_problem`. Raises InputError for a text that is none.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"problem {problem.id!r}: a text is needed to verify; got {type(text).__name__}")
+    if is_plugin(problem.verifier):
+        return _own(text, problem)
+    started = time.perf_counter()
+    try:
+        answer = extract(text, _forms(problem))
+    except Refused as refusal:
+        return _signed(Verdict("rejected", path="rules", reason=str(refusal)), None, problem, started)
+    if answer is not None and _is_long(answer, problem):
+        return _long(answer, problem)
+    return judged(answer, problem)
+
+
+def judged(answer: str | None, problem: Problem) -> Verdict | Work:
+    """The verdict on an extracted answer, or what computer algebra has to say for it."""
+    started = time.perf_counter()
+    decision = None
+    try:
+        decision = None if answer is None or not answer.strip() else verifier_of(problem).judge(answer, problem)
+    except Refused as refusal:
+        found = Verdict("rejected", path="rules", reason=str(refusal))
+    except RecursionError:
+        found = Verdict("rejected", path="rules", reason="nested too deep")
+    else:
+        found = _verdict(answer, decision)
+    found = _signed(found, answer, problem, started)
+    if decision is None or decision.equal is not None:
+        return found
+    pairs = [[packed(gold), packed(given)] for gold, given in decision.pairs]
+    return Work({"kind": "equal", "pairs": pairs, "key": decision.key}, found)
+
+
+def _signed(found: Verdict, answer: str | None, problem: Problem, started: float) -> Verdict:
+    version = _rules(problem.verifier)
+    seconds = time.perf_counter() - started
+    return replace(found, extracted=answer, verifier=problem.verifier, version=version, seconds=seconds)
+
+
+def _is_long(answer: str, problem: Problem) -> bool:
+    """What is short is read within milliseconds; nothing is promised of the rest, so it gets a worker and a timeout."""
+    longest = max(len(answer.strip()), len(problem.answer))
+    return longest > MAX_AT_ONCE or len(problem.prompt) > MAX_PROMPT_AT_ONCE
+
+
+def _long(answer: str, problem: Problem) -> Work:
+    task: dict[str, Any] = {"kind": "judge", "answer": answer, "problem": _told(problem)}
+    task["key"] = hashlib.sha256(json.dumps(task, default=str).encode()).hexdigest()
+    return Work(task, _signed(Verdict("error", path="reading"), answer, problem, time.perf_counter()))
+
+
+def _told(problem: Problem) -> dict[str, Any]:
+    """A problem as a worker is sent it: `Problem(**told)`."""
+    told = {field: getattr(problem, field) for field in ("id", "prompt", "answer", "verifier", "cluster")}
+    return told | {"metadata": dict(problem.metadata)}
+
+
+def _forms(problem: Problem) -> Sequence[str]:
+    forms = problem.metadata.get("forms", ("boxed",))
+    return (forms,) if isinstance(forms, str) else forms
+
+
+def _verdict(answer: str | None, decision: Decision | None) -> Verdict:
+    if decision is None:
+        return Verdict("no_answer", path="extract", reason="no answer" if answer is None else "an empty answer")
+    outcome = "correct" if decision.equal else "wrong"
+    return Verdict(outcome, float(bool(decision.equal)), path=decision.path, reason=decision.reason)
+
+
+def _own(text: str, problem: Problem) -> Work:
+    path, name, sha256 = _pinned(problem)
+    task = {
+        "kind": "own", "path": str(path), "name": name, "sha256": sha256, "text": text, "problem": _told(problem),
+    }  # fmt: skip
+    return Work(task, Verdict("error", verifier=problem.verifier, version=sha256[:12], path="own"))
+
+
+def _pinned(problem: Problem) -> tuple[Path, str, str]:
+    """(file, function, SHA-256 of the file as it is now). Raises InputError if it can't be read."""
+    file, _, name = problem.verifier.rpartition(":")
+    path = Path(file).expanduser().absolute()
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise InputError(f"problem {problem.id!r}: the verifier {file} can't be read: {error.strerror}") from error
+    return path, name, _sha256(path, state.st_mtime_ns, state.st_size)
+
+
+@cache
+def _sha256(path: Path, changed: int, size: int) -> str:  # noqa: ARG001  they tell a file that has changed
+    return hashlib.sha256(read_source(path)).hexdigest()
+
+
+def _rules(verifier: str) -> str:
+    return _version() if verifier in ("math", "arithmetic") else str(REVISION)
+
+
+@cache
+def _version() -> str:
+    """Of the rules and of the library that may decide."""
+    try:
+        return f"{REVISION}+math-verify-{metadata.version('math-verify')}"
+    except metadata.PackageNotFoundError:
+        return str(REVISION)

@@ -1,0 +1,1 @@
+"""Worker processes that verify what is slow or may hang."""

@@ -1,0 +1,80 @@
+"""The live table: what it shows of many runs, on 80 columns and where there is no terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from rlvrscope.cli.shared import progress
+from rlvrscope.cli.shared.progress import MAX_ROWS, ExperimentTable, duration
+from rlvrscope.experiment.workers import Event, Job
+
+
+def job(number: int) -> Job:
+    return Job(f"an-arm-with-a-rather-long-name-base{number}-seed0", 100, lambda report: None)
+
+
+def table(*, terminal: bool, planned: int) -> tuple[ExperimentTable, Console, io.StringIO]:
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=terminal, width=80, color_system=None)
+    return ExperimentTable(console, {job(number).name: 100 for number in range(planned)}), console, written
+
+
+def progressed(number: int, step: int) -> Event:
+    return Event(job(number), "progress", step=step, facts={"pass_at_1": 0.5, "token_entropy": 0.25})
+
+
+def test_what_runs_and_what_failed_stays_in_sight(monkeypatch: pytest.MonkeyPatch):
+    shown, console, written = table(terminal=True, planned=40)
+    clock = iter(range(1000))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    for number in range(30):
+        shown.on_event(progressed(number, 1))
+    for number in range(28):
+        shown.on_event(Event(job(number), "failed" if number == 3 else "done", error="diverged"))
+    shown.on_event(progressed(29, 50))
+    console.print(shown._table())
+    lines = written.getvalue().splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    rows = lines[1:-1]
+    assert len(rows) == MAX_ROWS
+    assert sum("running" in row for row in rows) == 2
+    assert [row.split()[-1] for row in rows if "base3-" in row or "failed" in row] == ["failed"]
+    assert "27 of 40 runs done, 1 failed, about" in lines[-1]
+    assert "50/100" in rows[-1]
+    assert "0.500" in rows[-1]
+
+
+def test_without_a_terminal_a_run_that_ends_is_a_line():
+    shown, _, written = table(terminal=False, planned=2)
+    with shown:
+        shown.on_event(None)
+        shown.on_event(progressed(0, 60))
+        assert written.getvalue() == ""
+        shown.on_event(Event(job(0), "done"))
+        shown.on_event(Event(job(1), "failed", error="step 7: [bold]nan[/bold]"))
+    first, second = written.getvalue().replace("\n", " ").split(" runs done", 1)
+    assert first.endswith("base0-seed0: done (1 of 2")
+    assert "failed: step 7: [bold]nan[/bold]" in second, "a message is shown as it is"
+
+
+def test_the_time_left_is_that_of_the_steps_made_so_far(monkeypatch: pytest.MonkeyPatch):
+    # 2 runs of 100 steps: after 60 s 50 steps are made, so 150 more take 180 s. The first began at its 41st step.
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    shown, _, _ = table(terminal=True, planned=2)
+    shown.on_event(progressed(0, 41))
+    now[0] = 60.0
+    shown.on_event(progressed(0, 70))
+    shown.on_event(progressed(1, 1))
+    shown.on_event(progressed(1, 20))
+    assert shown._summary() == f"0 of 2 runs done, about {duration(60.0 * 110 / 50)} left"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(4.0, "half a minute"), (90.0, "2 min"), (5999.0, "100 min"), (7200.0, "2.0 hours")]
+)
+def test_durations(seconds: float, said: str):
+    assert duration(seconds) == said

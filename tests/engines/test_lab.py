@@ -1,0 +1,127 @@
+"""The lab engine: a cell's text is its seed's alone; it says what the model's own probabilities say."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rlvrscope.engines import Completion, Settings, open_engine
+from rlvrscope.engines.engine import Request
+from rlvrscope.engines.lab import problems_of
+from rlvrscope.errors import InputError
+from rlvrscope.lab import checkpoint
+from rlvrscope.lab.model import Transformer, token_logp
+from rlvrscope.lab.pretrain import base_path, ensure_base, load_base
+from rlvrscope.lab.recipe import Recipe
+from rlvrscope.lab.solutions import SolutionSet, solution_mass
+from rlvrscope.problem import Problem
+from rlvrscope.sampling import SampleStore, fill
+from rlvrscope.sampling.cells import cell_seed
+from rlvrscope.verify import verify_answer
+
+
+@pytest.fixture
+def saved(model: Transformer, tmp_path: Path) -> str:
+    checkpoint.save(tmp_path / "model.safetensors", model, kind="base", recipe="x")
+    return str(tmp_path / "model.safetensors")
+
+
+@pytest.fixture
+def problems(recipe: Recipe) -> list[Problem]:
+    return problems_of(recipe)
+
+
+def requests_for(problems: list[Problem], indices: range) -> list[Request]:
+    return [Request(p, index, p.prompt, cell_seed(0, p.id, index)) for p in problems for index in indices]
+
+
+def test_a_cell_is_the_same_in_any_batch(saved: str, problems: list[Problem]):
+    """Alone, in any order, and beside other problems: the same text, to the last bit of logp."""
+    engine = open_engine("lab", saved)
+    asked = requests_for(problems, range(11))
+    whole = {(r.problem.id, r.index): said for r, said in engine.run(iter(asked))}
+    assert len(whole) == len(asked) == 24 * 11
+    order = np.random.default_rng(0).permutation(len(asked))
+    for again in (asked[::-1], [asked[place] for place in order], asked[100:101], asked[5:90:7]):
+        found = {(r.problem.id, r.index): said for r, said in engine.run(iter(again))}
+        assert len(found) == len(again)
+        assert all(whole[cell] == said for cell, said in found.items())
+
+
+def test_requests_that_end_early_leave_nothing_behind(saved: str, problems: list[Problem]):
+    """What was taken is finished, also less than a block."""
+    asked = requests_for(problems, range(8))
+    found = list(open_engine("lab", saved).run(itertools.islice(iter(asked), 13)))
+    assert [r for r, _ in found] == asked[:13]
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.6, 0.9)])
+def test_log_probabilities_are_the_models_own(
+    saved: str, model: Transformer, recipe: Recipe, problems: list[Problem], temperature: float, top_p: float
+):
+    """Read again as a whole row, at temperature 1, whatever they were drawn with."""
+    engine = open_engine("lab", saved, Settings(temperature, top_p))
+    length = recipe.task.prompt_length
+    names = {recipe.task.text(np.array([token])): token for token in range(recipe.task.vocab_size)}
+    for request, said in engine.run(iter(requests_for(problems[:6], range(3)))):
+        assert isinstance(said, Completion)
+        tokens = [*request.problem.metadata["tokens"], *(names[word] for word in said.text.split())]
+        row = torch.tensor([tokens])
+        logp = token_logp(model(row[:, :-1])[:, length - 1 :], row[:, length:]).sum().item()
+        assert said.logp == pytest.approx(logp, abs=1e-4)
+        assert (said.tokens, said.finish) == (recipe.task.completion_length, "stop")
+
+
+def test_shares_of_right_samples_are_the_exact_probabilities(
+    cache: Path,  # noqa: ARG001
+    recipe: Recipe,
+    problems: list[Problem],
+    tmp_path: Path,
+):
+    """400 samples of each of 24 prompts of a trained base, against P(right) summed over every right completion."""
+    base = ensure_base(recipe, base_path(recipe, torch.device("cpu")), torch.device("cpu"))
+    model = load_base(recipe, base, torch.device("cpu"))
+    tokens = np.array([problem.metadata["tokens"] for problem in problems])
+    solutions = SolutionSet.of(recipe.task, tokens, model.device)
+    exact_P = solutions.sum_by_prompt(solution_mass(model, solutions)[0])
+    with SampleStore(tmp_path) as store:
+        fill(store, problems, open_engine("lab", str(base)), 400)
+        found = store.counts("samples")
+    right_P = np.array([found[problem.id]["correct"] for problem in problems])
+    error_P = np.sqrt(400 * exact_P * (1 - exact_P))
+    assert exact_P.max() > 0.05
+    assert (abs(right_P - 400 * exact_P) <= 4.5 * error_P + 1e-9).all()
+    assert abs(right_P.sum() - 400 * exact_P.sum()) < 4 * np.sqrt((error_P**2).sum())
+
+
+def test_verdicts_are_the_tasks(problems: list[Problem]):
+    """Every listed right completion is verified as right; with another last value, only those listed."""
+    problem = problems[0]
+    assert all(
+        verify_answer(text, problem).outcome == "correct" for text in (problem.answer, *problem.metadata["also"])
+    )
+    words = problem.answer.split()
+    for value in range(50):
+        names = [*words[:-1], str(value)]
+        expected = "correct" if " ".join(names) in (problem.answer, *problem.metadata["also"]) else "wrong"
+        assert verify_answer(" ".join(names), problem).outcome == expected
+
+
+def test_what_does_not_fit_is_refused(saved: str, recipe: Recipe, tmp_path: Path):
+    engine = open_engine("lab", saved)
+    foreign = Problem("p", "What is 1+1?", "2")
+    with pytest.raises(InputError, match="not of the lab"):
+        list(engine.run(iter(requests_for([foreign], range(1)))))
+    longer = recipe.model_copy(update={"task": recipe.task.model_copy(update={"steps": 3})})
+    with pytest.raises(InputError, match="a model of another task"):
+        list(engine.run(iter(requests_for(problems_of(longer)[:1], range(1)))))
+    with pytest.raises(InputError, match="fixed size"):
+        open_engine("lab", saved, Settings(max_tokens=5))
+    with pytest.raises(InputError, match=r"there is no .*final\.safetensors"):
+        open_engine("lab", str(tmp_path))
+    with pytest.raises(InputError, match="Did you mean 'lab'"):
+        open_engine("labs", saved)

@@ -1,0 +1,421 @@
+"""The openai engine against real servers on loopback, most of which misbehave."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("httpx")
+pytest.importorskip("zstandard")
+
+from rlvrscope.engines import Completion, Failure, Request, Settings, open_engine
+from rlvrscope.engines.openai import KEY, OpenAIEngine
+from rlvrscope.engines.openai_reply import HopelessError, RefusedError, TroubleError, read_reply, retry_after
+from rlvrscope.errors import InputError, WorkError
+from rlvrscope.problem import Problem
+from rlvrscope.sampling import SampleStore, fill
+
+Behave = Callable[[Any], bool]
+"""Of a handler with its body and the number of the request: whether it has replied in its own way."""
+
+
+class Server(ThreadingHTTPServer):
+    """Answers each choice with a text of its own, so that one told twice would show. said: how many it sent."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, behave: Behave = lambda handler: False) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.behave, self.lock = behave, threading.Lock()
+        self.bodies: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.said = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that hang up are part of the test."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        server: Any = self.server
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with server.lock:
+            server.bodies.append({**body, "path": self.path})
+            server.keys.append(self.headers["Authorization"])
+            self.body, self.number = body, len(server.bodies)
+        if not server.behave(self):
+            self.choices(body["n"])
+
+    def choices(self, count: int, same_index: bool = False) -> None:
+        server: Any = self.server
+        with server.lock:
+            first, server.said = server.said, server.said + count
+        found = [
+            {"index": 0 if same_index else place, "finish_reason": "stop"} | self.text(f"{server.url} {first + place}")
+            for place in range(count)
+        ]  # fmt: skip
+        self.reply(200, json.dumps({"choices": found[::-1]}).encode())
+
+    def text(self, text: str) -> dict[str, Any]:
+        if "messages" in self.body:
+            logps = {"content": [{"logprob": -0.5}, {"logprob": -0.25}]}
+            return {"message": {"role": "assistant", "content": text}, "logprobs": logps}
+        return {"text": text, "logprobs": {"token_logprobs": [-0.5, -0.25]} if "logprobs" in self.body else None}
+
+    def reply(
+        self, status: int, content: bytes, headers: dict[str, str] | None = None, length: int | None = None
+    ) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content) if length is None else length))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def hang_up(self) -> bool:
+        self.close_connection = True
+        return True
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+        """Silent."""
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    servers: list[Server] = []
+
+    def start(behave: Behave = lambda handler: False) -> Server:
+        servers.append(server := Server(behave))
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def engine_of(
+    *urls: str, temperature: float = 1.0, batch: int = 4, timeout: float = 10.0, chat: bool = False
+) -> OpenAIEngine:
+    settings = Settings(temperature, max_tokens=16, chat=chat, batch=batch, urls=urls)
+    opened: Any = open_engine("openai", "tiny", settings)
+    return dataclasses.replace(opened, pause=0.001, timeout=timeout)
+
+
+def requests_of(problems: int = 3, samples: int = 10) -> list[Request]:
+    return [
+        Request(Problem(f"p{number}", f"{number}?", "1"), index, f"{number}?", 1000 * number + index)
+        for number in range(problems) for index in range(samples)
+    ]  # fmt: skip
+
+
+def check_complete(requests: Sequence[Request], results: Sequence[tuple[Request, Completion | Failure]]) -> None:
+    """Each cell once, each filled, no text twice."""
+    assert Counter((r.problem.id, r.index) for r, _ in results) == Counter((r.problem.id, r.index) for r in requests)
+    texts = [said.text for _, said in results if isinstance(said, Completion)]
+    assert len(texts) == len(set(texts)) == len(requests)
+
+
+def test_what_is_sent_and_what_is_kept(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KEY, raising=False)
+    server, requests = serve(), requests_of()
+    results = list(engine_of(server.url).run(iter(requests)))
+    check_complete(requests, results)
+    assert all(said == Completion(said.text, 2, "stop", -0.75) for _, said in results if isinstance(said, Completion))
+    assert sorted((body["prompt"], body["seed"], body["n"]) for body in server.bodies) == [
+        (f"{number}?", 1000 * number + first, n) for number in range(3) for first, n in ((0, 4), (4, 4), (8, 2))
+    ]
+    first = {name: server.bodies[0][name] for name in ("path", "model", "temperature", "top_p", "max_tokens", "stream")}
+    assert first == {
+        "path": "/v1/completions", "model": "tiny", "temperature": 1.0, "top_p": 1.0, "max_tokens": 16, "stream": False,
+    }  # fmt: skip
+    assert set(server.keys) == {None}
+
+
+@pytest.mark.parametrize("end", ["", "/", "/completions", "/chat/completions"])
+def test_a_chat_endpoint_gets_messages(serve: Callable[..., Server], end: str) -> None:
+    server, requests = serve(), requests_of(1, 3)
+    results = list(engine_of(f"{server.url}{end}", chat=True).run(iter(requests)))
+    check_complete(requests, results)
+    assert {said.logp for _, said in results if isinstance(said, Completion)} == {-0.75}
+    assert server.bodies[0]["messages"] == [{"role": "user", "content": "0?"}]
+    assert server.bodies[0]["path"] == "/v1/chat/completions"
+
+
+def test_an_answer_without_end_is_cut_off(serve: Callable[..., Server]) -> None:
+    """16 tokens a choice can't fill a megabyte: with fewer wishes it is asked again, and then given up."""
+
+    def flood(handler: Any) -> bool:
+        with contextlib.suppress(OSError):
+            handler.reply(200, b'{"choices": [', length=10**12)
+            for _ in range(1000):
+                handler.wfile.write(b" " * 100_000)
+        return handler.hang_up()
+
+    server = serve(flood)
+    results = list(engine_of(server.url).run(iter(requests_of(1, 4))))
+    assert [type(said) for _, said in results] == [Failure] * 4
+    assert all("more than 1 MB" in said.reason for _, said in results if isinstance(said, Failure))
+    assert [body["n"] for body in server.bodies] == [4, 4, 1]
+
+
+def test_log_probabilities_are_asked_for_only_where_their_kind_is_known(serve: Callable[..., Server]) -> None:
+    server = serve()
+    engine = engine_of(server.url, temperature=0.7)
+    results = list(engine.run(iter(requests_of(1, 2))))
+    assert engine.identity["logprobs"] is None
+    assert "logprobs" not in server.bodies[0]
+    assert all(isinstance(said, Completion) and said.logp is None for _, said in results)
+
+
+def test_several_servers_share_the_work_and_a_dead_one_is_done_without(serve: Callable[..., Server]) -> None:
+    one, two, requests = serve(), serve(), requests_of(8, 12)
+    check_complete(requests, list(engine_of(one.url, two.url).run(iter(requests))))
+    assert one.said > 0
+    assert two.said > 0
+    two.shutdown()
+    two.server_close()
+    check_complete(requests, list(engine_of(two.url, one.url).run(iter(requests))))
+
+
+HTML = b"<html><body>502 Bad Gateway</body></html>"
+MISDEEDS: dict[str, Callable[[Any], Any]] = {
+    "html": lambda handler: handler.reply(200, HTML),
+    "half json": lambda handler: handler.reply(200, b'{"choices": [{"index": 0, "te'),
+    "cut off": lambda handler: handler.reply(200, b'{"choices"', length=500) or handler.hang_up(),
+    "no choices": lambda handler: handler.reply(200, b'{"choices": []}'),
+    "no text": lambda handler: handler.reply(200, b'{"choices": [{"text": null, "finish_reason": "stop"}]}'),
+    "aborted": lambda handler: handler.reply(200, b'{"choices": [{"text": "so", "finish_reason": "abort"}]}'),
+    "unfinished": lambda handler: handler.reply(200, b'{"choices": [{"text": "", "finish_reason": null}]}'),
+    "429": lambda handler: handler.reply(429, b"slow down", {"Retry-After": "0.01"}),
+    "500": lambda handler: handler.reply(500, b'{"error": "boom"}'),
+    "dropped": lambda handler: handler.hang_up(),
+    "fewer": lambda handler: handler.choices(max(1, handler.body["n"] - 3)),
+    "more": lambda handler: handler.choices(handler.body["n"] + 3),
+    "one index": lambda handler: handler.choices(handler.body["n"], same_index=True),
+}
+
+
+@pytest.mark.parametrize("misdeed", MISDEEDS)
+def test_every_second_answer_is_bad_and_nothing_is_lost_or_doubled(serve: Callable[..., Server], misdeed: str) -> None:
+    def behave(handler: Any) -> bool:
+        if handler.number % 2:
+            MISDEEDS[misdeed](handler)
+        return bool(handler.number % 2)
+
+    server, requests = serve(behave), requests_of()
+    check_complete(requests, list(engine_of(server.url).run(iter(requests))))
+    assert len(server.bodies) > 9 or misdeed == "more"
+
+
+def test_retry_after_is_waited_for(serve: Callable[..., Server]) -> None:
+    def behave(handler: Any) -> bool:
+        if handler.number == 1:
+            handler.reply(429, b"", {"Retry-After": "0.3"})
+        return handler.number == 1
+
+    requests, started = requests_of(1, 2), time.monotonic()
+    check_complete(requests, list(engine_of(serve(behave).url).run(iter(requests))))
+    assert time.monotonic() - started >= 0.3
+
+
+def test_a_server_that_is_too_slow_is_asked_again(serve: Callable[..., Server]) -> None:
+    def behave(handler: Any) -> bool:
+        if handler.number == 1:
+            time.sleep(1.5)
+            return handler.hang_up()
+        return False
+
+    server, requests = serve(behave), requests_of(1, 2)
+    check_complete(requests, list(engine_of(server.url, timeout=0.5).run(iter(requests))))
+    assert len(server.bodies) == 2
+
+
+def test_an_empty_text_is_a_sample(serve: Callable[..., Server]) -> None:
+    def behave(handler: Any) -> bool:
+        usage = b'"usage": {"completion_tokens": 1}'
+        handler.reply(200, b'{"choices": [{"text": "", "finish_reason": "stop"}], ' + usage + b"}")
+        return True
+
+    results = list(engine_of(serve(behave).url).run(iter(requests_of(1, 3))))
+    assert [said for _, said in results] == [Completion("", 1, "stop")] * 3
+
+
+@pytest.mark.parametrize("name", ["logprobs", "seed", "n"])
+def test_what_a_server_refuses_is_left_out(serve: Callable[..., Server], name: str) -> None:
+    def behave(handler: Any) -> bool:
+        refused = handler.body["n"] > 1 if name == "n" else name in handler.body
+        if refused:
+            handler.reply(422, b"unexpected")
+        return refused
+
+    requests = requests_of(2, 5)
+    check_complete(requests, list(engine_of(serve(behave).url).run(iter(requests))))
+
+
+def test_a_problem_that_is_refused_fails_alone(serve: Callable[..., Server]) -> None:
+    def behave(handler: Any) -> bool:
+        if handler.body["prompt"] == "1?":
+            handler.reply(400, b"the prompt is too long")
+        return handler.body["prompt"] == "1?"
+
+    results = list(engine_of(serve(behave).url).run(iter(requests_of())))
+    failed = {request.problem.id: said.reason for request, said in results if isinstance(said, Failure)}
+    assert list(failed) == ["p1"]
+    assert "the prompt is too long" in failed["p1"]
+    assert len(results) == 30
+
+
+def test_a_server_that_is_gone_ends_it_in_bounded_time(serve: Callable[..., Server]) -> None:
+    server = serve()
+    server.shutdown()
+    server.server_close()
+    taken: list[Request] = []
+    results: list[tuple[Request, Any]] = []
+    run = engine_of(server.url).run(taken.append(request) or request for request in requests_of(200, 8))
+    with pytest.raises(WorkError, match=r"no server can be reached.*ConnectError"):
+        results.extend(run)
+    assert len(results) == len(taken) < 1600
+    assert all(isinstance(said, Failure) for _, said in results)
+
+
+def test_a_server_that_goes_away_ends_it_in_bounded_time(serve: Callable[..., Server]) -> None:
+    """It has answered, so it may come back: three problems in a row without an answer are waited for."""
+    server = serve(lambda handler: handler.number > 4 and handler.hang_up())
+    results: list[tuple[Request, Any]] = []
+    with pytest.raises(WorkError, match="problems in a row got no answer"):
+        results.extend(engine_of(server.url).run(iter(requests_of(200, 8))))
+    assert 0 < len(results) < 1600
+
+
+def test_the_same_refusal_of_all_ends_it(serve: Callable[..., Server]) -> None:
+    """As of a model that the server does not have, where it says so with status 400."""
+
+    def refuse(handler: Any) -> bool:
+        handler.reply(400, b'{"error": {"message": "no such model"}}')
+        return True
+
+    server = serve(refuse)
+    results: list[tuple[Request, Any]] = []
+    with pytest.raises(WorkError, match="no such model"):
+        results.extend(engine_of(server.url).run(iter(requests_of(200, 4))))
+    assert len(results) < 100
+
+
+def test_the_key_is_sent_and_never_told(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(KEY, "sk-very-secret")
+
+    def behave(handler: Any) -> bool:
+        refused = handler.body["prompt"] != "0?"
+        if refused:
+            handler.reply(401, f"bad key {handler.headers['Authorization']}".encode())
+        return refused
+
+    server = serve(behave)
+    engine = engine_of(server.url)
+    problems = [Problem(f"p{number}", f"{number}?", "1") for number in range(2)]
+    with SampleStore(tmp_path) as store, pytest.raises(WorkError, match=r"401: bad key Bearer \*\*\*") as told:
+        fill(store, problems, engine, 4)
+    assert set(server.keys) == {"Bearer sk-very-secret"}
+    assert "secret" not in str(told.value) + repr(engine) + repr(engine.identity)
+    assert all(b"secret" not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_a_store_is_filled_through_trouble_and_gone_on_with(serve: Callable[..., Server], tmp_path: Path) -> None:
+    kinds = list(MISDEEDS)
+
+    def behave(handler: Any) -> bool:
+        if handler.number % 3:
+            MISDEEDS[kinds[handler.number % len(kinds)]](handler)
+        return bool(handler.number % 3)
+
+    problems = [Problem(f"p{number}", f"{number}?", "1") for number in range(4)]
+    engine = engine_of(serve(behave).url, serve().url)
+    with SampleStore(tmp_path) as store:
+        for samples in (6, 15):
+            found = fill(store, problems, engine, samples)
+            assert (found.done, found.failed) == (4 * samples, 0)
+        rows = list(store.samples("samples"))
+    assert (
+        len(rows) == len({(row.problem, row.index) for row in rows}) == len({row.completion.text for row in rows}) == 60
+    )
+
+
+def test_an_end_midway_lets_go_at_once(serve: Callable[..., Server]) -> None:
+    release = threading.Event()
+
+    def behave(handler: Any) -> bool:
+        return release.wait(20.0) and handler.hang_up() if handler.number > 1 else False
+
+    run: Any = engine_of(serve(behave).url, timeout=60.0).run(iter(requests_of()))
+    next(run)
+    started = time.monotonic()
+    run.close()
+    release.set()
+    assert time.monotonic() - started < 10.0
+    assert not [thread for thread in threading.enumerate() if thread.name == "rlvrscope-openai"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (Settings(max_tokens=8), "needs --url"),
+        (Settings(urls=("http://h/v1",)), "needs --max-tokens"),
+        (Settings(max_tokens=8, urls=("http://h/v1",), device="cuda"), "no device"),
+        (Settings(max_tokens=8, urls=("ftp://h/v1",)), "must be like"),
+        (Settings(max_tokens=8, urls=("localhost:8000",)), "must be like"),
+        (Settings(max_tokens=8, urls=("http://h:port/v1",)), "must be like"),
+        (Settings(max_tokens=8, urls=("http://me:hidden@h/v1",)), "no password"),
+        (Settings(max_tokens=8, urls=("http://h/v1", "http://h/v1/chat/completions")), "say --chat"),
+    ],
+)
+def test_settings_that_cannot_be(settings: Settings, message: str) -> None:
+    with pytest.raises(InputError, match=message) as told:
+        open_engine("openai", "tiny", settings)
+    assert "hidden" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (301, HopelessError),
+        (401, HopelessError),
+        (404, HopelessError),
+        (400, RefusedError),
+        (422, RefusedError),
+        (503, TroubleError),
+    ],
+)
+def test_kinds_of_trouble(status: int, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match=f"status {status}: no"):
+        read_reply(status, {}, b"no", 1)
+
+
+def test_replies_that_are_nearly_right() -> None:
+    choice = {"text": "a\ud800", "finish_reason": "length", "logprobs": {"token_logprobs": [None, -1.0]}}
+    body = json.dumps({"choices": [7, choice | {"index": [0]}, choice | {"index": 3}]}).encode()
+    assert read_reply(200, {}, body, 3) == [Completion("a\ufffd", 2, "length")]
+    with pytest.raises(TroubleError, match="no JSON"):
+        read_reply(200, {}, b"[" * 100_000, 1)
+    assert retry_after("-3") == retry_after("nan") == retry_after("inf") == retry_after("") == 0.0
+    assert retry_after("Thu, 01 Jan 1970 00:01:00 GMT", now=50.0) == 10.0

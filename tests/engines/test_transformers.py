@@ -1,0 +1,294 @@
+"""The transformers engine: a cell's text is its seed's alone, drawn from what the model itself says, and no more."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import transformers
+
+from random_weights import with_random_weights
+from rlvrscope.engines import Completion, Failure, Request, Settings, open_engine
+from rlvrscope.engines.memory import rows_that_fit
+from rlvrscope.engines.transformers import TransformersEngine
+from rlvrscope.errors import InputError
+from rlvrscope.problem import Problem
+from rlvrscope.sampling.cells import cell_seed
+
+PROMPTS = ["1 2 3", "4", "5 " * 63, "6 " * 64, "7 8 " * 40, "9 boxed 0"]
+"""Below, at and above the widths that prompts are padded to."""
+
+
+def engine_of(folder: Path, **settings: Any) -> TransformersEngine:
+    found = open_engine("transformers", str(folder), Settings(**{"max_tokens": 12, "batch": 8} | settings))
+    assert isinstance(found, TransformersEngine)
+    return found
+
+
+def requests_for(prompts: list[str], count: int) -> list[Request]:
+    problems = [Problem(f"p{place}", prompt, "1") for place, prompt in enumerate(prompts)]
+    return [Request(p, index, p.prompt, cell_seed(0, p.id, index)) for p in problems for index in range(count)]
+
+
+def drawn(engine: TransformersEngine, requests: list[Request]) -> dict[tuple[str, int], Completion]:
+    found = {}
+    for request, said in engine.run(iter(requests)):
+        assert isinstance(said, Completion), said
+        found[request.problem.id, request.index] = said
+    return found
+
+
+def test_a_cell_is_the_same_in_any_batch(tiny_model: Path):
+    """Alone, in any order, beside other prompts, in another process' engine: to the last bit of logp."""
+    asked = requests_for(PROMPTS, 11)
+    whole = drawn(engine_of(tiny_model), asked)
+    assert len(whole) == len(asked)
+    assert len({said.text for said in whole.values()}) > 50
+    assert {said.finish for said in whole.values()} == {"stop", "length"}
+    order = np.random.default_rng(0).permutation(len(asked))
+    engine = engine_of(tiny_model)
+    for again in (asked[::-1], [asked[place] for place in order], asked[20:21], asked[3:60:7]):
+        found = drawn(engine, again)
+        assert len(found) == len(again)
+        assert all(whole[cell] == said for cell, said in found.items())
+
+
+def law(folder: Path, prompt: str, length: int, temperature: float, top_p: float) -> dict[str, tuple[float, float]]:
+    """Every completion of up to `length` tokens: its probability, and its log-probability under the model itself.
+
+    Read from the model row by row, unpadded, without a cache. The end of the text is the word "</s>".
+    """
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    found: dict[str, tuple[float, float]] = {}
+    open_rows: list[tuple[list[int], float, float]] = [([], 1.0, 0.0)]
+    start = tokenizer(prompt)["input_ids"]
+    for step in range(length):
+        grown = []
+        for tokens, mass, logp in open_rows:
+            with torch.no_grad():
+                logits = model(torch.tensor([start + tokens])).logits[0, -1].double()
+            plain = logits.log_softmax(0).tolist()
+            tempered = (logits / temperature).softmax(0).numpy()
+            order = np.argsort(-tempered)
+            kept = order[np.cumsum(tempered[order]) - tempered[order] < top_p]
+            for token in kept:
+                share = tempered[token] / tempered[kept].sum()
+                grown.append(([*tokens, int(token)], mass * share, logp + plain[token]))
+        for tokens, mass, logp in grown:
+            if tokens[-1] == 2 or step == length - 1:
+                words = " ".join(tokenizer.convert_ids_to_tokens(tokens))
+                found[words] = (mass, logp)
+        open_rows = [row for row in grown if row[0][-1] != 2]
+    return found
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 0.8)])
+def test_samples_follow_the_models_law(tiny_model: Path, temperature: float, top_p: float):
+    """Every completion of two tokens, enumerated: shares of 2,000 samples within 5 standard errors, and logp exact.
+
+    The model's own settings (top-k 3, a penalty, temperature .8) would give another law.
+    """
+    exact = law(tiny_model, "1 2 3", 2, temperature, top_p)
+    assert sum(mass for mass, _ in exact.values()) == pytest.approx(1.0)
+    engine = engine_of(tiny_model, max_tokens=2, batch=64, temperature=temperature, top_p=top_p)
+    count = 2000
+    seen: Counter[str] = Counter()
+    for said in drawn(engine, requests_for(["1 2 3"], count)).values():
+        words = f"{said.text} </s>".strip() if said.finish == "stop" else said.text
+        # special words do not show in a text: "<s>" and "<unk>" are told apart by logp
+        fitting = [name for name in exact if _shown(name) == words and abs(exact[name][1] - (said.logp or 0.0)) < 1e-4]
+        assert len(fitting) == 1, (said, words)
+        assert said.tokens == len(fitting[0].split())
+        seen[fitting[0]] += 1
+    for name, (mass, _) in exact.items():
+        assert abs(seen[name] - count * mass) <= 5 * np.sqrt(count * mass * (1 - mass)) + 1, name
+    if top_p == 1.0:
+        assert len([name for name in exact if seen[name]]) > 40
+
+
+def _shown(name: str) -> str:
+    return " ".join(word for word in name.split() if word not in ("<s>", "<unk>"))
+
+
+def test_a_chat_is_the_models_own(tiny_model: Path):
+    """The fixture's template: "<s> PROMPT 0"."""
+    plain = drawn(engine_of(tiny_model), requests_for(["<s> 4 5 0"], 4))
+    assert drawn(engine_of(tiny_model, chat=True), requests_for(["4 5"], 4)) == plain
+    assert drawn(engine_of(tiny_model), requests_for(["4 5"], 4)) != plain
+
+
+def test_what_does_not_fit_fails_alone(tiny_model: Path):
+    asked = requests_for(["1", "2 " * 245, "3 " * 244, ""], 2)
+    found = {(r.problem.id, r.index): said for r, said in engine_of(tiny_model).run(iter(asked))}
+    assert len(found) == 8
+    told = found["p1", 1]
+    assert isinstance(told, Failure)
+    assert told.reason == "its prompt has 245 tokens and the completion up to 12; the model holds 256"
+    assert found["p3", 0] == Failure("its prompt has no tokens")
+    assert all(isinstance(found[name, index], Completion) for name in ("p0", "p2") for index in range(2))
+
+
+def test_requests_that_end_early_leave_nothing_behind(tiny_model: Path):
+    asked = requests_for(PROMPTS, 3)
+    found = list(engine_of(tiny_model).run(itertools.islice(iter(asked), 13)))
+    assert {(r.problem.id, r.index) for r, _ in found} == {(r.problem.id, r.index) for r in asked[:13]}
+
+
+def test_the_hash_is_of_the_model_and_not_of_where_it_lies(tiny_model: Path, tmp_path: Path):
+    first = engine_of(tiny_model).identity["model_hash"]
+    copy = Path(shutil.copytree(tiny_model, tmp_path / "moved"))
+    (copy / "README.md").write_text("about it")
+    assert engine_of(copy).identity["model_hash"] == first
+    weights = copy / "model.safetensors"
+    held = bytearray(weights.read_bytes())
+    held[-1] ^= 1
+    weights.write_bytes(held)
+    assert engine_of(copy).identity["model_hash"] != first
+
+
+def changed(tiny_model: Path, folder: Path, change: Callable[[dict[str, torch.Tensor]], None], **config: Any) -> Path:
+    """A copy of the model with other weights and settings."""
+    shutil.copytree(tiny_model, folder)
+    weights = safetensors.torch.load_file(folder / "model.safetensors")
+    change(weights)
+    safetensors.torch.save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    settings = json.loads((folder / "config.json").read_text()) | config
+    (folder / "config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def test_a_model_that_would_say_something_else_is_refused(tiny_model: Path, tmp_path: Path):
+    """Weights that are missing, which transformers would draw anew; numbers that are none; an adapter; own code."""
+    headless = changed(tiny_model, tmp_path / "headless", lambda weights: [weights.pop("lm_head.weight")])
+    with pytest.raises(InputError, match=r"1 are missing, such as 'lm_head\.weight'"):
+        engine_of(headless)
+    nan = changed(tiny_model, tmp_path / "nan", lambda weights: weights["model.norm.weight"].fill_(torch.nan))
+    with pytest.raises(InputError, match="are no numbers"):
+        engine_of(nan)
+    adapted = changed(tiny_model, tmp_path / "adapted", lambda weights: None)
+    (adapted / "adapter_config.json").write_text("{}")
+    with pytest.raises(InputError, match="merge it into its base"):
+        engine_of(adapted)
+    own = {"auto_map": {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}, "model_type": "own"}
+    remote = changed(tiny_model, tmp_path / "remote", lambda weights: None, **own)
+    mark = tmp_path / "ran"
+    (remote / "own.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    with pytest.raises(InputError, match="can't load a causal model"):
+        engine_of(remote)
+    assert not mark.exists()
+
+
+def saved(made: Any, tiny_model: Path, folder: Path) -> Path:
+    """A model of another architecture, with the tiny one's tokenizer."""
+    with_random_weights(made).save_pretrained(folder)
+    for path in (*tiny_model.glob("tokenizer*"), *tiny_model.glob("*.jinja")):
+        shutil.copy(path, folder)
+    return folder
+
+
+SIZES = {"vocab_size": 14, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+
+
+def test_a_model_that_looks_ahead_is_refused(tiny_model: Path, tmp_path: Path):
+    """An encoder loads as a causal model, and reads what follows."""
+    made = transformers.BertLMHeadModel(transformers.BertConfig(**SIZES))
+    with pytest.raises(InputError, match="changes by"):
+        engine_of(saved(made, tiny_model, tmp_path / "bert"))
+
+
+def test_a_mixture_of_experts_does_not_honour_seeds(tiny_model: Path, tmp_path: Path):
+    """Which rows an expert gets together depends on all of a batch, and so does how their sums are rounded."""
+    made = transformers.MixtralForCausalLM(
+        transformers.MixtralConfig(**SIZES, num_key_value_heads=2, num_local_experts=4)
+    )
+    assert not engine_of(saved(made, tiny_model, tmp_path / "mixtral")).honours_seeds
+    assert engine_of(tiny_model).honours_seeds
+
+
+def test_positions_are_those_of_the_text_and_not_of_the_row(tiny_model: Path, tmp_path: Path):
+    """GPT-2 learns a vector for each position: padding must not shift them."""
+    made = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(vocab_size=14, n_positions=128, n_embd=32, n_layer=2, n_head=4)
+    )
+    engine = engine_of(saved(made, tiny_model, tmp_path / "gpt2"), max_tokens=4)
+    for said in drawn(engine, requests_for(["1 2 3"], 4)).values():
+        assert said.logp is not None
+        assert said.logp < 0.0
+
+
+def test_what_can_not_be_loaded_is_refused(tiny_model: Path, tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    pickled = Path(shutil.copytree(tiny_model, tmp_path / "pickled"))
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    cut = Path(shutil.copytree(tiny_model, tmp_path / "cut"))
+    (cut / "model.safetensors").write_bytes(b"\xff" * 100)
+    mute = Path(shutil.copytree(tiny_model, tmp_path / "mute"))
+    for path in mute.glob("*.jinja"):
+        path.unlink()
+    for folder, told in (("empty", "no settings"), ("pickled", "no weights"), ("cut", "can't load a causal model")):
+        with pytest.raises(InputError, match=told) as refused:
+            engine_of(tmp_path / folder)
+        assert "\n" not in str(refused.value)
+    with pytest.raises(InputError, match="no such folder"):
+        engine_of(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="no chat template"):
+        engine_of(mute, chat=True)
+    with pytest.raises(InputError, match="needs --max-tokens"):
+        engine_of(tiny_model, max_tokens=None)
+    with pytest.raises(InputError, match="must leave room for a prompt"):
+        engine_of(tiny_model, max_tokens=256)
+    with pytest.raises(InputError, match="leave --url out"):
+        engine_of(tiny_model, urls=("http://h/v1",))
+
+
+STARVED = """
+import json, resource, sys
+from rlvrscope.engines import Request, Settings, open_engine
+from rlvrscope.problem import Problem
+
+engine = open_engine("transformers", sys.argv[1], Settings(max_tokens=8, batch=4096))
+asked = [Request(Problem("p", "1 2 3", "1"), index, "1 2 3", index) for index in range(32)]
+engine.sizes = {64: 32}
+list(engine.run(iter(asked)))  # what a first batch needs once is there
+engine.sizes = {64: 4096}  # as if the estimate had been too high
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + 100_000_000, -1))
+found = list(engine.run(iter(asked)))
+print(json.dumps([engine.sizes[64], [[r.index, said.text, said.note] for r, said in found]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_without_memory_batches_are_halved_and_say_so(tiny_model: Path):
+    """A process that may take 100 MB more, and a batch of 4,096 rows: the same stream, and a note on each cell."""
+    done = subprocess.run([sys.executable, "-c", STARVED, tiny_model], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    size, found = json.loads(done.stdout)
+    assert 1 <= size < 4096
+    asked = [Request(Problem("p", "1 2 3", "1"), index, "1 2 3", index) for index in range(32)]
+    plain = drawn(engine_of(tiny_model, max_tokens=8), asked)
+    note = f"{size} rows on cpu, for lack of memory for 4096"
+    assert found == [[index, plain["p", index].text, note] for index in range(32)]
+
+
+def test_the_estimate_of_rows_falls_with_their_length(tiny_model: Path):
+    model = engine_of(tiny_model).model
+    fitting = [
+        rows_that_fit(model, width, limit) for width, limit in ((64, 10), (4096, 10), (4096, 10**6), (64, 10**12))
+    ]
+    assert sorted(fitting, reverse=True) == fitting
+    assert fitting[0] > 1000
+    assert fitting[-1] == 1
+    assert all(rows & (rows - 1) == 0 for rows in fitting)

@@ -1,0 +1,80 @@
+"""Files of any content: read, or refused in one line, never a traceback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rlvrscope import RlvrscopeError
+from rlvrscope.readers import read_models
+
+Rows = list[dict[str, Any]]
+
+
+def error_of(action: Callable[[], object]) -> str:
+    """The error users would see; none if all went well. Any other kind of exception fails the test."""
+    try:
+        action()
+    except RlvrscopeError as error:
+        return str(error)
+    return ""
+
+
+def read_all(source: str) -> None:
+    for model in read_models(source, threshold=0.5):
+        for problem in model.counts.problems:
+            model.texts(problem)
+        model.answers()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.binary(max_size=200) | st.text(alphabet='problem,nc\n"{}[]:01.\x00', max_size=200).map(str.encode),
+    st.sampled_from(["csv", "jsonl", "parquet", "csv.gz", "jsonl.gz", "txt"]),
+)
+def test_any_bytes_are_read_or_refused_in_one_line(tmp_path: Path, content: bytes, suffix: str):
+    path = tmp_path / f"fuzz.{suffix}"
+    path.write_bytes(content)
+    assert "\n" not in error_of(lambda: read_models(str(path)))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+NAMES = st.sampled_from(
+    [
+        "problem",
+        "n",
+        "c",
+        "correct",
+        "score",
+        "seed",
+        "base",
+        "model",
+        "cluster",
+        "step",
+        "answer",
+        "text",
+        "input",
+        "output",
+        "gts",
+        "acc",
+        "uid",
+        "prompt",
+    ]
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.dictionaries(NAMES, VALUES, min_size=3), min_size=1, max_size=4))
+def test_any_values_are_read_or_refused_in_one_line(tmp_path: Path, rows: Rows):
+    path = tmp_path / "fuzz.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "\n" not in error_of(lambda: read_all(str(path)))

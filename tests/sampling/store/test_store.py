@@ -1,0 +1,262 @@
+"""The store: what is committed stays, what is refused is left as it was."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import filler
+from rlvrscope.engines import Completion
+from rlvrscope.errors import InputError, WorkError
+from rlvrscope.problem import Problem, Verdict
+from rlvrscope.readers import read_models
+from rlvrscope.sampling import Sample, SampleStore, fill
+from rlvrscope.sampling.store.check import check, stats
+from rlvrscope.sampling.store.export import export
+from rlvrscope.sampling.store.file import FORMAT_VERSION, refuse_network
+from rlvrscope.sampling.verdicts import check_own, verify_missing
+
+PROBLEMS = [Problem("p", "?", "1"), Problem("q", "?", "2", cluster="c", metadata={"numbers": [1, 2]})]
+
+
+def sample_of(index: int, text: str = "hello", problem: str = "p") -> Sample:
+    return Sample(problem, index, index, Completion(text, 3, "stop", -1.5, "note"))
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    with SampleStore(tmp_path / "s.sqlite") as made:
+        made.begin("samples", {"engine": "x"}, PROBLEMS)
+        yield made
+
+
+@given(texts=st.lists(st.text(st.characters(), max_size=200), min_size=1, max_size=30))
+@settings(max_examples=15, deadline=None)
+def test_any_text_comes_back(tmp_path_factory: pytest.TempPathFactory, texts: list[str]):
+    """Also NUL, and half a surrogate pair."""
+    texts = [*texts, "\0 \ud800 ü", ""]
+    path = tmp_path_factory.mktemp("texts") / "s.sqlite"
+    with SampleStore(path) as store:
+        store.begin("samples", {}, PROBLEMS)
+        for start in (0, len(texts)):
+            store.add("samples", [sample_of(start + index, text) for index, text in enumerate(texts)])
+    with SampleStore(path, write=False) as store:
+        assert [found.completion.text for found in store.samples("samples", "p")] == texts * 2
+        assert store.problems() == {problem.id: problem for problem in PROBLEMS}
+
+
+def test_a_filled_cell_stays_as_it_is(store: SampleStore):
+    right, wrong = (Verdict(outcome, verifier="math", version="1") for outcome in ("correct", "wrong"))
+    assert store.add("samples", [sample_of(0), sample_of(1), sample_of(0, "twice")], [right] * 3) == 2
+    assert store.add("samples", [sample_of(index, "late") for index in range(3)], [wrong] * 3) == 1
+    assert [found.completion.text for found in store.samples("samples")] == ["hello", "hello", "late"]
+    assert store.counts("samples") == {"p": {"correct": 2, "wrong": 1}}
+    assert next(store.samples("samples")) == sample_of(0)
+
+
+def test_verdicts_of_another_version_stand_beside_the_first(store: SampleStore):
+    """Those in use are read; going back to a version reads its own again."""
+    store.add("samples", [sample_of(index) for index in range(4)])
+    assert store.counts("samples") == {"p": {"": 4}}
+    for version, outcome in (("1", "wrong"), ("2", "correct")):
+        store.use_verifier("math", version)
+        verdict = Verdict(outcome, verifier="math", version=version)
+        store.judge("samples", [("p", index, verdict) for index in store.unjudged("samples", "p")[:3]])
+        assert store.counts("samples") == {"p": {outcome: 3, "": 1}}
+        assert store.unjudged("samples", "p") == [3]
+    store.use_verifier("math", "1")
+    assert store.counts("samples") == {"p": {"wrong": 3, "": 1}}
+
+
+def test_samples_without_a_verdict_are_verified_and_not_changed(tmp_path: Path):
+    from rlvrscope.verify import VerifierPool
+
+    with SampleStore(tmp_path) as store:
+        fill(store, filler.PROBLEMS, filler.Guesser(), 20)
+        before = filler.cells(tmp_path)
+        store.connection.execute("DELETE FROM verdicts WHERE number % 3 = 1")
+    with pytest.raises(InputError, match="rlvrscope verify"):
+        read_models(str(tmp_path))
+    with SampleStore(tmp_path) as store, VerifierPool() as pool:
+        assert verify_missing(store, "samples", filler.PROBLEMS, pool) == 6 * 7
+        assert verify_missing(store, "samples", filler.PROBLEMS, pool) == 0
+    assert filler.cells(tmp_path) == before
+
+
+def test_a_store_chooses_no_code_to_run():
+    own = [Problem("p", "?", "1", verifier="mine.py:judge")]
+    with pytest.raises(InputError, match=r"--verifier mine\.py:judge"):
+        check_own(own, {""})
+    check_own(own, {"mine.py:judge"})
+
+
+def test_a_second_writer_is_refused_and_readers_are_not(store: SampleStore):
+    store.add("samples", [sample_of(0)])
+    with pytest.raises(WorkError, match="another process is writing"):
+        SampleStore(store.path)
+    with SampleStore(store.path, write=False) as reader:
+        assert len(list(reader.samples("samples"))) == 1
+        with pytest.raises(WorkError, match="readonly"):
+            reader.begin("other", {}, [])
+
+
+def test_a_second_process_is_refused(store: SampleStore):
+    code = f"from rlvrscope.sampling import SampleStore; SampleStore({str(store.path)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "another process is writing" in done.stderr
+
+
+def damaged(path: Path, how: str) -> None:
+    data = path.read_bytes()
+    changed = {
+        "empty": b"",
+        "text": b"problem,n,c\np,1,1\n",
+        "another": b"",
+        "newer": data[:60] + (FORMAT_VERSION + 1).to_bytes(4, "big") + data[64:],
+        "cut": data[: len(data) // 2 // 4096 * 4096],
+        "header": data[:20] + bytes(40) + data[60:],
+        "page": data[:4096] + bytes(4096) + data[8192:],
+    }[how]
+    path.write_bytes(changed)
+    if how == "another":
+        path.unlink()
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE a (b)")
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("empty", "not a store"), ("text", "not a store"), ("another", "not a store"), ("newer", "Upgrade rlvrscope"),
+        ("cut", "damaged"), ("header", "damaged"), ("page", "damaged"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_is_left_as_it_was(tmp_path: Path, how: str, told: str):
+    with SampleStore(tmp_path) as store:
+        fill(store, filler.PROBLEMS, filler.Guesser(), 100)
+    damaged(store.path, how)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for write in (True, False):
+        with pytest.raises(InputError, match=told):
+            SampleStore(tmp_path, write=write)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_damaged_text_is_found(tmp_path: Path):
+    with SampleStore(tmp_path) as store:
+        fill(store, filler.PROBLEMS, filler.Guesser(), 20)
+        assert check(store) == 120
+        packed = store.connection.execute("SELECT text FROM samples WHERE problem = 2 AND number = 7").fetchone()[0]
+        broken = packed[:-6] + bytes([packed[-6] ^ 1]) + packed[-5:]
+        store.connection.execute("UPDATE samples SET text = ? WHERE problem = 2 AND number = 7", (broken,))
+        with pytest.raises(InputError, match="a text can't be unpacked"):
+            check(store)
+
+
+@pytest.mark.parametrize("lost", ["DELETE FROM samples WHERE number = 3", "DELETE FROM problems WHERE name = 'p2'"])
+def test_rows_that_hang_on_nothing_are_found(tmp_path: Path, lost: str):
+    with SampleStore(tmp_path) as store:
+        fill(store, filler.PROBLEMS, filler.Guesser(), 5)
+        store.connection.execute(lost)
+        with pytest.raises(InputError, match="damaged: it holds"):
+            check(store)
+
+
+MOUNTS = """\
+/dev/vda / ext4 rw 0 0
+server:/home /mnt/home nfs4 rw 0 0
+tmpfs /mnt/home/fast tmpfs rw 0 0
+//box/share /mnt/my\\040share cifs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [
+        ("/mnt/home/run/s.sqlite", "nfs4"), ("/mnt/home/fast/s.sqlite", None), ("/mnt/homes/s.sqlite", None),
+        ("/mnt/my share/s.sqlite", "cifs"), ("/srv/s.sqlite", None),
+    ],
+)  # fmt: skip
+def test_network_file_systems_are_refused(tmp_path: Path, place: str, kind: str | None):
+    """The innermost mount counts."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text(MOUNTS)
+    if kind is None:
+        refuse_network(Path(place), mounts)
+    else:
+        with pytest.raises(InputError, match=f"network file system .{kind}"):
+            refuse_network(Path(place), mounts)
+
+
+def test_the_export_says_what_the_store_says(tmp_path: Path):
+    with SampleStore(tmp_path / "run") as store:
+        fill(store, filler.PROBLEMS, filler.Guesser(), 50)
+        assert export(store, tmp_path / "run.parquet") == 300
+        facts = stats(store)["runs"]["samples"]
+    inside = filler.cells(tmp_path / "run")
+    rows = pq.read_table(tmp_path / "run.parquet").to_pylist()
+    assert {(row["problem"], row["index"]): row["text"] for row in rows} == {
+        cell: sample.completion.text for cell, (sample, _) in inside.items()
+    }
+    (direct,), (exported,) = (read_models(str(tmp_path / name)) for name in ("run", "run.parquet"))
+    assert direct.counts.problem == exported.counts.problem
+    assert (direct.counts.c == exported.counts.c).all()
+    assert direct.texts("p1") == exported.texts("p1")
+    assert direct.answers() == exported.answers()
+    assert direct.name == exported.name == "run"
+    assert facts["samples"] == 300
+    assert facts["tokens"] == 6000
+    assert facts["outcomes"]["correct"] == direct.counts.c.sum()
+
+
+def test_datasets_reads_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    with SampleStore(tmp_path / "run") as store:
+        fill(store, filler.PROBLEMS, filler.Guesser(), 4)
+        export(store, tmp_path / "run.parquet")
+    found = datasets.Dataset.from_parquet(str(tmp_path / "run.parquet"), cache_dir=str(tmp_path / "cache"))
+    assert found.num_rows == 24
+    assert set(found["outcome"]) <= {"correct", "wrong", "no_answer"}
+
+
+def test_two_runs_in_one_store_are_two_models(tmp_path: Path):
+    with SampleStore(tmp_path) as store:
+        for run, temperature in (("cold", 0.5), ("warm", 1.0)):
+            engine = filler.Guesser({"engine": "guesser", "temperature": temperature})
+            fill(store, filler.PROBLEMS, engine, 3, run=run)
+    assert [model.name for model in read_models(str(tmp_path))] == ["cold", "warm"]
+    assert [model.name for model in read_models(f"{tmp_path}#warm")] == ["warm"]
+
+
+def test_a_copy_is_a_store(tmp_path: Path):
+    """Closed, it is one file."""
+    with SampleStore(tmp_path / "a") as store:
+        fill(store, filler.PROBLEMS, filler.Guesser(), 3)
+    shutil.copy(store.path, tmp_path / "copy.sqlite")
+    assert filler.cells(tmp_path / "copy.sqlite") == filler.cells(tmp_path / "a")
+
+
+def test_logs_of_a_store_that_was_removed_are_not_played_into_a_new_one(tmp_path: Path):
+    """After a kill the log lies beside the store; whoever removes the store may leave it."""
+    with SampleStore(tmp_path / "old") as store:
+        fill(store, filler.PROBLEMS, filler.Guesser(), 60)
+        log = (tmp_path / "old" / "samples.sqlite-wal").read_bytes()
+    assert len(log) > 100_000
+    (tmp_path / "new").mkdir()
+    for name in ("samples.sqlite-wal", ".samples.sqlite.new", ".samples.sqlite.new-journal", ".samples.sqlite.new-wal"):
+        (tmp_path / "new" / name).write_bytes(log)
+    with SampleStore(tmp_path / "new") as store:
+        assert store.runs() == {}
+        fill(store, filler.PROBLEMS, filler.Guesser(), 2)
+        assert check(store) == 12
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["samples.sqlite", "samples.sqlite.lock"]

@@ -1,0 +1,140 @@
+"""Where the answer stands in a text."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlvrscope.errors import InputError
+from rlvrscope.verify.decision import Refused
+from rlvrscope.verify.extract import FORMS, MAX_ANSWERS, TAIL, extract
+
+PIECES = [
+    "\\boxed{",
+    "}",
+    "{",
+    "\\{",
+    "\\}",
+    "\\",
+    "5",
+    " ",
+    "\n",
+    "x",
+    "\\boxed",
+    "####",
+    "<answer>",
+    "</answer>",
+    "the answer is ",
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("\\boxed{5}", "5"),
+        ("\\boxed {5}", "5"),
+        ("first \\boxed{4}, then \\boxed{5}", "5"),
+        ("\\boxed{\\frac{1}{2}}", "\\frac{1}{2}"),
+        ("\\boxed{\\{1, 2\\}}", "\\{1, 2\\}"),
+        ("{ \\boxed{5}", "5"),
+        ("} \\boxed{5} {", "5"),
+        ("\\boxed{5} and \\boxed{6", "5"),  # cut short: the last complete one
+        ("\\boxed{\\boxed{5}}", "5"),
+        ("\\boxed{5} \\boxed{}", ""),
+        ("\\\\\\boxed{5}", "5"),  # after a line break
+        ("5", None),
+        ("\\boxed 5", None),
+        ("\\\\boxed{5}", None),  # a line break, and "boxed"
+        ("boxed{5}", None),
+        ("\\boxed{5", None),
+        ("", None),
+    ],
+)
+def test_the_last_complete_box(text: str, answer: str | None):
+    assert extract(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "answer"),
+    [
+        ("hashes", "so\n#### 1,234\n", "1,234"),
+        ("hashes", "#### 4\n#### 5", "5"),
+        ("hashes", "so\n#### **18**", "18"),
+        ("hashes", "so\n#### Answer: 18", "18"),
+        ("hashes", "so\n#### **The answer is 18**", "18"),
+        ("phrase", "Thus the final answer is: $5$. Good.", "$5$"),
+        ("phrase", "The answer is **4.5**", "4.5"),
+        ("tag", "<answer> 3+4 </answer> <answer>", " 3+4 "),
+    ],
+)
+def test_other_forms_where_the_task_says_so(form: str, text: str, answer: str):
+    assert extract(text, [form]) == answer
+    assert extract(text) is None
+
+
+def test_forms_are_tried_in_order():
+    text = "#### 4\n\\boxed{5}"
+    assert extract(text, ["boxed", "hashes"]) == "5"
+    assert extract(text, ["hashes", "boxed"]) == "4"
+    assert extract("\\boxed{5}", ["hashes", "boxed"]) == "5"
+    with pytest.raises(InputError, match="unknown form of an answer 'box'"):
+        extract(text, ["box"])
+
+
+def test_many_different_answers_are_an_enumeration():
+    boxes = [f"\\boxed{{{n}}}" for n in range(MAX_ANSWERS + 1)]
+    assert extract(" ".join(boxes[:-1])) == str(MAX_ANSWERS - 1)
+    assert extract(" ".join(["\\boxed{ 7 }", "\\boxed{7}"] * 20)) == "7"
+    with pytest.raises(Refused, match="different answers"):
+        extract(" ".join(boxes))
+    with pytest.raises(Refused, match="different answers"):
+        extract(" ".join(f"#### {n}\n" for n in range(9)), ["hashes"])
+
+
+def test_only_the_tail_is_looked_at():
+    assert extract("\\boxed{5}" + " " * TAIL) is None
+    assert extract("\\boxed{5}" + " " * (TAIL - 20)) == "5"
+
+
+def boxes_by_hand(text: str) -> list[str]:
+    """Every complete box in order of its end, for one opening after the other, character by character."""
+    found = []
+    for start in range(len(text)):
+        opens = re.match(r"\\boxed\s*\{", text[start:])
+        if opens is None or (start - len(text[:start].rstrip("\\"))) % 2:
+            continue
+        depth, at = 1, start + opens.end()
+        while at < len(text) and depth:
+            if text[at] == "\\":
+                at += 2
+                continue
+            depth += {"{": 1, "}": -1}.get(text[at], 0)
+            at += 1
+        if depth == 0:
+            found.append((at, text[start + opens.end() : at - 1]))
+    return [content for _, content in sorted(found)]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
+def test_it_finds_what_a_plain_search_finds(text: str):
+    """Escapes before the first box can pair up another way, so texts begin with a box."""
+    text = "\\boxed{" + text
+    by_hand = boxes_by_hand(text)
+    if len({"".join(content.split()) for content in by_hand}) > MAX_ANSWERS or (by_hand and "\\boxed" in by_hand[-1]):
+        return  # an enumeration, or a box in a box
+    assert extract(text) == (by_hand[-1] if by_hand else None)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=25), st.sampled_from(sorted(FORMS)))
+def test_any_text_has_an_answer_within_it_or_none(noise: str, pieces: list[str], form: str):
+    text = noise.join(pieces)
+    try:
+        answer = extract(text, [form])
+    except Refused:
+        return
+    assert answer is None or answer in text
