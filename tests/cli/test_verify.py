@@ -97,7 +97,7 @@ def test_why_a_verifier_of_yours_failed(at: Path):
 
 
 def test_an_extra_that_is_missing_is_found_before_the_work(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("rlvrscope.verify.math.needs.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("rlvrscope.verify.math.math_verifier.importlib.util.find_spec", lambda name: None)
     said = refused("verify", "s.jsonl", "--out", "v.jsonl")
     assert "problem 'b'" in said
     assert "pip install 'rlvrscope[math]'" in said
@@ -206,5 +206,5 @@ def test_export_is_a_task_again(at: Path):
     assert len(rows) == 4
     assert all(row["prompt"].startswith("<|im_start|>system\nPlease reason") for row in rows)
     assert "written as .jsonl" in refused("tasks", "export", "countdown", "--out", "c.csv")
-    assert "no folder" in refused("tasks", "export", "gsm8k", "--source", "none", "--out", "g.jsonl")
+    assert "not a folder" in refused("tasks", "export", "gsm8k", "--source", "none", "--out", "g.jsonl")
     assert refused("tasks", "export", "gsm8", "--out", "g.jsonl").startswith("error: nothing is called 'gsm8'")

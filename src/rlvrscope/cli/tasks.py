@@ -83,8 +83,8 @@ def show(
 
 def _about(name: str, template: str | None, fields: Sequence[str]) -> tuple[dict[str, Any], str]:
     """The facts of a task, a file or a template, and the prompt: the template, or the first problem in it."""
-    from rlvrscope.problems.catalogue import load, names, unknown
     from rlvrscope.problems.hub import DATA_SETS
+    from rlvrscope.problems.task_catalogue import load, names, unknown
     from rlvrscope.problems.templates import TEMPLATES, template_of
     from rlvrscope.tables.files import suffix_of
 
@@ -107,7 +107,7 @@ def _about(name: str, template: str | None, fields: Sequence[str]) -> tuple[dict
 
 def _own_file(name: str, fields: Sequence[str], template: str | None) -> tuple[dict[str, Any], str]:
     """What is shown of a file, and the prompt of its first problem."""
-    from rlvrscope.problems.catalogue import load
+    from rlvrscope.problems.task_catalogue import load
     from rlvrscope.problems.templates import template_of
 
     with MESSAGES.status(f"reading {name}"):
@@ -136,7 +136,7 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a task's problems as JSONL: id, prompt, answer, verifier, and what the verifier needs."""
-    from rlvrscope.problems.catalogue import load
+    from rlvrscope.problems.task_catalogue import load
     from rlvrscope.problems.templates import template_of
     from rlvrscope.runs import write_atomic
 

@@ -54,8 +54,8 @@ def verify(
 ) -> None:
     """Verify answers: outcomes and their shares. Columns besides text and answer: see the documentation."""
     from rlvrscope.cli.shared.verify_store import verify_store
-    from rlvrscope.problems.answers import read_answers
-    from rlvrscope.problems.files import Defaults
+    from rlvrscope.problems.answer_files import read_answers
+    from rlvrscope.problems.problem_files import Defaults
     from rlvrscope.sampling.store.file import is_store
     from rlvrscope.verify import VerifierPool
 

@@ -14,7 +14,7 @@ from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
 from rlvrscope.problem import Problem
 from rlvrscope.seeding import generator
-from rlvrscope.verify.countdown import evaluate
+from rlvrscope.verify.countdown_verifier import evaluate
 from rlvrscope.verify.decision import Unreadable
 
 _TRIES = 200

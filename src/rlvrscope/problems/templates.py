@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rlvrscope.config import nearest
-from rlvrscope.errors import InputError
+from rlvrscope.errors import InputError, nearest
 from rlvrscope.problem import Problem
+from rlvrscope.verify.choice_verifier import LETTERS
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 STEPS = "Please reason step by step, and put your final answer within \\boxed{}."
 LETTER = "Please reason step by step, and put the letter of your answer within \\boxed{}."
 

@@ -16,10 +16,10 @@ from rlvrscope.config import nearest
 from rlvrscope.errors import InputError
 from rlvrscope.plugins import is_plugin, read_source
 from rlvrscope.problem import Problem, Verdict
-from rlvrscope.verify import choice, countdown, exact
+from rlvrscope.verify import choice_verifier, countdown_verifier, exact_verifier
 from rlvrscope.verify.decision import Decision, Refused
 from rlvrscope.verify.extract import check_forms, extract
-from rlvrscope.verify.math import mathematics
+from rlvrscope.verify.math import math_verifier
 from rlvrscope.verify.math.tree import packed
 
 REVISION = 2
@@ -39,13 +39,13 @@ class Verifier:
 
 
 VERIFIERS: dict[str, Verifier] = {
-    "math": Verifier(mathematics.judge, mathematics.check, "the same mathematical value as the gold answer"),
-    "arithmetic": Verifier(mathematics.judge_number, mathematics.check_number, "the same number, worked out"),
-    "choice": Verifier(choice.judge, choice.check, "the letter of the right option"),
+    "math": Verifier(math_verifier.judge, math_verifier.check, "the same mathematical value as the gold answer"),
+    "arithmetic": Verifier(math_verifier.judge_number, math_verifier.check_number, "the same number, worked out"),
+    "choice": Verifier(choice_verifier.judge, choice_verifier.check, "the letter of the right option"),
     "countdown": Verifier(
-        countdown.judge, countdown.check, "an expression over given numbers that comes to the target"
+        countdown_verifier.judge, countdown_verifier.check, "an expression over given numbers that comes to the target"
     ),
-    "exact": Verifier(exact.judge, exact.check, "the same text"),
+    "exact": Verifier(exact_verifier.judge, exact_verifier.check, "the same text"),
 }
 
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlvrscope.verify.decision import Refused
-from rlvrscope.verify.math.evaluate import Approximate, point
 from rlvrscope.verify.math.expression import parse
+from rlvrscope.verify.math.expression_value import Approximate, point
 from rlvrscope.verify.math.separation import MARGIN, digits, is_algebraic
 
 mpmath = pytest.importorskip("mpmath")

@@ -19,7 +19,7 @@ from math_verify import verify
 from mpmath import mp
 
 from rlvrscope.verify.decision import Refused
-from rlvrscope.verify.math.evaluate import TRIALS, Approximate, Point, point
+from rlvrscope.verify.math.expression_value import TRIALS, Approximate, Point, point
 from rlvrscope.verify.math.separation import MARGIN, digits, is_algebraic
 from rlvrscope.verify.math.tree import Node, unpacked
 

@@ -6,9 +6,8 @@ import re
 from functools import lru_cache
 
 from rlvrscope.verify.decision import Refused, Unreadable
-from rlvrscope.verify.math.expression import parse
+from rlvrscope.verify.math.expression import parse, plain_number
 from rlvrscope.verify.math.latex import canonical
-from rlvrscope.verify.math.numerals import plain_number
 from rlvrscope.verify.math.tree import Node, number, skeleton
 
 MAX_PROMPT = 4_000

@@ -20,9 +20,8 @@ from rlvrscope.verify.math.content import (
     Value,
     Words,
 )
-from rlvrscope.verify.math.expression import MAX_DIGITS, parse
+from rlvrscope.verify.math.expression import MAX_DIGITS, parse, plain_number
 from rlvrscope.verify.math.latex import balanced, canonical, cut, split
-from rlvrscope.verify.math.numerals import plain_number
 from rlvrscope.verify.math.question import names
 from rlvrscope.verify.math.tree import CONSTANTS, Node, number
 from rlvrscope.verify.math.units import unit_of

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from rlvrscope.verify.decision import Refused
-from rlvrscope.verify.math.evaluate import Inexact, Point, exact, point, sample
+from rlvrscope.verify.math.expression_value import Inexact, Point, exact, point, sample
 from rlvrscope.verify.math.tree import CONSTANTS, Node, flat, number, skeleton
 
 MARGIN = 20

@@ -15,7 +15,7 @@ from typing import Self
 
 from rlvrscope.errors import InputError, WorkError
 from rlvrscope.problem import Problem, Verdict
-from rlvrscope.verify.math.needs import check_algebra
+from rlvrscope.verify.math.math_verifier import check_algebra
 from rlvrscope.verify.verifiers import check_problem, start
 from rlvrscope.verify.workers.batch import Batch, OnProgress
 from rlvrscope.verify.workers.process import Message

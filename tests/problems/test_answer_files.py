@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rlvrscope.errors import InputError
-from rlvrscope.problems.answers import read_answers
+from rlvrscope.problems.answer_files import read_answers
 
 ROW = {"id": "q", "text": "\\boxed{1}", "answer": "1"}
 

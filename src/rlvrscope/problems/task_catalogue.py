@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
-from rlvrscope.problems.files import read_problems
 from rlvrscope.problems.generated import GENERATED, GYM_NUMBERS, GYM_TEXTS, generate
 from rlvrscope.problems.hub import DATA_SETS, read_hub
+from rlvrscope.problems.problem_files import read_problems
 from rlvrscope.tables.files import suffix_of
 from rlvrscope.tables.values import shown
 from rlvrscope.verify import check_problem

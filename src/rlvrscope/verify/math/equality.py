@@ -21,7 +21,7 @@ from rlvrscope.verify.math.content import (
     Value,
     Words,
 )
-from rlvrscope.verify.math.evaluate import TRIALS, Approximate, Inexact, Point, exact, point
+from rlvrscope.verify.math.expression_value import TRIALS, Approximate, Inexact, Point, exact, point
 from rlvrscope.verify.math.normalise import FLIPPED, alike, is_solved, said, same_letters
 from rlvrscope.verify.math.tree import Node, literal, skeleton
 from rlvrscope.verify.math.units import asked_for, is_known

@@ -14,7 +14,7 @@ from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.tables.values import shown
 from rlvrscope.verify.decision import Decision, Refused, Unreadable, no_unless
-from rlvrscope.verify.math.characters import plain
+from rlvrscope.verify.math.latex import plain
 
 MAX_CHARACTERS = 300
 MAX_DIGITS = 12

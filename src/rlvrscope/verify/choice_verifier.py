@@ -9,7 +9,7 @@ from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.tables.values import shown
 from rlvrscope.verify.decision import Decision, Refused, no_unless
-from rlvrscope.verify.math.compare import decide
+from rlvrscope.verify.math.equality import decide
 from rlvrscope.verify.math.latex import canonical
 from rlvrscope.verify.math.reading import read
 

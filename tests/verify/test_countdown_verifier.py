@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.verify import verify_answer
-from rlvrscope.verify.countdown import MAX_CHARACTERS, evaluate
+from rlvrscope.verify.countdown_verifier import MAX_CHARACTERS, evaluate
 from rlvrscope.verify.decision import Refused, Unreadable
 
 trees = st.recursive(

@@ -8,7 +8,7 @@ from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.tables.values import shown
 from rlvrscope.verify.decision import Decision, Refused, no_unless
-from rlvrscope.verify.math.characters import plain
+from rlvrscope.verify.math.latex import plain
 
 MAX_CHARACTERS = 10_000
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.verify.decision import Decision, Refused
-from rlvrscope.verify.math.compare import decide
-from rlvrscope.verify.math.mathematics import check, judge, judge_number
+from rlvrscope.verify.math.equality import decide
+from rlvrscope.verify.math.math_verifier import check, judge, judge_number
 from rlvrscope.verify.math.reading import read
 
 _LINES = Path(__file__).parents[1].joinpath("pairs.tsv").read_text(encoding="utf-8").splitlines()

@@ -11,7 +11,7 @@ from typing import Any
 
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
-from rlvrscope.problems.files import FIELDS, Defaults, is_empty, problem_of, read_rows
+from rlvrscope.problems.problem_files import FIELDS, Defaults, is_empty, problem_of, read_rows
 from rlvrscope.tables.files import KINDS, files_in
 from rlvrscope.tables.values import json_of, message_text, shown
 
