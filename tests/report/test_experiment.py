@@ -14,7 +14,7 @@ import pytest
 
 from rlvrscope import InputError
 from rlvrscope.experiment.findings import Findings
-from rlvrscope.experiment.numbers import Number
+from rlvrscope.experiment.outcomes import Estimate
 from rlvrscope.experiment.results import Experiment
 from rlvrscope.report.experiment.write import write_report
 from rlvrscope.stats import pass_at_k_exact
@@ -65,7 +65,7 @@ def test_sentences_say_what_the_intervals_allow(findings: Findings):
 
 @pytest.mark.parametrize(("ends", "sign"), [((0.1, 0.3), 1), ((-0.3, -0.1), -1), ((-0.1, 0.3), 0), ((0.0, 0.3), 0)])
 def test_a_sign_needs_an_interval_on_one_side_of_zero(ends: tuple[float, float], sign: int):
-    assert Number(0.1, *ends).sign == sign
+    assert Estimate(0.1, *ends).sign == sign
 
 
 def test_the_same_folder_gives_the_same_report(folder: Path, tmp_path: Path):

@@ -17,7 +17,7 @@ from rlvrscope import InputError, config
 from rlvrscope.experiment.baselines import COOLED
 from rlvrscope.experiment.curves import best_at, interpolated, mean_curve, start, trained
 from rlvrscope.experiment.findings import Findings
-from rlvrscope.experiment.numbers import Entry
+from rlvrscope.experiment.outcomes import Entry
 from rlvrscope.experiment.results import Experiment
 from rlvrscope.experiment.runner import run_experiment
 from rlvrscope.lab.recipe import Recipe

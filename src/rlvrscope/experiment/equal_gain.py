@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from rlvrscope.experiment.baselines import COOLED, HEATED, baselines, wise_of
-from rlvrscope.experiment.numbers import Bounded, Entry, Matched, Number, Pair, Span, Target
+from rlvrscope.experiment.outcomes import AtGain, Bounded, Entry, Estimate, GainRange, Matched, Pair
 from rlvrscope.experiment.results import Experiment
 from rlvrscope.lab.recipe import BOUNDARY_K
 from rlvrscope.stats import AtTarget, Bounds, TrainingRun, at_target, common_reach, mean_change, mean_difference
@@ -32,10 +32,10 @@ class AtEqualGain:
         return found
 
     @cached_property
-    def common(self) -> Span | None:
+    def common(self) -> GainRange | None:
         """Gains that all runs reach, of those arms of which all runs reach the smallest declared one."""
         upto = common_reach(list(self.arms.values()), self.gains[0])
-        return None if upto is None else Span(self.gains[0], upto)
+        return None if upto is None else GainRange(self.gains[0], upto)
 
     @property
     def heating_is_left_out(self) -> bool:
@@ -93,10 +93,10 @@ class AtEqualGain:
             targets=tuple(self._target(name, gain) for gain in self.gains),
         )
 
-    def _target(self, name: str, gain: float) -> Target:
+    def _target(self, name: str, gain: float) -> AtGain:
         there = self._at_gain[gain]
         found = there[name]
-        return Target(
+        return AtGain(
             gain,
             found.reached,
             found.runs,
@@ -111,7 +111,7 @@ class AtEqualGain:
         if bases:
             sides = self.arms[arm], self.arms[against]
             found = mean_difference(*sides, BOUNDARY_K, self.weights_RP, self.gains[0])
-            own = found and Matched(Span(found.since, found.upto), Number.of(found.means.interval()))
+            own = found and Matched(GainRange(found.since, found.upto), Estimate.of(found.means.interval()))
         targets = (self._minus(self._at_gain[gain], arm, against) for gain in self.gains)
         return Pair(arm, against, bases, own, self._minus(self._over_common, arm, against), tuple(targets))
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from rlvrscope.errors import InputError
 from rlvrscope.experiment.equal_gain import AtEqualGain
-from rlvrscope.experiment.numbers import EXTINCT, Graded, GradedPair, Model, Number, Outcome
+from rlvrscope.experiment.outcomes import EXTINCT, Estimate, Graded, GradedPair, Model, Outcome
 from rlvrscope.experiment.results import HELD_OUT, Experiment, Run, mean_over_bases
 from rlvrscope.experiment.sentences import sentences
 from rlvrscope.lab.recipe import BOUNDARY_K
@@ -100,7 +100,7 @@ class Findings:
         """The stated pairs of arms by their optimal answers at the end; none where rewards are not graded."""
         stated = [(pair.arm, pair.against) for pair in self.equal.pairs if pair.bases] if self.experiment.graded else []
         return [
-            GradedPair(arm, against, Number.of(self._optimal(arm).minus(self._optimal(against)).interval()))
+            GradedPair(arm, against, Estimate.of(self._optimal(arm).minus(self._optimal(against)).interval()))
             for arm, against in stated
         ]
 
@@ -125,11 +125,11 @@ class Findings:
         runs, row = self._runs(arm)
         return over_prompts([str(run.base) for run in runs], [values(run)[row] for run in runs], self.weights_RP)
 
-    def _change(self, arm: str, values: PerPrompt) -> Number:
+    def _change(self, arm: str, values: PerPrompt) -> Estimate:
         """From each run's own start to its end: on training prompts, seeds of one base have prompts of their own."""
         runs = self.experiment.of(arm)
         changes = [values(run)[-1] - values(run)[0] for run in runs]
-        return Number.of(over_prompts([str(run.base) for run in runs], changes, self.weights_RP).interval())
+        return Estimate.of(over_prompts([str(run.base) for run in runs], changes, self.weights_RP).interval())
 
     def _model(self, name: str, arm: str | None) -> Model:
         runs, at = self._runs(arm)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rlvrscope.experiment.baselines import COOLED
-from rlvrscope.experiment.numbers import Entry, Model, Number, Outcome, Pair, Span, label
+from rlvrscope.experiment.outcomes import Entry, Estimate, GainRange, Model, Outcome, Pair, label
 
 if TYPE_CHECKING:
     from rlvrscope.experiment.findings import Findings
@@ -80,7 +80,7 @@ def _others(pairs: Sequence[Pair]) -> list[str]:
     return list(dict.fromkeys(pair.against for pair in pairs))
 
 
-def _ranked(entries: Sequence[Entry], common: Span | None, least: float) -> str:
+def _ranked(entries: Sequence[Entry], common: GainRange | None, least: float) -> str:
     """Every arm and the cooled base by one number, largest first; those whose bounds differ at the end."""
     if common is None:
         return f"There is no range of gains on which arms could be ranked: some run of each gained less than {least:g}."
@@ -113,7 +113,7 @@ def _concentration(steps: int, base: Model, outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def _moved(what: str, before: float, after: float, change: Number) -> str:
+def _moved(what: str, before: float, after: float, change: Estimate) -> str:
     verb = {1: "rose", -1: "fell", 0: "went"}[change.sign]
     unclear = "" if change.sign else ", not clearly up or down"
     return f"{what} {verb} from {before:.3f} to {after:.3f}{unclear} ({change:+.3f})"

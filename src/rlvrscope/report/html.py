@@ -11,9 +11,19 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
+from rlvrscope.report.table import Table
+
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("rlvrscope.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
 )
+
+
+def to_html(table: Table) -> Markup:
+    """A table's title, cells and note; templates call it as `grid(table)`."""
+    return Markup(_TEMPLATES.get_template("table.html.j2").render(table=table))
+
+
+_TEMPLATES.globals["grid"] = to_html
 
 
 def render(template: str, charts: Mapping[str, alt.TopLevelMixin], **facts: Any) -> str:

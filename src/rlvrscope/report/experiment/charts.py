@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 
 from rlvrscope.experiment.findings import Findings
-from rlvrscope.experiment.numbers import label
+from rlvrscope.experiment.outcomes import label
 from rlvrscope.experiment.results import Experiment, Run
 from rlvrscope.report.experiment.equal_chart import at_equal_pass
 from rlvrscope.report.experiment.frontier_charts import envelopes, frontier

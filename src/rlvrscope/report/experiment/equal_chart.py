@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from rlvrscope.experiment.findings import Findings
-from rlvrscope.experiment.numbers import Bounded, Number, shown
+from rlvrscope.experiment.outcomes import Bounded, Estimate, shown
 from rlvrscope.report.experiment.tables import ranked
 from rlvrscope.report.style import BASE_COLOUR, COLOURS, title
 
@@ -40,9 +40,9 @@ def at_equal_pass(findings: Findings) -> Any:
     )
 
 
-def _row(name: str, value: Number | Bounded, span: str) -> dict[str, Any]:
-    known = value.value if isinstance(value, Number) else value.least if value.known else None
-    text = shown(value.value, "+.3f") if isinstance(value, Number) else value.text("+.3f")
+def _row(name: str, value: Estimate | Bounded, span: str) -> dict[str, Any]:
+    known = value.value if isinstance(value, Estimate) else value.least if value.known else None
+    text = shown(value.value, "+.3f") if isinstance(value, Estimate) else value.text("+.3f")
     return {"name": name, "difference": known, "low": value.low, "high": value.high, "text": text, "gains": span}
 
 

@@ -17,7 +17,7 @@ from rlvrscope.experiment.curves import (
     start,
     trained,
 )
-from rlvrscope.experiment.numbers import label
+from rlvrscope.experiment.outcomes import label
 from rlvrscope.experiment.results import Experiment
 from rlvrscope.report.style import BASE_COLOUR, COLOURS, LEGEND, by_model, number, title
 from rlvrscope.stats.bootstrap import Floats

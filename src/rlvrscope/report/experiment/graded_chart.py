@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from rlvrscope.experiment.numbers import label
+from rlvrscope.experiment.outcomes import label
 from rlvrscope.experiment.results import Experiment, Run, mean_over_bases
 from rlvrscope.report.style import LEGEND, title
 from rlvrscope.stats.bootstrap import Floats

@@ -9,7 +9,7 @@ import altair as alt
 from rlvrscope import config
 from rlvrscope.experiment.baselines import COOLED
 from rlvrscope.experiment.findings import FRONTIER_RESAMPLES, RESAMPLES, Findings
-from rlvrscope.experiment.numbers import Bounded, Entry, Model, Number, Target, label, shown
+from rlvrscope.experiment.outcomes import AtGain, Bounded, Entry, Estimate, Model, label, shown
 from rlvrscope.experiment.results import HELD_OUT, Experiment
 from rlvrscope.report import html
 from rlvrscope.report.experiment.captions import GRADED_NOTE, HEADINGS, matched_note, scope, table_note, trained_note
@@ -90,7 +90,7 @@ def _untold(findings: Findings, columns: int) -> list[list[Cell]]:
     return [[{"text": label(arm)}, *[NOTHING] * (columns - 1)] for arm in findings.experiment.untold]
 
 
-def _number_cell(number: Number) -> Cell:
+def _number_cell(number: Estimate) -> Cell:
     return {"text": shown(number.value, "+.3f"), "range": number.ends("+.3f")}
 
 
@@ -149,7 +149,7 @@ def _at_target(findings: Findings, index: int) -> dict[str, Any]:
     return {"name": name, "heads": heads, "rows": [*rows, *_untold(findings, len(heads))]}
 
 
-def _target_row(findings: Findings, name: str, target: Target) -> list[Cell]:
+def _target_row(findings: Findings, name: str, target: AtGain) -> list[Cell]:
     return [
         {"text": name},
         {"text": f"{target.reached} of {target.runs}"},
@@ -165,7 +165,7 @@ def _baseline_heads(findings: Findings) -> list[str]:
     return [*(["minus the cooled base"] if cooled else []), *(["minus its WiSE"] if wise else [])]
 
 
-def _against_baselines(findings: Findings, found: Entry | Target) -> list[Cell]:
+def _against_baselines(findings: Findings, found: Entry | AtGain) -> list[Cell]:
     pairs = zip(_baselines(findings), (found.minus_cooled, found.minus_wise), strict=True)
     return [_bounded_cell(difference) for there, difference in pairs if there]
 

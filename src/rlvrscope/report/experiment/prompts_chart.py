@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 
 from rlvrscope.experiment.findings import Findings
-from rlvrscope.experiment.numbers import label
+from rlvrscope.experiment.outcomes import label
 from rlvrscope.lab.recipe import BOUNDARY_K
 from rlvrscope.report.style import BASE_COLOUR, title
 from rlvrscope.stats import at_gain, pass_at_k_exact

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from rlvrscope.experiment.findings import Findings
-from rlvrscope.experiment.numbers import Entry, Graded, Model, label, shown
+from rlvrscope.experiment.outcomes import Entry, Graded, Model, label, shown
 from rlvrscope.report.text import one_line
 from rlvrscope.stats.frontier import Seconds
 

@@ -25,7 +25,7 @@ def shown(value: float, form: str) -> str:
 
 
 @dataclass(frozen=True)
-class Number:
+class Estimate:
     """An estimate with its 95 % interval."""
 
     value: float
@@ -33,7 +33,7 @@ class Number:
     high: float
 
     @classmethod
-    def of(cls, interval: Interval) -> Number:
+    def of(cls, interval: Interval) -> Estimate:
         return cls(float(interval.estimate), float(interval.low), float(interval.high))
 
     @property
@@ -83,7 +83,7 @@ class Bounded:
 
 
 @dataclass(frozen=True)
-class Span:
+class GainRange:
     """A range of gains in pass@1."""
 
     since: float
@@ -119,14 +119,14 @@ class Outcome:
     """What an arm's training changed, against its bases; covers: what its intervals speak of besides other prompts."""
 
     model: Model
-    pass_at_1: Number
-    pass_at_256: Number
-    distinct_correct: Number
+    pass_at_1: Estimate
+    pass_at_256: Estimate
+    distinct_correct: Estimate
     covers: Covers
 
 
 @dataclass(frozen=True)
-class Target:
+class AtGain:
     """An arm or a baseline where pass@1 had risen by `gain`: how many of its runs got there, and pass@256 there.
 
     minus_cooled, minus_wise: paired with the base merely cooled, and with the arm's own WiSE; None without them.
@@ -157,7 +157,7 @@ class Entry:
     change: Bounded | None
     minus_cooled: Bounded | None
     minus_wise: Bounded | None
-    targets: tuple[Target, ...]
+    targets: tuple[AtGain, ...]
 
     @property
     def label(self) -> str:
@@ -168,8 +168,8 @@ class Entry:
 class Matched:
     """The difference in pass@256 at equal pass@1: its mean over gains that every run of both arms reaches."""
 
-    span: Span
-    difference: Number
+    span: GainRange
+    difference: Estimate
 
 
 @dataclass(frozen=True)
@@ -203,10 +203,10 @@ class Graded:
     arm: str
     common: tuple[float, float]
     optimal: tuple[float, float, float]
-    optimal_change: Number
+    optimal_change: Estimate
     lowest_step: int
     boundary: tuple[float, float, float]
-    boundary_change: Number
+    boundary_change: Estimate
     overtaken: float
     extinct: float
 
@@ -217,4 +217,4 @@ class GradedPair:
 
     arm: str
     against: str
-    optimal: Number
+    optimal: Estimate
