@@ -31,9 +31,9 @@ TABLE = Table(
 
 
 def printed(table: Table, width: int = 80) -> list[str]:
-    console = Console(width=width, file=io.StringIO())
-    console.print(to_rich(table))
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+    text = io.StringIO()
+    Console(width=width, file=text).print(to_rich(table))
+    return [line.rstrip() for line in text.getvalue().splitlines()]
 
 
 def test_a_terminal_shows_values_with_intervals():
