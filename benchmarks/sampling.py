@@ -32,7 +32,7 @@ from rlvrscope.lab.pretrain import base_path, ensure_base, load_base
 from rlvrscope.lab.recipe import EvaluateConfig, Recipe
 from rlvrscope.problem import Problem, Verdict
 from rlvrscope.sampling import Sample, SampleStore, fill
-from rlvrscope.sampling.cells import cell_seed
+from rlvrscope.sampling.fill import sample_seed
 from rlvrscope.seeding import generator
 
 WORDS = str.split(
@@ -101,7 +101,7 @@ def time_overhead(recipe: Recipe, model: str, samples: int, repeats: int) -> Non
     """Alone and into a store, by turns; the least of each, as other work on the machine only adds."""
     problems = problems_of(recipe)
     engine = open_engine("lab", model)
-    asked = [Request(p, index, p.prompt, cell_seed(0, p.id, index)) for p in problems for index in range(samples)]
+    asked = [Request(p, index, p.prompt, sample_seed(0, p.id, index)) for p in problems for index in range(samples)]
     clocks = {"": time.perf_counter, " of processor time": time.process_time}
     alone, stored = {name: [] for name in clocks}, {name: [] for name in clocks}
 
@@ -127,7 +127,7 @@ def time_engine(recipe: Recipe, model: str, repeats: int) -> None:
     lab = benchmark("lab")
     problems = problems_of(recipe)[:PROMPTS]
     engine = open_engine("lab", model)
-    asked = [Request(p, index, p.prompt, cell_seed(0, p.id, index)) for p in problems for index in range(ROWS)]
+    asked = [Request(p, index, p.prompt, sample_seed(0, p.id, index)) for p in problems for index in range(ROWS)]
     twin = lab.as_opt(engine.model)  # pyright: ignore[reportAttributeAccessIssue]
     prompts = torch.tensor([problem.metadata["tokens"] for problem in problems])
     length = recipe.task.completion_length

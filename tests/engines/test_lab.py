@@ -20,7 +20,7 @@ from rlvrscope.lab.recipe import Recipe
 from rlvrscope.lab.solutions import SolutionSet, solution_mass
 from rlvrscope.problem import Problem
 from rlvrscope.sampling import SampleStore, fill
-from rlvrscope.sampling.cells import cell_seed
+from rlvrscope.sampling.fill import sample_seed
 from rlvrscope.verify import verify_answer
 
 
@@ -36,7 +36,7 @@ def problems(recipe: Recipe) -> list[Problem]:
 
 
 def requests_for(problems: list[Problem], indices: range) -> list[Request]:
-    return [Request(p, index, p.prompt, cell_seed(0, p.id, index)) for p in problems for index in indices]
+    return [Request(p, index, p.prompt, sample_seed(0, p.id, index)) for p in problems for index in indices]
 
 
 def test_a_cell_is_the_same_in_any_batch(saved: str, problems: list[Problem]):

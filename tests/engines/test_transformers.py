@@ -24,7 +24,7 @@ from rlvrscope.engines.memory import rows_that_fit
 from rlvrscope.engines.transformers import TransformersEngine
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
-from rlvrscope.sampling.cells import cell_seed
+from rlvrscope.sampling.fill import sample_seed
 
 PROMPTS = ["1 2 3", "4", "5 " * 63, "6 " * 64, "7 8 " * 40, "9 boxed 0"]
 """Below, at and above the widths that prompts are padded to."""
@@ -38,7 +38,7 @@ def engine_of(folder: Path, **settings: Any) -> TransformersEngine:
 
 def requests_for(prompts: list[str], count: int) -> list[Request]:
     problems = [Problem(f"p{place}", prompt, "1") for place, prompt in enumerate(prompts)]
-    return [Request(p, index, p.prompt, cell_seed(0, p.id, index)) for p in problems for index in range(count)]
+    return [Request(p, index, p.prompt, sample_seed(0, p.id, index)) for p in problems for index in range(count)]
 
 
 def drawn(engine: TransformersEngine, requests: list[Request]) -> dict[tuple[str, int], Completion]:

@@ -184,7 +184,7 @@ def test_a_folder_is_one_model(write: Write):
     assert (model.name, cells(model.counts)) == ("parts", [("p", 3, 2), ("q", 1, 1)])
     assert read_models(f"{folder}/#parts")[0].name == "parts"
     write("parts/d.csv", [{"problem": "p", "n": 1, "c": 1}])
-    assert "d.csv holds counts, a.csv beside it samples" in refused(folder)
+    assert "d.csv holds counts, a.csv holds samples" in refused(folder)
 
 
 def test_a_folder_of_tables_with_models_is_refused(write: Write):
@@ -228,7 +228,7 @@ BAD_COUNTS = {
     "nan": ({"problem": "q", "n": 3, "c": float("nan")}, "'c' must be a whole number, 0 or more; got"),
     "no problem": ({"problem": None, "n": 3, "c": 0}, "'problem' must have an id; got"),
     "blank problem": ({"problem": " ", "n": 3, "c": 0}, "'problem' must have an id; got ' '"),
-    "again": ({"problem": "p", "n": 3, "c": 0}, "counts of a problem must stand once, problem 'p': they stand at"),
+    "again": ({"problem": "p", "n": 3, "c": 0}, "counts of a problem must appear once, problem 'p': the first are at"),
 }
 
 
@@ -294,7 +294,7 @@ DAMAGED: dict[str, tuple[str, bytes, str]] = {
     "utf-16": ("x.csv", "problem,n,c\n".encode("utf-16"), "line 1: not valid UTF-8"),
     "short line": ("x.csv", b"problem,n,c\np,1,1\nq,1\n", "line 3: the header names 3 columns, this line has 2"),
     "open quote": ("x.csv", b'problem,n,c\n"p,1,1\nq,1,1\n', "line 2: damaged CSV"),
-    "same column twice": ("x.csv", b"problem,n,c,n\np,1,1,1\n", "column 'n' stands there twice"),
+    "same column twice": ("x.csv", b"problem,n,c,n\np,1,1,1\n", "column 'n' appears twice"),
     "no gzip": ("x.csv.gz", b"problem,n,c\n", "Not a gzipped file"),
     "cut gzip": ("x.jsonl.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xabV*(\xcaO\xca", "damaged gzip data"),
     "suffix": ("x.xlsx", b"", "read from .csv, .csv.gz, .jsonl, .jsonl.gz, .parquet; got '.xlsx'"),

@@ -21,7 +21,7 @@ from rlvrscope.errors import InputError, WorkError
 from rlvrscope.problem import Problem
 from rlvrscope.readers import read_models
 from rlvrscope.sampling import Sample, SampleStore, fill
-from rlvrscope.sampling.cells import cell_seed, count_missing, missing
+from rlvrscope.sampling.fill import count_missing, missing_samples, sample_seed
 from rlvrscope.verify import VerifierPool
 
 CELLS = st.sets(st.tuples(st.integers(0, 3), st.integers(0, 9)), max_size=25)
@@ -38,7 +38,7 @@ def test_the_plan_is_what_is_wanted_less_what_is_there(
         store.connection.execute("PRAGMA synchronous = OFF")
         store.begin("samples", {}, problems)
         store.add("samples", [Sample(f"p{problem}", index, 0, Completion("x")) for problem, index in done])
-        found = [(problem.id, index) for problem, index in missing(store, "samples", problems[:count], samples)]
+        found = [(problem.id, index) for problem, index in missing_samples(store, "samples", problems[:count], samples)]
         wanted = {(f"p{problem}", index) for problem in range(count) for index in range(samples)}
         assert found == sorted(wanted - {(f"p{problem}", index) for problem, index in done})
         assert count_missing(store, "samples", problems[:count], samples) == len(found)
@@ -49,7 +49,7 @@ def test_more_samples_add_only_what_is_missing(tmp_path: Path):
         fill(store, filler.PROBLEMS, filler.Guesser(), 10)
         engine = filler.Guesser()
         found = fill(store, filler.PROBLEMS, engine, 25)
-    assert (found.before, found.new, found.wanted, found.done) == (60, 90, 150, 150)
+    assert (found.existing, found.new, found.total, found.done) == (60, 90, 150, 150)
     assert sorted(engine.asked) == sorted((f"p{p}", index) for p in range(6) for index in range(10, 25))
     with SampleStore(tmp_path / "b") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 25)
@@ -67,9 +67,9 @@ def test_neither_order_nor_batches_nor_other_problems_change_a_cell(tmp_path: Pa
 
 def test_seeds_are_fixed_for_good_and_differ():
     """Stores that users have depend on it."""
-    assert cell_seed(0, "p1", 3) == 3956496216940591789
+    assert sample_seed(0, "p1", 3) == 3956496216940591789
     names = [(seed, problem, index) for seed in range(3) for problem in ("a", "b", "a1") for index in range(12)]
-    assert len({cell_seed(*name) for name in names}) == len(names)
+    assert len({sample_seed(*name) for name in names}) == len(names)
 
 
 def test_failed_cells_are_listed_and_tried_again(tmp_path: Path):
@@ -118,7 +118,7 @@ def test_the_engine_goes_on_while_a_batch_is_verified(tmp_path: Path):
 
 def test_what_waits_for_long_is_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A slow engine's batch is on the disk before the next one is drawn: read by another connection."""
-    monkeypatch.setattr(sys.modules[fill.__module__], "SECONDS", 0.0)
+    monkeypatch.setattr(sys.modules[fill.__module__], "MAX_COMMIT_SECONDS", 0.0)
     seen = []
 
     class Slow(filler.Guesser):
@@ -148,7 +148,7 @@ def test_a_run_without_samples_may_begin_anew(tmp_path: Path):
 
 SLOW = """
 import sys
-from rlvrscope.cli.shared.sampling_progress import FillingLine
+from rlvrscope.cli.shared.sampling_progress import SamplingProgress
 from rlvrscope.verify import VerifierPool
 from rlvrscope.sampling import SampleStore, fill
 from rlvrscope.problem import Problem
@@ -156,7 +156,8 @@ from rich.console import Console
 sys.path.insert(0, sys.argv[1])
 import filler
 problems = [Problem(p.id, p.prompt, p.answer, f"{sys.argv[2]}:check") for p in filler.PROBLEMS]
-with SampleStore(sys.argv[3]) as store, VerifierPool(2, 60.0) as pool, FillingLine(Console(file=sys.stdout)) as line:
+console = Console(file=sys.stdout)
+with SampleStore(sys.argv[3]) as store, VerifierPool(2, 60.0) as pool, SamplingProgress(console) as line:
     print("begun", flush=True)
     fill(store, problems, filler.Guesser(), 1000, pool=pool, stop=lambda: line.stopped)
 """
@@ -192,7 +193,7 @@ def test_an_engine_that_does_not_draw_is_told(tmp_path: Path, samples: int, alik
     for name, engine in (("greedy", Greedy(honours_seeds=False)), ("drawn", filler.Guesser(honours_seeds=False))):
         with SampleStore(tmp_path / name) as store:
             found = fill(store, filler.PROBLEMS, engine, samples)
-            assert found.alike is (alike and name == "greedy")
+            assert found.identical is (alike and name == "greedy")
 
 
 def test_what_came_before_an_engine_gave_up_is_kept(tmp_path: Path):
@@ -206,7 +207,7 @@ def test_what_came_before_an_engine_gave_up_is_kept(tmp_path: Path):
     with SampleStore(tmp_path) as store:
         with pytest.raises(WorkError, match="the server is gone"):
             fill(store, filler.PROBLEMS, Dying(), 10)
-        assert fill(store, filler.PROBLEMS, filler.Guesser(), 10).before == 30
+        assert fill(store, filler.PROBLEMS, filler.Guesser(), 10).existing == 30
 
 
 @pytest.mark.parametrize(

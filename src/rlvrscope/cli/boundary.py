@@ -99,7 +99,7 @@ def boundary(
 
 def _check_outputs(paths: Sequence[Path], sources: Sequence[str], png: Path | None, problem: str | None) -> None:
     """Before anything is read: nothing may be written over a source or twice, nor to a picture of another kind."""
-    from rlvrscope.readers.source import Source
+    from rlvrscope.readers.models import Source
 
     if paths and problem is not None:
         raise InputError("--problem shows answers and writes no file: leave out --html, --png and --csv")

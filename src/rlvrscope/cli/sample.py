@@ -15,7 +15,7 @@ from rlvrscope.errors import InputError
 if TYPE_CHECKING:
     from rlvrscope.engines import Engine
     from rlvrscope.problem import Problem
-    from rlvrscope.sampling import Filled
+    from rlvrscope.sampling import FillProgress
 
 TASK = "A name of `rlvrscope tasks list`, a file of your own, or a lab recipe (.toml): its held-out prompts."
 LISTED = 10
@@ -64,10 +64,10 @@ def sample(
     as_json: JsonOption = False,
 ) -> None:
     """Draw samples of a model into a store, verified as they come. Killed at any moment, the same command goes on."""
-    from rlvrscope.cli.shared.sampling_progress import FillingLine
+    from rlvrscope.cli.shared.sampling_progress import SamplingProgress
     from rlvrscope.engines import Settings, open_engine
     from rlvrscope.sampling import SampleStore, fill
-    from rlvrscope.sampling.store.file import FILE_NAME
+    from rlvrscope.sampling.store.store_file import FILE_NAME
     from rlvrscope.verify import VerifierPool
 
     settings = Settings(temperature, top_p, max_tokens, chat, batch, device, tuple(url or ()))
@@ -81,7 +81,7 @@ def sample(
         if dry_run:
             _tell_plan(path, problems, samples, drawer, seed, around, as_json)
             return
-        with SampleStore(path) as store, VerifierPool(workers, timeout) as pool, FillingLine(MESSAGES) as line:
+        with SampleStore(path) as store, VerifierPool(workers, timeout) as pool, SamplingProgress(MESSAGES) as line:
             found = fill(
                 store, problems, drawer, samples, seed=seed, template=around, pool=pool,
                 on_progress=line.show, stop=lambda: line.stopped,
@@ -135,17 +135,16 @@ def _tell_plan(
 ) -> None:
     """What would be done; the store is only read."""
     from rlvrscope.sampling import SampleStore
-    from rlvrscope.sampling.cells import check_wanted, count_missing
-    from rlvrscope.sampling.fill import population
-    from rlvrscope.sampling.store.store import RUN
+    from rlvrscope.sampling.fill import check_plan, count_missing, run_identity
+    from rlvrscope.sampling.store.sample_store import RUN
 
-    check_wanted(problems, samples)
+    check_plan(problems, samples)
     wanted = missing = samples * len(problems)
     each = None
-    identity = population(engine, seed, template)
+    identity = run_identity(engine, seed, template)
     if path.exists():
         with SampleStore(path, write=False) as store:
-            store.check_population(RUN, identity, problems)
+            store.check_identity(RUN, identity, problems)
             missing = count_missing(store, RUN, problems, samples)
             held = sum(counts.total() for counts in store.counts(RUN).values())
             each = path.stat().st_size / held if held else None
@@ -168,30 +167,30 @@ def _tell_plan(
     _say(f"The store: {path}. Nothing was drawn.")
 
 
-def _tell(found: Filled, path: Path, as_json: bool) -> None:
+def _tell(found: FillProgress, path: Path, as_json: bool) -> None:
     from rlvrscope.cli.shared.sampling_progress import told
     from rlvrscope.report.text import one_line
 
     if as_json:
         print_json(
             {
-                "format_version": 1, "store": str(path), "wanted": found.wanted, "done": found.done, "new": found.new,
+                "format_version": 1, "store": str(path), "wanted": found.total, "done": found.done, "new": found.new,
                 "tokens": found.tokens, "outcomes": dict(found.outcomes), "seconds": round(found.seconds, 3),
                 "failed": found.failed, "stopped": found.stopped,
-                "alike": found.alike,
+                "alike": found.identical,
                 "failures": [{"problem": p, "index": i, "reason": r} for p, i, r in found.failures],
             }
         )  # fmt: skip
         return
     _say(
-        f"{found.done:,} of {found.wanted:,} cells are filled, {found.new:,} of them now"
+        f"{found.done:,} of {found.total:,} cells are filled, {found.new:,} of them now"
         + (f": {told(found)}" if found.new else "")
     )
     for problem, index, reason in found.failures[:LISTED]:
         _say(f"failed: {one_line(problem, 60)}, sample {index}: {one_line(reason, 300)}")
     if found.failed > LISTED:
         _say(f"... and {found.failed - min(LISTED, len(found.failures)):,} more")
-    if found.alike:
+    if found.identical:
         _say("All samples of a problem are alike: the model is very sure, or the server does not draw at random.")
     if found.failed:
         _say("Those that failed are tried again by the same command.")

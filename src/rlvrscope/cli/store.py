@@ -81,7 +81,7 @@ def stats(path: PathArgument, as_json: JsonOption = False) -> None:
 
 
 def _there(path: Path) -> Path:
-    from rlvrscope.sampling.store.file import store_path
+    from rlvrscope.sampling.store.store_file import store_path
 
     if not store_path(path).is_file():
         raise InputError(f"there is no store of samples at {store_path(path)}")

@@ -56,7 +56,7 @@ def verify(
     from rlvrscope.cli.shared.verify_store import verify_store
     from rlvrscope.problems.answer_files import read_answers
     from rlvrscope.problems.problem_files import Defaults
-    from rlvrscope.sampling.store.file import is_store
+    from rlvrscope.sampling.store.store_file import is_store
     from rlvrscope.verify import VerifierPool
 
     if is_store(file):

@@ -188,11 +188,12 @@ class _Given:
     def __call__(self, _input_ids: Tensor, scores: Tensor) -> Tensor:
         import torch
 
-        from rlvrscope.lab.sampler import law, pick
+        from rlvrscope.lab.decoding import inverse_transform, next_token_logp
 
         logits_BV = scores.double()  # in fp32 a running sum over a large vocabulary loses the rare tokens
         plain_BV = logits_BV.log_softmax(dim=1)
-        token_B1 = pick(law(logits_BV, plain_BV, self.temperature, self.top_p), self.uniform_BT[:, len(self.logp)])
+        drawn_BV = next_token_logp(logits_BV, plain_BV, self.temperature, self.top_p)
+        token_B1 = inverse_transform(drawn_BV, self.uniform_BT[:, len(self.logp)])
         self.logp.append(plain_BV.gather(1, token_B1)[:, 0])
         return torch.full_like(scores, -torch.inf).scatter_(1, token_B1, 0.0)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rlvrscope.errors import WorkError
+from rlvrscope.lab.decoding import inverse_transform, next_token_logp
 from rlvrscope.lab.model import Transformer
 
 
@@ -75,9 +76,9 @@ def draw(
 
     def choose(logits_BV: Tensor) -> Tensor:
         plain_BV = logits_BV.log_softmax(dim=1)
-        logp_BV = law(logits_BV, plain_BV, policy_temperature)
-        drawn_BV = law(logits_BV, plain_BV, temperature, top_p)
-        token_B1 = pick(drawn_BV, uniform_TB[len(steps)])
+        logp_BV = next_token_logp(logits_BV, plain_BV, policy_temperature)
+        drawn_BV = next_token_logp(logits_BV, plain_BV, temperature, top_p)
+        token_B1 = inverse_transform(drawn_BV, uniform_TB[len(steps)])
         entropy_B = -(plain_BV.exp() * plain_BV).sum(dim=1)
         steps.append((token_B1[:, 0], logp_BV.gather(1, token_B1)[:, 0], drawn_BV.gather(1, token_B1)[:, 0], entropy_B))
         return token_B1
@@ -117,24 +118,3 @@ def _decode(
         token_B1 = choose(logits_BV)
         if step + 1 < completion_length:
             logits_BV = model(token_B1, cache)[:, 0]
-
-
-def law(logits_BV: Tensor, plain_BV: Tensor, temperature: float, top_p: float = 1.0) -> Tensor:
-    """log-probabilities at a temperature; of the nucleus, if top_p < 1. plain_BV: those at 1, of all tokens."""
-    logp_BV = plain_BV if temperature == 1.0 else (logits_BV / temperature).log_softmax(dim=1)
-    return logp_BV if top_p == 1.0 else _nucleus(logp_BV, top_p)
-
-
-def pick(logp_BV: Tensor, uniform_B: Tensor) -> Tensor:
-    """A token of each row, (B, 1), by inverse transform: the first whose running sum exceeds uniform x the whole."""
-    edges_BV = logp_BV.exp().cumsum(dim=1)
-    draw_B1 = uniform_B[:, None] * edges_BV[:, -1:]
-    return (edges_BV <= draw_B1).sum(dim=1, keepdim=True).clamp_(max=logp_BV.shape[1] - 1)
-
-
-def _nucleus(logp_BV: Tensor, top_p: float) -> Tensor:
-    """Renormalised log-probabilities of the nucleus; -inf outside it."""
-    sorted_BV, order_BV = logp_BV.sort(dim=1, descending=True)
-    before_BV = sorted_BV.exp().cumsum(dim=1) - sorted_BV.exp()
-    outside_BV = torch.zeros_like(before_BV, dtype=torch.bool).scatter(1, order_BV, before_BV >= top_p)
-    return logp_BV.masked_fill(outside_BV, -torch.inf).log_softmax(dim=1)

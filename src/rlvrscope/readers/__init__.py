@@ -1,6 +1,6 @@
-"""What other tools write, read as counts and samples."""
+"""Readers of what other tools write: counts, and samples with their texts and answers."""
 
-from rlvrscope.readers.columns import COLUMNS, Columns
+from rlvrscope.readers.formats import COLUMNS, Columns
 from rlvrscope.readers.models import ModelCounts, read_models
 from rlvrscope.readers.sample_texts import SampleText
 

@@ -1,29 +1,42 @@
-"""Counts of right samples, model by model, from the files users have.
+"""Counts of correct samples, model by model, from the files users have.
 
-Told by content: tables of counts and tables of one row a sample (CSV, JSONL, Parquet), stores of samples, verl's dumps,
+A source is recognised by its content: tables of counts or samples (CSV, JSONL, Parquet), sample stores, verl's dumps,
 TRL's completions, folders of such files, and the lab's runs and experiments.
 """
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Collection, Iterable, Sequence
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from rlvrscope.errors import InputError
-from rlvrscope.readers.columns import OURS, Columns
+from rlvrscope.readers.counting import Count, Key, TableReader, Tally
+from rlvrscope.readers.formats import Columns, Schema, counts_schema, samples_schema
 from rlvrscope.readers.lab_runs import is_lab_folder, read_lab
 from rlvrscope.readers.sample_texts import Samples, SampleText
-from rlvrscope.readers.schema import Schema, recognise
-from rlvrscope.readers.source import COMPLETIONS, STEP_FILE, Source
 from rlvrscope.readers.store_table import StoreTable
-from rlvrscope.readers.tally import Cell, Key, Reader, Tally
-from rlvrscope.sampling.store.file import is_store, store_path
+from rlvrscope.readers.trainer_dumps import STEP_FILE, TRL_FOLDER, trl_schema, verl_schema
+from rlvrscope.sampling.store.store_file import FILE_NAME, is_store, store_path
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.tables.files import KINDS, files_in, open_table
+from rlvrscope.tables.files import KINDS, files_in, open_table, suffix_of
 from rlvrscope.tables.table import Table
-from rlvrscope.tables.values import listed
+from rlvrscope.tables.values import listed, shown
+
+FORMATS: tuple[Callable[[Table, Columns], Schema | None], ...] = (
+    verl_schema,
+    trl_schema,
+    counts_schema,
+    samples_schema,
+)
+"""Table formats in the order they are tried."""
+OUR_COLUMNS = Columns()
+"""The mapping for files whose columns have our names."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +56,13 @@ class ModelCounts:
         return self.source is not None and self.source.has_answers
 
     def texts(self, problem: str, limit: int = 20, correct: bool | None = None) -> list[SampleText]:
-        """The first `limit` samples of a problem, read from their file now; none where the source has no texts."""
+        """Read the first `limit` samples of a problem from their file; none where the source has no texts."""
         return self.texts_of([problem], limit, correct)[problem]
 
     def texts_of(
         self, problems: Collection[str], limit: int = 20, correct: bool | None = None
     ) -> dict[str, list[SampleText]]:
-        """The same for several problems, in one reading. correct: only right samples, or only wrong ones."""
+        """`texts` for several problems, in one pass. correct: only correct samples, or only wrong ones."""
         if self.source is None:
             return {problem: [] for problem in problems}
         return self.source.texts(problems, limit, correct)
@@ -59,50 +72,101 @@ class ModelCounts:
         return self.source.answers() if self.source is not None and self.source.has_answers else None
 
 
+@dataclass(frozen=True)
+class Source:
+    """A file or folder, with the step and model to read from it."""
+
+    path: Path
+    step: int | None = None
+    model: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read PATH, PATH@STEP, PATH#MODEL or PATH@STEP#MODEL. The longest existing path wins.
+
+        Raises InputError if no such path exists, and for a step that is no whole number.
+        """
+        reason = "there is no such file or folder"
+        for path, step, model in _splits(text):
+            if not os.path.exists(path):
+                continue
+            if step is not None and not re.fullmatch(r"[0-9]{1,15}", step):
+                reason = f"a step is a whole number, as in {path}@100; got {step!r}"
+            elif model == "":
+                reason = "a model's name must follow '#', or leave '#' out"
+            else:
+                return cls(Path(path), None if step is None else int(step), model)
+        raise InputError(f"{text!r}: {reason}")
+
+    @property
+    def name(self) -> str:
+        """The folder's name, or the file's without its suffix; RUN@STEP for a trainer's dump."""
+        path = self.path if self.path.name not in ("", "..") else self.path.resolve()
+        if path.is_dir():
+            return _run_name(path)
+        if path.name == FILE_NAME:
+            return _run_name(path.resolve().parent)
+        name = path.name[: len(path.name) - len(suffix_of(path) or "")] or path.name
+        step = STEP_FILE.fullmatch(path.name)
+        return f"{_run_name(path.resolve().parent)}@{int(step[1])}" if step else name
+
+
 def read_models(
-    source: str, columns: Columns = OURS, threshold: float | None = None, samples: int = 256
+    source: str, columns: Columns = OUR_COLUMNS, threshold: float | None = None, samples: int = 256
 ) -> list[ModelCounts]:
-    """Every model in a source, in order of first appearance.
+    """Read every model in a source, in order of first appearance.
 
-    source: PATH, PATH@STEP, PATH#MODEL or PATH@STEP#MODEL; without a step, the last. columns: how the user's names map
-    to ours. threshold: a sample is right with a score of at least this; scores of 0 and 1 need none. samples: how many
-    to draw a prompt where the source knows exact probabilities (the lab).
+    source: PATH, PATH@STEP, PATH#MODEL or PATH@STEP#MODEL; without a step, the last one. columns: the user's names for
+    our columns. threshold: a sample is correct if its score is at least this; scores of 0 and 1 need none. samples:
+    samples to draw for each prompt where the source has exact probabilities (the lab).
 
-    A table with n and c is read as counts, whatever else it holds. Raises InputError, naming file and row, for input
-    that breaks a rule; MissingExtraError for Parquet without pyarrow.
+    A table with n and c is read as counts, whatever else it holds. Raises InputError, naming file and row, for invalid
+    input; MissingExtraError for Parquet without pyarrow.
     """
     if threshold is not None and not math.isfinite(threshold):
         raise InputError(f"--threshold must be a finite number; got {threshold}")
-    wanted = Source.parse(source)
-    if not wanted.path.is_dir():
-        models = _models(_Tables.of([wanted.path], columns, threshold), wanted)
-    elif is_lab_folder(wanted.path):
-        models = [ModelCounts(name, counts) for name, counts in read_lab(wanted.path, wanted.step, samples)]
-    elif is_store(wanted.path):
-        models = _models(_Tables.of([store_path(wanted.path)], columns, threshold), wanted)
+    parsed = Source.parse(source)
+    if not parsed.path.is_dir():
+        models = _models(_Tables.open([parsed.path], columns, threshold), parsed)
+    elif is_lab_folder(parsed.path):
+        models = [ModelCounts(name, counts) for name, counts in read_lab(parsed.path, parsed.step, samples)]
+    elif is_store(parsed.path):
+        models = _models(_Tables.open([store_path(parsed.path)], columns, threshold), parsed)
     else:
-        models = _folder(wanted, columns, threshold)
-    if wanted.model is None:
+        models = _read_folder(parsed, columns, threshold)
+    if parsed.model is None:
         return models
-    found = [model for model in models if wanted.model in (model.name, model.name.rpartition("@")[0])]
-    if not found:
-        raise InputError(f"{source}: there is no model {wanted.model!r}; there is {listed(m.name for m in models)}")
-    return found
+    matching = [model for model in models if parsed.model in (model.name, model.name.rpartition("@")[0])]
+    if not matching:
+        raise InputError(f"{source}: there is no model {parsed.model!r}; there is {listed(m.name for m in models)}")
+    return matching
+
+
+def recognise(table: Table, columns: Columns) -> Schema:
+    """Return the table's schema. Raises InputError, with the file's columns, for missing or repeated columns."""
+    _check_spelling(table, columns)
+    schema = next((schema for format_of in FORMATS if (schema := format_of(table, columns)) is not None), None)
+    if schema is None:
+        raise InputError(
+            f"{table.path}: needs the columns problem, n and c (counts), or problem and correct or score (one row a "
+            f"sample). It has {listed(table.names)}. Say which is which: --column problem=NAME"
+        )
+    for name in dict.fromkeys((*schema.names.values(), *schema.prompt)):
+        if list(table.names).count(name) > 1:
+            raise InputError(f"{table.path}: column {name!r} appears twice: rename one")
+    return schema
 
 
 @dataclass(frozen=True)
 class _Tables:
-    """Tables of one kind that are counted together."""
+    """Tables of one format that are counted together."""
 
-    readers: Sequence[Reader]
+    readers: Sequence[TableReader]
 
     @classmethod
-    def of(cls, paths: Sequence[Path], columns: Columns, threshold: float | None) -> _Tables:
-        readers: list[Reader] = []
-        for path in paths:
-            table = StoreTable.open(path) if is_store(path) else open_table(path)
-            readers.append(Reader(table, recognise(table, columns), threshold))
-        return cls(readers)
+    def open(cls, paths: Sequence[Path], columns: Columns, threshold: float | None) -> _Tables:
+        tables = [StoreTable.open(path) if is_store(path) else open_table(path) for path in paths]
+        return cls([TableReader(table, recognise(table, columns), threshold) for table in tables])
 
     @property
     def schema(self) -> Schema:
@@ -112,91 +176,121 @@ class _Tables:
     def first(self) -> Table:
         return self.readers[0].table
 
-    def count(self) -> dict[Key, Cell]:
+    def count(self) -> dict[Key, Count]:
         tally = Tally()
         for reader in self.readers:
             tally.add(reader)
-        if not tally.cells:
+        if not tally.counts:
             raise InputError(f"{self.first.path}: no rows: there is nothing to count")
-        return tally.cells
+        return tally.counts
 
 
-def _folder(wanted: Source, columns: Columns, threshold: float | None) -> list[ModelCounts]:
-    """A folder of files: dumps of several steps, of which one is read, or the parts of one model."""
-    paths = files_in(wanted.path)
-    if not paths and (wanted.path / COMPLETIONS).is_dir():
-        return _folder(replace(wanted, path=wanted.path / COMPLETIONS), columns, threshold)
+def _check_spelling(table: Table, columns: Columns) -> None:
+    """Refuse likely typos. A column that the user named may be missing (a base has no training seed)."""
+    for column, name in columns.pairs:
+        others = [other for other in table.names if other != column]
+        close = difflib.get_close_matches(name, others, n=1, cutoff=0.75)
+        if name not in table.names and close:
+            raise InputError(
+                f"{table.path}: there is no column for --column {column}={name}. Did you mean {shown(close[0])}? "
+                f"It has {listed(table.names)}"
+            )
+
+
+def _read_folder(source: Source, columns: Columns, threshold: float | None) -> list[ModelCounts]:
+    """Read a folder of files: a trainer's dumps, of which one step is read, or the parts of one model."""
+    paths = files_in(source.path)
+    if not paths and (source.path / TRL_FOLDER).is_dir():
+        return _read_folder(replace(source, path=source.path / TRL_FOLDER), columns, threshold)
     if not paths:
-        raise InputError(f"{wanted.path}: there is no {', '.join(KINDS)} file in this folder, and no recipe.toml")
-    at = {int(match[1]): path for path in paths if (match := STEP_FILE.fullmatch(path.name))}
-    if at and _Tables.of([at[max(at)]], columns, threshold).schema.kind in ("verl", "trl"):
-        step = max(at) if wanted.step is None else wanted.step
-        if step not in at:
-            raise InputError(f"{wanted.path}: there is no step {step}; there is {listed(map(str, sorted(at)))}")
-        chosen = Source(wanted.path, step, wanted.model)
-        return _models(_Tables.of([at[step]], columns, threshold), chosen)
-    return _models(_one_model(_Tables.of(paths, columns, threshold)), wanted)
+        raise InputError(f"{source.path}: there is no {', '.join(KINDS)} file in this folder, and no recipe.toml")
+    path_of = {int(match[1]): path for path in paths if (match := STEP_FILE.fullmatch(path.name))}
+    if path_of and _Tables.open([path_of[max(path_of)]], columns, threshold).schema.format in ("verl", "trl"):
+        step = max(path_of) if source.step is None else source.step
+        if step not in path_of:
+            raise InputError(f"{source.path}: there is no step {step}; there is {listed(map(str, sorted(path_of)))}")
+        return _models(_Tables.open([path_of[step]], columns, threshold), replace(source, step=step))
+    tables = _Tables.open(paths, columns, threshold)
+    _check_one_model(tables)
+    return _models(tables, source)
 
 
-def _one_model(tables: _Tables) -> _Tables:
+def _check_one_model(tables: _Tables) -> None:
     for reader in tables.readers:
         path, schema = reader.table.path, reader.schema
-        if schema.kind != tables.schema.kind:
+        if schema.format != tables.schema.format:
             raise InputError(
-                f"{path} holds {schema.kind}, {tables.first.path.name} beside it {tables.schema.kind}: files of one "
-                "folder are one model, so they must be of one kind. Name the files one by one."
+                f"{path} holds {schema.format}, {tables.first.path.name} holds {tables.schema.format}: files of "
+                "one folder are one model, so they must be of one kind. Name the files one by one."
             )
         if {"model", "step"} & schema.names.keys():
             raise InputError(
                 f"{path} has a model or step column, and files of one folder are read as one model at one step. "
                 "Name the files one by one."
             )
-    return tables
 
 
-def _models(tables: _Tables, wanted: Source) -> list[ModelCounts]:
-    cells_of: dict[str | None, dict[Key, Cell]] = {}
-    for key, cell in tables.count().items():
-        cells_of.setdefault(key.model, {})[key] = cell
-    if wanted.model in cells_of:  # another model's gaps are none of this one's business
-        cells_of = {wanted.model: cells_of[wanted.model]}
-    return [_model(tables, model, cells, wanted) for model, cells in cells_of.items()]
+def _models(tables: _Tables, source: Source) -> list[ModelCounts]:
+    counts_of: dict[str | None, dict[Key, Count]] = {}
+    for key, count in tables.count().items():
+        counts_of.setdefault(key.model, {})[key] = count
+    if source.model in counts_of:  # gaps in another model's counts must not fail this one
+        counts_of = {source.model: counts_of[source.model]}
+    return [_model(tables, model, counts, source) for model, counts in counts_of.items()]
 
 
-def _model(tables: _Tables, model: str | None, cells: dict[Key, Cell], wanted: Source) -> ModelCounts:
-    name = wanted.name if model is None else model
-    step, named = _choose_step(f"{wanted.path}, model {name!r}", {key.step for key in cells}, wanted.step)
-    cells = {key: cell for key, cell in cells.items() if key.step == step}
+def _model(tables: _Tables, model: str | None, counts: dict[Key, Count], source: Source) -> ModelCounts:
+    name = source.name if model is None else model
+    step, chosen = _choose_step(f"{source.path}, model {name!r}", {key.step for key in counts}, source.step)
+    counts = {key: count for key, count in counts.items() if key.step == step}
     try:
-        counts = GroupCounts(
-            problem=[key.problem for key in cells],
-            n=[cell.n for cell in cells.values()],
-            c=[cell.c for cell in cells.values()],
-            seed=_labels("seed", [key.seed for key in cells], cells.values()),
-            base=_labels("base", [key.base for key in cells], cells.values()),
-            cluster=_labels("cluster", [cell.cluster for cell in cells.values()], cells.values()),
+        group_counts = GroupCounts(
+            problem=[key.problem for key in counts],
+            n=[count.n for count in counts.values()],
+            c=[count.c for count in counts.values()],
+            seed=_labels("seed", [key.seed for key in counts], counts.values()),
+            base=_labels("base", [key.base for key in counts], counts.values()),
+            cluster=_labels("cluster", [count.cluster for count in counts.values()], counts.values()),
         )
     except InputError as error:
-        raise InputError(f"{wanted.path}, model {name!r}: {error}") from error
-    source = None if tables.schema.kind == "counts" else Samples(tables.readers, model, step)
-    return ModelCounts(f"{name}@{step}" if named else name, counts, source)
+        raise InputError(f"{source.path}, model {name!r}: {error}") from error
+    samples = None if tables.schema.format == "counts" else Samples(tables.readers, model, step)
+    return ModelCounts(f"{name}@{step}" if chosen else name, group_counts, samples)
 
 
-def _choose_step(where: str, steps: set[int | None], wanted: int | None) -> tuple[int | None, bool]:
-    """The step to read, and whether there was something to choose, which the model's name then says."""
+def _choose_step(where: str, steps: set[int | None], requested: int | None) -> tuple[int | None, bool]:
+    """Return the step to read, and whether there was a choice, which the model's name then shows."""
     known = sorted(step for step in steps if step is not None)
-    if wanted is None:
+    if requested is None:
         return (known[-1] if known else None), len(known) > 1
-    if wanted not in known:
-        there = f"there is {listed(map(str, known))}" if known else "it has no steps"
-        raise InputError(f"{where}: there is no step {wanted}; {there}")
-    return wanted, True
+    if requested not in known:
+        choices = f"there is {listed(map(str, known))}" if known else "it has no steps"
+        raise InputError(f"{where}: there is no step {requested}; {choices}")
+    return requested, True
 
 
-def _labels(name: str, labels: Sequence[str | None], cells: Iterable[Cell]) -> list[str] | None:
-    """The labels, or None where no row has one. Raises InputError where some rows have one."""
-    found = [label for label in labels if label is not None]
-    if found and len(found) < len(labels):
-        where = next(cell.where for cell, label in zip(cells, labels, strict=True) if label is None)
+def _labels(name: str, labels: Sequence[str | None], counts: Iterable[Count]) -> list[str] | None:
+    """The labels, or None where no row has one. Raises InputError where only some rows have one."""
+    present = [label for label in labels if label is not None]
+    if present and len(present) < len(labels):
+        where = next(count.where for count, label in zip(counts, labels, strict=True) if label is None)
         raise InputError(f"{where}: no {name} here, and other rows of this model have one: give it to all or none")
-    return found or None
+    return present or None
+
+
+def _run_name(folder: Path) -> str:
+    """The run's name: TRL logs into RUN/completions."""
+    return folder.resolve().parent.name if folder.name == TRL_FOLDER else folder.name
+
+
+def _splits(text: str) -> Iterator[tuple[str, str | None, str | None]]:
+    """Every way to split the text into (path, step, model), the longest path first."""
+    if not text:
+        return
+    yield text, None, None
+    for end in [len(text), *(at for at in range(len(text) - 1, -1, -1) if text[at] == "#")]:
+        head, model = text[:end], text[end + 1 :] if end < len(text) else None
+        yield head, None, model
+        path, at, step = head.rpartition("@")
+        if at:
+            yield path, step, model

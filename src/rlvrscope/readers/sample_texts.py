@@ -1,4 +1,4 @@
-"""Single samples of a model, read from their files only when asked for."""
+"""Single samples of a model with their texts and answers, read from their files on request."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlvrscope.readers.tally import Reader
+from rlvrscope.readers.counting import TableReader
 from rlvrscope.tables.table import Batch
 from rlvrscope.tables.values import label, message_text
 
-_TEXT_ROWS = 256
+TEXT_ROWS = 256
+"""Rows of a batch that holds texts."""
 
 
 @dataclass(frozen=True)
 class SampleText:
-    """One sample as it was written: a model's words, so anything may stand in them. Escape them where you show them."""
+    """One sample as the model wrote it. The text is untrusted: escape it before showing it."""
 
     text: str
     answer: str | None
@@ -31,9 +32,9 @@ class SampleText:
 
 @dataclass(frozen=True)
 class Samples:
-    """The samples of one model at one step, in the tables they lie in."""
+    """The samples of one model at one step, in their tables."""
 
-    readers: Sequence[Reader]
+    readers: Sequence[TableReader]
     model: str | None
     step: int | None
 
@@ -46,79 +47,87 @@ class Samples:
         return all("answer" in reader.schema.names for reader in self.readers)
 
     def texts(self, problems: Collection[str], limit: int, correct: bool | None = None) -> dict[str, list[SampleText]]:
-        """The first `limit` samples of each problem, in one reading; `correct`: only right ones, or only wrong ones."""
-        found: dict[str, list[SampleText]] = {problem: [] for problem in problems}
+        """Read the first `limit` samples of each problem, in one pass; correct: only correct or only wrong ones.
+
+        Parts of a table without any of them are skipped: the cheaper columns are read first to find out.
+        """
+        texts: dict[str, list[SampleText]] = {problem: [] for problem in problems}
         for reader in self.readers if self.has_texts else ():
             for part in reader.table.parts:
-                left = self._left(reader, part, found, limit, correct) if reader.table.columnar else math.inf
-                if left > 0 and any(len(texts) < limit for texts in found.values()):
-                    self._read(reader, part, found, limit, correct, left)
-        return found
+                expected = self._count(reader, part, texts, limit, correct) if reader.table.columnar else math.inf
+                if expected > 0 and any(len(samples) < limit for samples in texts.values()):
+                    self._read(reader, part, texts, limit, correct, expected)
+        return texts
 
     def answers(self) -> tuple[list[str], list[str | None], list[bool]]:
-        """(problem, answer, correct) of every sample."""
+        """Return (problem, answer, correct) of every sample, as three columns."""
         problems: list[str] = []
         answers: list[str | None] = []
         correct: list[bool] = []
         for reader in self.readers:
             name = reader.schema.names["answer"]
-            for batch in reader.batches((name,)):
-                batch = batch.only(self._mine(reader, batch))
+            for whole in reader.batches((name,)):
+                batch = whole.only(self._selected(reader, whole))
                 if len(batch.row_B):
                     problems += reader.problems(batch).list()
                     answers += batch.columns[name].map(label).list()
-                    correct += reader.right(batch).tolist()
+                    correct += reader.correct(batch).tolist()
         return problems, answers, correct
 
-    def _left(
-        self, reader: Reader, part: int, found: Mapping[str, Sequence[SampleText]], limit: int, correct: bool | None
+    def _count(
+        self,
+        reader: TableReader,
+        part: int,
+        texts: Mapping[str, Sequence[SampleText]],
+        limit: int,
+        correct: bool | None,
     ) -> int:
-        """How many texts this part has to give: read from the other columns, which cost little."""
-        there: Counter[str] = Counter()
+        """Return how many requested texts the part holds, from the columns without texts."""
+        available: Counter[str] = Counter()
         for batch in reader.batches(parts=[part]):
-            there.update(reader.problems(batch.only(self._mine(reader, batch, found, correct))).list())
-        return sum(min(number, limit - len(found[problem])) for problem, number in there.items())
+            available.update(reader.problems(batch.only(self._selected(reader, batch, texts, correct))).list())
+        return sum(min(count, limit - len(texts[problem])) for problem, count in available.items())
 
     def _read(
         self,
-        reader: Reader,
+        reader: TableReader,
         part: int,
-        found: dict[str, list[SampleText]],
+        texts: dict[str, list[SampleText]],
         limit: int,
         correct: bool | None,
-        left: float,
+        expected: float,
     ) -> None:
         names = reader.schema.names
-        extra = tuple(names[ours] for ours in ("text", "answer") if ours in names)
-        for batch in reader.batches(extra, parts=[part], rows=_TEXT_ROWS):
-            wanted = {problem for problem, texts in found.items() if len(texts) < limit}
-            for problem, sample in self._written(reader, batch.only(self._mine(reader, batch, wanted, correct))):
-                if len(found[problem]) < limit:
-                    found[problem].append(sample)
-                    left -= 1
-            if left <= 0 or not wanted:
+        extra = tuple(names[column] for column in ("text", "answer") if column in names)
+        for batch in reader.batches(extra, parts=[part], rows=TEXT_ROWS):
+            unfinished = {problem for problem, samples in texts.items() if len(samples) < limit}
+            for problem, sample in _samples(reader, batch.only(self._selected(reader, batch, unfinished, correct))):
+                if len(texts[problem]) < limit:
+                    texts[problem].append(sample)
+                    expected -= 1
+            if expected <= 0 or not unfinished:
                 break
 
-    def _mine(
-        self, reader: Reader, batch: Batch, wanted: Collection[str] | None = None, correct: bool | None = None
+    def _selected(
+        self, reader: TableReader, batch: Batch, problems: Collection[str] | None = None, correct: bool | None = None
     ) -> NDArray[np.bool_]:
-        """(B,) is the row this model's, at this step (and of a wanted problem, and right or wrong as asked)."""
-        model, step, _, _, problems, _ = reader.keys(batch)
-        mine_B = model.array(lambda value: value == self.model) & step.array(lambda value: value == self.step)
-        if wanted is not None:
-            mine_B &= problems.array(lambda value: value in wanted)
-        return mine_B if correct is None else mine_B & (reader.right(batch) == correct)
+        """Return (B,): is the row of this model and step, of one of the problems, and correct or wrong as requested."""
+        model, step, _, _, problem, _ = reader.keys(batch)
+        selected_B = model.array(lambda value: value == self.model) & step.array(lambda value: value == self.step)
+        if problems is not None:
+            selected_B &= problem.array(lambda value: value in problems)
+        return selected_B if correct is None else selected_B & (reader.correct(batch) == correct)
 
-    def _written(self, reader: Reader, batch: Batch) -> Iterator[tuple[str, SampleText]]:
-        if not len(batch.row_B):
-            return
-        _, _, base, seed, problems, _ = reader.keys(batch)
-        nothing: list[Any] = [None] * len(batch.row_B)
-        text, answer = (
-            batch.columns[reader.schema.names[ours]].list() if ours in reader.schema.names else nothing
-            for ours in ("text", "answer")
-        )
-        right = reader.right(batch).tolist()
-        rows = zip(problems.list(), text, answer, right, base.list(), seed.list(), strict=True)
-        for problem, said, came_to, right, of_base, of_seed in rows:
-            yield problem, SampleText(message_text(said), label(came_to), right, of_base, of_seed)
+
+def _samples(reader: TableReader, batch: Batch) -> Iterator[tuple[str, SampleText]]:
+    if not len(batch.row_B):
+        return
+    _, _, base, seed, problems, _ = reader.keys(batch)
+    empty: list[Any] = [None] * len(batch.row_B)
+    text, answer = (
+        batch.columns[reader.schema.names[column]].list() if column in reader.schema.names else empty
+        for column in ("text", "answer")
+    )
+    columns = text, answer, reader.correct(batch).tolist(), base.list(), seed.list()
+    for problem, text, answer, correct, base, seed in zip(problems.list(), *columns, strict=True):
+        yield problem, SampleText(message_text(text), label(answer), correct, base, seed)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from rlvrscope.errors import InputError
-from rlvrscope.sampling.store.file import sqlite_errors
-from rlvrscope.sampling.store.store import IN_USE, SampleStore
+from rlvrscope.sampling.store.sample_store import IN_USE, SampleStore
+from rlvrscope.sampling.store.store_file import sqlite_errors
 from rlvrscope.tables.table import BATCH_ROWS, Batch, Coded
 
 _QUERY = """

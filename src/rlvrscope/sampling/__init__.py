@@ -1,6 +1,6 @@
-"""Samples of models: a store, and how it is filled."""
+"""Samples of models: a crash-safe store, and how it is filled."""
 
-from rlvrscope.sampling.fill import Filled, fill
+from rlvrscope.sampling.fill import FillProgress, fill
 from rlvrscope.sampling.store import Sample, SampleStore
 
-__all__ = ["Filled", "Sample", "SampleStore", "fill"]
+__all__ = ["FillProgress", "Sample", "SampleStore", "fill"]

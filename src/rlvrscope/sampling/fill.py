@@ -1,4 +1,4 @@
-"""Filling a store: what is wanted less what is there, drawn by an engine, and verified and committed beside it."""
+"""Filling a store: the samples it lacks are drawn by an engine, verified, and committed in batches."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from rlvrscope.engines.engine import Completion, Engine, Fact, Failure, Request
-from rlvrscope.errors import WorkError
+from rlvrscope.errors import InputError, WorkError
 from rlvrscope.problem import Problem
 from rlvrscope.problems.templates import template_of
-from rlvrscope.sampling.cells import cell_seed, check_wanted, count_missing, missing
-from rlvrscope.sampling.store.store import BATCH, RUN, Sample, SampleStore
-from rlvrscope.sampling.verdicts import use_verifiers, verdicts_on, verify_missing
+from rlvrscope.sampling.store.sample_store import BATCH, RUN, Sample, SampleStore
+from rlvrscope.sampling.verdicts import use_verifiers, verify_missing, verify_texts
+from rlvrscope.seeding import derived
+from rlvrscope.stats.counts import MAX_SAMPLES
 from rlvrscope.verify import VerifierPool
 
-SECONDS = 10.0
-"""After which what there is of a batch is committed, whole or not."""
-REPEATS = 8
-"""Samples that only repeat another of their problem, from which on an engine is taken not to draw."""
+MAX_COMMIT_SECONDS = 10.0
+"""A batch is committed after this time, full or not."""
+MIN_REPEATS = 8
+"""With at least this many repeated texts and no varied problem, an engine counts as not drawing at random."""
 MAX_FAILURES = 1_000
-"""Failed cells that are kept to be listed; all are counted."""
+"""Failed samples that are listed; all are counted."""
 
 
 @dataclass
-class Filled:
-    """How far a run is. wanted: cells of the plan; before: those filled already; failures: (problem, index, reason).
+class FillProgress:
+    """Progress of a run. total: samples requested; existing: samples in the store before; failures: (problem, index,
+    reason).
 
-    repeats: samples of an engine that does not honour seeds with the very text of another of their problem in their
-    batch; varied: others of a problem that has several.
+    For engines that do not honour seeds, within each batch: repeats: samples whose text repeats another of the same
+    problem; varied: problems with several different texts.
     """
 
-    wanted: int
-    before: int
+    total: int
+    existing: int
     new: int = 0
     failed: int = 0
     tokens: int = 0
@@ -50,28 +52,59 @@ class Filled:
 
     @property
     def done(self) -> int:
-        return self.before + self.new
+        return self.existing + self.new
 
     @property
-    def alike(self) -> bool:
-        """As of a server that takes the most likely token, whatever temperature it is told."""
-        return self.repeats >= REPEATS and not self.varied
+    def identical(self) -> bool:
+        """Whether each problem's samples are all the same, as from a server that always decodes greedily."""
+        return self.repeats >= MIN_REPEATS and not self.varied
 
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.started
 
 
-OnProgress = Callable[[Filled], None]
-Written = tuple[int, Counter[str]]
-"""Of a batch: how many samples were new, and every outcome."""
+OnProgress = Callable[[FillProgress], None]
+CommitResult = tuple[int, Counter[str]]
+"""New samples of a batch, and the outcomes of all its samples."""
 
 
-def population(engine: Engine, seed: int = 0, template: str | None = None) -> dict[str, Fact]:
-    """What tells the samples from others: the engine's identity, the template around prompts, and the run's seed."""
+def run_identity(engine: Engine, seed: int = 0, template: str | None = None) -> dict[str, Fact]:
+    """Return what identifies a run's distribution: the engine's identity, the prompt template, and the seed."""
     text = "" if template is None else template_of(template).text
     digest = hashlib.sha256(text.encode()).hexdigest()[:12] if template else None
     return {**engine.identity, "template": template, "template_hash": digest, "seed": seed}
+
+
+def sample_seed(seed: int, problem: str, index: int) -> int:
+    """Return the seed of a sample, from 0 to 2^63 - 1. It depends on these arguments alone."""
+    return derived(seed, "sample", problem, index)
+
+
+def missing_samples(
+    store: SampleStore, run: str, problems: Sequence[Problem], samples: int
+) -> Iterator[tuple[Problem, int]]:
+    """Yield (problem, index) of samples the store lacks, problem by problem in order of index, lazily."""
+    for problem in problems:
+        existing = store.existing(run, problem.id, range(samples))
+        for index in range(samples):
+            if index not in existing:
+                yield problem, index
+
+
+def count_missing(store: SampleStore, run: str, problems: Sequence[Problem], samples: int) -> int:
+    return sum(samples - len(store.existing(run, problem.id, range(samples))) for problem in problems)
+
+
+def check_plan(problems: Sequence[Problem], samples: int) -> None:
+    """Raises InputError unless there are problems with unique ids, and 1 to MAX_SAMPLES samples for each."""
+    if not 1 <= samples <= MAX_SAMPLES:
+        raise InputError(f"samples of a problem must be from 1 to {MAX_SAMPLES:,}; got {samples}")
+    if not problems:
+        raise InputError("there must be a problem to sample")
+    repeated = [name for name, count in Counter(problem.id for problem in problems).items() if count > 1]
+    if repeated:
+        raise InputError(f"two problems have the id {repeated[0]!r}: give each its own")
 
 
 def fill(
@@ -84,144 +117,143 @@ def fill(
     seed: int = 0,
     template: str | None = None,
     pool: VerifierPool | None = None,
-    on_progress: OnProgress = lambda filled: None,
+    on_progress: OnProgress = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
-) -> Filled:
-    """Draw what is missing of `samples_per_problem` for each problem; verify and commit 256 at a time.
+) -> FillProgress:
+    """Draw the samples that are missing for each problem; verify and commit 256 at a time.
 
-    Killed at any moment and called again, it goes on: a cell that is filled is not drawn again, and its seed derives
-    from (seed, problem id, index) alone. template: a name of `rlvrscope.problems.TEMPLATES` to put around prompts; None
-    leaves them as they are. pool: workers to verify with; its own by default. stop: asked before each cell; once true,
-    the batch at hand is finished.
+    Resumable: killed at any moment and called again, it draws only what was not committed. A sample's seed derives from
+    (seed, problem id, index) alone. template: a name in `rlvrscope.problems.TEMPLATES` to apply to prompts; None leaves
+    them unchanged. pool: verifier workers; by default one is made. stop: polled before each sample; once true, the
+    current batch is finished.
 
-    Raises InputError where it would mix populations; WorkError for a full disk or an engine that can't go on: what was
-    committed is safe.
+    Raises InputError if the run holds samples of another model or other settings; WorkError for a full disk or an
+    engine that fails: what was committed is safe.
     """
-    check_wanted(problems, samples_per_problem)
-    store.begin(run, population(engine, seed, template), problems)
+    check_plan(problems, samples_per_problem)
+    store.begin(run, run_identity(engine, seed, template), problems)
     use_verifiers(store, problems)
-    wanted = samples_per_problem * len(problems)
-    filled = Filled(wanted, wanted - count_missing(store, run, problems, samples_per_problem))
-    around = None if template is None else template_of(template)
+    total = samples_per_problem * len(problems)
+    progress = FillProgress(total, total - count_missing(store, run, problems, samples_per_problem))
+    prompt_template = None if template is None else template_of(template)
 
-    def requests(commits: _Commits) -> Iterator[Request]:
-        for problem, index in missing(store, run, problems, samples_per_problem):
+    def requests(committer: _Committer) -> Iterator[Request]:
+        for problem, index in missing_samples(store, run, problems, samples_per_problem):
             if stop():
-                filled.stopped = True
+                progress.stopped = True
                 return
-            commits.look()
-            prompt = problem.prompt if around is None else around.render(problem)
-            yield Request(problem, index, prompt, cell_seed(seed, problem.id, index))
+            committer.poll()
+            prompt = problem.prompt if prompt_template is None else prompt_template.render(problem)
+            yield Request(problem, index, prompt, sample_seed(seed, problem.id, index))
 
     with contextlib.ExitStack() as stack:
         workers = pool or stack.enter_context(VerifierPool())
         verify_missing(store, run, problems, workers)
-        filled.started = time.monotonic()
-        on_progress(filled)
-        commits = _Commits(store, run, workers, filled, on_progress, engine.honours_seeds)
-        _take(engine, requests(commits), commits)
-    return filled
+        progress.started = time.monotonic()
+        on_progress(progress)
+        committer = _Committer(store, run, workers, progress, on_progress, engine.honours_seeds)
+        _draw(engine, requests(committer), committer)
+    return progress
 
 
 @dataclass
-class _Commits:
-    """Gathers completions, and verifies and commits a batch while the engine draws the next."""
+class _Committer:
+    """Collects completions; verifies and commits each batch in a thread while the engine draws the next."""
 
     store: SampleStore
     run: str
     pool: VerifierPool
-    filled: Filled
+    progress: FillProgress
     on_progress: OnProgress
-    by_seed: bool
+    honours_seeds: bool
     batch: list[tuple[Request, Completion]] = field(default_factory=list)
-    under_way: Future[Written] | None = None
-    begun: float = field(default_factory=time.monotonic)
+    pending: Future[CommitResult] | None = None
+    last_commit: float = field(default_factory=time.monotonic)
 
     def add(self, request: Request, completion: Completion) -> None:
         self.batch.append((request, completion))
         if len(self.batch) >= BATCH:
             self.commit()
 
-    def look(self) -> None:
-        """Whenever the engine asks for more: is the last batch on the disk, and has this one waited for long?"""
-        if self.under_way is not None and self.under_way.done():
+    def fail(self, request: Request, failure: Failure) -> None:
+        self.progress.failed += 1
+        if len(self.progress.failures) < MAX_FAILURES:
+            self.progress.failures.append((request.problem.id, request.index, failure.reason))
+
+    def poll(self) -> None:
+        """Report a finished commit, and start one if the batch has waited too long."""
+        if self.pending is not None and self.pending.done():
             self.settle()
-        if time.monotonic() - self.begun > SECONDS:
+        if time.monotonic() - self.last_commit > MAX_COMMIT_SECONDS:
             self.commit()
 
-    def fail(self, request: Request, failure: Failure) -> None:
-        self.filled.failed += 1
-        if len(self.filled.failures) < MAX_FAILURES:
-            self.filled.failures.append((request.problem.id, request.index, failure.reason))
-
     def commit(self) -> None:
-        """Begin with this batch when the last one is on the disk. Raises what went wrong with that."""
+        """Start to commit the batch once the previous one is on disk. Raises what that one raised."""
         self.settle()
-        self.begun = time.monotonic()
+        self.last_commit = time.monotonic()
         if self.batch:
             batch, self.batch = self.batch, []
-            self.filled.tokens += sum(said.tokens or 0 for _, said in batch)
-            if not self.by_seed:
-                self._compare(batch)
-            self.under_way = _beside(lambda: self._write(batch))
-
-    def _compare(self, batch: Sequence[tuple[Request, Completion]]) -> None:
-        texts: dict[str, list[str]] = {}
-        for request, said in batch:
-            texts.setdefault(request.problem.id, []).append(said.text)
-        for of_one in texts.values():
-            self.filled.varied += len(set(of_one)) > 1
-            self.filled.repeats += len(of_one) - len(set(of_one))
+            self.progress.tokens += sum(completion.tokens or 0 for _, completion in batch)
+            if not self.honours_seeds:
+                self._count_repeats(batch)
+            self.pending = _in_thread(lambda: self._write(batch))
 
     def settle(self) -> None:
-        """Wait for the batch that is under way, and tell of it."""
-        if self.under_way is None:
+        """Wait for the pending commit, and report it."""
+        if self.pending is None:
             return
-        under_way, self.under_way = self.under_way, None
-        new, outcomes = under_way.result()
-        self.filled.new += new
-        self.filled.outcomes.update(outcomes)
-        self.on_progress(self.filled)
+        pending, self.pending = self.pending, None
+        new, outcomes = pending.result()
+        self.progress.new += new
+        self.progress.outcomes.update(outcomes)
+        self.on_progress(self.progress)
 
     def finish(self) -> None:
         self.commit()
         self.settle()
 
-    def _write(self, batch: Sequence[tuple[Request, Completion]]) -> tuple[int, Counter[str]]:
-        """How many were new, and every outcome."""
-        verdicts = verdicts_on([(said.text, request.problem) for request, said in batch], self.pool)
-        samples = [Sample(request.problem.id, request.index, request.seed, said) for request, said in batch]
+    def _count_repeats(self, batch: Sequence[tuple[Request, Completion]]) -> None:
+        texts_of: dict[str, list[str]] = {}
+        for request, completion in batch:
+            texts_of.setdefault(request.problem.id, []).append(completion.text)
+        for texts in texts_of.values():
+            self.progress.varied += len(set(texts)) > 1
+            self.progress.repeats += len(texts) - len(set(texts))
+
+    def _write(self, batch: Sequence[tuple[Request, Completion]]) -> CommitResult:
+        verdicts = verify_texts([(completion.text, request.problem) for request, completion in batch], self.pool)
+        samples = [Sample(request.problem.id, request.index, request.seed, completion) for request, completion in batch]
         new = self.store.add(self.run, samples, verdicts)
         return new, Counter(verdict.outcome for verdict in verdicts)
 
 
-def _beside(work: Callable[[], Written]) -> Future[Written]:
-    """Do it in a thread that nobody waits for at the end: Ctrl-C must not."""
-    future: Future[Written] = Future()
+def _in_thread(work: Callable[[], CommitResult]) -> Future[CommitResult]:
+    """Run work in a daemon thread, which Ctrl-C does not wait for (an executor's threads would be joined at exit)."""
+    future: Future[CommitResult] = Future()
 
-    def do() -> None:
+    def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is told where the result is asked for
+        except BaseException as error:  # noqa: BLE001 - raised where the result is read
             future.set_exception(error)
 
-    threading.Thread(target=do, name="rlvrscope-store", daemon=True).start()
+    threading.Thread(target=run, name="rlvrscope-store", daemon=True).start()
     return future
 
 
-def _take(engine: Engine, requests: Iterator[Request], commits: _Commits) -> None:
-    """Everything the engine gives; what came before it gave up is kept too."""
+def _draw(engine: Engine, requests: Iterator[Request], committer: _Committer) -> None:
+    """Take every result of the engine; if it raises, commit what came before."""
     try:
         for request, result in engine.run(requests):
             if isinstance(result, Failure):
-                commits.fail(request, result)
+                committer.fail(request, result)
             else:
-                commits.add(request, result)
+                committer.add(request, result)
     except Exception as error:
         try:
-            commits.finish()
-        except Exception as second:  # noqa: BLE001 - whatever it is, it is told
+            committer.finish()
+        except Exception as second:  # noqa: BLE001 - reported with the first
             if str(second) != str(error):
-                raise WorkError(f"{error}. And what had come could not be kept: {second}") from error
+                raise WorkError(f"{error}. And the samples drawn before could not be committed: {second}") from error
         raise
-    commits.finish()
+    committer.finish()

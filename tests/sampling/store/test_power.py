@@ -100,7 +100,7 @@ def test_after_loss_of_power_the_same_command_goes_on(logged, tmp_path: Path):
         folder = tmp_path / str(number)
         cut_at(source, folder, size + 100)
         with SampleStore(folder) as store:
-            assert fill(store, filler.PROBLEMS, filler.Guesser(), 150).before == done
+            assert fill(store, filler.PROBLEMS, filler.Guesser(), 150).existing == done
             assert check(store) == 900
         assert filler.cells(folder) == filler.cells(tmp_path / "whole")
 
@@ -113,7 +113,7 @@ def test_a_full_database_is_told_and_usable(tmp_path: Path):
         there = check(store)
         assert 0 < there < 1200
         store.connection.execute("PRAGMA max_page_count = 100000")
-        assert fill(store, filler.PROBLEMS, filler.Guesser(), 200).before == there
+        assert fill(store, filler.PROBLEMS, filler.Guesser(), 200).existing == there
     with SampleStore(tmp_path / "b") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 200)
     assert filler.cells(tmp_path / "a") == filler.cells(tmp_path / "b")
@@ -132,5 +132,5 @@ def test_a_disk_that_takes_no_more_is_told_in_one_line(tmp_path: Path):
     with SampleStore(tmp_path) as store:
         there = check(store)
         assert 0 < there < 2400
-        assert fill(store, filler.PROBLEMS, filler.Guesser(), 400).before == there
+        assert fill(store, filler.PROBLEMS, filler.Guesser(), 400).existing == there
         assert check(store) == 2400

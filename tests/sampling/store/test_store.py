@@ -21,8 +21,8 @@ from rlvrscope.readers import read_models
 from rlvrscope.sampling import Sample, SampleStore, fill
 from rlvrscope.sampling.store.check import check, stats
 from rlvrscope.sampling.store.export import export
-from rlvrscope.sampling.store.file import FORMAT_VERSION, refuse_network
-from rlvrscope.sampling.verdicts import check_own, verify_missing
+from rlvrscope.sampling.store.store_file import FORMAT_VERSION, refuse_network
+from rlvrscope.sampling.verdicts import check_plugin_verifiers, verify_missing
 
 PROBLEMS = [Problem("p", "?", "1"), Problem("q", "?", "2", cluster="c", metadata={"numbers": [1, 2]})]
 
@@ -69,9 +69,9 @@ def test_verdicts_of_another_version_stand_beside_the_first(store: SampleStore):
     for version, outcome in (("1", "wrong"), ("2", "correct")):
         store.use_verifier("math", version)
         verdict = Verdict(outcome, verifier="math", version=version)
-        store.judge("samples", [("p", index, verdict) for index in store.unjudged("samples", "p")[:3]])
+        store.add_verdicts("samples", [("p", index, verdict) for index in store.unverified("samples", "p")[:3]])
         assert store.counts("samples") == {"p": {outcome: 3, "": 1}}
-        assert store.unjudged("samples", "p") == [3]
+        assert store.unverified("samples", "p") == [3]
     store.use_verifier("math", "1")
     assert store.counts("samples") == {"p": {"wrong": 3, "": 1}}
 
@@ -94,8 +94,8 @@ def test_samples_without_a_verdict_are_verified_and_not_changed(tmp_path: Path):
 def test_a_store_chooses_no_code_to_run():
     own = [Problem("p", "?", "1", verifier="mine.py:judge")]
     with pytest.raises(InputError, match=r"--verifier mine\.py:judge"):
-        check_own(own, {""})
-    check_own(own, {"mine.py:judge"})
+        check_plugin_verifiers(own, {""})
+    check_plugin_verifiers(own, {"mine.py:judge"})
 
 
 def test_a_second_writer_is_refused_and_readers_are_not(store: SampleStore):

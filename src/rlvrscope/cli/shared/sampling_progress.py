@@ -14,14 +14,14 @@ from rich.table import Column
 from rlvrscope.cli.shared.progress import duration
 
 if TYPE_CHECKING:
-    from rlvrscope.sampling import Filled
+    from rlvrscope.sampling import FillProgress
 
 EVERY = 30.0
 """Seconds between lines where there is no terminal."""
 
 
-class FillingLine:
-    """Shows a `Filled` as it grows. `stopped` is true after the first Ctrl-C; a second one ends all at once."""
+class SamplingProgress:
+    """Shows a `FillProgress` as it grows. `stopped` is true after the first Ctrl-C; a second one ends all at once."""
 
     def __init__(self, console: Console) -> None:
         self.stopped = False
@@ -44,11 +44,11 @@ class FillingLine:
             self._bar.stop()
         signal.signal(signal.SIGINT, self._handler)
 
-    def show(self, filled: Filled) -> None:
-        far = f"{filled.done:,} of {filled.wanted:,}"
+    def show(self, filled: FillProgress) -> None:
+        far = f"{filled.done:,} of {filled.total:,}"
         if self._console.is_terminal:
             words = "\n".join([far, *_lines(filled)])
-            self._bar.update(self._task, completed=filled.done, total=filled.wanted, description=words)
+            self._bar.update(self._task, completed=filled.done, total=filled.total, description=words)
         elif time.monotonic() - self._told > EVERY:
             self._told = time.monotonic()
             self._say(f"{far}: {told(filled)}")
@@ -63,12 +63,12 @@ class FillingLine:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def told(filled: Filled) -> str:
+def told(filled: FillProgress) -> str:
     """How fast it goes, and what was found, in one line."""
     return ", ".join(_lines(filled))
 
 
-def _lines(filled: Filled) -> list[str]:
+def _lines(filled: FillProgress) -> list[str]:
     """Rate, tokens and time left; and the shares of outcomes among the new samples.
 
     The shares are of what was verified, which is all that is committed.
@@ -76,13 +76,13 @@ def _lines(filled: Filled) -> list[str]:
     seconds = max(filled.seconds, 1e-9)
     rate = filled.new / seconds
     pace = [f"{rate:,.1f}/s", f"{filled.tokens / seconds:,.0f} tokens/s"]
-    if filled.new and filled.done < filled.wanted:
-        pace.append(f"about {_left((filled.wanted - filled.done - filled.failed) / rate)} left")
+    if filled.new and filled.done < filled.total:
+        pace.append(f"about {_left((filled.total - filled.done - filled.failed) / rate)} left")
     found, verified = [], sum(filled.outcomes.values())
     if verified:
         found.append(f"{verified / max(filled.new, 1):.0%} verified")
         found += [f"{outcome} {count / verified:.1%}" for outcome, count in filled.outcomes.most_common()]
-    if filled.alike:
+    if filled.identical:
         found.append("all samples of a problem alike")
     if filled.failed:
         found.append(f"{filled.failed:,} failed")

@@ -12,12 +12,12 @@ def verify_store(path: Path, verifier: str | None, workers: int | None, timeout:
     """Raises InputError for a verifier that is code and was not named."""
     from rlvrscope.sampling import SampleStore
     from rlvrscope.sampling.store.check import stats
-    from rlvrscope.sampling.verdicts import check_own, use_verifiers, verify_missing
+    from rlvrscope.sampling.verdicts import check_plugin_verifiers, use_verifiers, verify_missing
     from rlvrscope.verify import VerifierPool
 
     with SampleStore(path) as store, VerifierPool(workers, timeout) as pool:
         problems = list(store.problems().values())
-        check_own(problems, {verifier or ""})
+        check_plugin_verifiers(problems, {verifier or ""})
         use_verifiers(store, problems)
         with MESSAGES.status("verifying"):
             new = sum(verify_missing(store, run, problems, pool) for run in store.runs())

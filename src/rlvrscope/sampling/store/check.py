@@ -7,8 +7,8 @@ from typing import Any
 
 from rlvrscope.errors import InputError
 from rlvrscope.problem import OUTCOMES
-from rlvrscope.sampling.store.file import sqlite_errors
-from rlvrscope.sampling.store.store import SampleStore
+from rlvrscope.sampling.store.sample_store import SampleStore
+from rlvrscope.sampling.store.store_file import sqlite_errors
 
 _LOST = {
     "samples of no run or problem": "SELECT count(*) FROM samples WHERE run NOT IN (SELECT id FROM runs) "

@@ -9,8 +9,8 @@ from typing import Any
 from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
 from rlvrscope.runs import replacing
-from rlvrscope.sampling.store.file import sqlite_errors
-from rlvrscope.sampling.store.store import IN_USE, SampleStore
+from rlvrscope.sampling.store.sample_store import IN_USE, SampleStore
+from rlvrscope.sampling.store.store_file import sqlite_errors
 from rlvrscope.tables.values import text_of
 
 ROWS = 8_192

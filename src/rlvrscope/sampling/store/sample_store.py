@@ -17,7 +17,7 @@ from rlvrscope.engines.engine import Completion, Fact
 from rlvrscope.errors import InputError, WorkError, file_errors
 from rlvrscope.extras import needs_extra
 from rlvrscope.problem import Problem, Verdict
-from rlvrscope.sampling.store.file import (
+from rlvrscope.sampling.store.store_file import (
     connect_to_read,
     connect_to_write,
     create,
@@ -97,7 +97,7 @@ class SampleStore:
 
     def begin(self, run: str, identity: Mapping[str, Fact], problems: Sequence[Problem]) -> None:
         """Add a run and its problems, or find them there. Raises InputError where it would mix two populations."""
-        self.check_population(run, identity, problems)
+        self.check_identity(run, identity, problems)
         known, held = self.runs(), self._contents()
         told = _plain(identity)
         new = [(problem.id, problem.verifier, _content(problem)) for problem in problems if problem.id not in held]
@@ -108,7 +108,7 @@ class SampleStore:
                 connection.execute("UPDATE runs SET identity = ? WHERE name = ?", (told, run))
             connection.executemany("INSERT INTO problems (name, verifier, content) VALUES (?, ?, ?)", new)
 
-    def check_population(self, run: str, identity: Mapping[str, Fact], problems: Sequence[Problem]) -> None:
+    def check_identity(self, run: str, identity: Mapping[str, Fact], problems: Sequence[Problem]) -> None:
         """Raises InputError, with the differences, for a run of another population and for another problem's id."""
         known = self.runs().get(run)
         if known is not None and _told_by(known) != _told_by(identity) and not self._is_empty(run):
@@ -137,7 +137,7 @@ class SampleStore:
 
     # --- samples
 
-    def done(self, run: str, problem: str, indices: range = range(1 << 62)) -> set[int]:
+    def existing(self, run: str, problem: str, indices: range = range(1 << 62)) -> set[int]:
         """Which of these indices are filled."""
         query = (
             "SELECT number FROM samples WHERE run = (SELECT id FROM runs WHERE name = ?) "
@@ -166,7 +166,9 @@ class SampleStore:
                 ],
             )
             if verdicts:
-                self._judge(run_id, [(ids[samples[at].problem], samples[at].index, verdicts[at]) for at in places])
+                self._insert_verdicts(
+                    run_id, [(ids[samples[at].problem], samples[at].index, verdicts[at]) for at in places]
+                )
         return len(new)
 
     def _new(self, run: str, samples: Sequence[Sample]) -> list[int]:
@@ -176,7 +178,7 @@ class SampleStore:
         for problem, index in place_of:
             spans.setdefault(problem, []).append(index)
         for problem, span in spans.items():
-            for index in self.done(run, problem, range(min(span), max(span) + 1)):
+            for index in self.existing(run, problem, range(min(span), max(span) + 1)):
                 place_of.pop((problem, index), None)
         return sorted(place_of.values())
 
@@ -209,7 +211,7 @@ class SampleStore:
                 (name, version, last + 1),
             )
 
-    def unjudged(self, run: str, problem: str) -> list[int]:
+    def unverified(self, run: str, problem: str) -> list[int]:
         """The indices of samples without a verdict by the version in use."""
         query = (
             f"SELECT s.number FROM runs r, problems p JOIN samples s ON s.run = r.id AND s.problem = p.id "
@@ -237,13 +239,15 @@ class SampleStore:
                 found[name][""] -= count
         return {name: +counter for name, counter in found.items()}
 
-    def judge(self, run: str, cells: Sequence[tuple[str, int, Verdict]]) -> None:
+    def add_verdicts(self, run: str, cells: Sequence[tuple[str, int, Verdict]]) -> None:
         """Add verdicts on (problem, index) in one commit; one that is there by the same version stays."""
         with self._transaction():
             ids = {name: self._id("problems", name) for name in {name for name, _, _ in cells}}
-            self._judge(self._id("runs", run), [(ids[name], index, verdict) for name, index, verdict in cells])
+            self._insert_verdicts(
+                self._id("runs", run), [(ids[name], index, verdict) for name, index, verdict in cells]
+            )
 
-    def _judge(self, run: int, cells: Sequence[tuple[int, int, Verdict]]) -> None:
+    def _insert_verdicts(self, run: int, cells: Sequence[tuple[int, int, Verdict]]) -> None:
         by_version = {(verdict.verifier, verdict.version) for _, _, verdict in cells}
         verifier: dict[tuple[str, str], int] = {}
         for name, version in by_version:
