@@ -6,22 +6,22 @@ import os
 import signal
 from typing import Any, NoReturn
 
-from rlvrscope.cli.shared.farewell import INTERRUPTED, farewell
+from rlvrscope.cli.shared.guard import EXIT_INTERRUPTED, interruption_message
 
 
 def _end_now(*_: Any) -> NoReturn:
-    os.write(2, f"{farewell()}\n".encode())
-    os._exit(INTERRUPTED)
+    os.write(2, f"{interruption_message()}\n".encode())
+    os._exit(EXIT_INTERRUPTED)
 
 
 def main() -> None:
     """Run the command line.
 
-    Ctrl-C ends it at once, while libraries load too: files are written whole or not at all, so there is nothing to
-    save. (An exception would not do: raised within an import it can be swallowed.) Where workers have to be ended, it
-    is a KeyboardInterrupt: `ExperimentTable`.
+    Ctrl-C exits at once, also while libraries load: files are written whole or not at all, so there is nothing to save.
+    (An exception raised inside an import can be swallowed.) Commands that stop workers ask for a KeyboardInterrupt
+    instead: `on_interrupt`.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # keep SIGINT ignored where the shell did so
         signal.signal(signal.SIGINT, _end_now)
     from rlvrscope.cli.main import app
 

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from rlvrscope.cli.shared.farewell import farewell
+from rlvrscope.cli.shared.guard import interruption_message
 
 RLVRSCOPE = [sys.executable, "-m", "rlvrscope"]
 
 
 def rlvrscope(*words: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "TTY_COMPATIBLE": "1", "TERM": "dumb"}
-    done = subprocess.run([*RLVRSCOPE, *map(str, words)], capture_output=True, text=True, env=environment)
+    done = subprocess.run([*RLVRSCOPE, *map(str, words)], capture_output=True, text=True)
     assert done.returncode == expect, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -69,7 +68,6 @@ def test_demo_end_to_end(cache: Path, demo_flags: list[str], tmp_path: Path):  #
     out = tmp_path / "out"
     shown = rlvrscope("demo", *demo_flags, "--out", out).stdout
     assert "pass@256" in shown
-    assert max(map(len, shown.splitlines())) <= 80 + len(str(out))
     names = {path.name for path in out.iterdir()}
     files = {"recipe.toml", "environment.json", "summary.json", "times.json", "report.html"}
     assert names == {*files, "figures", "runs"}
@@ -118,7 +116,7 @@ def test_ctrl_c_ends_the_work_and_keeps_what_was_done(cache: Path, recipe_file: 
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
     _, errors = process.communicate(timeout=20)  # the steps left would take hours
     assert process.returncode == 130
-    assert "interrupted: what was done is kept" in errors
+    assert "interrupted: finished work is kept" in errors
     assert "Traceback" not in errors
     kept = rows(out / "telemetry.jsonl")
     time.sleep(1.0)
@@ -143,8 +141,8 @@ def test_ctrl_c_while_starting_is_quiet(recipe_file: Path, tmp_path: Path, secon
 )
 def test_ctrl_c_promises_to_go_on_only_where_it_does(words: list[str], resumed: bool, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "argv", ["rlvrscope", *words])
-    assert farewell().startswith("interrupted")
-    assert ("goes on from there" in farewell()) == resumed
+    assert interruption_message().startswith("interrupted")
+    assert ("same command to continue" in interruption_message()) == resumed
 
 
 def rows(path: Path) -> int:

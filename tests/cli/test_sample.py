@@ -110,7 +110,7 @@ def test_ctrl_c_finishes_the_batch_and_the_command_goes_on(words: list[str]):
     assert process.returncode == 130
     assert "of 2,400,000 cells are filled" in told
     assert "finishing the batch at hand" in errors
-    assert "the same command goes on" in errors
+    assert "run the same command to continue" in errors
     with SampleStore("out/a") as opened:
         done = sum(counts.total() for counts in opened.counts("samples").values())
     assert f"{done:,} of 2,400,000" in told

@@ -34,8 +34,10 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*words: str, code: int = 0) -> Result:
-    done = CliRunner().invoke(app, words, env={"TTY_COMPATIBLE": "1", "TERM": "dumb"})
+def run(*words: str, code: int = 0, terminal: bool = False) -> Result:
+    """A command in this process, in a pipe or in a terminal of 80 columns."""
+    environment = {"TTY_COMPATIBLE": "1" if terminal else "0", "COLUMNS": "80", "TERM": "dumb"}
+    done = CliRunner().invoke(app, words, env=environment)
     assert done.exit_code == code, done.output + repr(done.exception)
     return done
 
@@ -164,7 +166,7 @@ def test_mistakes(at: Path):
 
 
 def test_tasks():
-    shown = run("tasks", "list").stdout
+    shown = run("tasks", "list", terminal=True).stdout
     for name in ("math-500", "aime-2025", "countdown", "gym:NAME", "qwen-boxed", "choice"):
         assert name in shown
     assert max(map(len, shown.splitlines())) <= 80

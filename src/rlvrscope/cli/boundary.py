@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rlvrscope.cli.shared.guard import MESSAGES, OUTPUT, JsonOption, guarded, print_json
+from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json
+from rlvrscope.cli.shared.guard import guarded
+from rlvrscope.cli.shared.options import JsonOption
 from rlvrscope.cli.shared.sources import (
     SOURCE,
     ColumnOption,
@@ -134,11 +136,11 @@ def _print(found: Boundary, written: Sequence[Path]) -> None:
         OUTPUT.print(verdict_table(found, name))
         OUTPUT.print()
     for name in found.trained:
-        OUTPUT.print(conclusion(found, name), markup=False, highlight=False)
+        OUTPUT.print(conclusion(found, name))
     for note in notes(found):
-        OUTPUT.print(note, markup=False, highlight=False, style="dim")
+        OUTPUT.print(note, style="dim")
     for path in written:
-        OUTPUT.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
+        OUTPUT.print(f"Written: {path}")
 
 
 def _show_problem(problem: str, models: Sequence[ModelCounts], limit: int, as_json: bool) -> None:
@@ -160,4 +162,6 @@ def _show_problem(problem: str, models: Sequence[ModelCounts], limit: int, as_js
         texts = {name: model.texts(problem, limit, correct=True) for name, model in sides.items()}
         print_json({"problem": problem, "right": {name: list(map(asdict, found)) for name, found in texts.items()}})
     else:
-        OUTPUT.print(answers_table(problem, sides, limit))
+        table = answers_table(problem, sides, limit)
+        table.expand = OUTPUT.is_terminal
+        OUTPUT.print(table)

@@ -9,14 +9,8 @@ from typing import Annotated
 import typer
 
 from rlvrscope import config
-from rlvrscope.cli.shared.guard import (
-    DeviceOption,
-    JsonOption,
-    OutOption,
-    SetOption,
-    WorkersOption,
-    guarded,
-)
+from rlvrscope.cli.shared.guard import guarded
+from rlvrscope.cli.shared.options import DeviceOption, JsonOption, OutOption, SetOption, WorkersOption
 
 
 @guarded

@@ -8,17 +8,9 @@ from typing import Annotated
 import typer
 
 from rlvrscope import config
-from rlvrscope.cli.shared.guard import (
-    MESSAGES,
-    OUTPUT,
-    DeviceOption,
-    JsonOption,
-    OutOption,
-    SetOption,
-    WorkersOption,
-    guarded,
-    print_json,
-)
+from rlvrscope.cli.shared.console import OUTPUT, print_json
+from rlvrscope.cli.shared.guard import guarded
+from rlvrscope.cli.shared.options import DeviceOption, JsonOption, OutOption, SetOption, WorkersOption
 from rlvrscope.extras import needs_extra
 from rlvrscope.runs import at_temperature
 
@@ -45,13 +37,13 @@ def pretrain(
 
     settings = config.load(recipe, Recipe, overrides or ())
     where = check_device(device)
-    with ExperimentTable(MESSAGES) as table:
+    with ExperimentTable() as table:
         ensure_bases([settings], 1, device, table.on_event)
     path = base_path(settings, where)
     if as_json:
         print_json({"base": str(path)})
     else:
-        OUTPUT.print(str(path), highlight=False, soft_wrap=True)
+        OUTPUT.print(str(path))
 
 
 @app.command()
@@ -78,7 +70,7 @@ def train(
     cell.folder.claim(config.dumps(settings))
     if not cell.folder.done:
         record_environment(out, device, workers=1)
-        with ExperimentTable(MESSAGES) as table:
+        with ExperimentTable() as table:
             failures = run_cells([cell], 1, device, table.on_event)
         raise_failures(failures, 1, "runs")
     rows = cell.folder.complete_rows("evaluation", settings.train.steps)
@@ -87,8 +79,8 @@ def train(
         print_json({"run": str(out), "before": first, "after": last})
     else:
         for name, before in first.items():
-            OUTPUT.print(f"{name:<17} {before:.3f} -> {last[name]:.3f}", highlight=False)
-        OUTPUT.print(f"The run: {out}", highlight=False, soft_wrap=True)
+            OUTPUT.print(f"{name:<17} {before:.3f} -> {last[name]:.3f}")
+        OUTPUT.print(f"The run: {out}")
 
 
 @app.command()

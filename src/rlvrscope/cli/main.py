@@ -8,7 +8,8 @@ import typer
 
 import rlvrscope
 from rlvrscope.cli import boundary, demo, dynamics, lab, plan, sample, store, tasks, verify, wise
-from rlvrscope.cli.shared.guard import OUTPUT, set_debug
+from rlvrscope.cli.shared.console import OUTPUT
+from rlvrscope.cli.shared.guard import set_debug
 
 app = typer.Typer(
     help="See where RLVR moves a language model's probability mass, and what that does to its boundary.",
@@ -30,7 +31,7 @@ app.command("wise")(wise.wise)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        OUTPUT.print(f"rlvrscope {rlvrscope.__version__}", highlight=False)
+        OUTPUT.print(f"rlvrscope {rlvrscope.__version__}")
         raise typer.Exit
 
 

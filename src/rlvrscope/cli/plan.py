@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from rlvrscope.cli.shared.guard import OUTPUT, JsonOption, guarded, print_json
+from rlvrscope.cli.shared.console import OUTPUT, print_json
+from rlvrscope.cli.shared.guard import guarded
+from rlvrscope.cli.shared.options import JsonOption
 from rlvrscope.cli.shared.sources import (
     SOURCE,
     ColumnOption,
@@ -61,7 +63,6 @@ def plan(
     OUTPUT.print(
         f"To settle a difference of {difference:g} in pass@{k} ({confidence:.0%} confidence, {power:.0%} power) by "
         f"`rlvrscope boundary ... --k {k}`, one trained model and training run:",
-        highlight=False,
     )
     OUTPUT.print(plan_table(found))
     if found.spread_k is None:

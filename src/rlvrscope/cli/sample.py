@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlvrscope.cli.shared.guard import MESSAGES, OUTPUT, JsonOption, guarded, print_json
-from rlvrscope.cli.tasks import FieldOption, SourceOption, SplitOption
+from rlvrscope.cli.shared.console import MESSAGES, print_json, say
+from rlvrscope.cli.shared.guard import guarded
+from rlvrscope.cli.shared.options import FieldOption, JsonOption, SourceOption, SplitOption
 from rlvrscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -157,14 +158,14 @@ def _tell_plan(
         print_json(facts)
         return
     grows = "unknown before some are drawn" if size is None else f"about {size / 1e6:,.1f} MB more"
-    _say(
+    say(
         f"{len(problems):,} problems x {samples:,} samples: {wanted:,} wanted, {wanted - missing:,} there, "
         f"{missing:,} to draw"
     )
-    _say(f"Size: {grows}. Seeds are {'honoured' if engine.honours_seeds else 'not honoured'} by this engine.")
+    say(f"Size: {grows}. Seeds are {'honoured' if engine.honours_seeds else 'not honoured'} by this engine.")
     for name, value in identity.items():
-        _say(f"{name:<14} {value}")
-    _say(f"The store: {path}. Nothing was drawn.")
+        say(f"{name:<14} {value}")
+    say(f"The store: {path}. Nothing was drawn.")
 
 
 def _tell(found: FillProgress, path: Path, as_json: bool) -> None:
@@ -182,20 +183,16 @@ def _tell(found: FillProgress, path: Path, as_json: bool) -> None:
             }
         )  # fmt: skip
         return
-    _say(
+    say(
         f"{found.done:,} of {found.total:,} cells are filled, {found.new:,} of them now"
         + (f": {told(found)}" if found.new else "")
     )
     for problem, index, reason in found.failures[:LISTED]:
-        _say(f"failed: {one_line(problem, 60)}, sample {index}: {one_line(reason, 300)}")
+        say(f"failed: {one_line(problem, 60)}, sample {index}: {one_line(reason, 300)}")
     if found.failed > LISTED:
-        _say(f"... and {found.failed - min(LISTED, len(found.failures)):,} more")
+        say(f"... and {found.failed - min(LISTED, len(found.failures)):,} more")
     if found.identical:
-        _say("All samples of a problem are alike: the model is very sure, or the server does not draw at random.")
+        say("All samples of a problem are alike: the model is very sure, or the server does not draw at random.")
     if found.failed:
-        _say("Those that failed are tried again by the same command.")
-    _say(f"The store: {path}")
-
-
-def _say(line: str) -> None:
-    OUTPUT.print(line, markup=False, highlight=False, soft_wrap=True)
+        say("Those that failed are tried again by the same command.")
+    say(f"The store: {path}")

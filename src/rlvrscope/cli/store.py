@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from rlvrscope.cli.shared.guard import OUTPUT, JsonOption, guarded, print_json
+from rlvrscope.cli.shared.console import print_json, say
+from rlvrscope.cli.shared.guard import guarded
+from rlvrscope.cli.shared.options import JsonOption
 from rlvrscope.errors import InputError
 
 app = typer.Typer(help="Stores of samples: check, export, stats.", no_args_is_help=True, rich_markup_mode=None)
@@ -26,7 +28,7 @@ def check(path: PathArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"format_version": 1, "file": str(store.path), "whole": True, "samples": samples})
     else:
-        _say(f"{store.path} is whole: {samples:,} samples")
+        say(f"{store.path} is whole: {samples:,} samples")
 
 
 @app.command()
@@ -45,7 +47,7 @@ def export(
     if as_json:
         print_json({"format_version": 1, "rows": rows, "file": str(out)})
     else:
-        _say(f"{rows:,} samples. Written: {out}")
+        say(f"{rows:,} samples. Written: {out}")
 
 
 @app.command()
@@ -61,23 +63,23 @@ def stats(path: PathArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(facts)
         return
-    _say(f"{facts['file']}: {facts['bytes'] / 1e6:,.2f} MB")
+    say(f"{facts['file']}: {facts['bytes'] / 1e6:,.2f} MB")
     for name, run in facts["runs"].items():
         least, most = run["samples_of_a_problem"]
         each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-        _say(f"run {one_line(name, 100)}: {run['samples']:,} samples of {run['problems']:,} problems ({each} each)")
+        say(f"run {one_line(name, 100)}: {run['samples']:,} samples of {run['problems']:,} problems ({each} each)")
         told = {outcome: count for outcome, count in run["outcomes"].items() if count}
         told |= {"without a verdict": run["without_verdict"]} if run["without_verdict"] else {}
-        _say(
+        say(
             "  outcomes: "
             + ", ".join(f"{what} {count:,} ({count / run['samples']:.1%})" for what, count in told.items())
         )
-        _say(
+        say(
             f"  tokens: {run['tokens']:,}; ended by: "
             + ", ".join(f"{one_line(k, 40)} {n:,}" for k, n in run["finish"].items())
         )
         for fact, value in run["identity"].items():
-            _say(f"  {fact}: {one_line(str(value), 300)}")
+            say(f"  {fact}: {one_line(str(value), 300)}")
 
 
 def _there(path: Path) -> Path:
@@ -86,7 +88,3 @@ def _there(path: Path) -> Path:
     if not store_path(path).is_file():
         raise InputError(f"there is no store of samples at {store_path(path)}")
     return path
-
-
-def _say(line: str) -> None:
-    OUTPUT.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlvrscope.cli.shared.guard import MESSAGES, OUTPUT, JsonOption, guarded, print_json
+from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json
+from rlvrscope.cli.shared.guard import guarded
+from rlvrscope.cli.shared.options import FieldOption, JsonOption, SourceOption, SplitOption
 from rlvrscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,17 +21,10 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Problems: data sets, generated ones, your files.", no_args_is_help=True, rich_markup_mode=None)
 
 TASK = "A name of `rlvrscope tasks list`, or a file of your own (.csv, .jsonl, .parquet)."
-SplitOption = Annotated[str | None, typer.Option("--split", help="Of a data set: test, train, ...; by default test.")]
 CountOption = Annotated[
     int | None, typer.Option("--count", min=1, help="The first so many; of generated tasks, how many to make.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of generated tasks.")]
-SourceOption = Annotated[
-    Path | None, typer.Option("--source", help="A folder with a copy of the data set's repository, without the hub.")
-]
-FieldOption = Annotated[
-    list[str] | None, typer.Option("--field", help="Of a file, a column's name: prompt=question (repeatable).")
-]
 TemplateOption = Annotated[str | None, typer.Option("--template", help="Put this template around every prompt.")]
 
 
@@ -77,8 +72,8 @@ def show(
         return
     for key, value in facts.items():
         told = ", ".join(f"{k} {v:,}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-        OUTPUT.print(f"{key:<12} {one_line(told, 500)}", markup=False, highlight=False, soft_wrap=True)
-    OUTPUT.print(f"\n{clipped(prompt, 10_000)}", markup=False, highlight=False, soft_wrap=True)
+        OUTPUT.print(f"{key:<12} {one_line(told, 500)}")
+    OUTPUT.print(f"\n{clipped(prompt, 10_000)}")
 
 
 def _about(name: str, template: str | None, fields: Sequence[str]) -> tuple[dict[str, Any], str]:
@@ -152,7 +147,7 @@ def export(
     if as_json:
         print_json({"format_version": 1, "problems": len(problems), "file": str(out)})
     else:
-        OUTPUT.print(f"{len(problems):,} problems. Written: {out}", markup=False, highlight=False, soft_wrap=True)
+        OUTPUT.print(f"{len(problems):,} problems. Written: {out}")
 
 
 def _row(problem: Problem) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlvrscope.cli.shared.guard import MESSAGES, OUTPUT, JsonOption, guarded, print_json
+from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json
+from rlvrscope.cli.shared.guard import guarded
+from rlvrscope.cli.shared.options import JsonOption
 from rlvrscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -180,7 +182,7 @@ def _print(facts: dict[str, Any], out: Path | None) -> None:
         lines.append(f"The first error, in row {error['row']:,}: {one_line(error['reason'], 500)}")
     lines += [f"Written: {out}"] if out is not None else []
     for line in lines:
-        OUTPUT.print(line, markup=False, highlight=False, soft_wrap=True)
+        OUTPUT.print(line)
 
 
 def _explain(row: int, text: str, problem: Problem, verdict: Verdict, as_json: bool) -> None:
@@ -203,7 +205,7 @@ def _explain(row: int, text: str, problem: Problem, verdict: Verdict, as_json: b
         "took": f"{verdict.seconds * 1e3:.2f} ms",
     }
     for name, value in facts.items():
-        OUTPUT.print(f"{name:<12} {value}", markup=False, highlight=False, soft_wrap=True)
+        OUTPUT.print(f"{name:<12} {value}")
 
 
 def _write(out: Path, labels: Sequence[Mapping[str, Any]], verdicts: Sequence[Verdict]) -> None:
@@ -222,6 +224,5 @@ def _write(out: Path, labels: Sequence[Mapping[str, Any]], verdicts: Sequence[Ve
     write_atomic(out, "".join(f"{line}\n" for line in lines))
     if not all("problem" in kept for kept in labels):
         MESSAGES.print(
-            "No column problem, id or prompt in some rows: `rlvrscope boundary` can't tell their problems apart.",
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
+            "No column problem, id or prompt in some rows: `rlvrscope boundary` can't tell their problems apart."
+        )

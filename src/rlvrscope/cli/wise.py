@@ -9,7 +9,9 @@ import typer
 from rich.table import Table
 
 from rlvrscope import config
-from rlvrscope.cli.shared.guard import MESSAGES, OUTPUT, DeviceOption, JsonOption, guarded, print_json
+from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json
+from rlvrscope.cli.shared.guard import guarded
+from rlvrscope.cli.shared.options import DeviceOption, JsonOption
 from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
 
@@ -60,7 +62,7 @@ def wise(
         return
     OUTPUT.print(_table(rows))
     if out is not None:
-        OUTPUT.print(f"The checkpoint: {out}", highlight=False, soft_wrap=True)
+        OUTPUT.print(f"The checkpoint: {out}")
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 
 import pytest
-from rich.console import Console
 
 from rlvrscope.cli.shared import progress
+from rlvrscope.cli.shared.console import PlainConsole
 from rlvrscope.cli.shared.progress import MAX_ROWS, ExperimentTable, duration
 from rlvrscope.experiment.workers import Event, Job
 
@@ -16,10 +16,10 @@ def job(number: int) -> Job:
     return Job(f"an-arm-with-a-rather-long-name-base{number}-seed0", 100, lambda report: None)
 
 
-def table(*, terminal: bool, planned: int) -> tuple[ExperimentTable, Console, io.StringIO]:
+def table(*, terminal: bool, planned: int) -> tuple[ExperimentTable, PlainConsole, io.StringIO]:
     written = io.StringIO()
-    console = Console(file=written, force_terminal=terminal, width=80, color_system=None)
-    return ExperimentTable(console, {job(number).name: 100 for number in range(planned)}), console, written
+    console = PlainConsole(file=written, force_terminal=terminal, width=80, color_system=None)
+    return ExperimentTable({job(number).name: 100 for number in range(planned)}, console), console, written
 
 
 def progressed(number: int, step: int) -> Event:
@@ -74,7 +74,7 @@ def test_the_time_left_is_that_of_the_steps_made_so_far(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(4.0, "half a minute"), (90.0, "2 min"), (5999.0, "100 min"), (7200.0, "2.0 hours")]
+    ("seconds", "said"), [(4.0, "4 s"), (119.4, "119 s"), (130.0, "2 min"), (5999.0, "100 min"), (7200.0, "2.0 hours")]
 )
 def test_durations(seconds: float, said: str):
     assert duration(seconds) == said

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from rlvrscope import config
-from rlvrscope.cli.shared.guard import MESSAGES, OUTPUT, print_json
+from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json
 from rlvrscope.extras import needs_extra
 from rlvrscope.runs import RunFolder
 
@@ -39,7 +39,7 @@ def run_and_report(recipe: Recipe, out: Path, workers: int, device: str, as_json
     check_device(device)
     RunFolder(out).claim(config.dumps(recipe))
     todo = _announced(recipe, out, workers, device)
-    with ExperimentTable(MESSAGES, {cell.name: cell.recipe.train.steps for cell in todo}) as table:
+    with ExperimentTable({cell.name: cell.recipe.train.steps for cell in todo}) as table:
         failures = run_experiment(recipe, out, workers, device, table.on_event)
     runs = cells(recipe, out)
     if not any(cell.folder.done for cell in runs):
@@ -47,18 +47,16 @@ def run_and_report(recipe: Recipe, out: Path, workers: int, device: str, as_json
     with MESSAGES.status("writing the report"):
         findings = write_report(out)
     for arm, edge in edges(out / "tuning.json").items():
-        MESSAGES.print(
-            f"{arm}: the {edge} learning rate of the grid was the best: one beyond it may be better", highlight=False
-        )
+        MESSAGES.print(f"{arm}: the {edge} learning rate of the grid was the best: one beyond it may be better")
     if as_json:
         print_json(findings.as_dict())
     else:
         _print(findings)
-        OUTPUT.print(f"\nThe page: {out / 'report.html'} ({time.monotonic() - started:.0f} s)", highlight=False)
+        OUTPUT.print(f"\nThe page: {out / 'report.html'} ({time.monotonic() - started:.0f} s)")
     for failure in failures:
-        MESSAGES.print(f"failed: {failure.job.name}: {failure.error}", style="red", markup=False, highlight=False)
+        MESSAGES.print(f"failed: {failure.job.name}: {failure.error}", style="red")
     if failures:
-        MESSAGES.print("The others are kept; the same command tries these again.", highlight=False)
+        MESSAGES.print("The others are kept; the same command tries these again.")
         raise typer.Exit(1)
 
 
@@ -73,9 +71,7 @@ def _announced(recipe: Recipe, out: Path, workers: int, device: str) -> list[Cel
         seconds = estimated_seconds(todo, workers, device)
     tuning = f" ({sum(cell in todo for cell in tried)} of them to tune learning rates)" if tried else ""
     many = "s" if workers > 1 else ""
-    MESSAGES.print(
-        f"{len(todo)} runs to do{tuning}: about {duration(seconds)} with {workers} worker{many}.", highlight=False
-    )
+    MESSAGES.print(f"{len(todo)} runs to do{tuning}: about {duration(seconds)} with {workers} worker{many}.")
     return todo
 
 
@@ -89,7 +85,7 @@ def _print(findings: Findings) -> None:
         OUTPUT.print("\nThe same on training prompts:")
         _print_tables(findings.on_training)
     for sentence in findings.sentences:
-        OUTPUT.print(f"- {sentence}", highlight=False)
+        OUTPUT.print(f"- {sentence}")
 
 
 def _print_tables(findings: Findings) -> None:

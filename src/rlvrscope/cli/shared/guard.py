@@ -1,80 +1,83 @@
-"""What every command shares: errors as one line, exit codes, and the options that mean the same everywhere."""
+"""Errors, exit codes and Ctrl-C, the same for every command.
+
+Imports neither typer nor rich: `__main__` needs it before Ctrl-C is handled.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import signal
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec
 
-import typer
-from rich.console import Console, ConsoleDimensions
-
-from rlvrscope.cli.shared.farewell import INTERRUPTED, farewell
 from rlvrscope.errors import RlvrscopeError
-from rlvrscope.report.text import one_line
 
-MAX_LINE = 1_000_000
-"""Characters of a line where the output is not a terminal: nothing is wrapped or shortened there."""
-
-
-class _Console(Console):
-    """A console that wraps text at the terminal's width, and nowhere else."""
-
-    @property
-    def size(self) -> ConsoleDimensions:  # type: ignore[reportIncompatibleMethodOverride]  # never set here
-        if self.is_terminal:
-            return super().size
-        return ConsoleDimensions(MAX_LINE, 25)
-
-
-OUTPUT = _Console()
-MESSAGES = _Console(stderr=True)
-"""Progress and errors; results go to standard output."""
+EXIT_INTERRUPTED = 130
+RESUMABLE = ("demo", "lab", "sample")
+"""Commands that continue where they were stopped."""
+MAX_ERROR_CHARACTERS = 20_000
+"""Longer errors lose their middle. Longer than any path."""
 
 Parameters = ParamSpec("Parameters")
-
-OutOption = Annotated[Path, typer.Option("--out", help="The folder to work in; started again, the command goes on.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: train.steps=50 (repeatable).")]
-DeviceOption = Annotated[str, typer.Option("--device", help="cpu, or cuda where there is one.")]
-WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Worker processes; results do not depend on it.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-
-MAX_CHARACTERS = 4_000
-"""Of an error: names in it may have any length."""
 
 _debug = False
 
 
 def set_debug(value: bool) -> None:
+    """Show tracebacks of user errors."""
     global _debug
     _debug = value
 
 
 def guarded(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
-    """A command whose user errors are one line on standard error: exit 2 for bad input, 1 for failed work."""
+    """Print a command's user errors as one line on standard error. Exit codes: 2 for bad input, 1 for failed work."""
 
     @functools.wraps(command)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        import typer
+
+        from rlvrscope.cli.shared.console import MESSAGES
+        from rlvrscope.report.text import one_line
+
         try:
             command(*args, **kwargs)
         except RlvrscopeError as error:
             if _debug:
                 raise
-            message = one_line(str(error), MAX_CHARACTERS)
-            MESSAGES.print("error:", message, style="bold red", markup=False, highlight=False, soft_wrap=True)
+            MESSAGES.print(f"error: {one_line(str(error), MAX_ERROR_CHARACTERS)}", style="bold red")
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            MESSAGES.print(farewell())
-            raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:  # `rlvrscope ... | head`: the reader has gone
+            MESSAGES.print(interruption_message())
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except BrokenPipeError:  # `rlvrscope ... | head`: the reader has closed the pipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
 
     return run
 
 
-def print_json(value: Any) -> None:
-    OUTPUT.print_json(data=value, ensure_ascii=True)
+def interruption_message() -> str:
+    """Return the last line of an interrupted command."""
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    resumable = ": finished work is kept; run the same command to continue." if command in RESUMABLE else "."
+    return f"interrupted{resumable}"
+
+
+@contextlib.contextmanager
+def on_interrupt(handler: Callable[..., Any] = signal.default_int_handler) -> Iterator[None]:
+    """Handle Ctrl-C with `handler` inside the block; by default it raises KeyboardInterrupt.
+
+    SIGINT that the shell has ignored stays ignored.
+    """
+    previous = signal.getsignal(signal.SIGINT)
+    if previous is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

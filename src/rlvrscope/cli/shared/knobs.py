@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from rlvrscope.cli.shared.guard import JsonOption
+from rlvrscope.cli.shared.options import JsonOption
 from rlvrscope.errors import InputError
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ class SamplingProgress:
         self._say("finishing the batch at hand; Ctrl-C again to end at once")
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(line)
 
 
 def told(filled: FillProgress) -> str:
@@ -77,7 +77,7 @@ def _lines(filled: FillProgress) -> list[str]:
     rate = filled.new / seconds
     pace = [f"{rate:,.1f}/s", f"{filled.tokens / seconds:,.0f} tokens/s"]
     if filled.new and filled.done < filled.total:
-        pace.append(f"about {_left((filled.total - filled.done - filled.failed) / rate)} left")
+        pace.append(f"about {duration((filled.total - filled.done - filled.failed) / rate)} left")
     found, verified = [], sum(filled.outcomes.values())
     if verified:
         found.append(f"{verified / max(filled.new, 1):.0%} verified")
@@ -87,7 +87,3 @@ def _lines(filled: FillProgress) -> list[str]:
     if filled.failed:
         found.append(f"{filled.failed:,} failed")
     return [", ".join(words) for words in (pace, found) if words]
-
-
-def _left(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120.0 else duration(seconds)

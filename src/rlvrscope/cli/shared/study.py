@@ -12,8 +12,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from rlvrscope.cli.shared.farewell import INTERRUPTED
-from rlvrscope.cli.shared.guard import MESSAGES, OUTPUT, print_json
+from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json
+from rlvrscope.cli.shared.guard import EXIT_INTERRUPTED
 from rlvrscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Results:
     def leave(self) -> None:
         """Exit 130 after an interruption."""
         if self.interrupted:
-            raise typer.Exit(INTERRUPTED)
+            raise typer.Exit(EXIT_INTERRUPTED)
 
 
 def show(plan: Plan, out: Path, as_json: bool, write_more: Callable[[Path, Trajectory], Path] | None = None) -> Results:
@@ -119,8 +119,8 @@ def _print(study: Study, paths: Sequence[Path]) -> None:
         shown.add_column(head, justify="right" if index else "left", overflow="fold", min_width=width)
     for row in rows:
         shown.add_row(*row)
-    OUTPUT.print(study.heading, style="bold", markup=False, highlight=False)
-    OUTPUT.print(study.lead, style="dim", markup=False, highlight=False)
+    OUTPUT.print(study.heading, style="bold")
+    OUTPUT.print(study.lead, style="dim")
     OUTPUT.print(shown)
     for path in paths:
-        OUTPUT.print(f"Written: {path}", markup=False, highlight=False, soft_wrap=True)
+        OUTPUT.print(f"Written: {path}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rlvrscope.cli.shared.guard import MESSAGES, OUTPUT, print_json
+from rlvrscope.cli.shared.console import MESSAGES, print_json, say
 
 
 def verify_store(path: Path, verifier: str | None, workers: int | None, timeout: float, as_json: bool) -> None:
@@ -25,15 +25,11 @@ def verify_store(path: Path, verifier: str | None, workers: int | None, timeout:
     if as_json:
         print_json({"format_version": 1, "file": str(store.path), "new_verdicts": new, "runs": runs})
         return
-    _say(f"{new:,} new verdicts in {store.path}")
+    say(f"{new:,} new verdicts in {store.path}")
     for run, facts in runs.items():
         told = ", ".join(f"{outcome} {count:,}" for outcome, count in facts["outcomes"].items() if count)
-        _say(f"run {run}: {facts['samples']:,} samples; {told}; correct: {facts['rate'] or 0.0:.4f}")
+        say(f"run {run}: {facts['samples']:,} samples; {told}; correct: {facts['rate'] or 0.0:.4f}")
 
 
 def _kept(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: facts[name] for name in ("samples", "outcomes", "rate")}
-
-
-def _say(line: str) -> None:
-    OUTPUT.print(line, markup=False, highlight=False, soft_wrap=True)

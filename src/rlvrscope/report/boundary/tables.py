@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Mapping
 
 from rich.cells import cell_len, set_cell_size
-from rich.markup import escape
 from rich.table import Table
 
 from rlvrscope.experiment.boundary import Boundary
@@ -24,14 +23,14 @@ def verdict_table(boundary: Boundary, name: str) -> Table:
     found = boundary.comparisons[name]
     table = Table(box=None, pad_edge=False)
     for head in ("k", _short(boundary.base.name), _short(name), "difference"):
-        table.add_column(escape(head), justify="right", no_wrap=True)
+        table.add_column(head, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for index, k in enumerate(found.ks):
         table.add_row(
             str(k),
             _share(found.base.estimate[index]),
             _share(found.trained.estimate[index]),
-            escape(_band(found.difference, index)),
+            _band(found.difference, index),
             found.verdicts[index] + (" *" if starred(found, index) else ""),
         )
     return table
@@ -49,15 +48,13 @@ def plan_table(plan: Plan) -> Table:
 
 def answers_table(problem: str, models: Mapping[str, ModelCounts], limit: int) -> Table:
     """The right answers of models to one problem, side by side."""
-    table = Table(title=escape(one_line(problem, MAX_TITLE)), show_lines=True, expand=True)
+    table = Table(title=one_line(problem, MAX_TITLE), show_lines=True, expand=True)
     columns = []
     for name, model in models.items():
         n_P, c_P = model.counts.pooled
         at = model.counts.problems.index(problem)
-        table.add_column(escape(f"{_short(name)}: {c_P[at]} of {n_P[at]} right"), ratio=1, overflow="fold")
-        columns.append(
-            [escape(clipped(sample.text, MAX_CHARACTERS)) for sample in model.texts(problem, limit, correct=True)]
-        )
+        table.add_column(f"{_short(name)}: {c_P[at]} of {n_P[at]} right", ratio=1, overflow="fold")
+        columns.append([clipped(sample.text, MAX_CHARACTERS) for sample in model.texts(problem, limit, correct=True)])
     for row in itertools.zip_longest(*columns, fillvalue=""):
         table.add_row(*row)
     return table
