@@ -20,12 +20,12 @@ from functools import cache
 import numpy as np
 from scipy.special import expit, stdtrit
 
+from rlvrscope.arrays import Floats
 from rlvrscope.seeding import generator
 from rlvrscope.stats import resample_weights
-from rlvrscope.stats.base_means import ENOUGH_BASES, BaseMeans
+from rlvrscope.stats.base_means import MIN_BASES, BaseMeans
 from rlvrscope.stats.frontier import GRID, mean_difference
 from rlvrscope.stats.matching import TrainingRun, matched
-from rlvrscope.stats.passk import Floats
 
 K, PROMPTS, SEEDS, EVALUATIONS, RESAMPLES = 256, 200, 2, 11, 400
 VARIES = {"bases alike": (0.0, 0.15), "bases differ": (0.25, 0.15), "bases differ much": (0.8, 0.15)}
@@ -130,7 +130,7 @@ def one_replication(varies: str, bases: int, number: int) -> list[tuple[bool, fl
     found = mean_difference(arms[1], arms[0], K, weights_RP, SINCE)
     assert found is not None
     draws_ABSR = np.array([[mean_until(run, found.upto, weights_RP) for run in arm] for arm in arms])
-    upto_G, true_G = truth_of_all(varies) if bases >= ENOUGH_BASES else truth(varies, these, TRUE_SEEDS, rng)
+    upto_G, true_G = truth_of_all(varies) if bases >= MIN_BASES else truth(varies, these, TRUE_SEEDS, rng)
     assert found.upto <= upto_G[-1]
     true = np.interp(found.upto, upto_G, true_G)
     interval = found.means.interval()

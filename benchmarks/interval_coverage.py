@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rlvrscope.arrays import Floats
 from rlvrscope.seeding import generator
 from rlvrscope.stats import (
     bootstrap_mean,
@@ -31,7 +32,6 @@ from rlvrscope.stats import (
 )
 from rlvrscope.stats.counts import GroupCounts
 
-Floats = NDArray[np.float64]
 SAMPLES, SHOWN = 256, (1, 4, 16, 64, 256)
 KS = [2**power for power in range(9)]
 RATES = {"Beta(.1, .5)": (0.1, 0.5), "Beta(1, 1)": (1.0, 1.0)}

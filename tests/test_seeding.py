@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlvrscope.seeding import derived, generator, uniform_rows
+from rlvrscope.seeding import derive_seed, generator, uniform_rows
 
 
 def test_the_same_name_gives_the_same_stream_and_others_differ():
@@ -22,7 +22,7 @@ def test_the_stream_is_fixed_for_good():
 
 def test_rows_are_their_seeds_alone_and_uniform():
     """20,000 numbers: mean 1/2 within 5 standard errors of 1/sqrt(12 n); a row is the same beside any others."""
-    seeds = [derived(0, index) for index in range(1000)]
+    seeds = [derive_seed(0, index) for index in range(1000)]
     rows = uniform_rows(seeds, 20)
     assert rows.shape == (1000, 20)
     assert rows.dtype == np.float32
@@ -36,7 +36,7 @@ def test_rows_are_their_seeds_alone_and_uniform():
 
 
 def test_derived_seeds_fit_where_a_signed_integer_does():
-    found = [derived(1, "a", index) for index in range(200)]
+    found = [derive_seed(1, "a", index) for index in range(200)]
     assert len(set(found)) == 200
     assert all(0 <= seed < 2**63 for seed in found)
     assert max(found) > 2**61

@@ -15,7 +15,7 @@ from typing import Any, TypeGuard, TypeVar, get_args
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rlvrscope.errors import InputError, file_errors, nearest
+from rlvrscope.errors import InputError, did_you_mean, file_errors
 
 
 class Section(BaseModel):
@@ -85,7 +85,7 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     key = ".".join(path)
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key!r}. {nearest(path[-1], keys)}{more}"
+        return f"unknown key {key!r}. {did_you_mean(path[-1], keys)}{more}"
     if first["type"] == "missing":
         return f"{key}: missing. It must be given.{more}"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")

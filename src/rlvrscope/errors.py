@@ -45,10 +45,10 @@ def file_errors(doing: str, path: Path | str, kind: type[RlvrscopeError] = WorkE
         raise kind(f"cannot {doing} {path}: {reason}") from error
 
 
-def nearest(word: str, choices: Sequence[str]) -> str:
+def did_you_mean(word: str, choices: Sequence[str]) -> str:
     """A sentence that offers the closest choice, or all of them.
 
-    >>> nearest("grop", ["grpo", "gspo"])
+    >>> did_you_mean("grop", ["grpo", "gspo"])
     "Did you mean 'grpo'? Allowed: grpo, gspo."
     """
     close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)

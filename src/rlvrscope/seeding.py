@@ -21,7 +21,7 @@ def generator(seed: int, *keys: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(int.from_bytes(_digest(16, seed, *keys), "little")))
 
 
-def derived(seed: int, *keys: str | int) -> int:
+def derive_seed(seed: int, *keys: str | int) -> int:
     """A seed of its own for (seed, *keys), from 0 to 2^63 - 1."""
     return int.from_bytes(_digest(8, seed, *keys), "little") >> 1
 

@@ -42,7 +42,7 @@ def by_autograd(rewards_V: np.ndarray, probs_V: np.ndarray, objective: Objective
 @pytest.mark.parametrize("objective", VARIANTS, ids=named)
 @pytest.mark.parametrize("group_size", [2, 3, 5])
 def test_equals_autograd_over_every_group(objective: Objective, group_size: int):
-    group_size = max(group_size, objective.least_group_size)
+    group_size = max(group_size, objective.min_group_size)
     expected = by_autograd(REWARDS, PROBS, objective, group_size)
     found = expected_update(REWARDS, objective, group_size, probs_V=PROBS)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
@@ -117,7 +117,7 @@ def test_with_binary_rewards_the_success_probability_never_falls(name: str):
 
 @pytest.mark.parametrize("name", [objective.name for objective in WITHOUT_KL])
 def test_agrees_with_samples_within_four_standard_errors(name: str):
-    seeds, eta, size = 40_000, 0.1, max(4, OBJECTIVES[name].least_group_size)
+    seeds, eta, size = 40_000, 0.1, max(4, OBJECTIVES[name].min_group_size)
     path = simulate(
         REWARDS,
         name,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rlvrscope.objectives import OBJECTIVES, OwnShape, objective_from
+from rlvrscope.objectives import OBJECTIVES, FunctionShape, objective_from
 from rlvrscope.objectives.shape import SHAPES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "objectives.md").read_text()
@@ -69,7 +69,7 @@ def test_the_example_runs_and_prints_what_it_says(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     (written_out,) = re.findall(r"--set 'train\.objective=(.*?)'$", PAGE, re.MULTILINE)
     chosen = objective_from(tomllib.loads(f"objective = {written_out}")["objective"])
-    assert isinstance(chosen.shape, OwnShape)
+    assert isinstance(chosen.shape, FunctionShape)
     assert f"`objective = {chosen_table(chosen.shape.function)}`" in PAGE
 
 

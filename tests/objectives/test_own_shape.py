@@ -15,7 +15,7 @@ import tomli_w
 import torch
 
 from rlvrscope import InputError
-from rlvrscope.objectives import OBJECTIVES, Objective, OwnShape, advantages, objective_from
+from rlvrscope.objectives import OBJECTIVES, FunctionShape, Objective, advantages, objective_from
 
 RARE_FIRST = """\
 def rare_first(rewards_PG, advantages_PG):
@@ -68,7 +68,7 @@ def test_it_may_write_into_what_it_is_given():
 def test_a_recipe_holds_the_hash_and_the_path_as_written(folder: Path):
     objective = objective_from({"base": "grpo", "name": "rare", "shape": "mine.py:rare_first"})
     digest = hashlib.sha256((folder / "mine.py").read_bytes()).hexdigest()
-    assert objective.shape == OwnShape("mine.py:rare_first", digest)
+    assert objective.shape == FunctionShape("mine.py:rare_first", digest)
     table = {field: value for field, value in dataclasses.asdict(objective).items() if value is not None}
     assert table["shape"] == {"function": "mine.py:rare_first", "sha256": digest, "kind": "function"}
     again = objective_from(tomllib.loads(tomli_w.dumps(table)))
@@ -78,7 +78,7 @@ def test_a_recipe_holds_the_hash_and_the_path_as_written(folder: Path):
 
 def test_a_changed_file_is_refused_where_a_recipe_says_what_ran(folder: Path):
     (folder / "other.py").write_text(RARE_FIRST)
-    held = OwnShape("other.py:rare_first", hashlib.sha256(RARE_FIRST.encode()).hexdigest())
+    held = FunctionShape("other.py:rare_first", hashlib.sha256(RARE_FIRST.encode()).hexdigest())
     # As many bytes, within one second: a cache by time and size would not see it.
     (folder / "other.py").write_text(RARE_FIRST.replace("** 2", "** 3"))
     with pytest.raises(InputError, match=r"other\.py has changed: its SHA-256 is \w{12}"):
@@ -90,7 +90,7 @@ def test_a_changed_file_is_refused_where_a_recipe_says_what_ran(folder: Path):
 
 
 def test_what_a_recipe_says_can_be_read_without_the_file():
-    gone = OwnShape("gone.py:f", "0" * 64)
+    gone = FunctionShape("gone.py:f", "0" * 64)
     assert OBJECTIVES["grpo"].replace(shape=gone).shape == gone
     with pytest.raises(InputError, match=r"cannot read .*gone\.py: No such file"):
         advantages(REWARDS, OBJECTIVES["grpo"].replace(shape=gone))
@@ -197,4 +197,4 @@ def test_a_bad_name_is_one_line(value: object, message: str):
 def test_bytes_that_are_no_text_are_one_line():
     Path("own.py").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="can't be loaded: SyntaxError"):
-        OwnShape("own.py:f")
+        FunctionShape("own.py:f")

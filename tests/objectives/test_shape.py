@@ -206,7 +206,7 @@ def test_a_shape_survives_toml(shape: Shape):
 def test_a_table_sets_parameters_of_its_bases_shape():
     eight = objective_from({"base": "pass-at-k", "name": "pass-at-8", "shape": {"k": 8}})
     assert eight.shape == PassAtK(8)
-    assert eight.least_group_size == 9
+    assert eight.min_group_size == 9
     other = objective_from({"base": "pass-at-k", "name": "x", "shape": {"kind": "focal", "gamma": 2}})
     assert other.shape == Focal(2)
     weights = {"kind": "rate_weights", "points": [[0, 1], [1, 0.5]]}

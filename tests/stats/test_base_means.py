@@ -8,7 +8,7 @@ from scipy.special import stdtrit
 
 from rlvrscope import InputError
 from rlvrscope.seeding import generator
-from rlvrscope.stats import BaseMeans, bootstrap_mean, over_prompts, resample_weights
+from rlvrscope.stats import BaseMeans, bootstrap_mean, means_over_prompts, resample_weights
 from rlvrscope.stats.base_means import student_draws
 
 
@@ -34,7 +34,7 @@ def test_differences_are_paired_by_name():
 def test_one_base_has_the_bootstrap_interval_over_prompts():
     rng = generator(0, "one")
     values, weights = rng.random((50, 3)), resample_weights(50, 400, rng)
-    found, plain = over_prompts(["a"], [values], weights).interval(), bootstrap_mean(values, weights)
+    found, plain = means_over_prompts(["a"], [values], weights).interval(), bootstrap_mean(values, weights)
     for end in ("estimate", "low", "high"):
         np.testing.assert_allclose(getattr(found, end), getattr(plain, end))
 
@@ -161,6 +161,6 @@ def test_bad_requests_are_refused():
     with pytest.raises(InputError, match="at least one run"):
         BaseMeans.of([], [])
     with pytest.raises(InputError, match="weights are for 40 prompts; a run has 39"):
-        over_prompts(["a"], [np.zeros(39)], weights)
+        means_over_prompts(["a"], [np.zeros(39)], weights)
     with pytest.raises(InputError, match="between 0 and 1; got 95"):
-        over_prompts(["a"], [np.zeros(40)], weights).interval(95)
+        means_over_prompts(["a"], [np.zeros(40)], weights).interval(95)

@@ -81,13 +81,13 @@ def test_only_some_problems_in_the_order_asked_for():
         seed=[0, 0, 0, 1, 1, 1],
         cluster=["a", "b", "a"] * 2,
     )
-    part = whole.only(["z", "x"])
+    part = whole.select(["z", "x"])
     assert part.problems == ["z", "x"]
     assert part.runs == whole.runs
     np.testing.assert_array_equal(part.grid[0], [[3, 1], [6, 4]])
     np.testing.assert_array_equal(part.grid[1], [[2, 0], [5, 3]])
     assert part.cluster == ("a", "a", "a", "a")
-    assert GroupCounts(["x", "y"], [1, 2], [0, 1]).only(["y"]).seed is None
+    assert GroupCounts(["x", "y"], [1, 2], [0, 1]).select(["y"]).seed is None
 
 
 def test_bases_weigh_alike_and_so_do_the_seeds_of_one():

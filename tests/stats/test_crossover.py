@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from rlvrscope.seeding import generator
 from rlvrscope.stats import compare, pass_at_k
+from rlvrscope.stats.comparison import MAX_KS, Crossover, crossover_ks, find_crossover
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.crossover import MAX_KS, Crossover, crossover_ks, find_crossover
 
 NAN = np.nan
 

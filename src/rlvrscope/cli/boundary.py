@@ -71,7 +71,7 @@ def boundary(
         from rlvrscope.experiment.boundary import Boundary, Question
         from rlvrscope.report.boundary.plain import as_dict
         from rlvrscope.report.boundary.write import write_boundary
-        from rlvrscope.stats.variation import NEW_PROBLEMS, THIS_SET
+        from rlvrscope.stats.standard_errors import NEW_PROBLEMS, THIS_SET
 
     with MESSAGES.status("reading"):
         before, after = read_all(base, trained, column or (), threshold, samples)
@@ -147,15 +147,15 @@ def _show_problem(problem: str, models: Sequence[ModelCounts], limit: int, as_js
     """The right answers of all models to one problem."""
     from rlvrscope.experiment.boundary import named
     from rlvrscope.report.boundary.tables import answers_table
-    from rlvrscope.tables.values import listed
+    from rlvrscope.tables.values import join_names
 
     sides = named(models)
     for name, model in sides.items():
         known = model.counts.problems
         if problem not in known:
             close = difflib.get_close_matches(problem, known, n=5, cutoff=0.5)
-            hint = f"Nearest: {listed(close)}" if close else f"It has {listed(known)}"
-            raise InputError(f"{listed([name])} has no problem {problem!r}. {hint}")
+            hint = f"Nearest: {join_names(close)}" if close else f"It has {join_names(known)}"
+            raise InputError(f"{join_names([name])} has no problem {problem!r}. {hint}")
     if not any(model.has_texts for model in sides.values()):
         raise InputError("these sources hold no texts: --problem needs rows of samples with a text column")
     if as_json:

@@ -81,7 +81,7 @@ def _about(name: str, template: str | None, fields: Sequence[str]) -> tuple[dict
     from rlvrscope.problems.hub import DATA_SETS
     from rlvrscope.problems.task_catalogue import load, names, unknown
     from rlvrscope.problems.templates import TEMPLATES, template_of
-    from rlvrscope.tables.files import suffix_of
+    from rlvrscope.tables.formats import suffix_of
 
     if suffix_of(Path(name)):
         return _own_file(name, fields, template)

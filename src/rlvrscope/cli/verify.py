@@ -211,14 +211,14 @@ def _explain(row: int, text: str, problem: Problem, verdict: Verdict, as_json: b
 def _write(out: Path, labels: Sequence[Mapping[str, Any]], verdicts: Sequence[Verdict]) -> None:
     """With `problem`, `correct` and what else `rlvrscope boundary` reads."""
     from rlvrscope.runs import write_atomic
-    from rlvrscope.tables.values import text_of
+    from rlvrscope.tables.values import to_text
 
     lines = []
     for kept, verdict in zip(labels, verdicts, strict=True):
         found = {
             "correct": verdict.outcome == "correct", "score": verdict.score, "outcome": verdict.outcome,
-            "answer": None if verdict.extracted is None else text_of(verdict.extracted), "path": verdict.path,
-            "reason": text_of(verdict.reason), "verifier": verdict.verifier, "version": verdict.version,
+            "answer": None if verdict.extracted is None else to_text(verdict.extracted), "path": verdict.path,
+            "reason": to_text(verdict.reason), "verifier": verdict.verifier, "version": verdict.version,
         }  # fmt: skip
         lines.append(json.dumps({**kept, **found}, default=str))
     write_atomic(out, "".join(f"{line}\n" for line in lines))

@@ -7,7 +7,7 @@ import numpy as np
 from rlvrscope.dynamics.inputs import Floats
 from rlvrscope.errors import InputError
 from rlvrscope.objectives import Objective, advantages
-from rlvrscope.objectives.shape import OwnShape
+from rlvrscope.objectives.shape import FunctionShape
 from rlvrscope.seeding import generator
 
 GROUPS = 32
@@ -19,7 +19,7 @@ TOLERANCE = 1e-9
 
 def check_groups_apart(rewards_V: Floats, objective: Objective, group_size: int) -> None:
     """Raises InputError if an own function gives a group other weights where other groups stand beside it."""
-    if not isinstance(objective.shape, OwnShape):
+    if not isinstance(objective.shape, FunctionShape):
         return
     groups = max(2, min(GROUPS, MAX_REWARDS // group_size))
     rewards_PG = generator(0, "groups apart").choice(rewards_V, size=(groups, group_size))

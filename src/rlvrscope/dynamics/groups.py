@@ -19,7 +19,7 @@ from rlvrscope.dynamics.group_independence import check_equals_alike, check_grou
 from rlvrscope.dynamics.inputs import Floats, is_relative, signal
 from rlvrscope.errors import InputError
 from rlvrscope.objectives import Objective, advantages
-from rlvrscope.objectives.shape import OwnShape
+from rlvrscope.objectives.shape import FunctionShape
 
 MAX_GROUPS = 5_000_000
 """Count vectors that are listed; beyond, the refusal names other ways."""
@@ -105,7 +105,7 @@ def group_weights(rewards_R: Floats, counts_NR: NDArray[np.int32], objective: Ob
         at_N, at_R = np.nonzero(part)
         place = (np.cumsum(part, axis=1) - part)[at_N, at_R]
         weights_NR[start + at_N, at_R] = advantage_NG[at_N, place]
-        if isinstance(objective.shape, OwnShape):
+        if isinstance(objective.shape, FunctionShape):
             first_NG = np.take_along_axis(weights_NR[start : start + rows], class_NG, axis=1)
             check_equals_alike(objective, bool(np.allclose(advantage_NG, first_NG, rtol=1e-9, atol=1e-9)))
     return weights_NR

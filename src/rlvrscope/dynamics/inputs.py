@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rlvrscope.errors import InputError
 from rlvrscope.objectives import Objective, objective_from
-from rlvrscope.objectives.advantages import MAGNITUDE_BOUND
+from rlvrscope.objectives.advantages import MAX_MAGNITUDE
 
 Floats = NDArray[np.float64]
 SUM_TOLERANCE = 1e-6
@@ -50,7 +50,7 @@ def bandit(rewards_V: ArrayLike, probs_V: ArrayLike | None, logits_V: ArrayLike 
         raise InputError(f"rewards_{axis} and {name} must be of one length; got {rewards.size} and {values.size}")
     if rewards.size < 2:
         raise InputError(f"a policy needs at least 2 actions; rewards_{axis} has {rewards.size}")
-    _all_hold(f"rewards_{axis}", rewards, np.abs(rewards) <= MAGNITUDE_BOUND, f"finite, at most {MAGNITUDE_BOUND:g}")
+    _all_hold(f"rewards_{axis}", rewards, np.abs(rewards) <= MAX_MAGNITUDE, f"finite, at most {MAX_MAGNITUDE:g}")
     return Bandit(rewards, _log_probs(name, values) if logits_V is None else _log_softmax(name, values))
 
 
@@ -72,7 +72,7 @@ def known_objective(objective: Objective | str) -> Objective:
 
 def check_group_size(group_size: float, objective: Objective) -> float:
     """A whole number of rollouts, or infinity. Raises InputError below 1, or below 2 where a group is compared."""
-    least = objective.least_group_size
+    least = objective.min_group_size
     if _is_number(group_size) and group_size == math.inf:
         return math.inf
     if not _is_number(group_size) or not group_size >= least or group_size != int(group_size):
@@ -92,8 +92,8 @@ def check_count(name: str, value: Any, least: int = 1, most: int = MOST) -> int:
 
 def check_rate(name: str, value: Any) -> float:
     """A number above 0 and up to 1e9. Raises InputError for another value."""
-    if not _is_number(value) or not 0.0 < value <= MAGNITUDE_BOUND:
-        raise InputError(f"{name} must be a finite number above 0, at most {MAGNITUDE_BOUND:g}; got {brief(value)}")
+    if not _is_number(value) or not 0.0 < value <= MAX_MAGNITUDE:
+        raise InputError(f"{name} must be a finite number above 0, at most {MAX_MAGNITUDE:g}; got {brief(value)}")
     return float(value)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rlvrscope.config import nearest
+from rlvrscope.config import did_you_mean
 from rlvrscope.dynamics.inputs import Floats, brief, check_actions, check_count, numbers, whole_numbers
 from rlvrscope.errors import InputError
 from rlvrscope.stats import pass_at_k_exact
@@ -68,7 +68,9 @@ class Trajectory:
 
     def _passage(self, name: str) -> Floats:
         if not isinstance(name, str) or name not in self.first_passage:
-            known = nearest(str(name), list(self.first_passage)) if self.first_passage else "None was: give watch=."
+            known = (
+                did_you_mean(str(name), list(self.first_passage)) if self.first_passage else "None was: give watch=."
+            )
             raise InputError(f"no set {brief(name)} was watched. {known}")
         return self.first_passage[name]
 

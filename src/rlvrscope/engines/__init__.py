@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 
 from rlvrscope.engines.engine import Completion, Engine, Failure, Request, Result
-from rlvrscope.errors import InputError, nearest
+from rlvrscope.errors import InputError, did_you_mean
 
 ENGINES = {name: f"rlvrscope.engines.{name}" for name in ("lab", "transformers", "openai")}
 """The module of each, with `open_engine(model, settings) -> Engine`."""
@@ -42,7 +42,7 @@ class Settings:
 def open_engine(name: str, model: str, settings: Settings | None = None) -> Engine:
     """The engine of this name with a model. Raises InputError for an unknown name, and what the engine raises."""
     if name not in ENGINES:
-        raise InputError(f"no engine is called {name!r}. {nearest(name, list(ENGINES))}")
+        raise InputError(f"no engine is called {name!r}. {did_you_mean(name, list(ENGINES))}")
     return importlib.import_module(ENGINES[name]).open_engine(model, settings or Settings())
 
 

@@ -15,7 +15,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
 from rlvrscope.errors import InputError, file_errors
-from rlvrscope.tables.values import shown
+from rlvrscope.tables.values import shorten
 
 FILES = (
     "model*.safetensors", "model*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*",
@@ -72,7 +72,7 @@ def load(folder: Path, model: str, device: torch.device) -> tuple[Any, Any]:
         raise InputError(f"{model}: transformers can't load a causal model from it: {reason_of(error)}") from error
     raise InputError(
         f"{model}: its weights are not those of a causal language model: {len(missing)} are missing, such as "
-        f"{shown(missing[0])}"
+        f"{shorten(missing[0])}"
     )
 
 

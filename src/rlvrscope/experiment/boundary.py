@@ -14,7 +14,7 @@ from rlvrscope.readers import ModelCounts
 from rlvrscope.seeding import generator
 from rlvrscope.stats import Comparison, Curve, compare_all, shared_problems
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.variation import NEW_PROBLEMS, THIS_SET
+from rlvrscope.stats.standard_errors import NEW_PROBLEMS, THIS_SET
 
 RATES = ("never", "rarely", "often", "always")
 """A problem is solved never (c = 0), rarely (under half of the samples), often, or always (c = n)."""
@@ -126,7 +126,7 @@ def _shared(base: ModelCounts, trained: Sequence[ModelCounts]) -> tuple[ModelCou
     counts = base.counts
     for model in trained:
         counts, _ = shared_problems(counts, model.counts)
-    kept = [ModelCounts(model.name, model.counts.only(counts.problems), model.source) for model in trained]
+    kept = [ModelCounts(model.name, model.counts.select(counts.problems), model.source) for model in trained]
     return ModelCounts(base.name, counts, base.source), kept
 
 
@@ -140,5 +140,5 @@ def named(models: Sequence[ModelCounts]) -> dict[str, ModelCounts]:
 
 
 def _rate_class(counts: GroupCounts, problems: Sequence[str]) -> np.ndarray:
-    n_P, c_P = counts.only(problems).pooled
+    n_P, c_P = counts.select(problems).pooled
     return np.select([c_P == 0, c_P == n_P, 2 * c_P < n_P], [0, 3, 1], default=2)

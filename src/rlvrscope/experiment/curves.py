@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from rlvrscope.arrays import Floats
 from rlvrscope.experiment.results import Experiment, Run, mean_over_bases
 from rlvrscope.lab.recipe import BOUNDARY_K
 from rlvrscope.stats import envelope, pass_at_k_exact
-from rlvrscope.stats.bootstrap import Floats
 
 ENVELOPE_POINTS = 60
 JOINTS = 8

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
+from rlvrscope.arrays import Floats
 from rlvrscope.experiment.baselines import COOLED, HEATED, baselines, wise_of
 from rlvrscope.experiment.outcomes import AtGain, Bounded, Entry, Estimate, GainRange, Matched, Pair
 from rlvrscope.experiment.results import Experiment
 from rlvrscope.lab.recipe import BOUNDARY_K
 from rlvrscope.stats import AtTarget, Bounds, TrainingRun, at_target, common_reach, mean_change, mean_difference
-from rlvrscope.stats.bootstrap import Floats
 
 
 class AtEqualGain:

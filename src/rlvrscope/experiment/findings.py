@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError
 from rlvrscope.experiment.equal_gain import AtEqualGain
 from rlvrscope.experiment.outcomes import EXTINCT, Estimate, Graded, GradedPair, Model, Outcome
@@ -19,11 +20,10 @@ from rlvrscope.seeding import generator
 from rlvrscope.stats import (
     BaseMeans,
     Interval,
-    over_prompts,
+    means_over_prompts,
     pass_at_k_exact,
     resample_weights,
 )
-from rlvrscope.stats.bootstrap import Floats
 
 RESAMPLES = 10_000
 FRONTIER_RESAMPLES = 2_000
@@ -108,7 +108,7 @@ class Findings:
         """The mass of optimal answers at the end."""
         runs = self.experiment.of(arm)
         values = [run.optimal_SP()[-1] for run in runs]
-        return over_prompts([str(run.base) for run in runs], values, self.weights_RP)
+        return means_over_prompts([str(run.base) for run in runs], values, self.weights_RP)
 
     @cached_property
     def sentences(self) -> list[str]:
@@ -123,13 +123,13 @@ class Findings:
 
     def _means(self, arm: str | None, values: PerPrompt) -> BaseMeans:
         runs, row = self._runs(arm)
-        return over_prompts([str(run.base) for run in runs], [values(run)[row] for run in runs], self.weights_RP)
+        return means_over_prompts([str(run.base) for run in runs], [values(run)[row] for run in runs], self.weights_RP)
 
     def _change(self, arm: str, values: PerPrompt) -> Estimate:
         """From each run's own start to its end: on training prompts, seeds of one base have prompts of their own."""
         runs = self.experiment.of(arm)
         changes = [values(run)[-1] - values(run)[0] for run in runs]
-        return Estimate.of(over_prompts([str(run.base) for run in runs], changes, self.weights_RP).interval())
+        return Estimate.of(means_over_prompts([str(run.base) for run in runs], changes, self.weights_RP).interval())
 
     def _model(self, name: str, arm: str | None) -> Model:
         runs, at = self._runs(arm)

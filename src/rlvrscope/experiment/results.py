@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from rlvrscope import config
+from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError
 from rlvrscope.experiment.plan import cells
 from rlvrscope.lab.recipe import Recipe
 from rlvrscope.runs import Row, RunFolder, at_temperature, read_json
-from rlvrscope.stats.bootstrap import Floats
 
 HELD_OUT, TRAINING = "held out", "training prompts"
 SCORES = {HELD_OUT: "scores", TRAINING: "train"}

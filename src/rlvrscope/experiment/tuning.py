@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError
 from rlvrscope.experiment.plan import Cell
 from rlvrscope.lab.recipe import BOUNDARY_K
 from rlvrscope.runs import read_json, write_atomic
 from rlvrscope.stats import TrainingRun, at_gain
-from rlvrscope.stats.passk import Floats
 
 FORMAT_VERSION = 2
 _GRID = 21

@@ -138,8 +138,8 @@ class TrainConfig(Section):
         if self.prompts_per_step > self.prompts:
             raise ValueError(f"prompts_per_step ({self.prompts_per_step}) must not exceed prompts ({self.prompts})")
         for used in (self.objective, *([self.then.objective] if self.then else [])):
-            if self.group_size < used.least_group_size:
-                least = f"at least {used.least_group_size} for objective {used.name!r}"
+            if self.group_size < used.min_group_size:
+                least = f"at least {used.min_group_size} for objective {used.name!r}"
                 raise ValueError(f"group_size must be {least}; got {self.group_size}")
         return self
 

@@ -4,13 +4,13 @@ from rlvrscope.objectives.advantages import advantages
 from rlvrscope.objectives.catalogue import OBJECTIVES, objective_from
 from rlvrscope.objectives.loss import PolicyLoss, kl_estimate, policy_loss
 from rlvrscope.objectives.objective import Objective
-from rlvrscope.objectives.shape import Focal, OwnShape, PassAtK, Quantile, RateWeights, Shape
+from rlvrscope.objectives.shape import Focal, FunctionShape, PassAtK, Quantile, RateWeights, Shape
 
 __all__ = [
     "OBJECTIVES",
     "Focal",
+    "FunctionShape",
     "Objective",
-    "OwnShape",
     "PassAtK",
     "PolicyLoss",
     "Quantile",

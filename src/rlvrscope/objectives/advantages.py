@@ -6,7 +6,7 @@ from types import ModuleType
 
 from rlvrscope.arrays import Array
 from rlvrscope.errors import InputError
-from rlvrscope.objectives.numeric import MAGNITUDE_BOUND, at_least_single, first_beyond, namespace
+from rlvrscope.objectives.numeric import MAX_MAGNITUDE, at_least_single, first_beyond, namespace
 from rlvrscope.objectives.objective import Objective
 
 
@@ -71,6 +71,6 @@ def _check_rewards(xp: ModuleType, rewards_PG: Array, objective: Objective) -> N
     at = first_beyond(xp, rewards_PG)
     if at is not None:
         raise InputError(
-            f"rewards must be finite and at most {MAGNITUDE_BOUND:g} in size; "
+            f"rewards must be finite and at most {MAX_MAGNITUDE:g} in size; "
             f"rewards_PG[{at[0]}, {at[1]}] is {float(rewards_PG[at[0], at[1]])}"
         )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from rlvrscope.config import nearest
+from rlvrscope.config import did_you_mean
 from rlvrscope.errors import InputError
-from rlvrscope.objectives.numeric import LARGEST
+from rlvrscope.objectives.numeric import MAX_PARAMETER
 from rlvrscope.objectives.objective import Objective
 from rlvrscope.objectives.shape import Focal, PassAtK, Quantile
 
@@ -83,7 +83,7 @@ _ENTRIES = (
         scale="none",
         aggregation="fixed_length",
         clip_low=1.0,
-        clip_high=LARGEST,
+        clip_high=MAX_PARAMETER,
     ),
     _GRPO.replace(
         name="grpo-kl-forward",
@@ -127,7 +127,7 @@ def objective_from(value: object) -> Objective:
         return value
     if isinstance(value, str):
         if value not in OBJECTIVES:
-            raise InputError(f"no objective is called {value!r}. {nearest(value, list(OBJECTIVES))}")
+            raise InputError(f"no objective is called {value!r}. {did_you_mean(value, list(OBJECTIVES))}")
         return OBJECTIVES[value]
     if not isinstance(value, dict):
         raise InputError(f"an objective is a name or a table; got {value!r}")

@@ -8,12 +8,12 @@ from typing import Literal
 
 from rlvrscope.arrays import Array
 from rlvrscope.errors import InputError
-from rlvrscope.objectives.numeric import MAGNITUDE_BOUND, at_least_single, namespace
+from rlvrscope.objectives.numeric import MAX_MAGNITUDE, at_least_single, namespace
 from rlvrscope.objectives.objective import Objective
 
-LOG_RATIO_BOUND = 20.0
+MAX_LOG_RATIO = 20.0
 """Log-ratios are held within +-20: e^20 = 4.9e8 is finite in float32, and no useful ratio is near it."""
-LOGP_BOUND = 1e4
+MAX_LOGP = 1e4
 """Log-probabilities are held within +-1e4, so that -inf minus -inf is 0, not NaN."""
 
 
@@ -107,8 +107,8 @@ def kl_estimate(logp_BT: Array, ref_logp_BT: Array, estimator: Literal["k3", "k2
     Source: DeepSeekMath (arXiv 2402.03300, eq. 4); k2 as a loss, arXiv 2510.01555.
     """
     xp = namespace([logp_BT, ref_logp_BT])
-    logp_BT, ref_logp_BT = (xp.clip(values, min=-LOGP_BOUND, max=LOGP_BOUND) for values in (logp_BT, ref_logp_BT))
-    difference_BT = xp.clip(ref_logp_BT - logp_BT, min=-LOG_RATIO_BOUND, max=LOG_RATIO_BOUND)
+    logp_BT, ref_logp_BT = (xp.clip(values, min=-MAX_LOGP, max=MAX_LOGP) for values in (logp_BT, ref_logp_BT))
+    difference_BT = xp.clip(ref_logp_BT - logp_BT, min=-MAX_LOG_RATIO, max=MAX_LOG_RATIO)
     if estimator == "k2":
         return 0.5 * difference_BT**2
     return xp.clip(xp.expm1(difference_BT) - difference_BT, min=0.0)
@@ -119,7 +119,7 @@ def _log_ratio(xp: ModuleType, logp_BT: Array, old_BT: Array, mask_BT: Array, ob
     if objective.ratio == "sequence":
         mean_B1 = xp.sum(_constant(log_ratio_BT), axis=1, keepdims=True) / _lengths(xp, mask_BT, logp_BT.dtype)
         log_ratio_BT = mean_B1 + (logp_BT - _constant(logp_BT))  # the bracket is 0: only its gradient counts
-    return xp.clip(log_ratio_BT, min=-LOG_RATIO_BOUND, max=LOG_RATIO_BOUND)
+    return xp.clip(log_ratio_BT, min=-MAX_LOG_RATIO, max=MAX_LOG_RATIO)
 
 
 def _surrogate(xp: ModuleType, ratio_BT: Array, logp_BT: Array, advantage_BT: Array, objective: Objective) -> Array:
@@ -177,7 +177,7 @@ def _clip_diagnostics(
 
 def _bounded(xp: ModuleType, logp_BT: Array, mask_BT: Array) -> Array:
     kept_BT = xp.where(mask_BT, logp_BT, xp.zeros_like(logp_BT))
-    return xp.clip(kept_BT, min=-LOGP_BOUND, max=LOGP_BOUND)
+    return xp.clip(kept_BT, min=-MAX_LOGP, max=MAX_LOGP)
 
 
 def _token_mean(xp: ModuleType, values_BT: Array, mask_BT: Array) -> Array:
@@ -219,5 +219,5 @@ def _check_values(xp: ModuleType, logps: dict[str, Array], advantage_BT: Array, 
                 f"{name} must hold log-probabilities; [{int(rows[0])}, {int(columns[0])}] is NaN. "
                 "The model has diverged, or a row was left unfilled."
             )
-    if not bool(xp.all((xp.abs(advantage_BT) <= MAGNITUDE_BOUND) | ~mask_BT)):
-        raise InputError(f"advantages must be finite and at most {MAGNITUDE_BOUND:g} in size")
+    if not bool(xp.all((xp.abs(advantage_BT) <= MAX_MAGNITUDE) | ~mask_BT)):
+        raise InputError(f"advantages must be finite and at most {MAX_MAGNITUDE:g} in size")

@@ -10,9 +10,9 @@ from array_api_compat import array_namespace
 from rlvrscope.arrays import Array
 from rlvrscope.errors import InputError
 
-LARGEST = 1e6
+MAX_PARAMETER = 1e6
 """No weight, coefficient or bound may pass this: with advantages below 1e9 every product is finite in float32."""
-MAGNITUDE_BOUND = 1e9
+MAX_MAGNITUDE = 1e9
 """Rewards and advantages beyond this are refused: it keeps every product below finite in float32."""
 
 
@@ -32,7 +32,7 @@ def namespace(arrays: Sequence[Array]) -> ModuleType:
 
 def first_beyond(xp: ModuleType, values_PG: Array) -> tuple[int, int] | None:
     """Row and column of the first number that is not finite or beyond the bound; None if all are within it."""
-    bad = ~(xp.abs(xp.astype(values_PG, xp.float64)) <= MAGNITUDE_BOUND)  # also true of NaN
+    bad = ~(xp.abs(xp.astype(values_PG, xp.float64)) <= MAX_MAGNITUDE)  # also true of NaN
     if not bool(xp.any(bad)):
         return None
     rows, columns = xp.nonzero(bad)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
 from rlvrscope.errors import InputError
-from rlvrscope.objectives.numeric import LARGEST
+from rlvrscope.objectives.numeric import MAX_PARAMETER
 from rlvrscope.objectives.shape import PassAtK, Shape, shape_from
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders
@@ -72,13 +72,13 @@ class Objective:
         if self.std_ddof not in (0, 1):
             self._refuse("std_ddof", "must be 0 (population) or 1 (sample)")
         for field in ("positive_weight", "negative_weight", "clip_low", "clip_high", "kl_coef"):
-            if not 0.0 <= getattr(self, field) <= LARGEST:
-                self._refuse(field, f"must lie between 0 and {LARGEST:g}")
-        if not 1e-12 <= self.std_eps <= LARGEST:
-            self._refuse("std_eps", f"must lie between 1e-12 and {LARGEST:g}")
+            if not 0.0 <= getattr(self, field) <= MAX_PARAMETER:
+                self._refuse(field, f"must lie between 0 and {MAX_PARAMETER:g}")
+        if not 1e-12 <= self.std_eps <= MAX_PARAMETER:
+            self._refuse("std_eps", f"must lie between 1e-12 and {MAX_PARAMETER:g}")
         if self.clip_low > 1.0:
             self._refuse("clip_low", "must be at most 1 (no lower bound)")
-        if self.dual_clip is not None and not 1.0 + self.clip_high < self.dual_clip <= LARGEST:
+        if self.dual_clip is not None and not 1.0 + self.clip_high < self.dual_clip <= MAX_PARAMETER:
             self._refuse("dual_clip", f"must be none, or above 1 + clip_high = {1 + self.clip_high:g}")
         if self.dual_clip is not None and self.surrogate == "cispo":
             self._refuse("dual_clip", "must be none with cispo, which bounds the ratio for both signs already")
@@ -100,7 +100,7 @@ class Objective:
                 self._refuse(field, "must be a whole number" if kind is int else "must be a finite number")
 
     @property
-    def least_group_size(self) -> int:
+    def min_group_size(self) -> int:
         """The fewest rollouts a group may have: 2 where a baseline or a scale is taken, k + 1 for pass@k, else 1."""
         least = 2 if self.baseline != "none" or self.scale != "none" else 1
         return max(least, self.shape.k + 1) if isinstance(self.shape, PassAtK) else least

@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 from array_api_compat import device
 
 from rlvrscope.arrays import Array
-from rlvrscope.config import nearest
+from rlvrscope.config import did_you_mean
 from rlvrscope.errors import InputError
-from rlvrscope.objectives.numeric import LARGEST, MAGNITUDE_BOUND, first_beyond, namespace
+from rlvrscope.objectives.numeric import MAX_MAGNITUDE, MAX_PARAMETER, first_beyond, namespace
 from rlvrscope.plugins import load, read_source, summary
 
 ShapeFunction = Callable[[Array, Array], Array]
@@ -41,8 +41,8 @@ class PassAtK:
     kind: str = field(default="pass_at_k", init=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.k, bool) or not isinstance(self.k, int) or not 1 <= self.k <= LARGEST:
-            raise InputError(f"shape pass_at_k: k must be a whole number from 1 to {LARGEST:g}; got {self.k!r}")
+        if isinstance(self.k, bool) or not isinstance(self.k, int) or not 1 <= self.k <= MAX_PARAMETER:
+            raise InputError(f"shape pass_at_k: k must be a whole number from 1 to {MAX_PARAMETER:g}; got {self.k!r}")
 
     def __call__(self, rewards_PG: Array, advantages_PG: Array, threshold: float) -> Array:
         group_size = advantages_PG.shape[1]
@@ -65,7 +65,7 @@ class Focal:
     kind: str = field(default="focal", init=False)
 
     def __post_init__(self) -> None:
-        _check_number("focal", "gamma", self.gamma, 0.0, LARGEST)
+        _check_number("focal", "gamma", self.gamma, 0.0, MAX_PARAMETER)
 
     def __call__(self, rewards_PG: Array, advantages_PG: Array, threshold: float) -> Array:
         n = advantages_PG.shape[1]
@@ -92,7 +92,7 @@ class RateWeights:
             )
         for rate, weight in points:
             _check_number("rate_weights", "a rate", rate, 0.0, 1.0)
-            _check_number("rate_weights", "a weight", weight, 0.0, LARGEST)
+            _check_number("rate_weights", "a weight", weight, 0.0, MAX_PARAMETER)
         rates = [rate for rate, _ in points]
         if any(after <= before for before, after in itertools.pairwise(rates)):
             raise InputError(f"shape rate_weights: rates must rise from point to point; got {rates}")
@@ -138,7 +138,7 @@ class Quantile:
 
 
 @dataclass(frozen=True)
-class OwnShape:
+class FunctionShape:
     """A function (rewards_PG, advantages_PG) -> advantages_PG of the user's, loaded from its file by path.
 
     function: "file.py:NAME"; a relative path starts at the current directory. sha256: of the file's bytes; left out,
@@ -200,19 +200,19 @@ class OwnShape:
             group = ", ".join(f"{float(reward):g}" for reward in rewards_PG[at[0], :8])
             more = ", ..." if wanted[1] > 8 else ""
             raise InputError(
-                f"{self.function} must return finite numbers of at most {MAGNITUDE_BOUND:g} in size; rollout {at[1]} "
+                f"{self.function} must return finite numbers of at most {MAX_MAGNITUDE:g} in size; rollout {at[1]} "
                 f"of group {at[0]} (rewards {group}{more}) has {float(result[at[0], at[1]])}"
             )
         return xp.astype(result, advantages_PG.dtype)
 
 
-Shape: TypeAlias = PassAtK | Focal | RateWeights | Quantile | OwnShape
+Shape: TypeAlias = PassAtK | Focal | RateWeights | Quantile | FunctionShape
 SHAPES: dict[str, type[Shape]] = {
     "pass_at_k": PassAtK,
     "focal": Focal,
     "rate_weights": RateWeights,
     "quantile": Quantile,
-    "function": OwnShape,
+    "function": FunctionShape,
 }
 
 
@@ -224,7 +224,7 @@ def shape_from(value: Any) -> Shape | None:
     if value is None or isinstance(value, tuple(SHAPES.values())):
         return value
     if isinstance(value, str):
-        return OwnShape(value)
+        return FunctionShape(value)
     if callable(value):
         raise InputError(
             "shape must be writable to a recipe: give a function as 'file.py:NAME', not the function itself; "
@@ -235,12 +235,12 @@ def shape_from(value: Any) -> Shape | None:
     parameters = dict(value)
     kind = parameters.pop("kind", None)
     if not isinstance(kind, str) or kind not in SHAPES:
-        hint = nearest(str(kind), list(SHAPES))
+        hint = did_you_mean(str(kind), list(SHAPES))
         raise InputError(f"shape must name its kind; got {kind!r}. {hint}")
     fields = {part.name: part for part in dataclasses.fields(SHAPES[kind]) if part.init}
     for name in parameters:
         if name not in fields:
-            raise InputError(f"shape {kind} has no parameter {name!r}. {nearest(str(name), list(fields))}")
+            raise InputError(f"shape {kind} has no parameter {name!r}. {did_you_mean(str(name), list(fields))}")
     for name, part in fields.items():
         if name not in parameters and part.default is dataclasses.MISSING:
             raise InputError(f"shape {kind} needs its parameter {name!r}")

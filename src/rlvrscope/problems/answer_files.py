@@ -12,8 +12,8 @@ from typing import Any
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.problems.problem_files import FIELDS, Defaults, is_empty, problem_of, read_rows
-from rlvrscope.tables.files import KINDS, files_in
-from rlvrscope.tables.values import json_of, message_text, shown
+from rlvrscope.tables.formats import KINDS, files_in
+from rlvrscope.tables.values import message_text, shorten, to_json
 
 LABELS = ("problem", "cluster", "model", "step", "base", "seed")
 """Columns that say whose answer it is, as `rlvrscope boundary` reads them. Where there is no `problem`, `id` is."""
@@ -42,7 +42,7 @@ def read_answers(
     rows = itertools.chain.from_iterable(_rows(file, fields) for file in files)
     found, shared, golds = Answers(), {}, {}
     for where, row in rows if only is None else itertools.islice(rows, only - 1, only):
-        key = json_of([row.get(name) for name in (*FIELDS, "problem")])
+        key = to_json([row.get(name) for name in (*FIELDS, "problem")])
         if key not in shared:
             shared[key] = _problem(row, where, defaults or Defaults())
             _check_gold(shared[key], where, golds)
@@ -67,7 +67,7 @@ def _check_gold(problem: Problem, where: str, golds: dict[str, tuple[str, str]])
     gold, first = golds.setdefault(problem.id, (problem.answer, where))
     if gold != problem.answer:
         raise InputError(
-            f"{where}: problem {shown(problem.id)} has the gold answer {shown(problem.answer)} here, and {shown(gold)} "
+            f"{where}: problem {shorten(problem.id)} has the gold answer {shorten(problem.answer)} here, and {shorten(gold)} "
             f"at {first}"
         )
 
@@ -76,7 +76,7 @@ def _text(value: Any, where: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         raise InputError(f"{where}: there is no text; an answer that says nothing is an empty text")
     if isinstance(value, dict):
-        raise InputError(f"{where}: text must be a text, or chat messages in a list; got {shown(value)}")
+        raise InputError(f"{where}: text must be a text, or chat messages in a list; got {shorten(value)}")
     return message_text(_said(value) if isinstance(value, list) else value)
 
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from rlvrscope.config import nearest
+from rlvrscope.config import did_you_mean
 from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
 from rlvrscope.problem import Problem
@@ -106,7 +106,9 @@ def generate(name: str, count: int, seed: int) -> Iterator[tuple[str, Problem]]:
 def _gym(name: str, count: int, seed: int) -> Iterator[tuple[str, Problem]]:
     task = name.removeprefix("gym:")
     if task not in (*GYM_NUMBERS, *GYM_TEXTS):
-        raise InputError(f"reasoning-gym's task {task!r} is not used here. {nearest(task, [*GYM_NUMBERS, *GYM_TEXTS])}")
+        raise InputError(
+            f"reasoning-gym's task {task!r} is not used here. {did_you_mean(task, [*GYM_NUMBERS, *GYM_TEXTS])}"
+        )
     with needs_extra("gym", f"the task {name}"):
         reasoning_gym = importlib.import_module("reasoning_gym")
     verifier = "arithmetic" if task in GYM_NUMBERS else "exact"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlvrscope.errors import InputError, WorkError, nearest
+from rlvrscope.errors import InputError, WorkError, did_you_mean
 from rlvrscope.extras import needs_extra
 from rlvrscope.problem import Problem
-from rlvrscope.tables.values import prompt_id, shown, text_of
+from rlvrscope.tables.values import prompt_id, shorten, to_text
 from rlvrscope.verify.choice_verifier import LETTERS
 from rlvrscope.verify.extract import extract
 
@@ -46,11 +46,11 @@ class DataSet:
 
 def math_problem(row: Row) -> Problem:
     r"""MATH: the gold answer is in the last \boxed of the solution."""
-    solution = text_of(row["solution"])
+    solution = to_text(row["solution"])
     answer = row.get("answer") or boxed_answer(solution)
     if not answer:
-        raise InputError(f"no \\boxed answer in the solution {shown(solution[-60:])}")
-    metadata = {name: text_of(row[name]) for name in ("level", "type", "subject") if row.get(name) is not None}
+        raise InputError(f"no \\boxed answer in the solution {shorten(solution[-60:])}")
+    metadata = {name: to_text(row[name]) for name in ("level", "type", "subject") if row.get(name) is not None}
     return _problem(row.get("unique_id"), row["problem"], answer, metadata=metadata)
 
 
@@ -62,30 +62,30 @@ def competition_problem(row: Row) -> Problem:
 
 def gsm8k_problem(row: Row) -> Problem:
     """GSM8K: the gold answer follows ####."""
-    _, marker, answer = text_of(row["answer"]).rpartition("####")
+    _, marker, answer = to_text(row["answer"]).rpartition("####")
     if not marker:
-        raise InputError(f"no '#### x' in the answer {shown(text_of(row['answer'])[-60:])}")
+        raise InputError(f"no '#### x' in the answer {shorten(to_text(row['answer'])[-60:])}")
     return _problem(None, row["question"], answer, metadata={"evaluated": True, "forms": ["boxed", "hashes"]})
 
 
 def arc_problem(row: Row) -> Problem:
     """ARC: options labelled A-D or 1-4; the gold answer becomes a letter."""
-    texts, labels = list(row["choices"]["text"]), [text_of(label) for label in row["choices"]["label"]]
-    key = text_of(row["answerKey"])
+    texts, labels = list(row["choices"]["text"]), [to_text(label) for label in row["choices"]["label"]]
+    key = to_text(row["answerKey"])
     if key not in labels:
         raise InputError(f"answerKey {key!r} is none of the labels {', '.join(labels)}")
     letter = LETTERS[labels.index(key)]
-    return _problem(row.get("id"), row["question"], letter, "choice", {"choices": [text_of(text) for text in texts]})
+    return _problem(row.get("id"), row["question"], letter, "choice", {"choices": [to_text(text) for text in texts]})
 
 
 def mmlu_pro_problem(row: Row) -> Problem:
     """MMLU-Pro: up to ten options; the answer is given as a letter and as an index, which must agree."""
-    letter, index = text_of(row["answer"]).strip(), row.get("answer_index")
+    letter, index = to_text(row["answer"]).strip(), row.get("answer_index")
     if index is not None and LETTERS[int(index)] != letter:
         raise InputError(f"answer {letter!r} is not at answer_index {index}")
-    metadata: dict[str, Any] = {"choices": [text_of(option) for option in row["options"]]}
+    metadata: dict[str, Any] = {"choices": [to_text(option) for option in row["options"]]}
     if row.get("category") is not None:
-        metadata["category"] = text_of(row["category"])
+        metadata["category"] = to_text(row["category"])
     return _problem(row.get("question_id"), row["question"], letter, "choice", metadata)
 
 
@@ -102,10 +102,10 @@ def _problem(
     key: Any, question: Any, answer: Any, verifier: str = "math", metadata: Mapping[str, Any] | None = None
 ) -> Problem:
     """A problem with the data set's own id (`key`), or with one derived from its content."""
-    prompt, gold = text_of(question).strip(), text_of(answer).strip()
+    prompt, gold = to_text(question).strip(), to_text(answer).strip()
     if not gold:
         raise InputError("there is no gold answer")
-    return Problem(text_of(key).strip() or prompt_id(prompt, gold), prompt, gold, verifier, metadata=metadata or {})
+    return Problem(to_text(key).strip() or prompt_id(prompt, gold), prompt, gold, verifier, metadata=metadata or {})
 
 
 DATA_SETS: dict[str, DataSet] = {
@@ -177,7 +177,7 @@ def read_hub(name: str, split: str | None = None, source: Path | None = None) ->
     data = DATA_SETS[name]
     split = next(iter(data.splits)) if split is None else split
     if split not in data.splits:
-        raise InputError(f"{name} has no split {split!r}. {nearest(split, list(data.splits))}")
+        raise InputError(f"{name} has no split {split!r}. {did_you_mean(split, list(data.splits))}")
     for config in data.configs:
         label = f"{name} {split}" + (f" {config}" if len(data.configs) > 1 else "")
         for number, row in enumerate(_rows(name, data, config, split, source), start=1):

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlvrscope.errors import InputError, nearest
+from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.plugins import is_plugin
 from rlvrscope.problem import Problem
-from rlvrscope.tables.files import open_table
-from rlvrscope.tables.pairs import parse_pairs
-from rlvrscope.tables.values import label, listed, message_text, prompt_id, shown, text_of
+from rlvrscope.tables.formats import open_table, parse_column_map
+from rlvrscope.tables.values import join_names, message_text, prompt_id, shorten, to_label, to_text
 from rlvrscope.verify import VERIFIERS, check_problem
 from rlvrscope.verify.extract import check_forms
 
@@ -39,7 +38,7 @@ class Defaults:
     def __post_init__(self) -> None:
         if self.verifier not in VERIFIERS and not is_plugin(self.verifier):
             known = [*VERIFIERS, "file.py:NAME"]
-            raise InputError(f"unknown verifier {shown(self.verifier)}. {nearest(self.verifier, known)}")
+            raise InputError(f"unknown verifier {shorten(self.verifier)}. {did_you_mean(self.verifier, known)}")
         if self.forms:
             check_forms(self.forms)
 
@@ -55,7 +54,7 @@ def read_problems(path: Path | str, fields: Sequence[str] = (), defaults: Defaul
     for where, row in read_rows(Path(path), fields, needed=("prompt", "answer"), known=FIELDS):
         problem = problem_of(row, where, defaults or Defaults())
         if problem.id in problems:
-            raise InputError(f"{where}: another problem has the id {shown(problem.id)}: give each its own")
+            raise InputError(f"{where}: another problem has the id {shorten(problem.id)}: give each its own")
         problems[problem.id] = problem
     if not problems:
         raise InputError(f"{path}: no rows: there is no problem in it")
@@ -66,16 +65,16 @@ def read_rows(
     path: Path, fields: Sequence[str], needed: Sequence[str], known: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """("file: line 3", the row by our names) of every row. Raises InputError if a needed column is not there."""
-    theirs = parse_pairs(fields, known, "--field", "prompt=question")
+    theirs = parse_column_map(fields, known, "--field", "prompt=question")
     table = open_table(path)
     for ours, name in theirs.items():
         if name not in table.names:
-            raise InputError(f"{path} has no column {name!r} ({ours}). {nearest(name, table.names)}")
+            raise InputError(f"{path} has no column {name!r} ({ours}). {did_you_mean(name, table.names)}")
     columns = {ours: theirs.get(ours, ours) for ours in known if theirs.get(ours, ours) in table.names}
     for ours in needed:
         if ours not in columns:
             raise InputError(
-                f"{path} has no column {ours!r}; it has {listed(table.names)}. If it is called otherwise, say so: "
+                f"{path} has no column {ours!r}; it has {join_names(table.names)}. If it is called otherwise, say so: "
                 f"--field {ours}=NAME"
             )
     for batch in table.batches(list(dict.fromkeys(columns.values()))):
@@ -95,11 +94,11 @@ def problem_of(row: Row, where: str, defaults: Defaults) -> Problem:
     if defaults.evaluated:
         metadata.setdefault("evaluated", True)
     problem = Problem(
-        id=text_of(row["id"]) if not is_empty(row, "id") else prompt_id(prompt, answer),
+        id=to_text(row["id"]) if not is_empty(row, "id") else prompt_id(prompt, answer),
         prompt=prompt,
         answer=answer,
         verifier=_verifier(row, where) or defaults.verifier,
-        cluster=None if is_empty(row, "cluster") else text_of(row["cluster"]),
+        cluster=None if is_empty(row, "cluster") else to_text(row["cluster"]),
         metadata=metadata,
     )
     try:
@@ -112,8 +111,8 @@ def problem_of(row: Row, where: str, defaults: Defaults) -> Problem:
 def _gold(value: Any, where: str) -> str:
     """NaN is how a table says that there is nothing, also where it was written as text."""
     if isinstance(value, list | dict):
-        raise InputError(f"{where}: the gold answer must be a text or a number; got {shown(value)}")
-    answer = text_of(value).strip()
+        raise InputError(f"{where}: the gold answer must be a text or a number; got {shorten(value)}")
+    answer = to_text(value).strip()
     if not answer or answer.lower() == "nan":
         raise InputError(f"{where}: there is no gold answer{f'; it is {answer}' if answer else ''}")
     if isinstance(value, float) and not math.isfinite(value):
@@ -122,16 +121,16 @@ def _gold(value: Any, where: str) -> str:
 
 
 def is_empty(row: Row, name: str) -> bool:
-    return label(row.get(name)) is None
+    return to_label(row.get(name)) is None
 
 
 def _verifier(row: Row, where: str) -> str | None:
     """A name of ours only: a file of data must not choose code to run."""
     if is_empty(row, "verifier"):
         return None
-    name = text_of(row["verifier"])
+    name = to_text(row["verifier"])
     if name not in VERIFIERS:
-        raise InputError(f"{where}: unknown verifier {shown(name)}. {nearest(name, list(VERIFIERS))}")
+        raise InputError(f"{where}: unknown verifier {shorten(name)}. {did_you_mean(name, list(VERIFIERS))}")
     return name
 
 
@@ -139,19 +138,19 @@ def _metadata(name: str, value: Any, where: str) -> Any:
     if name == "evaluated":
         return _flag(name, value, where)
     if name not in _LISTS:
-        return text_of(value)
+        return to_text(value)
     if isinstance(value, str):  # a CSV cell holds a list as JSON
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{where}: {name} must be a list, as JSON; got {shown(value)}") from error
+            raise InputError(f"{where}: {name} must be a list, as JSON; got {shorten(value)}") from error
     if not isinstance(value, list):
-        raise InputError(f"{where}: {name} must be a list; got {shown(value)}")
-    return value if name == "numbers" else [text_of(part) for part in value]
+        raise InputError(f"{where}: {name} must be a list; got {shorten(value)}")
+    return value if name == "numbers" else [to_text(part) for part in value]
 
 
 def _flag(name: str, value: Any, where: str) -> bool:
-    said = text_of(value).strip().lower()
+    said = to_text(value).strip().lower()
     if said not in ("true", "1", "false", "0"):
-        raise InputError(f"{where}: {name} must be true or false; got {shown(value)}")
+        raise InputError(f"{where}: {name} must be true or false; got {shorten(value)}")
     return said in ("true", "1")

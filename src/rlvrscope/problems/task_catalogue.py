@@ -13,8 +13,8 @@ from rlvrscope.problem import Problem
 from rlvrscope.problems.generated import GENERATED, GYM_NUMBERS, GYM_TEXTS, generate
 from rlvrscope.problems.hub import DATA_SETS, read_hub
 from rlvrscope.problems.problem_files import read_problems
-from rlvrscope.tables.files import suffix_of
-from rlvrscope.tables.values import shown
+from rlvrscope.tables.formats import suffix_of
+from rlvrscope.tables.values import shorten
 from rlvrscope.verify import check_problem
 
 
@@ -94,6 +94,6 @@ def _numbered(problem: Problem, known: Mapping[str, Problem], where: str) -> Pro
         if problem.id not in known:
             return problem
         if replace(known[problem.id], id=name) != replace(problem, id=name):
-            raise InputError(f"{where}: another problem has the id {shown(name)}")
+            raise InputError(f"{where}: another problem has the id {shorten(name)}")
         problem = replace(problem, id=f"{name} ({time})")
     raise AssertionError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rlvrscope.errors import InputError, nearest
+from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.problem import Problem
 from rlvrscope.verify.choice_verifier import LETTERS
 
@@ -59,5 +59,5 @@ TEMPLATES: dict[str, Template] = {
 def template_of(name: str) -> Template:
     """Raises InputError with the nearest name for an unknown one."""
     if name not in TEMPLATES:
-        raise InputError(f"no template is called {name!r}. {nearest(name, list(TEMPLATES))}")
+        raise InputError(f"no template is called {name!r}. {did_you_mean(name, list(TEMPLATES))}")
     return TEMPLATES[name]

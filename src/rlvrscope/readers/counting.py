@@ -13,8 +13,8 @@ from rlvrscope.arrays import Ints
 from rlvrscope.errors import InputError
 from rlvrscope.readers.formats import Schema
 from rlvrscope.readers.trainer_dumps import LATER_OUTPUT
-from rlvrscope.tables.table import Batch, Coded, Table, combine
-from rlvrscope.tables.values import label, number, prompt_id, shown
+from rlvrscope.tables.table import Batch, Column, Table, group_rows
+from rlvrscope.tables.values import prompt_id, shorten, to_label, to_number
 
 MAX_WHOLE = 2.0**53
 """The largest count and step: whole numbers up to here are exact in float64."""
@@ -60,43 +60,43 @@ class TableReader:
         for batch in self.table.batches(list(dict.fromkeys([*self.schema.counting_columns, *extra])), **options):
             session = batch.columns.get(self.schema.session or "")
             if session is not None:
-                batch = batch.only(~session.array(lambda value: bool(LATER_OUTPUT.fullmatch(str(value)))))
+                batch = batch.select(~session.array(lambda value: bool(LATER_OUTPUT.fullmatch(str(value)))))
             if len(batch.row_B):
                 yield batch
 
-    def keys(self, batch: Batch) -> list[Coded]:
+    def keys(self, batch: Batch) -> list[Column]:
         """Return a column for each field of Key, then one of clusters."""
         model, base, seed, cluster = (self._labels(batch, name) for name in ("model", "base", "seed", "cluster"))
         return [model, self._steps(batch), base, seed, self.problems(batch), cluster]
 
-    def problems(self, batch: Batch) -> Coded:
+    def problems(self, batch: Batch) -> Column:
         """Return problem ids, from a column or derived from prompts. Raises InputError for a blank one."""
         if not self.schema.prompt:
-            return self._required(batch, self.schema.names["problem"], label, "must have an id")
-        self._required(batch, self.schema.prompt[0], label, "must be there")
+            return self._required(batch, self.schema.names["problem"], to_label, "must have an id")
+        self._required(batch, self.schema.prompt[0], to_label, "must be there")
         columns = [batch.columns[name] for name in self.schema.prompt]
-        code_B, first_C = combine(columns)
-        rows = zip(*(column.only(first_C).list() for column in columns), strict=True)
-        return Coded(code_B, [prompt_id(*row) for row in rows])
+        code_B, first_C = group_rows(columns)
+        rows = zip(*(column.select(first_C).list() for column in columns), strict=True)
+        return Column(code_B, [prompt_id(*row) for row in rows])
 
     def correct(self, batch: Batch) -> Mask:
         """Return (B,): is the sample correct."""
         name, accuracy = self.schema.names[self.schema.rating], self.schema.accuracy
         if self.schema.rating == "correct":
-            value_B = batch.columns[name].array(number)
+            value_B = batch.columns[name].array(to_number)
             self._refuse(batch, name, ~np.isin(value_B, (0.0, 1.0)), "must be true, false, 0 or 1")
             return value_B == 1.0
         if accuracy is None:
             return self._scored(batch, name)
-        has_B = batch.columns[accuracy].array(lambda value: label(value) is not None)
+        has_B = batch.columns[accuracy].array(lambda value: to_label(value) is not None)
         correct_B = np.empty(len(has_B), dtype=bool)
-        correct_B[has_B] = self._scored(batch.only(has_B), accuracy, binary_is_verdict=True)
-        correct_B[~has_B] = self._scored(batch.only(~has_B), name)
+        correct_B[has_B] = self._scored(batch.select(has_B), accuracy, binary_is_verdict=True)
+        correct_B[~has_B] = self._scored(batch.select(~has_B), name)
         return correct_B
 
     def counts(self, batch: Batch) -> tuple[Ints, Ints]:
         """Return (n_B, c_B) of a table of counts."""
-        n_B, c_B = (batch.columns[self.schema.names[name]].array(number) for name in ("n", "c"))
+        n_B, c_B = (batch.columns[self.schema.names[name]].array(to_number) for name in ("n", "c"))
         for name, value_B in (("n", n_B), ("c", c_B)):
             bad_B = ~((value_B >= 0) & (value_B <= MAX_WHOLE) & (np.floor(value_B) == value_B))
             self._refuse(batch, self.schema.names[name], bad_B, "must be a whole number, 0 or more")
@@ -105,7 +105,7 @@ class TableReader:
 
     def _scored(self, batch: Batch, name: str, binary_is_verdict: bool = False) -> Mask:
         """Compare scores with the threshold; binary_is_verdict: 0 is wrong and 1 correct at any threshold."""
-        value_B = batch.columns[name].array(number)
+        value_B = batch.columns[name].array(to_number)
         self._refuse(batch, name, np.isnan(value_B), "must be a number")
         graded_B = ~np.isin(value_B, (0.0, 1.0))
         if self.threshold is None:
@@ -113,21 +113,21 @@ class TableReader:
             return value_B == 1.0
         return np.where(graded_B | (not binary_is_verdict), value_B >= self.threshold, value_B == 1.0)
 
-    def _labels(self, batch: Batch, column: str) -> Coded:
+    def _labels(self, batch: Batch, column: str) -> Column:
         name = self.schema.names.get(column)
         if name is None:
             return _missing_column(batch)
         if column == "model":
-            return self._required(batch, name, label, "must be named")
-        return batch.columns[name].map(label)
+            return self._required(batch, name, to_label, "must be named")
+        return batch.columns[name].map(to_label)
 
-    def _steps(self, batch: Batch) -> Coded:
+    def _steps(self, batch: Batch) -> Column:
         name = self.schema.names.get("step")
         if name is None:
             return _missing_column(batch)
         return self._required(batch, name, _step, "must be a whole number, 0 or more")
 
-    def _required(self, batch: Batch, name: str, convert: Callable[[Any], Any], must: str) -> Coded:
+    def _required(self, batch: Batch, name: str, convert: Callable[[Any], Any], must: str) -> Column:
         column = batch.columns[name].map(convert)
         absent = np.array([value is None for value in column.values])
         self._refuse(batch, name, absent[column.code_B], must)
@@ -138,7 +138,7 @@ class TableReader:
             row = int(np.argmax(bad_B))
             column = batch.columns[name]
             value = column.values[column.code_B[row]]
-            raise InputError(f"{self.where(int(batch.row_B[row]))}: {name!r} {must}; got {shown(value)}")
+            raise InputError(f"{self.where(int(batch.row_B[row]))}: {name!r} {must}; got {shorten(value)}")
 
 
 @dataclass
@@ -156,9 +156,9 @@ class Tally:
 
     def _add_samples(self, reader: TableReader, batch: Batch) -> None:
         columns, correct_B = reader.keys(batch), reader.correct(batch)
-        code_B, first_C = combine(columns)
+        code_B, first_C = group_rows(columns)
         n_C, c_C = np.bincount(code_B), np.bincount(code_B, weights=correct_B).astype(np.int64)
-        fields = zip(*(column.only(first_C).list() for column in columns), strict=True)
+        fields = zip(*(column.select(first_C).list() for column in columns), strict=True)
         groups = zip(batch.row_B[first_C].tolist(), n_C.tolist(), c_C.tolist(), fields, strict=True)
         for row, n, c, (*names, cluster) in sorted(groups, key=lambda group: group[0]):
             key = Key(*names)
@@ -181,8 +181,8 @@ class Tally:
         known = self.clusters.setdefault((key.model, key.problem), cluster)
         if known != cluster:
             raise InputError(
-                f"{reader.where(row)}: problem {shown(key.problem)} must be in one cluster; "
-                f"it is in {shown(known)} before, in {shown(cluster)} here"
+                f"{reader.where(row)}: problem {shorten(key.problem)} must be in one cluster; "
+                f"it is in {shorten(known)} before, in {shorten(cluster)} here"
             )
 
 
@@ -191,10 +191,10 @@ def _refuse_repeated(key: Key, where: str, first: str) -> NoReturn:
     raise InputError(f"{where}: counts of a problem must appear once{facts}: the first are at {first}")
 
 
-def _missing_column(batch: Batch) -> Coded:
-    return Coded(np.zeros(len(batch.row_B), dtype=np.int64), [None])
+def _missing_column(batch: Batch) -> Column:
+    return Column(np.zeros(len(batch.row_B), dtype=np.int64), [None])
 
 
 def _step(value: Any) -> int | None:
-    step = number(value)
+    step = to_number(value)
     return int(step) if 0 <= step <= MAX_WHOLE and step.is_integer() else None

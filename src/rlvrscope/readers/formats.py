@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from rlvrscope.tables.pairs import parse_pairs
+from rlvrscope.tables.formats import parse_column_map
 from rlvrscope.tables.table import Table
 
 COLUMNS = ("problem", "n", "c", "correct", "score", "answer", "text", "model", "step", "base", "seed", "cluster")
@@ -37,7 +37,7 @@ class Columns:
 
         Raises InputError for text that is no pair, an unknown column, and a column named twice.
         """
-        return cls(tuple(parse_pairs(pairs, COLUMNS, "--column", "problem=task_id").items()))
+        return cls(tuple(parse_column_map(pairs, COLUMNS, "--column", "problem=task_id").items()))
 
     def file_name(self, column: str) -> str | None:
         """The file's name that the user set for a column; None if they set none."""

@@ -24,9 +24,9 @@ from rlvrscope.readers.store_table import StoreTable
 from rlvrscope.readers.trainer_dumps import STEP_FILE, TRL_FOLDER, trl_schema, verl_schema
 from rlvrscope.sampling.store.store_file import FILE_NAME, is_store, store_path
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.tables.files import KINDS, files_in, open_table, suffix_of
+from rlvrscope.tables.formats import KINDS, files_in, open_table, suffix_of
 from rlvrscope.tables.table import Table
-from rlvrscope.tables.values import listed, shown
+from rlvrscope.tables.values import join_names, shorten
 
 FORMATS: tuple[Callable[[Table, Columns], Schema | None], ...] = (
     verl_schema,
@@ -138,7 +138,7 @@ def read_models(
         return models
     matching = [model for model in models if parsed.model in (model.name, model.name.rpartition("@")[0])]
     if not matching:
-        raise InputError(f"{source}: there is no model {parsed.model!r}; there is {listed(m.name for m in models)}")
+        raise InputError(f"{source}: there is no model {parsed.model!r}; there is {join_names(m.name for m in models)}")
     return matching
 
 
@@ -149,7 +149,7 @@ def recognise(table: Table, columns: Columns) -> Schema:
     if schema is None:
         raise InputError(
             f"{table.path}: needs the columns problem, n and c (counts), or problem and correct or score (one row a "
-            f"sample). It has {listed(table.names)}. Say which is which: --column problem=NAME"
+            f"sample). It has {join_names(table.names)}. Say which is which: --column problem=NAME"
         )
     for name in dict.fromkeys((*schema.names.values(), *schema.prompt)):
         if list(table.names).count(name) > 1:
@@ -192,8 +192,8 @@ def _check_spelling(table: Table, columns: Columns) -> None:
         close = difflib.get_close_matches(name, others, n=1, cutoff=0.75)
         if name not in table.names and close:
             raise InputError(
-                f"{table.path}: there is no column for --column {column}={name}. Did you mean {shown(close[0])}? "
-                f"It has {listed(table.names)}"
+                f"{table.path}: there is no column for --column {column}={name}. Did you mean {shorten(close[0])}? "
+                f"It has {join_names(table.names)}"
             )
 
 
@@ -208,7 +208,9 @@ def _read_folder(source: Source, columns: Columns, threshold: float | None) -> l
     if path_of and _Tables.open([path_of[max(path_of)]], columns, threshold).schema.format in ("verl", "trl"):
         step = max(path_of) if source.step is None else source.step
         if step not in path_of:
-            raise InputError(f"{source.path}: there is no step {step}; there is {listed(map(str, sorted(path_of)))}")
+            raise InputError(
+                f"{source.path}: there is no step {step}; there is {join_names(map(str, sorted(path_of)))}"
+            )
         return _models(_Tables.open([path_of[step]], columns, threshold), replace(source, step=step))
     tables = _Tables.open(paths, columns, threshold)
     _check_one_model(tables)
@@ -264,7 +266,7 @@ def _choose_step(where: str, steps: set[int | None], requested: int | None) -> t
     if requested is None:
         return (known[-1] if known else None), len(known) > 1
     if requested not in known:
-        choices = f"there is {listed(map(str, known))}" if known else "it has no steps"
+        choices = f"there is {join_names(map(str, known))}" if known else "it has no steps"
         raise InputError(f"{where}: there is no step {requested}; {choices}")
     return requested, True
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rlvrscope.readers.counting import TableReader
 from rlvrscope.tables.table import Batch
-from rlvrscope.tables.values import label, message_text
+from rlvrscope.tables.values import message_text, to_label
 
 TEXT_ROWS = 256
 """Rows of a batch that holds texts."""
@@ -67,10 +67,10 @@ class Samples:
         for reader in self.readers:
             name = reader.schema.names["answer"]
             for whole in reader.batches((name,)):
-                batch = whole.only(self._selected(reader, whole))
+                batch = whole.select(self._selected(reader, whole))
                 if len(batch.row_B):
                     problems += reader.problems(batch).list()
-                    answers += batch.columns[name].map(label).list()
+                    answers += batch.columns[name].map(to_label).list()
                     correct += reader.correct(batch).tolist()
         return problems, answers, correct
 
@@ -85,7 +85,7 @@ class Samples:
         """Return how many requested texts the part holds, from the columns without texts."""
         available: Counter[str] = Counter()
         for batch in reader.batches(parts=[part]):
-            available.update(reader.problems(batch.only(self._selected(reader, batch, texts, correct))).list())
+            available.update(reader.problems(batch.select(self._selected(reader, batch, texts, correct))).list())
         return sum(min(count, limit - len(texts[problem])) for problem, count in available.items())
 
     def _read(
@@ -101,7 +101,7 @@ class Samples:
         extra = tuple(names[column] for column in ("text", "answer") if column in names)
         for batch in reader.batches(extra, parts=[part], rows=TEXT_ROWS):
             unfinished = {problem for problem, samples in texts.items() if len(samples) < limit}
-            for problem, sample in _samples(reader, batch.only(self._selected(reader, batch, unfinished, correct))):
+            for problem, sample in _samples(reader, batch.select(self._selected(reader, batch, unfinished, correct))):
                 if len(texts[problem]) < limit:
                     texts[problem].append(sample)
                     expected -= 1
@@ -130,4 +130,4 @@ def _samples(reader: TableReader, batch: Batch) -> Iterator[tuple[str, SampleTex
     )
     columns = text, answer, reader.correct(batch).tolist(), base.list(), seed.list()
     for problem, text, answer, correct, base, seed in zip(problems.list(), *columns, strict=True):
-        yield problem, SampleText(message_text(text), label(answer), correct, base, seed)
+        yield problem, SampleText(message_text(text), to_label(answer), correct, base, seed)

@@ -12,7 +12,7 @@ import numpy as np
 from rlvrscope.errors import InputError
 from rlvrscope.sampling.store.sample_store import IN_USE, SampleStore
 from rlvrscope.sampling.store.store_file import sqlite_errors
-from rlvrscope.tables.table import BATCH_ROWS, Batch, Coded
+from rlvrscope.tables.table import BATCH_ROWS, Batch, Column
 
 _QUERY = """
 SELECT p.name, v.outcome, v.score, v.extracted, s.number {more}
@@ -68,7 +68,7 @@ class StoreTable:
                 while found := cursor.fetchmany(rows):
                     self._check(found)
                     values = self._columns(found, name, store.unpack)
-                    coded = {column: Coded.of(values[column]()) for column in columns}
+                    coded = {column: Column.of(values[column]()) for column in columns}
                     yield Batch(np.arange(row, row + len(found)), coded)
                     row += len(found)
 

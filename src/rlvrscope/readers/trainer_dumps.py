@@ -14,7 +14,7 @@ from collections.abc import Collection
 from rlvrscope.errors import InputError
 from rlvrscope.readers.formats import Columns, Schema, single_rating
 from rlvrscope.tables.table import Table
-from rlvrscope.tables.values import listed
+from rlvrscope.tables.values import join_names
 
 VERL_COLUMNS = frozenset({"input", "output", "score", "step"})
 TRL_COLUMNS = frozenset({"prompt", "completion", "step"})
@@ -61,7 +61,7 @@ def trl_schema(table: Table, columns: Columns) -> Schema | None:
         if len(rewards) != 1:
             raise InputError(
                 f"{table.path}: one column must say how good a completion is; "
-                f"{'these hold numbers: ' + listed(rewards) if rewards else 'none holds numbers'}. "
+                f"{'these hold numbers: ' + join_names(rewards) if rewards else 'none holds numbers'}. "
                 "Say which: --column score=NAME"
             )
         names["score"] = rewards[0]
@@ -73,7 +73,7 @@ def _check_rating(present: Collection[str], columns: Columns) -> None:
     for column in ("correct", "score"):
         name = columns.file_name(column)
         if name is not None and name not in present:
-            raise InputError(f"there is no column for --column {column}={name}. It has {listed(sorted(present))}")
+            raise InputError(f"there is no column for --column {column}={name}. It has {join_names(sorted(present))}")
 
 
 def _user_names(columns: Columns, present: Collection[str]) -> dict[str, str]:

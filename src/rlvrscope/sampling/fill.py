@@ -17,7 +17,7 @@ from rlvrscope.problem import Problem
 from rlvrscope.problems.templates import template_of
 from rlvrscope.sampling.store.sample_store import BATCH, RUN, Sample, SampleStore
 from rlvrscope.sampling.verdicts import use_verifiers, verify_missing, verify_texts
-from rlvrscope.seeding import derived
+from rlvrscope.seeding import derive_seed
 from rlvrscope.stats.counts import MAX_SAMPLES
 from rlvrscope.verify import VerifierPool
 
@@ -78,7 +78,7 @@ def run_identity(engine: Engine, seed: int = 0, template: str | None = None) -> 
 
 def sample_seed(seed: int, problem: str, index: int) -> int:
     """Return the seed of a sample, from 0 to 2^63 - 1. It depends on these arguments alone."""
-    return derived(seed, "sample", problem, index)
+    return derive_seed(seed, "sample", problem, index)
 
 
 def missing_samples(

@@ -8,7 +8,7 @@ from rlvrscope.errors import InputError
 from rlvrscope.plugins import is_plugin
 from rlvrscope.problem import Problem, Verdict
 from rlvrscope.sampling.store.sample_store import BATCH, SampleStore
-from rlvrscope.tables.values import shown
+from rlvrscope.tables.values import shorten
 from rlvrscope.verify import VerifierPool
 from rlvrscope.verify.verifiers import version_of
 
@@ -48,6 +48,6 @@ def check_plugin_verifiers(problems: Sequence[Problem], allowed: Collection[str]
     for problem in problems:
         if is_plugin(problem.verifier) and problem.verifier not in allowed:
             raise InputError(
-                f"problem {shown(problem.id)} is verified by your own code, {problem.verifier}: "
+                f"problem {shorten(problem.id)} is verified by your own code, {problem.verifier}: "
                 f"if you trust it, add --verifier {problem.verifier}"
             )

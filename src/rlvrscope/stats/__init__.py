@@ -1,11 +1,8 @@
 """What samples, or exact probabilities, say about a model: pass@k and its kin, intervals, comparison, plans."""
 
-from rlvrscope.stats.base_means import BaseMeans, over_prompts
-from rlvrscope.stats.bootstrap import Interval, bootstrap_mean, percentile_interval, resample_weights
-from rlvrscope.stats.compare import Comparison, compare, compare_all
+from rlvrscope.stats.base_means import BaseMeans, means_over_prompts
+from rlvrscope.stats.comparison import Comparison, Crossover, compare, compare_all
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.cover import cover_at
-from rlvrscope.stats.crossover import Crossover
 from rlvrscope.stats.curve import Curve, pass_at_k_curve
 from rlvrscope.stats.frontier import (
     AtTarget,
@@ -17,12 +14,14 @@ from rlvrscope.stats.frontier import (
     mean_change,
     mean_difference,
 )
+from rlvrscope.stats.intervals import Interval, bootstrap_mean, percentile_interval, resample_weights
 from rlvrscope.stats.ledger import Ledger, Rate, support_ledger
 from rlvrscope.stats.majority import majority_at_k
 from rlvrscope.stats.matching import TrainingRun, at_gain
 from rlvrscope.stats.pairing import shared_problems
 from rlvrscope.stats.passk import (
     all_at_k,
+    cover_at,
     g_pass_at_k,
     guessing_pass_at_k,
     pass_at_k,
@@ -30,7 +29,7 @@ from rlvrscope.stats.passk import (
     pass_at_k_posterior,
     squared_pass_at_k,
 )
-from rlvrscope.stats.plan import Option, Plan, plan
+from rlvrscope.stats.sample_size import Option, Plan, plan
 
 __all__ = [
     "AtTarget",
@@ -61,7 +60,7 @@ __all__ = [
     "majority_at_k",
     "mean_change",
     "mean_difference",
-    "over_prompts",
+    "means_over_prompts",
     "pass_at_k",
     "pass_at_k_curve",
     "pass_at_k_exact",

@@ -8,20 +8,18 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from rlvrscope.arrays import Floats, Ints
 from rlvrscope.errors import InputError
 from rlvrscope.seeding import generator
-from rlvrscope.stats.bands import check_confidence
-from rlvrscope.stats.bootstrap import Interval
-from rlvrscope.stats.passk import Floats
+from rlvrscope.stats.intervals import Interval, check_confidence
 
 Statistic = Callable[[Floats], Floats]
 Covers = Literal["prompts", "seeds", "bases"]
-ENOUGH_BASES = 4
+MIN_BASES = 4
 """From so many bases on an interval speaks of other bases; with fewer of these bases: over two, Student's t is 12.7."""
-ENOUGH_DF = 2
+MIN_DF = 2
 """Degrees of freedom from which on the spread between seeds is reckoned with: of one, t is 12.7 again."""
 
 
@@ -32,7 +30,7 @@ class SeedSpread:
     runs_B: (B,). squares_B: (B, ...).
     """
 
-    runs_B: NDArray[np.int64]
+    runs_B: Ints
     squares_B: Floats
 
     @property
@@ -101,15 +99,15 @@ class BaseMeans:
     def covers(self) -> Covers:
         """What an interval speaks of, besides other prompts: other bases, other seeds on these, or none.
 
-        Seeds where each side has at least ENOUGH_DF more runs than bases: of fewer, their spread is not known.
+        Seeds where each side has at least MIN_DF more runs than bases: of fewer, their spread is not known.
         """
-        if len(self.bases) >= ENOUGH_BASES:
+        if len(self.bases) >= MIN_BASES:
             return "bases"
-        known = self.spreads and min(spread.df for spread in self.spreads) >= ENOUGH_DF
+        known = self.spreads and min(spread.df for spread in self.spreads) >= MIN_DF
         return "seeds" if known else "prompts"
 
     def interval(self, confidence: float = 0.95) -> Interval:
-        """For other prompts; with ENOUGH_BASES also for other bases and seeds, with fewer for other seeds on these.
+        """For other prompts; with MIN_BASES also for other bases and seeds, with fewer for other seeds on these.
 
             quantiles of  (draw over prompts) + e t,   t: Student's
 
@@ -156,7 +154,7 @@ def measure(bases: Sequence[str], statistics: Sequence[Statistic], weights_RP: F
     return BaseMeans.of(bases, [(found(alike_1P)[0], found(weights_RP)) for found in statistics])
 
 
-def over_prompts(bases: Sequence[str], values_UP: Sequence[Floats], weights_RP: Floats) -> BaseMeans:
+def means_over_prompts(bases: Sequence[str], values_UP: Sequence[Floats], weights_RP: Floats) -> BaseMeans:
     """Means over prompts of what each run has, prompt by prompt: values_UP, one (P, ...) array a run.
 
     Raises InputError for weights of another number of prompts.

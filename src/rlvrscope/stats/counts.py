@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from rlvrscope.arrays import Floats, Ints
 from rlvrscope.errors import InputError
 
 MAX_SAMPLES = 10_000_000
@@ -29,8 +30,8 @@ class GroupCounts:
     """
 
     problem: tuple[str, ...]
-    n: NDArray[np.int64]
-    c: NDArray[np.int64]
+    n: Ints
+    c: Ints
     seed: tuple[str, ...] | None
     base: tuple[str, ...] | None
     cluster: tuple[str, ...] | None
@@ -92,13 +93,13 @@ class GroupCounts:
         return list(dict.fromkeys(zip(*self._labels, strict=True)))
 
     @cached_property
-    def run_share(self) -> NDArray[np.float64]:
+    def run_share(self) -> Floats:
         """(U,) the weight of each run in a mean: bases count alike, and so do the seeds of one base."""
         bases = [base for base, _ in self.runs]
         return np.array([1.0 / (len(set(bases)) * bases.count(base)) for base in bases])
 
     @cached_property
-    def clusters(self) -> NDArray[np.int64] | None:
+    def clusters(self) -> Ints | None:
         """(P,) the number of each problem's cluster, from 0 on; None without clusters."""
         if self.cluster is None:
             return None
@@ -107,7 +108,7 @@ class GroupCounts:
         return np.array([numbers[of[problem]] for problem in self.problems])
 
     @cached_property
-    def grid(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def grid(self) -> tuple[Ints, Ints]:
         """(n_UP, c_UP): the counts as one row a run, one column a problem."""
         row = {run: index for index, run in enumerate(self.runs)}
         column = {problem: index for index, problem in enumerate(self.problems)}
@@ -118,12 +119,12 @@ class GroupCounts:
         return n_UP, c_UP
 
     @property
-    def pooled(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def pooled(self) -> tuple[Ints, Ints]:
         """(n_P, c_P): each problem's counts, all runs put together."""
         n_UP, c_UP = self.grid
         return n_UP.sum(axis=0), c_UP.sum(axis=0)
 
-    def only(self, problems: Sequence[str]) -> GroupCounts:
+    def select(self, problems: Sequence[str]) -> GroupCounts:
         """The rows of these problems, in their order, run by run."""
         n_UP, c_UP = self.grid
         column = {problem: index for index, problem in enumerate(self.problems)}
@@ -142,7 +143,7 @@ class GroupCounts:
 
 def check_counts(
     num_samples_N: ArrayLike, num_correct_N: ArrayLike, problems: Sequence[str] | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[Ints, Ints]:
     """Both as whole numbers. Raises InputError naming the first problem without 0 <= correct <= samples."""
     n_N, c_N = np.asarray(num_samples_N), np.asarray(num_correct_N)
     if n_N.ndim != 1 or n_N.shape != c_N.shape:

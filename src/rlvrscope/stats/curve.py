@@ -8,26 +8,44 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rlvrscope.stats.bands import ROUNDING, check_confidence, check_resamples, critical_values, maxima, score_interval
+from rlvrscope.arrays import Floats, Ints
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.noise import noise_draws, noise_factors, noise_spread
-from rlvrscope.stats.passk import Floats, Whole, check_ks
+from rlvrscope.stats.intervals import (
+    ROUNDING,
+    check_confidence,
+    check_resamples,
+    critical_values,
+    maxima,
+    score_interval,
+)
+from rlvrscope.stats.passk import check_ks
+from rlvrscope.stats.standard_errors import (
+    NEW_PROBLEMS,
+    THIS_SET,
+    Spread,
+    Units,
+    check_target,
+    draw_means,
+    noise_draws,
+    noise_factors,
+    noise_spread,
+    values,
+)
 from rlvrscope.stats.training_runs import (
     group_means,
     group_weights,
+    has_few_runs,
     over_runs,
     run_groups,
     run_weights,
-    runs_are_few,
     with_runs,
 )
-from rlvrscope.stats.variation import NEW_PROBLEMS, THIS_SET, Spread, Units, check_target, draw_means, values
 
-LEAST_ON_EACH_SIDE = 5.0
+MIN_PER_OUTCOME = 5.0
 """Problems' worth of success and of failure that an interval needs to cover: benchmarks/interval_coverage.py."""
-RELIABLE_SHARE = 4
+MIN_SAMPLES_PER_K = 4
 """Sampling noise is known well up to k = n / 4 ..."""
-LEAST_NOISY = 3.0
+MIN_NOISE_CARRIERS = 3.0
 """... where at least so many problems' worth make it."""
 
 
@@ -44,7 +62,7 @@ class Curve:
     estimate: Floats
     low: Floats
     high: Floats
-    num_defined: Whole
+    num_defined: Ints
     reliable: NDArray[np.bool_]
     num_problems: int
     confidence: float
@@ -106,7 +124,7 @@ def band(
         reliable_K = noise_is_known(counts, ks, spread)
     else:
         worth_K = units * np.minimum(spread.estimate_C, 1.0 - spread.estimate_C)
-        reliable_K = (worth_K >= LEAST_ON_EACH_SIDE - ROUNDING) & (not runs_are_few(counts))
+        reliable_K = (worth_K >= MIN_PER_OUTCOME - ROUNDING) & (not has_few_runs(counts))
     critical_K = critical_values(maxima_R, spread.df_C, alpha)
     low_K, high_K = score_interval(spread.estimate_C, spread.se_C, critical_K, units)
     return Curve(
@@ -126,4 +144,4 @@ def band(
 def noise_is_known(counts: GroupCounts, ks: Sequence[int], spread: Spread) -> NDArray[np.bool_]:
     """(K,) where an interval for sampling noise covers as often as it says."""
     n_UP, _ = counts.grid
-    return (np.array(ks) <= n_UP.min() / RELIABLE_SHARE) & (spread.carriers_C >= LEAST_NOISY)
+    return (np.array(ks) <= n_UP.min() / MIN_SAMPLES_PER_K) & (spread.carriers_C >= MIN_NOISE_CARRIERS)

@@ -12,11 +12,12 @@ from functools import partial
 
 import numpy as np
 
+from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError
 from rlvrscope.stats.base_means import BaseMeans, measure
-from rlvrscope.stats.bootstrap import Interval
+from rlvrscope.stats.intervals import Interval
 from rlvrscope.stats.matching import SLACK, TrainingRun, matched, seconds_to
-from rlvrscope.stats.passk import Floats, pass_at_k_exact
+from rlvrscope.stats.passk import pass_at_k_exact
 
 GRID = 101
 """Points of the range over which a mean difference is taken."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betainc
 
+from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError
-from rlvrscope.stats.bands import check_confidence
-from rlvrscope.stats.bootstrap import Interval, percentile_interval
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.passk import Floats, squared_pass_at_k
+from rlvrscope.stats.intervals import Interval, check_confidence, percentile_interval
+from rlvrscope.stats.passk import squared_pass_at_k
+from rlvrscope.stats.standard_errors import Units, draw_means, values
 from rlvrscope.stats.training_runs import group_means, run_groups, share_bases
-from rlvrscope.stats.variation import Units, draw_means, values
 
 PRESERVED, GAINED, LOST, OUT_OF_REACH, UNDECIDED = "preserved", "gained", "lost", "out of reach", "undecided"
 STATUSES = (PRESERVED, GAINED, LOST, OUT_OF_REACH, UNDECIDED)

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, xlog1py, xlogy
 
+from rlvrscope.arrays import Floats, Ints
 from rlvrscope.errors import InputError
-from rlvrscope.stats.passk import Whole, check_ks
+from rlvrscope.stats.passk import check_ks
 
 Complex = NDArray[np.complex128]
 
 
 def majority_at_k(
     answers_PG: Sequence[Sequence[str | None]], correct_PG: Sequence[Sequence[bool]], ks: Sequence[int]
-) -> NDArray[np.float64]:
+) -> Floats:
     """maj@k for each problem, exact: the chance that the answer given most often among k of its samples is correct.
 
     The mean over all subsets of k samples, not over a few drawn at random. Rules: correct samples count as one
@@ -87,7 +88,7 @@ def _majority(right: int, wrong: Counter[int], none: int, k: int) -> float:
     return float(np.clip(chance / _binomial(k, n, share), 0.0, 1.0))
 
 
-def _binomial(number: ArrayLike, draws: int, share: float) -> NDArray[np.float64]:
+def _binomial(number: ArrayLike, draws: int, share: float) -> Floats:
     """The chance of each `number` of successes in so many draws; 0 beyond them."""
     number = np.asarray(number, dtype=np.float64)
     inside = np.minimum(number, draws)
@@ -95,7 +96,7 @@ def _binomial(number: ArrayLike, draws: int, share: float) -> NDArray[np.float64
     return np.where(number <= draws, np.exp(ways + xlogy(inside, share) + xlog1py(draws - inside, -share)), 0.0)
 
 
-def _no_more_than(votes_M: Whole, terms: Mapping[int, Complex], wrong: Counter[int], nodes: int) -> Complex:
+def _no_more_than(votes_M: Ints, terms: Mapping[int, Complex], wrong: Counter[int], nodes: int) -> Complex:
     """(S, M, F): the transform of prod_a (sum_{j<m} b_a(j) x^j + s b_a(m) x^m) at Gauss-Legendre nodes s on [0, 1]."""
     node_S = (np.polynomial.legendre.leggauss(nodes)[0] + 1.0) / 2.0
     product_SMF = np.ones((nodes, len(votes_M), next(iter(terms.values())).shape[1] if terms else 1), dtype=complex)
@@ -107,7 +108,7 @@ def _no_more_than(votes_M: Whole, terms: Mapping[int, Complex], wrong: Counter[i
     return product_SMF
 
 
-def _tie_nodes(wrong: Counter[int], votes_M: Whole, k: int) -> Whole:
+def _tie_nodes(wrong: Counter[int], votes_M: Ints, k: int) -> Ints:
     """How many nodes make the integral over s exact: half of the most answers that can tie at m votes."""
     able_M = np.array([sum(answers for votes, answers in wrong.items() if votes >= m) for m in votes_M])
     return np.minimum(able_M, (k - votes_M) // votes_M) // 2 + 1

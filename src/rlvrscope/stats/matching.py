@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError
-from rlvrscope.stats.passk import Floats, pass_at_k_exact
+from rlvrscope.stats.passk import pass_at_k_exact
 
 SLACK = 1e-12
 """A gain reached up to rounding is reached."""

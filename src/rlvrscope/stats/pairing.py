@@ -7,10 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.noise import noise_draws, noise_factors, noise_spread
-from rlvrscope.stats.passk import Floats
+from rlvrscope.stats.standard_errors import (
+    THIS_SET,
+    Spread,
+    Units,
+    draw_means,
+    noise_draws,
+    noise_factors,
+    noise_spread,
+    values,
+)
 from rlvrscope.stats.training_runs import (
     group_means,
     group_weights,
@@ -20,7 +29,6 @@ from rlvrscope.stats.training_runs import (
     share_bases,
     with_runs,
 )
-from rlvrscope.stats.variation import THIS_SET, Spread, Units, draw_means, values
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ def aligned(base: GroupCounts, trained: GroupCounts, name: str = "the trained mo
                 else ""
             )
         )
-    return trained if trained.problems == base.problems else trained.only(base.problems)
+    return trained if trained.problems == base.problems else trained.select(base.problems)
 
 
 def _some(problems: set[str]) -> str:
@@ -83,7 +91,7 @@ def shared_problems(base: GroupCounts, trained: GroupCounts) -> tuple[GroupCount
     both = [problem for problem in base.problems if problem in held]
     if not both:
         raise InputError("the two models share no problem: are they of the same data set, with the same ids?")
-    return base.only(both), trained.only(both)
+    return base.select(both), trained.select(both)
 
 
 def _over_problems(

@@ -1,18 +1,17 @@
-"""pass@k and its kin: from counts of samples, from an exactly known success probability, from guessing."""
+"""pass@k and related estimates: from counts of samples, from exact success probabilities, from guessing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import betaln
 
+from rlvrscope.arrays import Floats, Ints
 from rlvrscope.errors import InputError
-from rlvrscope.stats.counts import check_counts
+from rlvrscope.stats.counts import GroupCounts, check_counts
 
-Floats = NDArray[np.float64]
-Whole = NDArray[np.int64]
 _CHUNK = 4_000_000
 """Float64 entries held at once: 32 MB."""
 _BLOCK = 1024
@@ -68,7 +67,7 @@ def g_pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence
     if not 0.0 <= tau <= 1.0:
         raise InputError(f"tau is a share, from 0 to 1; got {tau}")
 
-    def tail(n_D: Whole, c_D: Whole, ks_K: Whole) -> Floats:
+    def tail(n_D: Ints, c_D: Ints, ks_K: Ints) -> Floats:
         least_K = np.maximum(1, np.ceil(tau * ks_K - 1e-9))  # .2 * 5 is one, not two
         return hypergeom.sf(least_K - 1, n_D[:, None], c_D[:, None], np.minimum(ks_K, n_D[:, None]))
 
@@ -112,7 +111,7 @@ def guessing_pass_at_k(num_options_P: ArrayLike, ks: Sequence[int]) -> Floats:
     return pass_at_k_exact(1.0 / options_P, ks)
 
 
-def check_ks(ks: Sequence[int]) -> Whole:
+def check_ks(ks: Sequence[int]) -> Ints:
     """ks as an array. Raises InputError unless they are whole numbers from 1 up, at least one."""
     ks_K = np.asarray(ks)
     whole = ks_K.dtype.kind in "iuf" and (np.isfinite(ks_K) & (ks_K >= 1) & (ks_K == np.floor(ks_K))).all()
@@ -122,7 +121,7 @@ def check_ks(ks: Sequence[int]) -> Whole:
 
 
 def _of_counts(
-    formula: Callable[[Whole, Whole, Whole], Floats],
+    formula: Callable[[Ints, Ints, Ints], Floats],
     num_samples_P: ArrayLike,
     num_correct_P: ArrayLike,
     ks: Sequence[int],
@@ -141,7 +140,7 @@ def _of_counts(
     return result_DK[of_P]
 
 
-def _log_all_wrong(n_D: Whole, c_D: Whole, ks_K: Whole) -> Floats:
+def _log_all_wrong(n_D: Ints, c_D: Ints, ks_K: Ints) -> Floats:
     """log C(n - c, k) / C(n, k), -inf where n - c < k."""
     most = max(1, min(int(ks_K.max()), int(n_D.max())))  # beyond n all is undefined
     left_DI = n_D[:, None] - np.arange(most)
@@ -164,3 +163,21 @@ def _running_sum(values_DI: Floats) -> Floats:
     padded_DBI.reshape(rows, -1)[:, :terms] = values_DI
     before_DB = np.cumsum(padded_DBI.sum(axis=2), axis=1) - padded_DBI.sum(axis=2)
     return (np.cumsum(padded_DBI, axis=2) + before_DB[:, :, None]).reshape(rows, -1)[:, :terms]
+
+
+def cover_at(counts: GroupCounts, taus: Sequence[float]) -> Floats:
+    """Cover@tau: the share of problems whose success rate c / n, averaged over runs, is at least tau.
+
+    Beside pass@k it tells mastery from luck: on multiple choice guessing alone drives pass@k to 1, but not Cover@tau
+    above the guessing rate. With replacement, pass@k = int_0^1 Cover@tau k (1 - tau)^(k-1) d tau.
+    Returns (len(taus),); NaN if a problem has no samples. Raises InputError for a tau outside [0, 1].
+    Source: arXiv 2510.08325.
+    """
+    taus_T = np.asarray(taus, dtype=np.float64)
+    if taus_T.ndim != 1 or not ((taus_T >= 0.0) & (taus_T <= 1.0)).all():
+        raise InputError(f"taus must be a list of shares from 0 to 1; got {np.atleast_1d(taus_T).tolist()}")
+    n_UP, c_UP = counts.grid
+    if (n_UP == 0).any():
+        return np.full(len(taus_T), np.nan)
+    rate_P = counts.run_share @ (c_UP / n_UP)
+    return (rate_P[:, None] >= taus_T - 1e-12).mean(axis=0)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from rlvrscope.arrays import Floats, Ints
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.passk import Floats, Whole
-from rlvrscope.stats.variation import Spread
+from rlvrscope.stats.standard_errors import Spread
 
-LEAST_RUNS = 5
+MIN_RUNS = 5
 """Fewer training runs tell their variation too badly for an interval to cover: benchmarks/interval_coverage.py."""
 
 
@@ -20,9 +20,9 @@ def share_bases(base: GroupCounts, trained: GroupCounts) -> bool:
     return len(bases[0]) > 1 and bases[0] == bases[1]
 
 
-def runs_are_few(counts: GroupCounts) -> bool:
+def has_few_runs(counts: GroupCounts) -> bool:
     """Are there several training runs (or bases), but too few to know how they vary?"""
-    return 1 < len(set(run_groups(counts).tolist())) < LEAST_RUNS
+    return 1 < len(set(run_groups(counts).tolist())) < MIN_RUNS
 
 
 def over_runs(counts: GroupCounts, values_UPC: Floats) -> Floats:
@@ -30,7 +30,7 @@ def over_runs(counts: GroupCounts, values_UPC: Floats) -> Floats:
     return np.tensordot(counts.run_share, values_UPC, axes=1)
 
 
-def run_groups(counts: GroupCounts) -> Whole:
+def run_groups(counts: GroupCounts) -> Ints:
     """(U,) the group of each run at the level that is drawn first: its base if there are several, else its seed."""
     bases = sorted({base for base, _ in counts.runs})  # in the same order for every model of these bases
     if len(bases) == 1:
@@ -38,7 +38,7 @@ def run_groups(counts: GroupCounts) -> Whole:
     return np.array([bases.index(base) for base, _ in counts.runs])
 
 
-def group_means(values_UC: Floats, group_U: Whole) -> Floats:
+def group_means(values_UC: Floats, group_U: Ints) -> Floats:
     """(groups, C): the mean over the runs of each group."""
     sums = np.zeros((group_U.max() + 1, values_UC.shape[1]))
     np.add.at(sums, group_U, values_UC)
@@ -73,7 +73,7 @@ def group_weights(groups: int, resamples: int, rng: np.random.Generator) -> Floa
     return rng.multinomial(groups - 1, np.full(groups, 1.0 / groups), resamples) / (groups - 1)
 
 
-def run_weights(group_U: Whole, weight_RG: Floats, rng: np.random.Generator) -> Floats:
+def run_weights(group_U: Ints, weight_RG: Floats, rng: np.random.Generator) -> Floats:
     """(R, U) weights of runs: the groups as drawn, then the runs within each drawn anew."""
     weight_RU = weight_RG[:, group_U]
     for group in range(weight_RG.shape[1]):

@@ -12,7 +12,7 @@ import numpy as np
 
 from rlvrscope.errors import InputError, file_errors
 from rlvrscope.extras import needs_extra
-from rlvrscope.tables.table import BATCH_ROWS, Batch, Coded
+from rlvrscope.tables.table import BATCH_ROWS, Batch, Column
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,17 @@ def _is_numeric(kind: Any) -> bool:
     return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
 
 
-def _coded(column: Any) -> Coded:
+def _coded(column: Any) -> Column:
     import pyarrow as pa
 
     if pa.types.is_nested(column.type):
-        return Coded.of(column.to_pylist())
+        return Column.of(column.to_pylist())
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()  # else every batch would hold the dictionary of the whole file
     try:
         column = column.dictionary_encode()
     except (pa.ArrowNotImplementedError, AttributeError):
-        return Coded.of(column.to_pylist())
+        return Column.of(column.to_pylist())
     values = column.dictionary.to_pylist()
     code_B = column.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
-    return Coded(code_B.astype(np.int64), [*values, None])
+    return Column(code_B.astype(np.int64), [*values, None])

@@ -10,20 +10,21 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rlvrscope.tables.values import json_of
+from rlvrscope.arrays import Ints
+from rlvrscope.tables.values import to_json
 
 BATCH_ROWS = 16384
 
 
 @dataclass(frozen=True, eq=False)
-class Coded:
+class Column:
     """A column of a batch: row i holds values[code_B[i]]. Values are few where they repeat."""
 
-    code_B: NDArray[np.int64]
+    code_B: Ints
     values: Sequence[Any]
 
     @classmethod
-    def of(cls, values_B: Sequence[Any]) -> Coded:
+    def of(cls, values_B: Sequence[Any]) -> Column:
         try:
             index = {value: position for position, value in enumerate(dict.fromkeys(values_B))}
         except TypeError:  # lists and objects: told apart by their JSON
@@ -31,14 +32,14 @@ class Coded:
         return cls(np.fromiter(map(index.__getitem__, values_B), np.int64, len(values_B)), list(index))
 
     @classmethod
-    def _of_objects(cls, values_B: Sequence[Any]) -> Coded:
-        keys_B = [(type(value).__name__, json_of(value)) for value in values_B]
+    def _of_objects(cls, values_B: Sequence[Any]) -> Column:
+        keys_B = [(type(value).__name__, to_json(value)) for value in values_B]
         first = dict(zip(reversed(keys_B), reversed(values_B), strict=True))
         return cls(cls.of(keys_B).code_B, [first[key] for key in dict.fromkeys(keys_B)])
 
-    def map(self, change: Callable[[Any], Any]) -> Coded:
+    def map(self, change: Callable[[Any], Any]) -> Column:
         """The same rows, each value changed; `change` runs once a different value."""
-        return Coded(self.code_B, [change(value) for value in self.values])
+        return Column(self.code_B, [change(value) for value in self.values])
 
     def array(self, change: Callable[[Any], Any]) -> NDArray[Any]:
         """(B,) `change` of every row's value."""
@@ -47,20 +48,20 @@ class Coded:
     def list(self) -> list[Any]:
         return [self.values[code] for code in self.code_B.tolist()]
 
-    def only(self, rows: NDArray[Any]) -> Coded:
+    def select(self, rows: NDArray[Any]) -> Column:
         """Some rows, by a mask or by their numbers."""
-        return Coded(self.code_B[rows], self.values)
+        return Column(self.code_B[rows], self.values)
 
 
 @dataclass(frozen=True)
 class Batch:
     """Some rows of a table: the row's number in the file, and the columns asked for."""
 
-    row_B: NDArray[np.int64]
-    columns: Mapping[str, Coded]
+    row_B: Ints
+    columns: Mapping[str, Column]
 
-    def only(self, keep_B: NDArray[np.bool_]) -> Batch:
-        return Batch(self.row_B[keep_B], {name: column.only(keep_B) for name, column in self.columns.items()})
+    def select(self, keep_B: NDArray[np.bool_]) -> Batch:
+        return Batch(self.row_B[keep_B], {name: column.select(keep_B) for name, column in self.columns.items()})
 
 
 class Table(Protocol):
@@ -101,7 +102,7 @@ class Table(Protocol):
         ...
 
 
-def combine(columns: Sequence[Coded]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def group_rows(columns: Sequence[Column]) -> tuple[Ints, Ints]:
     """(code_B, first_C): each row's number among the C different combinations, and the first row of each."""
     code_B = np.zeros(len(columns[0].code_B), dtype=np.int64)
     for column in columns:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from rlvrscope.errors import InputError, file_errors
-from rlvrscope.tables.table import BATCH_ROWS, Batch, Coded
-from rlvrscope.tables.values import shown
+from rlvrscope.tables.table import BATCH_ROWS, Batch, Column
+from rlvrscope.tables.values import shorten
 
 _BATCH_CHARACTERS = 1 << 25
 """A batch ends early past this much text, so that long texts do not fill the memory."""
@@ -93,7 +93,7 @@ class JsonlTable:
 def _in_batches(rows: Iterator[Numbered], columns: Sequence[str], most: int) -> Iterator[Batch]:
     while taken := _take(rows, most, _BATCH_CHARACTERS):
         values = zip(*(values for _, values, _ in taken), strict=True)
-        coded = {name: Coded.of(column) for name, column in zip(columns, values, strict=True)}
+        coded = {name: Column.of(column) for name, column in zip(columns, values, strict=True)}
         yield Batch(np.array([line for line, *_ in taken]), coded)
 
 
@@ -117,7 +117,7 @@ def _objects(path: Path) -> Generator[tuple[int, dict[str, Any], int]]:
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: line {line}: damaged JSON: {_reason(error)}") from error
         if not isinstance(row, dict):
-            raise InputError(f"{path}: line {line}: needs a JSON object ({{...}}); got {shown(row)}")
+            raise InputError(f"{path}: line {line}: needs a JSON object ({{...}}); got {shorten(row)}")
         yield line, row, len(text)
 
 

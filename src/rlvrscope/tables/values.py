@@ -12,24 +12,24 @@ from typing import Any
 _WORDS = {"true": 1.0, "false": 0.0}
 
 
-def text_of(value: Any) -> str:
+def to_text(value: Any) -> str:
     """Any value as text that can be printed and encoded: half a surrogate pair becomes a question mark."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # a column of whole numbers with gaps is read as floats by many tools
-    text = value if isinstance(value, str) else json_of(value) if isinstance(value, list | dict) else str(value)
+    text = value if isinstance(value, str) else to_json(value) if isinstance(value, list | dict) else str(value)
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def label(value: Any) -> str | None:
+def to_label(value: Any) -> str | None:
     """A label as text; None for a missing or blank one."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    return text_of(value) if not isinstance(value, str) or value.strip() else None
+    return to_text(value) if not isinstance(value, str) or value.strip() else None
 
 
-def number(value: Any) -> float:
+def to_number(value: Any) -> float:
     """A number, also from text, with true and false as 1 and 0; NaN for what is none."""
     try:
         if isinstance(value, str):
@@ -41,20 +41,20 @@ def number(value: Any) -> float:
         return math.nan
 
 
-def shown(value: Any) -> str:
+def shorten(value: Any) -> str:
     """A value for an error message: short, and with no character that moves the cursor."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def listed(names: Iterable[str]) -> str:
+def join_names(names: Iterable[str]) -> str:
     """Names for an error message, the first twenty of them."""
     every = list(names)
-    some = ", ".join(shown(name)[1:-1] for name in every[:20]) or "none"
+    some = ", ".join(shorten(name)[1:-1] for name in every[:20]) or "none"
     return f"{some} and {len(every) - 20} more" if len(every) > 20 else some
 
 
-def json_of(value: Any) -> str:
+def to_json(value: Any) -> str:
     """The same text for equal values."""
     try:
         return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
@@ -64,7 +64,7 @@ def json_of(value: Any) -> str:
 
 def message_text(value: Any) -> str:
     """What a prompt or completion says: a text, or chat messages ({role, content}) one after the other."""
-    return "\n".join(_contents(value)) if isinstance(value, list) else text_of(value)
+    return "\n".join(_contents(value)) if isinstance(value, list) else to_text(value)
 
 
 def prompt_id(prompt: Any, *more: Any) -> str:
@@ -72,17 +72,17 @@ def prompt_id(prompt: Any, *more: Any) -> str:
 
     The start of the prompt, or of the last message of a chat, and twelve hexadecimal digits of SHA-256 over all of it.
     """
-    said = _turns(prompt) if isinstance(prompt, list) else text_of(prompt)
-    whole = json_of([said, *more]) if more or isinstance(said, list) else said
+    said = _turns(prompt) if isinstance(prompt, list) else to_text(prompt)
+    whole = to_json([said, *more]) if more or isinstance(said, list) else said
     digest = hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest()[:12]
-    contents = _contents(prompt) if isinstance(prompt, list) else [text_of(prompt)]
+    contents = _contents(prompt) if isinstance(prompt, list) else [to_text(prompt)]
     start = re.sub(r"\s+", " ", (contents or [""])[-1][:400])
     start = "".join(character for character in start if character.isprintable()).strip()[:40].rstrip()
     return f"{start} {digest}".strip()
 
 
 def _contents(messages: list[Any]) -> list[str]:
-    return [_content(message.get("content")) if isinstance(message, dict) else text_of(message) for message in messages]
+    return [_content(message.get("content")) if isinstance(message, dict) else to_text(message) for message in messages]
 
 
 def _turns(messages: list[Any]) -> list[Any]:
@@ -93,6 +93,6 @@ def _turns(messages: list[Any]) -> list[Any]:
 
 def _content(content: Any) -> str:
     if not isinstance(content, list):
-        return text_of(content)
+        return to_text(content)
     parts = [part.get("text") if isinstance(part, dict) else part for part in content]
-    return "".join(text_of(part) for part in parts)
+    return "".join(to_text(part) for part in parts)

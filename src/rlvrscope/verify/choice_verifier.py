@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
-from rlvrscope.tables.values import shown
+from rlvrscope.tables.values import shorten
 from rlvrscope.verify.decision import Decision, Refused, no_unless
 from rlvrscope.verify.math.equality import decide
 from rlvrscope.verify.math.latex import canonical
@@ -78,7 +78,7 @@ def gold_letter(problem: Problem) -> str:
     choices = problem.metadata.get("choices", ())
     if letter is None or (choices and LETTERS.index(letter) >= len(choices)):
         options = f"one of {LETTERS[: len(choices)]}" if choices else "the letter of an option"
-        raise InputError(f"problem {problem.id!r}: the gold answer must be {options}; got {shown(problem.answer)}")
+        raise InputError(f"problem {problem.id!r}: the gold answer must be {options}; got {shorten(problem.answer)}")
     return letter
 
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
-from rlvrscope.tables.values import shown
+from rlvrscope.tables.values import shorten
 from rlvrscope.verify.decision import Decision, Refused, Unreadable, no_unless
 from rlvrscope.verify.math.latex import plain
 
@@ -74,18 +74,18 @@ def judge(answer: str, problem: Problem) -> Decision:
 def check(problem: Problem) -> None:
     """Raises InputError, naming the problem, unless the answer is a whole number and metadata has numbers."""
     if not re.fullmatch(rf"-?[0-9]{{1,{MAX_DIGITS}}}", problem.answer.strip()):
-        raise InputError(f"problem {problem.id!r}: the target must be a whole number; got {shown(problem.answer)}")
+        raise InputError(f"problem {problem.id!r}: the target must be a whole number; got {shorten(problem.answer)}")
     _numbers(problem)
     use = problem.metadata.get("use", "all")
     if use != "all":
-        raise InputError(f'problem {problem.id!r}: use must be "all", or be left out; got {shown(use)}')
+        raise InputError(f'problem {problem.id!r}: use must be "all", or be left out; got {shorten(use)}')
 
 
 def _numbers(problem: Problem) -> list[int]:
     numbers = problem.metadata.get("numbers")
     if not isinstance(numbers, list | tuple) or not numbers or not all(type(n) is int and n >= 0 for n in numbers):
         raise InputError(
-            f"problem {problem.id!r}: countdown needs metadata numbers, such as [3, 5, 2]; got {shown(numbers)}"
+            f"problem {problem.id!r}: countdown needs metadata numbers, such as [3, 5, 2]; got {shorten(numbers)}"
         )
     return list(numbers)
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
-from rlvrscope.tables.values import shown
+from rlvrscope.tables.values import shorten
 from rlvrscope.verify.decision import Decision, Refused, no_unless
 from rlvrscope.verify.math.latex import plain
 
@@ -31,7 +31,7 @@ def check(problem: Problem) -> None:
 def _right(problem: Problem) -> frozenset[tuple[str, ...]]:
     also = problem.metadata.get("also", ())
     if not isinstance(also, list | tuple) or not all(isinstance(text, str) for text in also):
-        raise InputError(f"problem {problem.id!r}: metadata also must be a list of texts; got {shown(also)}")
+        raise InputError(f"problem {problem.id!r}: metadata also must be a list of texts; got {shorten(also)}")
     return frozenset(map(_words, (problem.answer, *also)))
 
 

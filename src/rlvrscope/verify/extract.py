@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rlvrscope.errors import InputError, nearest
-from rlvrscope.tables.values import shown
+from rlvrscope.errors import InputError, did_you_mean
+from rlvrscope.tables.values import shorten
 from rlvrscope.verify.decision import Refused
 
 TAIL = 20_000
@@ -51,9 +51,9 @@ def check_forms(forms: Any) -> None:
     names = [forms] if isinstance(forms, str) else list(forms) if isinstance(forms, list | tuple) else []
     unknown = next((name for name in names if not isinstance(name, str) or name not in FORMS), None)
     if unknown is not None:
-        raise InputError(f"unknown form of an answer {shown(unknown)}. {nearest(str(unknown), list(FORMS))}")
+        raise InputError(f"unknown form of an answer {shorten(unknown)}. {did_you_mean(str(unknown), list(FORMS))}")
     if not names:
-        raise InputError(f"forms must be a list of one or more of {', '.join(FORMS)}; got {shown(forms)}")
+        raise InputError(f"forms must be a list of one or more of {', '.join(FORMS)}; got {shorten(forms)}")
 
 
 def _boxed(tail: str) -> list[str]:

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from rlvrscope.config import nearest
+from rlvrscope.config import did_you_mean
 from rlvrscope.errors import InputError
 from rlvrscope.plugins import is_plugin, read_source
 from rlvrscope.problem import Problem, Verdict
@@ -84,7 +84,7 @@ def verifier_of(problem: Problem) -> Verifier:
     if problem.verifier not in VERIFIERS:
         raise InputError(
             f"problem {problem.id!r}: unknown verifier {problem.verifier!r}. "
-            f"{nearest(problem.verifier, [*VERIFIERS, 'file.py:NAME'])}"
+            f"{did_you_mean(problem.verifier, [*VERIFIERS, 'file.py:NAME'])}"
         )
     return VERIFIERS[problem.verifier]
 

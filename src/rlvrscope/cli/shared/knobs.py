@@ -49,7 +49,7 @@ class Knobs:
     def setting(self, **changes: Any) -> Setting:
         """The simulator's knobs. changes: in place of what the options say. Raises InputError for bad values."""
         from rlvrscope.dynamics.inputs import check_bounds, check_count, check_rate
-        from rlvrscope.objectives.objective import LARGEST
+        from rlvrscope.objectives.objective import MAX_PARAMETER
         from rlvrscope.report.dynamics.setting import Setting
 
         kinds = {"population": 0, "sample": 1}
@@ -64,7 +64,7 @@ class Knobs:
             seeds=check_count("--seeds", self.seeds),
             std_ddof=kinds[self.std],
             std_eps=self.eps,
-            kl_coef=None if self.kl is None else check_bounds("--kl", self.kl, 0.0, LARGEST),
+            kl_coef=None if self.kl is None else check_bounds("--kl", self.kl, 0.0, MAX_PARAMETER),
             inner_epochs=self.epochs,
             clip=_clip(self.clip),
             threshold=self.threshold,
@@ -122,7 +122,7 @@ def knob_range(option: str, text: str) -> tuple[str, Sequence[float]]:
     """KNOB=FROM:TO:COUNT, in steps of one ratio where both ends are above 0; n, epochs and std are whole."""
     import numpy as np
 
-    from rlvrscope.config import nearest
+    from rlvrscope.config import did_you_mean
     from rlvrscope.report.dynamics.studies import EVEN, KNOBS, WHOLE
 
     knob, _, rest = text.partition("=")
@@ -132,7 +132,7 @@ def knob_range(option: str, text: str) -> tuple[str, Sequence[float]]:
     except (ValueError, IndexError):
         raise InputError(f"{option} takes KNOB=FROM:TO:COUNT, such as rare=.01:.3:8; got {text!r}") from None
     if knob not in KNOBS:
-        raise InputError(f"{option}: no knob is called {knob!r}. {nearest(knob, list(KNOBS))}")
+        raise InputError(f"{option}: no knob is called {knob!r}. {did_you_mean(knob, list(KNOBS))}")
     if not (0 <= first < last < math.inf) or not 2 <= count <= MAX_VALUES:
         raise InputError(f"{option} needs 0 <= FROM < TO and a COUNT between 2 and {MAX_VALUES}; got {text!r}")
     even = np.linspace(first, last, count) if first == 0 or knob in EVEN else np.geomspace(first, last, count)

@@ -48,13 +48,13 @@ def others(base: ModelCounts, models: Sequence[ModelCounts]) -> Sequence[ModelCo
 
 def only_model(source: str, models: Sequence[ModelCounts]) -> ModelCounts:
     """The one model of a source, or the one that is called base."""
-    from rlvrscope.tables.values import listed
+    from rlvrscope.tables.values import join_names
 
     named = [model for model in models if model.name == "base"] or models
     if len(named) > 1:
         raise InputError(
             f"{source} holds {len(models)} models, and one is needed: {source}#NAME with one of "
-            f"{listed(model.name for model in models)}"
+            f"{join_names(model.name for model in models)}"
         )
     return named[0]
 

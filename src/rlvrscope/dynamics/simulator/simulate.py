@@ -29,7 +29,7 @@ from rlvrscope.dynamics.simulator.threads import run_kernel
 from rlvrscope.dynamics.trajectory import Trajectory
 from rlvrscope.errors import InputError
 from rlvrscope.objectives import Objective
-from rlvrscope.objectives.objective import LARGEST
+from rlvrscope.objectives.objective import MAX_PARAMETER
 
 MAX_ROLLOUTS = 1_000_000
 """Of a group that is drawn."""
@@ -105,7 +105,7 @@ def checked_rule(
         objective,
         check_count("group_size", size, most=MAX_ROLLOUTS),
         check_rate("learning_rate", learning_rate),
-        check_bounds("kl_coef", objective.kl_coef if kl_coef is None else kl_coef, 0.0, LARGEST),
+        check_bounds("kl_coef", objective.kl_coef if kl_coef is None else kl_coef, 0.0, MAX_PARAMETER),
         check_count("inner_epochs", inner_epochs),
         _clip_range(clip),
     )
@@ -127,4 +127,4 @@ def _clip_range(clip: tuple[float, float] | None) -> tuple[float, float] | None:
         return None
     if not isinstance(clip, Sequence) or isinstance(clip, str) or len(clip) != 2:
         raise InputError(f"clip must be (low, high), such as (0.2, 0.28); got {brief(clip)}")
-    return check_bounds("clip's low", clip[0], 0.0, 1.0), check_bounds("clip's high", clip[1], 0.0, LARGEST)
+    return check_bounds("clip's low", clip[0], 0.0, 1.0), check_bounds("clip's high", clip[1], 0.0, MAX_PARAMETER)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field
 
-from rlvrscope.config import nearest
+from rlvrscope.config import did_you_mean
 from rlvrscope.lab.tasks.countdown import Countdown
 from rlvrscope.lab.tasks.line import Line
 from rlvrscope.lab.tasks.task import RIGHT, Split, Task, Tokens
@@ -19,7 +19,7 @@ def _named(table: Any) -> Any:
         return table
     name = table.get("name", "line")
     if name not in _NAMES:
-        raise ValueError(f"no task is called {name!r}. {nearest(str(name), _NAMES)}")
+        raise ValueError(f"no task is called {name!r}. {did_you_mean(str(name), _NAMES)}")
     return {**table, "name": name}
 
 

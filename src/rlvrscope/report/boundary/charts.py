@@ -14,9 +14,9 @@ from rlvrscope.report.boundary.words import crosses, crossing_range
 from rlvrscope.report.style import BASE_COLOUR, COLOURS, number, styled, title
 from rlvrscope.report.text import one_line
 from rlvrscope.stats import Comparison, Curve, Interval
-from rlvrscope.stats.compare import EXPANDED, SHRUNK, UNCHANGED, UNDECIDED
-from rlvrscope.stats.curve import RELIABLE_SHARE
-from rlvrscope.stats.variation import NEW_PROBLEMS
+from rlvrscope.stats.comparison import EXPANDED, SHRUNK, UNCHANGED, UNDECIDED
+from rlvrscope.stats.curve import MIN_SAMPLES_PER_K
+from rlvrscope.stats.standard_errors import NEW_PROBLEMS
 
 SHAPES = {EXPANDED: "triangle-up", SHRUNK: "triangle-down", UNCHANGED: "square", UNDECIDED: "cross"}
 WIDE, NARROW = 560, 330
@@ -189,7 +189,7 @@ def _same_scale(boundary: Boundary) -> alt.Scale:
 
 def _shade(boundary: Boundary) -> Any:
     """k above n / 4: few disjoint draws of k stand behind the estimate."""
-    start, end = max(boundary.fewest / RELIABLE_SHARE, boundary.ks[0]), boundary.ks[-1]
+    start, end = max(boundary.fewest / MIN_SAMPLES_PER_K, boundary.ks[0]), boundary.ks[-1]
     rows = [{"k": start, "end": end}] if start < end else []
     return (
         alt.Chart(alt.Data(values=rows))

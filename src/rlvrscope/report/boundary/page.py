@@ -14,7 +14,7 @@ from rlvrscope.report import html
 from rlvrscope.report.boundary.words import MAX_NAME, conclusion, notes, starred
 from rlvrscope.report.text import clipped, one_line, printable
 from rlvrscope.stats.ledger import GAINED, LOST, STATUSES
-from rlvrscope.stats.variation import NEW_PROBLEMS
+from rlvrscope.stats.standard_errors import NEW_PROBLEMS
 
 MAX_PROBLEMS, MAX_TEXTS, MAX_CHARACTERS, MAX_ID = 20, 2, 4_000, 200
 """On the page: problems whose texts are shown, right texts of each model, characters of a text, of a problem's id."""

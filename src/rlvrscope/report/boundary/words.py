@@ -7,9 +7,9 @@ import numpy as np
 from rlvrscope.experiment.boundary import Boundary
 from rlvrscope.report.text import one_line
 from rlvrscope.stats import Comparison, guessing_pass_at_k
-from rlvrscope.stats.compare import EXPANDED, SHRUNK, UNCHANGED, UNDECIDED
-from rlvrscope.stats.training_runs import runs_are_few
-from rlvrscope.stats.variation import NEW_PROBLEMS
+from rlvrscope.stats.comparison import EXPANDED, SHRUNK, UNCHANGED, UNDECIDED
+from rlvrscope.stats.standard_errors import NEW_PROBLEMS
+from rlvrscope.stats.training_runs import has_few_runs
 
 DID = {EXPANDED: "expanded", SHRUNK: "shrank", UNCHANGED: "did not change"}
 MOVED = {EXPANDED: "rose", SHRUNK: "fell", UNCHANGED: "did not change:", UNDECIDED: "did not clearly move:"}
@@ -130,7 +130,7 @@ def _stars(boundary: Boundary) -> list[str]:
     if boundary.question.target != NEW_PROBLEMS:
         return ["* Beyond a quarter of the samples, or from under 3 problems' worth, their noise is not known well."]
     few = {len(model.counts.runs) for model in (boundary.base, *(boundary.trained[name] for name in starred_ones))}
-    if any(runs_are_few(boundary.trained[name].counts) for name in starred_ones) or runs_are_few(boundary.base.counts):
+    if any(has_few_runs(boundary.trained[name].counts) for name in starred_ones) or has_few_runs(boundary.base.counts):
         return [f"* {max(few)} training runs do not tell how runs vary (5 do): the band may be too narrow."]
     return ["* Fewer than 10 problems' worth carry this difference: its band may be too narrow."]
 

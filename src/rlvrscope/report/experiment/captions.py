@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rlvrscope.experiment.baselines import COOLED
 from rlvrscope.experiment.findings import Findings
-from rlvrscope.stats.base_means import ENOUGH_BASES, Covers
+from rlvrscope.stats.base_means import MIN_BASES, Covers
 
 HEADINGS = {
     "frontier": (
@@ -89,7 +89,7 @@ def scope(findings: Findings) -> str:
         parts.append(
             f"They are about {'this base' if bases == 1 else f'these {few}'}: for other prompts (resampled) and other "
             f"RL seeds (Student's t on the spread between the {seeds} seeds of a base), not for other bases; from "
-            f"{ENOUGH_BASES} bases on they would be."
+            f"{MIN_BASES} bases on they would be."
         )
     else:
         parts.append(

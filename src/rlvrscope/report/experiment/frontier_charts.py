@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from rlvrscope.arrays import Floats
 from rlvrscope.experiment.curves import (
     best_at,
     decoded_base,
@@ -20,7 +21,6 @@ from rlvrscope.experiment.curves import (
 from rlvrscope.experiment.outcomes import label
 from rlvrscope.experiment.results import Experiment
 from rlvrscope.report.style import BASE_COLOUR, COLOURS, LEGEND, by_model, number, title
-from rlvrscope.stats.bootstrap import Floats
 
 Rows = list[dict[str, Any]]
 X = alt.X(

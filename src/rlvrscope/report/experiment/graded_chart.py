@@ -7,10 +7,10 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from rlvrscope.arrays import Floats
 from rlvrscope.experiment.outcomes import label
 from rlvrscope.experiment.results import Experiment, Run, mean_over_bases
 from rlvrscope.report.style import LEGEND, title
-from rlvrscope.stats.bootstrap import Floats
 
 KINDS = {
     "common, training prompts": ("#0072B2", (1, 0)),

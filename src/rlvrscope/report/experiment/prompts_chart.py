@@ -7,12 +7,12 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from rlvrscope.arrays import Floats
 from rlvrscope.experiment.findings import Findings
 from rlvrscope.experiment.outcomes import label
 from rlvrscope.lab.recipe import BOUNDARY_K
 from rlvrscope.report.style import BASE_COLOUR, title
 from rlvrscope.stats import at_gain, pass_at_k_exact
-from rlvrscope.stats.bootstrap import Floats
 
 BINS = (
     ("below 1/256", 1.0 / BOUNDARY_K, "#D55E00"),

@@ -11,7 +11,7 @@ from rlvrscope.extras import needs_extra
 from rlvrscope.runs import replacing
 from rlvrscope.sampling.store.sample_store import IN_USE, SampleStore
 from rlvrscope.sampling.store.store_file import sqlite_errors
-from rlvrscope.tables.values import text_of
+from rlvrscope.tables.values import to_text
 
 ROWS = 8_192
 """Of a row group, which is what lies in memory."""
@@ -67,8 +67,8 @@ def _row(store: SampleStore, problems: Any, run: str, name: str, index: int, out
     score, extracted, verifier, version, tokens, logp, finish, seed, note, text, dictionary = rest
     return {
         "run": run, "model": run, "problem": name, "index": index,
-        "text": text_of(store.unpack(text, dictionary)), "correct": None if outcome is None else outcome == "correct",
-        "score": score, "outcome": outcome, "answer": extracted, "gold": text_of(problems[name].answer),
+        "text": to_text(store.unpack(text, dictionary)), "correct": None if outcome is None else outcome == "correct",
+        "score": score, "outcome": outcome, "answer": extracted, "gold": to_text(problems[name].answer),
         "cluster": problems[name].cluster or name, "verifier": verifier, "version": version, "tokens": tokens,
         "logp": logp, "finish": finish, "sample_seed": seed, "note": note,
     }  # fmt: skip

@@ -27,7 +27,7 @@ from rlvrscope.sampling.store.store_file import (
     store_path,
 )
 from rlvrscope.sampling.store.texts import Texts
-from rlvrscope.tables.values import shown, text_of
+from rlvrscope.tables.values import shorten, to_text
 
 RUN = "samples"
 """The name of a store's run unless another is given."""
@@ -119,7 +119,7 @@ class SampleStore:
             there, here = held.get(problem.id), _content(problem)
             if there is not None and there != here:
                 gap = _gap(json.loads(there), json.loads(here))
-                raise InputError(f"{self.path}: problem {shown(problem.id)} is another one there: {gap}")
+                raise InputError(f"{self.path}: problem {shorten(problem.id)} is another one there: {gap}")
 
     def _is_empty(self, run: str) -> bool:
         """Of a run that has no sample yet the population may still change: nothing is mixed."""
@@ -276,7 +276,7 @@ class SampleStore:
     def _id(self, table: str, name: str) -> int:
         row = self.connection.execute(f"SELECT id FROM {table} WHERE name = ?", (name,)).fetchone()
         if row is None:
-            raise InputError(f"{self.path} has no {table[:-1]} {shown(name)}: `begin` adds it")
+            raise InputError(f"{self.path} has no {table[:-1]} {shorten(name)}: `begin` adds it")
         return row[0]
 
     @contextlib.contextmanager
@@ -326,7 +326,7 @@ def _facts(sample: Sample) -> tuple[Any, ...]:
 
 def _plain_text(text: str | None) -> str | None:
     """What SQLite takes as text: half a surrogate pair becomes a question mark."""
-    return text if text is None or text.isascii() else text_of(text)
+    return text if text is None or text.isascii() else to_text(text)
 
 
 def _told_by(identity: Mapping[str, Fact]) -> dict[str, Fact]:
@@ -338,4 +338,4 @@ def _told_by(identity: Mapping[str, Fact]) -> dict[str, Fact]:
 def _gap(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """Every difference, with both values."""
     names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-    return "; ".join(f"{name} is {shown(there.get(name))} there, {shown(here.get(name))} here" for name in names)
+    return "; ".join(f"{name} is {shorten(there.get(name))} there, {shorten(here.get(name))} here" for name in names)

@@ -12,7 +12,7 @@ from typing import Any
 from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
 from rlvrscope.problem import Problem
-from rlvrscope.tables.values import shown
+from rlvrscope.tables.values import shorten
 from rlvrscope.verify.decision import Broken, Decision, Refused, Unreadable
 from rlvrscope.verify.math.content import Content, Opaque, Reading, Value, nodes_of
 from rlvrscope.verify.math.equality import decide
@@ -137,7 +137,9 @@ def check_algebra(problems: Sequence[Problem]) -> None:
         return
     for problem in problems:
         if problem.verifier in ("math", "arithmetic") and any(map(_is_inexact, _nodes(read_gold(problem.answer)))):
-            with needs_extra("math", f"problem {shown(problem.id)}: comparing answers with {shown(problem.answer)}"):
+            with needs_extra(
+                "math", f"problem {shorten(problem.id)}: comparing answers with {shorten(problem.answer)}"
+            ):
                 raise ModuleNotFoundError(LIBRARY, name="math-verify")
 
 

@@ -9,7 +9,7 @@ from numba import njit
 
 from rlvrscope.dynamics.simulator.rule import Rule
 from rlvrscope.dynamics.simulator.streams import FIRST, S12, S27, S30, S31, SECOND, UNIT
-from rlvrscope.objectives.loss import LOG_RATIO_BOUND
+from rlvrscope.objectives.loss import MAX_LOG_RATIO
 
 
 @njit(nogil=True, inline="always")
@@ -71,17 +71,17 @@ def group_weights(signal_V, rule: Rule, drawn, count_V, distinct: int, weight) -
 @njit(nogil=True, inline="always")
 def slope(rule: Rule, advantage: float, log_ratio: float, away: float) -> float:
     """d J / d log pi of one rollout: the clipped surrogate less the KL term. away: log pi_ref - log pi."""
-    ratio = math.exp(min(max(log_ratio, -LOG_RATIO_BOUND), LOG_RATIO_BOUND))
+    ratio = math.exp(min(max(log_ratio, -MAX_LOG_RATIO), MAX_LOG_RATIO))
     low, high = 1.0 - rule.clip_low, 1.0 + rule.clip_high
     found = 0.0
     if rule.cispo:
         found = min(max(ratio, low), high) * advantage
-    elif abs(log_ratio) <= LOG_RATIO_BOUND:
+    elif abs(log_ratio) <= MAX_LOG_RATIO:
         if advantage < 0.0:
             found = ratio * advantage if low <= ratio <= rule.dual_clip else 0.0
         else:
             found = ratio * advantage if ratio <= high else 0.0
-    if rule.kl_coef > 0.0 and abs(away) <= LOG_RATIO_BOUND:
+    if rule.kl_coef > 0.0 and abs(away) <= MAX_LOG_RATIO:
         found += rule.kl_coef * (away if rule.reverse_kl else math.expm1(away))
     return found
 

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaln, ndtri
 
+from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError
-from rlvrscope.stats.bands import check_confidence
 from rlvrscope.stats.counts import GroupCounts
+from rlvrscope.stats.intervals import check_confidence
 from rlvrscope.stats.pairing import aligned
-from rlvrscope.stats.passk import Floats, pass_at_k, squared_pass_at_k
+from rlvrscope.stats.passk import pass_at_k, squared_pass_at_k
 
 MAX_K = 1_000_000
 CORRELATION = 0.9

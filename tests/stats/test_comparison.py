@@ -12,9 +12,9 @@ from scipy.stats import binom, t
 from rlvrscope import InputError
 from rlvrscope.seeding import generator
 from rlvrscope.stats import Comparison, compare, compare_all, pass_at_k, shared_problems
-from rlvrscope.stats.compare import holm_levels
+from rlvrscope.stats.comparison import holm_levels
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.variation import values
+from rlvrscope.stats.standard_errors import values
 
 
 def table(n: int, c_P, **labels) -> GroupCounts:
@@ -74,15 +74,15 @@ def test_the_order_of_rows_changes_nothing():
     rng = generator(0, "rows")
     success_P = rng.beta(0.5, 0.5, 40)
     base, trained = sampled(success_P, 16, rng), sampled(success_P**0.7, 16, rng)
-    shuffled = trained.only([trained.problems[i] for i in rng.permutation(40)])
+    shuffled = trained.select([trained.problems[i] for i in rng.permutation(40)])
     one, other = quick(base, trained, [1, 4, 16]), quick(base, shuffled, [1, 4, 16])
     assert one.difference.low.tobytes() == other.difference.low.tobytes()
     assert one.verdicts == other.verdicts
     assert one.ledger.status_P == other.ledger.status_P
-    both = [side.only([base.problems[i] for i in rng.permutation(40)]) for side in (base, base)]
+    both = [side.select([base.problems[i] for i in rng.permutation(40)]) for side in (base, base)]
     assert both[0].problems != both[1].problems
     order = both[0].problems
-    third = quick(base.only(order), trained.only(order), [1, 4, 16])
+    third = quick(base.select(order), trained.select(order), [1, 4, 16])
     np.testing.assert_allclose(third.difference.low, one.difference.low, rtol=0, atol=1e-12)
     np.testing.assert_allclose(third.difference.high, one.difference.high, rtol=0, atol=1e-12)
 
@@ -507,7 +507,7 @@ def test_one_problem_is_too_few_for_new_problems():
 
 
 def test_pass_at_k_of_both_sides_is_in_the_comparison():
-    found = quick(BASE, BASE.only(["z", "y", "x"]), [1, 2, 8])
+    found = quick(BASE, BASE.select(["z", "y", "x"]), [1, 2, 8])
     expected = pass_at_k([8, 8, 8], [1, 2, 3], [1, 2, 8]).mean(axis=0)
     np.testing.assert_allclose(found.base.estimate, expected)
     np.testing.assert_allclose(found.trained.estimate, expected)

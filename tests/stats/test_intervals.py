@@ -12,7 +12,7 @@ from scipy.stats import norm, t
 
 from rlvrscope import InputError
 from rlvrscope.seeding import generator
-from rlvrscope.stats.bands import check_confidence, critical_values, maxima, p_values, score_interval
+from rlvrscope.stats.intervals import check_confidence, critical_values, maxima, p_values, score_interval
 
 INF = np.array([np.inf])
 

@@ -1,4 +1,4 @@
-"""Base against trained: differences with bands, and a verdict for each k."""
+"""Base against trained: paired differences with bands, a verdict for each k, the crossover."""
 
 from __future__ import annotations
 
@@ -9,20 +9,76 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
+from rlvrscope.arrays import Floats, Ints
 from rlvrscope.errors import InputError
-from rlvrscope.stats.bands import ROUNDING, check_confidence, check_resamples, critical_values, maxima, p_values
-from rlvrscope.stats.bootstrap import Interval
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.crossover import Crossover, crossover_ks, find_crossover
 from rlvrscope.stats.curve import Curve, band, noise_is_known
+from rlvrscope.stats.intervals import (
+    ROUNDING,
+    Interval,
+    check_confidence,
+    check_resamples,
+    critical_values,
+    maxima,
+    p_values,
+)
 from rlvrscope.stats.ledger import Ledger, support_ledger
 from rlvrscope.stats.pairing import Pair, aligned, pair
-from rlvrscope.stats.passk import Floats, check_ks
-from rlvrscope.stats.training_runs import runs_are_few
-from rlvrscope.stats.variation import NEW_PROBLEMS, THIS_SET, Spread, check_target
+from rlvrscope.stats.passk import check_ks
+from rlvrscope.stats.standard_errors import NEW_PROBLEMS, THIS_SET, Spread, check_target
+from rlvrscope.stats.training_runs import has_few_runs
+
+MAX_KS = 1024
+"""k's at which the crossover is looked for: every one up to here, beyond it as many spread over log k."""
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Crossover:
+    """The smallest k at which the base's pass@k is at least the trained model's.
+
+    k: in the data; None if there is none up to `up_to`. draws_R: in each bootstrap resample, inf where there is none.
+    """
+
+    k: int | None
+    up_to: int
+    draws_R: Floats
+
+    @property
+    def never(self) -> float:
+        """The share of resamples in which the curves do not cross up to `up_to`."""
+        return float(np.isinf(self.draws_R).mean())
+
+    def quantile(self, share: float) -> int | None:
+        """A quantile of the resamples; None: beyond `up_to`."""
+        found = float(np.quantile(self.draws_R, share, method="inverted_cdf"))
+        return None if np.isinf(found) else int(found)
+
+    def interval(self, confidence: float) -> tuple[int | None, int | None]:
+        """The central `confidence` of the resamples; None: beyond `up_to`."""
+        tail = (1.0 - confidence) / 2.0
+        return self.quantile(tail), self.quantile(1.0 - tail)
+
+
+def crossover_ks(most: int) -> Ints:
+    """The ks at which a crossover up to `most` is looked for."""
+    if most <= MAX_KS:
+        return np.arange(1, most + 1)
+    return np.unique(np.geomspace(1, most, MAX_KS).round().astype(np.int64))
+
+
+def find_crossover(ks_K: Ints, difference_K: Floats, difference_RK: Floats) -> Crossover:
+    """From trained - base at rising ks, and its draws; ks at which a problem is undefined (NaN) end the search."""
+    known_K = ~np.isnan(difference_K)
+    below_K = known_K & (difference_K <= _ROUNDING)
+    below_RK = known_K & (difference_RK <= _ROUNDING)
+    draws_R = np.where(below_RK.any(axis=1), ks_K[below_RK.argmax(axis=1)], np.inf)
+    k = int(ks_K[below_K.argmax()]) if below_K.any() else None
+    return Crossover(k, int(ks_K[known_K].max(initial=0)), draws_R)
+
 
 EXPANDED, SHRUNK, UNCHANGED, UNDECIDED = "expanded", "shrunk", "unchanged", "undecided"
-LEAST_CARRIERS = 10.0
+MIN_CARRIERS = 10.0
 """Problems' worth that must carry a difference for its band to cover: benchmarks/interval_coverage.py."""
 
 
@@ -211,7 +267,7 @@ class _Test:
         draws_RA = everywhere.trained_RK - everywhere.base_RK
         at_K = np.searchsorted(all_ks, ks)
         asked = everywhere.at(at_K.tolist())
-        difference = asked.difference.vague_where_few_agree(LEAST_CARRIERS)
+        difference = asked.difference.vague_where_few_agree(MIN_CARRIERS)
         asked = replace(asked, difference=difference)
         maxima_R = maxima(draws_RA[:, at_K], difference.estimate_C) if simultaneous else None
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -219,8 +275,8 @@ class _Test:
         if target == THIS_SET:
             reliable_K = noise_is_known(base, ks, difference) & noise_is_known(trained, ks, difference)
         else:
-            reliable_K = (difference.se_C > ROUNDING) & (difference.carriers_C >= LEAST_CARRIERS)
-            reliable_K &= not (runs_are_few(base) or runs_are_few(trained))
+            reliable_K = (difference.se_C > ROUNDING) & (difference.carriers_C >= MIN_CARRIERS)
+            reliable_K &= not (has_few_runs(base) or has_few_runs(trained))
         p_K = np.maximum(p_values(score_K, maxima_R, difference.df_C), sign_test_floor(difference.moved_C))
         crossover = find_crossover(all_ks, everywhere.difference.estimate_C, draws_RA)
         return cls(ks, target, asked, maxima_R, p_K, reliable_K, crossover)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from rlvrscope.errors import InputError
-from rlvrscope.tables.pairs import parse_pairs
+from rlvrscope.tables.formats import parse_column_map
 
 KNOWN = ("prompt", "answer")
 
 
 def test_pairs_by_hand():
-    assert parse_pairs(["prompt = question", "answer=a=b"], KNOWN, "--field", "x=y") == {
+    assert parse_column_map(["prompt = question", "answer=a=b"], KNOWN, "--field", "x=y") == {
         "prompt": "question",
         "answer": "a=b",
     }
-    assert parse_pairs([], KNOWN, "--field", "x=y") == {}
-    assert parse_pairs(["prompt=q", "prompt=q"], KNOWN, "--field", "x=y") == {"prompt": "q"}
+    assert parse_column_map([], KNOWN, "--field", "x=y") == {}
+    assert parse_column_map(["prompt=q", "prompt=q"], KNOWN, "--field", "x=y") == {"prompt": "q"}
 
 
 @pytest.mark.parametrize(
@@ -30,4 +30,4 @@ def test_pairs_by_hand():
 )
 def test_the_message_names_the_option(pairs: list[str], message: str):
     with pytest.raises(InputError, match=message):
-        parse_pairs(pairs, KNOWN, "--column", "x=y")
+        parse_column_map(pairs, KNOWN, "--column", "x=y")

@@ -12,9 +12,17 @@ from rlvrscope import InputError
 from rlvrscope.seeding import generator
 from rlvrscope.stats import pass_at_k
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.noise import noise_draws, noise_factors, noise_spread
+from rlvrscope.stats.standard_errors import (
+    Spread,
+    Units,
+    check_target,
+    draw_means,
+    noise_draws,
+    noise_factors,
+    noise_spread,
+    values,
+)
 from rlvrscope.stats.training_runs import group_means, group_weights, run_groups, run_weights, with_runs
-from rlvrscope.stats.variation import Spread, Units, check_target, draw_means, values
 
 
 def table(n_P, c_P, **labels) -> GroupCounts:

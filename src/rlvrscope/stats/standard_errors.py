@@ -1,9 +1,4 @@
-"""How an estimate would vary over other problems.
-
-Every estimate here is a mean over problems of a mean over training runs (training.py), of C columns at once (the k's,
-say). Its standard errors are closed formulas; joint draws of all columns come from the bootstrap, for simultaneous
-bands and for what is no mean (the crossover, ratios).
-"""
+"""Standard errors of means over problems: for new problems, and for new samples of the same problems."""
 
 from __future__ import annotations
 
@@ -12,10 +7,11 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from rlvrscope.arrays import Floats, Ints
 from rlvrscope.errors import InputError
-from rlvrscope.stats.bands import ROUNDING
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.passk import Floats, Whole, pass_at_k
+from rlvrscope.stats.intervals import ROUNDING
+from rlvrscope.stats.passk import pass_at_k
 
 NEW_PROBLEMS, THIS_SET = "new problems", "this set"
 TARGETS = (NEW_PROBLEMS, THIS_SET)
@@ -57,9 +53,9 @@ class Units:
     size_D: problems in each. number_D: how many such units. of_P: each problem's unit.
     """
 
-    size_D: Whole
-    number_D: Whole
-    of_P: Whole
+    size_D: Ints
+    number_D: Ints
+    of_P: Ints
 
     @classmethod
     def of(cls, sides: Sequence[GroupCounts]) -> Units:
@@ -83,7 +79,7 @@ class Units:
             return list(sides), units
         _, first_D = np.unique(units.of_P, return_index=True)
         kept = [sides[0].problems[index] for index in first_D]
-        return [side.only(kept) for side in sides], cls(units.size_D, units.number_D, np.arange(len(kept)))
+        return [side.select(kept) for side in sides], cls(units.size_D, units.number_D, np.arange(len(kept)))
 
     @property
     def count(self) -> int:
@@ -118,7 +114,7 @@ class Units:
         return Spread(mean_C, np.sqrt(variance_C), np.full_like(mean_C, count - 1.0), carriers_C, moved_C)
 
 
-def carriers(values_DC: Floats, number_D: Whole) -> Floats:
+def carriers(values_DC: Floats, number_D: Ints) -> Floats:
     """(C,) how many carry the sum of squares: (sum x^2)^2 / sum x^4, 1 if a single one does, 0 if all are 0."""
     second_C, fourth_C = number_D @ values_DC**2, number_D @ values_DC**4
     return np.divide(second_C**2, fourth_C, out=np.zeros_like(second_C), where=fourth_C > 0.0)
@@ -157,3 +153,39 @@ def draw_means(
                 weight_RU[part, run, None] * (drawn_RD @ totals_DC) for run, totals_DC in enumerate(totals_U)
             )
     return found
+
+
+def noise_factors(counts: GroupCounts, ks: Sequence[int]) -> Floats:
+    """(U P, K): x such that sum x x^T is the covariance of the mean's sampling noise, the problems staying as they are.
+
+    The jackknife over a problem's samples: leaving out a right one gives pass@k(n - 1, c - 1), a wrong one
+    pass@k(n - 1, c), so its variance is (n - 1) / n * c (n - c) / n * (difference of the two)^2, on average a little
+    too large. NaN where n <= k. Source: Efron and Stein, Annals of Statistics 9 (1981).
+    """
+    n_UP, c_UP = counts.grid
+    n_N, c_N = n_UP.ravel(), c_UP.ravel()
+    fewer_N = np.maximum(n_N - 1, 0)
+    without_right = pass_at_k(fewer_N, np.clip(c_N - 1, 0, fewer_N), ks)
+    without_wrong = pass_at_k(fewer_N, np.minimum(c_N, fewer_N), ks)
+    scale_N = np.sqrt(fewer_N * c_N * (n_N - c_N)) / np.maximum(n_N, 1)
+    share_N = np.repeat(counts.run_share / n_UP.shape[1], n_UP.shape[1])
+    return (share_N * scale_N)[:, None] * (without_wrong - without_right)
+
+
+def noise_spread(estimate_K: Floats, factors_NK: Floats) -> Spread:
+    """Sampling noise alone, from `noise_factors`; its carriers are the problems from which the noise comes."""
+    se_K = np.sqrt((factors_NK**2).sum(axis=0))
+    endless_K = np.full_like(se_K, np.inf)
+    carriers_K = carriers(factors_NK, np.ones(len(factors_NK), dtype=np.int64))
+    return Spread(estimate_K, se_K, endless_K, carriers_K, endless_K)
+
+
+def noise_draws(factors_NK: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+    """(R, K) joint draws of the sampling noise: normal, with its covariance. NaN columns stay NaN."""
+    draws_RK = np.full((resamples, factors_NK.shape[1]), np.nan)
+    known_K = np.isfinite(factors_NK).all(axis=0)
+    if known_K.any():
+        covariance_KK = factors_NK[:, known_K].T @ factors_NK[:, known_K]
+        zero_K = np.zeros(len(covariance_KK))
+        draws_RK[:, known_K] = rng.multivariate_normal(zero_K, covariance_KK, resamples, "ignore", method="eigh")
+    return draws_RK

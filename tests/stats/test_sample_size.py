@@ -14,7 +14,7 @@ from rlvrscope import InputError
 from rlvrscope.seeding import generator
 from rlvrscope.stats import Option, Plan, pass_at_k, plan
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.plan import fit_beta
+from rlvrscope.stats.sample_size import fit_beta
 
 
 def table(n: int, c_P) -> GroupCounts:
