@@ -36,7 +36,7 @@ def main() -> None:
         print(run(python, "-c", CHECK).strip())
         assert "demo" in run(folder / "clean" / "bin" / "rlvrscope", "--help")
         refusal = run(folder / "clean" / "bin" / "rlvrscope", "demo", expect=2)
-        assert "pip install 'rlvrscope[lab]'" in refusal, refusal
+        assert "pip install '.[lab]'" in refusal, refusal
         assert "Traceback" not in refusal, refusal
         print(f"{wheel.name}: imports, helps and names the extra it lacks, in a clean environment")
 

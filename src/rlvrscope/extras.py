@@ -1,4 +1,4 @@
-"""Late imports: the core stays light, and a missing extra names its pip line."""
+"""Late imports: the core stays light, and a missing extra comes with its pip command."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rlvrscope.errors import MissingExtraError
 
 @contextlib.contextmanager
 def needs_extra(extra: str, what: str) -> Iterator[None]:
-    """Import inside this block; a library that is missing is reported with the line that installs it.
+    """Import optional libraries inside this block. A missing one raises MissingExtraError with the line to install it.
 
-    Raises MissingExtraError.
+    extra: of pyproject.toml. what: the part that needs it.
     """
     try:
         yield
@@ -20,5 +20,6 @@ def needs_extra(extra: str, what: str) -> Iterator[None]:
         if (error.name or "").partition(".")[0] == "rlvrscope":
             raise
         raise MissingExtraError(
-            f"{what} needs {error.name}, which is not installed. Run: pip install 'rlvrscope[{extra}]'"
+            f"{what} needs {error.name}, which is not installed. "
+            f"In your clone of rlvrscope run: pip install '.[{extra}]'"
         ) from error

@@ -1,6 +1,6 @@
-"""A user's own function, named "file.py:NAME": loaded from its file by path, and pinned by the file's hash.
+"""Plugins: a user's own function, named "file.py:NAME", loaded by path and pinned by the file's SHA-256.
 
-It is code: a recipe or the command line may name one, data may not.
+A plugin is code: recipes and the command line may name one, data files may not.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,41 @@ from typing import Any
 from rlvrscope.errors import InputError, file_errors
 
 
-def is_plugin(spec: str) -> bool:
-    """Whether a name has the form file.py:NAME."""
-    file, _, name = spec.rpartition(":")
-    return file.endswith(".py") and name.isidentifier() and "\0" not in file
+@dataclass(frozen=True)
+class Plugin:
+    """A user's function: the absolute path of its file, and its name there."""
+
+    path: Path
+    name: str
+
+    @classmethod
+    def parse(cls, spec: str) -> Plugin | None:
+        """The plugin that "file.py:NAME" names; None for text of another form. A relative path starts at the cwd."""
+        file, _, name = spec.rpartition(":")
+        if not file.endswith(".py") or not name.isidentifier() or "\0" in file:
+            return None
+        return cls(Path(file).expanduser().absolute(), name)
+
+    def sha256(self) -> str:
+        """SHA-256 of the file as it is now. Raises InputError if it can't be read."""
+        return hashlib.sha256(_read(self.path)).hexdigest()
+
+    def load(self, sha256: str) -> Callable[..., Any]:
+        """Load the function. Raises InputError unless the file has this hash, runs, and defines such a function."""
+        return _load(self, sha256)
+
+    def describe(self, error: BaseException) -> str:
+        """An error in one line, with the last line of the plugin's file in its traceback."""
+        lines = [
+            frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(self.path)
+        ]
+        where = f" ({self.path.name}, line {lines[-1]})" if lines else ""
+        first, *_ = f"{type(error).__name__}: {error}".splitlines()
+        return first[:300] + where
 
 
-class _Source(importlib.abc.ExecutionLoader):
-    """Runs the very text that was hashed: no second look at the file, and no stale bytecode of an earlier one."""
+class _SourceLoader(importlib.abc.ExecutionLoader):
+    """Runs exactly the bytes that were hashed: the file is not read again, and no bytecode cache is used."""
 
     def __init__(self, path: Path, source: bytes) -> None:
         self._path, self._source = path, source
@@ -38,45 +66,35 @@ class _Source(importlib.abc.ExecutionLoader):
 
 
 @lru_cache(maxsize=64)
-def load(path: Path, name: str, sha256: str) -> Callable[..., Any]:
-    """The function `name` of the file, if the file is still the one hashed. Raises InputError: see there."""
-    source = read_source(path)
-    found = hashlib.sha256(source).hexdigest()
-    if found != sha256:
+def _load(plugin: Plugin, sha256: str) -> Callable[..., Any]:
+    path, source = plugin.path, _read(plugin.path)
+    current = hashlib.sha256(source).hexdigest()
+    if current != sha256:
         raise InputError(
-            f"{path} has changed: its SHA-256 is {found[:12]}..., and what names it was made with {sha256[:12]}... "
-            "Restore it, or name the function without a sha256 to use what is there now."
+            f"{path} has changed: its SHA-256 is {current[:12]}..., but {sha256[:12]}... is required. "
+            "Restore the file, or name the function without a sha256 to use the current one."
         )
-    module_name = f"rlvrscope_own_{sha256[:16]}"
-    spec = importlib.util.spec_from_file_location(module_name, path, loader=_Source(path, source))
+    module_name = f"rlvrscope_plugin_{sha256[:16]}"
+    spec = importlib.util.spec_from_file_location(module_name, path, loader=_SourceLoader(path, source))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses, for one, look their module up
+    sys.modules[module_name] = module  # dataclasses look up their module
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[module_name]
-        raise InputError(f"{path} can't be loaded: {summary(error, path)}") from error
-    function = getattr(module, name, None)
+        raise InputError(f"{path} can't be loaded: {plugin.describe(error)}") from error
+    function = getattr(module, plugin.name, None)
     if function is None:
-        raise InputError(f"{path} has no function {name!r}")
+        raise InputError(f"{path} has no function {plugin.name!r}")
     if not callable(function):
-        raise InputError(f"{path}: {name} must be a function; it is of type {type(function).__name__}")
+        raise InputError(f"{path}: {plugin.name} must be a function; it is of type {type(function).__name__}")
     return function
 
 
-def read_source(path: Path) -> bytes:
-    """The file's bytes. Raises InputError if it can't be read."""
+def _read(path: Path) -> bytes:
     if path.exists() and not path.is_file():
         raise InputError(f"cannot read {path}: it is not a file")
     with file_errors("read", path, InputError):
         return path.read_bytes()
-
-
-def summary(error: BaseException, path: Path) -> str:
-    """The error in one line, with the line of the file where it came up."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    where = f" ({path.name}, line {lines[-1]})" if lines else ""
-    first, *_ = f"{type(error).__name__}: {error}".splitlines()
-    return first[:300] + where

@@ -102,14 +102,14 @@ def test_an_extra_that_is_missing_is_found_before_the_work(monkeypatch: pytest.M
     monkeypatch.setattr("rlvrscope.verify.math.math_verifier.importlib.util.find_spec", lambda name: None)
     said = refused("verify", "s.jsonl", "--out", "v.jsonl")
     assert "problem 'b'" in said
-    assert "pip install 'rlvrscope[math]'" in said
+    assert "pip install '.[math]'" in said
     monkeypatch.setitem(sys.modules, "datasets", None)
-    assert "pip install 'rlvrscope[hf]'" in refused("tasks", "export", "gsm8k", "--out", "g.jsonl")
+    assert "pip install '.[hf]'" in refused("tasks", "export", "gsm8k", "--out", "g.jsonl")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     Path("s.parquet").write_bytes(b"PAR1")
-    assert "pip install 'rlvrscope[parquet]'" in refused("verify", "s.parquet")
+    assert "pip install '.[parquet]'" in refused("verify", "s.parquet")
     monkeypatch.setitem(sys.modules, "reasoning_gym", None)
-    assert "pip install 'rlvrscope[gym]'" in refused("tasks", "export", "gym:gcd", "--out", "g.jsonl")
+    assert "pip install '.[gym]'" in refused("tasks", "export", "gym:gcd", "--out", "g.jsonl")
 
 
 def test_one_item_explained():

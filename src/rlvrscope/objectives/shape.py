@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -19,7 +17,7 @@ from rlvrscope.arrays import Array
 from rlvrscope.config import did_you_mean
 from rlvrscope.errors import InputError
 from rlvrscope.objectives.numeric import MAX_MAGNITUDE, MAX_PARAMETER, first_beyond, namespace
-from rlvrscope.plugins import load, read_source, summary
+from rlvrscope.plugins import Plugin
 
 ShapeFunction = Callable[[Array, Array], Array]
 
@@ -156,25 +154,25 @@ class FunctionShape:
         for name in ("function", "sha256"):
             if not isinstance(getattr(self, name), str):
                 raise InputError(f"shape function: {name} must be a text; got {getattr(self, name)!r}")
-        file, _, name = self.function.rpartition(":")
-        if not file.endswith(".py") or not name.isidentifier() or "\0" in file:
+        plugin = self.plugin
+        if not self.sha256:
+            object.__setattr__(self, "sha256", plugin.sha256())
+            self.load()
+
+    @cached_property
+    def plugin(self) -> Plugin:
+        """The file and the function, resolved on construction and pickled along: a worker may have another cwd."""
+        plugin = Plugin.parse(self.function)
+        if plugin is None:
             raise InputError(
                 f"shape must be 'file.py:NAME', or a table such as {{kind = 'focal', gamma = 1.0}}; "
                 f"got {self.function!r}"
             )
-        assert self.path  # found now: the current directory may change later
-        if not self.sha256:
-            object.__setattr__(self, "sha256", hashlib.sha256(read_source(self.path)).hexdigest())
-            self.load()
-
-    @cached_property
-    def path(self) -> Path:
-        """Where the file is. It stays with a copy that is sent to another process."""
-        return Path(self.function.rpartition(":")[0]).absolute()
+        return plugin
 
     def load(self) -> ShapeFunction:
-        """The function. Raises InputError if the file is not there, not the one hashed, or has no such function."""
-        return load(self.path, self.function.rpartition(":")[2], self.sha256)
+        """Load the function. Raises InputError for a missing or changed file, or one without that function."""
+        return self.plugin.load(self.sha256)
 
     def __call__(self, rewards_PG: Array, advantages_PG: Array, threshold: float) -> Array:  # noqa: ARG002
         xp = namespace([rewards_PG, advantages_PG])
@@ -182,7 +180,7 @@ class FunctionShape:
         try:
             result = function(xp.asarray(rewards_PG, copy=True), xp.asarray(advantages_PG, copy=True))
         except (Exception, SystemExit) as error:
-            raise InputError(f"{self.function} raised {summary(error, self.path)}") from error
+            raise InputError(f"{self.function} raised {self.plugin.describe(error)}") from error
         return self._checked(result, rewards_PG, advantages_PG)
 
     def _checked(self, result: Any, rewards_PG: Array, advantages_PG: Array) -> Array:

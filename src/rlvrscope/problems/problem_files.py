@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvrscope.errors import InputError, did_you_mean
-from rlvrscope.plugins import is_plugin
+from rlvrscope.plugins import Plugin
 from rlvrscope.problem import Problem
 from rlvrscope.tables.formats import open_table, parse_column_map
 from rlvrscope.tables.values import join_names, message_text, prompt_id, shorten, to_label, to_text
@@ -36,7 +36,7 @@ class Defaults:
     evaluated: bool = False
 
     def __post_init__(self) -> None:
-        if self.verifier not in VERIFIERS and not is_plugin(self.verifier):
+        if self.verifier not in VERIFIERS and not Plugin.parse(self.verifier):
             known = [*VERIFIERS, "file.py:NAME"]
             raise InputError(f"unknown verifier {shorten(self.verifier)}. {did_you_mean(self.verifier, known)}")
         if self.forms:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from rlvrscope.errors import InputError
-from rlvrscope.plugins import is_plugin
+from rlvrscope.plugins import Plugin
 from rlvrscope.problem import Problem, Verdict
 from rlvrscope.sampling.store.sample_store import BATCH, SampleStore
 from rlvrscope.tables.values import shorten
@@ -46,7 +46,7 @@ def verify_texts(pairs: Sequence[tuple[str, Problem]], pool: VerifierPool) -> li
 def check_plugin_verifiers(problems: Sequence[Problem], allowed: Collection[str]) -> None:
     """Raises InputError for a user's own verifier that is not allowed: a store must not choose code to run."""
     for problem in problems:
-        if is_plugin(problem.verifier) and problem.verifier not in allowed:
+        if Plugin.parse(problem.verifier) and problem.verifier not in allowed:
             raise InputError(
                 f"problem {shorten(problem.id)} is verified by your own code, {problem.verifier}: "
                 f"if you trust it, add --verifier {problem.verifier}"

@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from rlvrscope.config import did_you_mean
 from rlvrscope.errors import InputError
-from rlvrscope.plugins import is_plugin, read_source
+from rlvrscope.plugins import Plugin
 from rlvrscope.problem import Problem, Verdict
 from rlvrscope.verify import choice_verifier, countdown_verifier, exact_verifier
 from rlvrscope.verify.decision import Decision, Refused
@@ -70,8 +69,8 @@ class Work:
 
 def check_problem(problem: Problem) -> None:
     """Raises InputError, naming the problem: an unknown verifier or form, a gold answer that it can't use."""
-    if is_plugin(problem.verifier):
-        _pinned(problem)
+    if plugin := Plugin.parse(problem.verifier):
+        _pin(plugin, problem)
         return
     try:
         check_forms(_forms(problem))
@@ -91,7 +90,8 @@ def verifier_of(problem: Problem) -> Verifier:
 
 def version_of(problem: Problem) -> str:
     """Of what would verify it now, as verdicts say it. Raises InputError for an own verifier that can't be read."""
-    return _pinned(problem)[2][:12] if is_plugin(problem.verifier) else _rules(problem.verifier)
+    plugin = Plugin.parse(problem.verifier)
+    return _pin(plugin, problem)[:12] if plugin else _rules(problem.verifier)
 
 
 def start(text: str, problem: Problem) -> Verdict | Work:
@@ -101,8 +101,8 @@ def start(text: str, problem: Problem) -> Verdict | Work:
     """
     if not isinstance(text, str):
         raise InputError(f"problem {problem.id!r}: a text is needed to verify; got {type(text).__name__}")
-    if is_plugin(problem.verifier):
-        return _own(text, problem)
+    if plugin := Plugin.parse(problem.verifier):
+        return _own(text, problem, plugin)
     started = time.perf_counter()
     try:
         answer = extract(text, _forms(problem))
@@ -168,28 +168,27 @@ def _verdict(answer: str | None, decision: Decision | None) -> Verdict:
     return Verdict(outcome, float(bool(decision.equal)), path=decision.path, reason=decision.reason)
 
 
-def _own(text: str, problem: Problem) -> Work:
-    path, name, sha256 = _pinned(problem)
-    task = {
-        "kind": "own", "path": str(path), "name": name, "sha256": sha256, "text": text, "problem": _told(problem),
-    }  # fmt: skip
+def _own(text: str, problem: Problem, plugin: Plugin) -> Work:
+    sha256 = _pin(plugin, problem)
+    task = {"kind": "own", "path": str(plugin.path), "name": plugin.name, "sha256": sha256}
+    task |= {"text": text, "problem": _told(problem)}
     return Work(task, Verdict("error", verifier=problem.verifier, version=sha256[:12], path="own"))
 
 
-def _pinned(problem: Problem) -> tuple[Path, str, str]:
-    """(file, function, SHA-256 of the file as it is now). Raises InputError if it can't be read."""
-    file, _, name = problem.verifier.rpartition(":")
-    path = Path(file).expanduser().absolute()
+def _pin(plugin: Plugin, problem: Problem) -> str:
+    """SHA-256 of the plugin's file as it is now. Raises InputError if it can't be read."""
     try:
-        state = path.stat()
+        state = plugin.path.stat()
     except OSError as error:
-        raise InputError(f"problem {problem.id!r}: the verifier {file} can't be read: {error.strerror}") from error
-    return path, name, _sha256(path, state.st_mtime_ns, state.st_size)
+        raise InputError(
+            f"problem {problem.id!r}: the verifier {plugin.path} can't be read: {error.strerror}"
+        ) from error
+    return _sha256(plugin, state.st_mtime_ns, state.st_size)
 
 
 @cache
-def _sha256(path: Path, changed: int, size: int) -> str:  # noqa: ARG001  they tell a file that has changed
-    return hashlib.sha256(read_source(path)).hexdigest()
+def _sha256(plugin: Plugin, changed: int, size: int) -> str:  # noqa: ARG001  cache keys: a changed file is hashed again
+    return plugin.sha256()
 
 
 def _rules(verifier: str) -> str:

@@ -338,7 +338,7 @@ time.sleep(60)
 def test_the_library_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("rlvrscope.verify.math.math_verifier.importlib.util.find_spec", lambda name: None)
     assert verify_answer("\\boxed{0.5}", Problem("p", "", "\\frac{1}{2}")).outcome == "correct"
-    with pytest.raises(MissingExtraError, match=r"pip install 'rlvrscope\[math\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[math\]'"):
         verify_answer("\\boxed{\\sqrt{8}}", Problem("p", "", "2\\sqrt{2}"))
 
 

@@ -14,6 +14,7 @@ from rlvrscope.dynamics import Trajectory, simulate
 from rlvrscope.dynamics.trajectory import recorded_steps
 from rlvrscope.errors import InputError
 from rlvrscope.objectives import Objective, objective_from
+from rlvrscope.plugins import Plugin
 from rlvrscope.seeding import generator
 
 BEST = "best"
@@ -133,8 +134,8 @@ def objective_for(name: str, setting: Setting) -> Objective:
     """
     if name == "w-relative":
         chosen = objective_from("grpo").replace(name=name, source="0.1 GRPO-P + GRPO-N", positive_weight=0.1)
-    elif ".py:" in name:
-        chosen = objective_from({"base": "grpo", "name": name.rpartition(":")[2], "shape": name})
+    elif plugin := Plugin.parse(name):
+        chosen = objective_from({"base": "grpo", "name": plugin.name, "shape": name})
     else:
         chosen = objective_from(name)
     if setting.std_ddof not in (0, 1):

@@ -123,11 +123,11 @@ def _equal(task: dict[str, Any]) -> dict[str, Any]:
 def _own(task: dict[str, Any]) -> dict[str, Any]:
     """A user's verifier: True, False, a score from 0 to 1, or None for no answer."""
     from rlvrscope.errors import InputError
-    from rlvrscope.plugins import load
+    from rlvrscope.plugins import Plugin
     from rlvrscope.problem import Problem
 
     try:
-        function = load(Path(task["path"]), task["name"], task["sha256"])
+        function = Plugin(Path(task["path"]), task["name"]).load(task["sha256"])
     except InputError as error:
         return {"outcome": "error", "reason": str(error), "fatal": True}
     said = function(task["text"], Problem(**task["problem"]))
