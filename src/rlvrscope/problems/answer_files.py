@@ -67,8 +67,8 @@ def _check_gold(problem: Problem, where: str, golds: dict[str, tuple[str, str]])
     gold, first = golds.setdefault(problem.id, (problem.answer, where))
     if gold != problem.answer:
         raise InputError(
-            f"{where}: problem {shorten(problem.id)} has the gold answer {shorten(problem.answer)} here, and {shorten(gold)} "
-            f"at {first}"
+            f"{where}: problem {shorten(problem.id)} has the gold answer {shorten(problem.answer)} here, "
+            f"and {shorten(gold)} at {first}"
         )
 
 
