@@ -1,14 +1,11 @@
-"""What the README shows is run: its Python, and the commands it names."""
+"""The README's Python runs and prints what the README says; the targets it names exist."""
 
 from __future__ import annotations
 
-import itertools
 import re
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -25,22 +22,9 @@ def test_the_example_runs_and_prints_what_it_says():
     assert done.stdout == shown
 
 
-@pytest.mark.parametrize(
-    "path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=lambda p: p.name
-)
-def test_links_lead_somewhere(path: Path):
-    text = path.read_text()
-    for target in re.findall(r"\]\((?!https?://|#|mailto:)([^)#]+)", text):
-        assert (path.parent / target).exists(), f"{path.name} links to {target}, which is not there"
-
-
-def test_commands_and_targets_exist():
+def test_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"\bmake ([a-z]+)", README):
+    targets = re.findall(r"\bmake ([a-z]+)", README)
+    assert {"demo", "test"} <= set(targets)
+    for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"no target {target}"
-    lines = re.findall(r"^rlvrscope (.+)", README, re.MULTILINE)
-    assert len(lines) >= 4
-    for line in lines:
-        command = itertools.takewhile(str.isalpha, line.split())
-        done = subprocess.run([sys.executable, "-m", "rlvrscope", *command, "--help"], capture_output=True)
-        assert done.returncode == 0, line
