@@ -80,7 +80,7 @@ def test_verdicts_keep_the_id_of_their_problem(at: Path):
     (model,) = read_models("new/folder/v.jsonl")
     assert (list(model.counts.problem), model.counts.c.tolist()) == (["a", "b"], [0, 1])
     (at / "n.jsonl").write_text('{"text": "1", "answer": "1"}\n')
-    assert "can't tell their problems apart" in run("verify", "n.jsonl", "--out", "n/v.jsonl").stderr
+    assert "can't distinguish their problems" in run("verify", "n.jsonl", "--out", "n/v.jsonl").stderr
 
 
 def test_a_folder_of_samples(at: Path):
@@ -89,7 +89,7 @@ def test_a_folder_of_samples(at: Path):
         (at / "more" / f"{name}.jsonl").write_text((at / "quick.jsonl").read_text())
     assert json.loads(run("verify", "more", "--json").stdout)["outcomes"]["correct"] == 2
     assert "problem      b" in run("verify", "more", "--explain", "9").stdout
-    assert "is read here" in refused("verify", "more", "--out", "more/v.jsonl")
+    assert "is part of the input" in refused("verify", "more", "--out", "more/v.jsonl")
 
 
 def test_why_a_verifier_of_yours_failed(at: Path):
@@ -150,10 +150,10 @@ def test_mistakes(at: Path):
     assert "cannot read nothing.jsonl" in refused("verify", "nothing.jsonl")
     assert "Did you mean 'math'?" in refused("verify", "s.jsonl", "--verifier", "mth")
     assert "has no column 'txt' (text). Did you mean 'text'?" in refused("verify", "s.jsonl", "--field", "text=txt")
-    assert "unknown form" in refused("verify", "s.jsonl", "--form", "box")
+    assert "unknown answer form" in refused("verify", "s.jsonl", "--form", "box")
     assert "timeout must be" in refused("verify", "s.jsonl", "--timeout", "0")
     assert "mine.py can't be read" in refused("verify", "s.jsonl", "--verifier", "mine.py:f")
-    assert "is read here" in refused("verify", "s.jsonl", "--out", "s.jsonl")
+    assert "is part of the input" in refused("verify", "s.jsonl", "--out", "s.jsonl")
     assert "written as .jsonl" in refused("verify", "s.jsonl", "--out", "v.csv")
     assert "s.jsonl is a file" in refused("verify", "quick.jsonl", "--out", "s.jsonl/v.jsonl")
     assert "leave out --out" in refused("verify", "s.jsonl", "--explain", "1", "--out", "v.jsonl")
@@ -209,4 +209,4 @@ def test_export_is_a_task_again(at: Path):
     assert all(row["prompt"].startswith("<|im_start|>system\nPlease reason") for row in rows)
     assert "written as .jsonl" in refused("tasks", "export", "countdown", "--out", "c.csv")
     assert "not a folder" in refused("tasks", "export", "gsm8k", "--source", "none", "--out", "g.jsonl")
-    assert refused("tasks", "export", "gsm8", "--out", "g.jsonl").startswith("error: nothing is called 'gsm8'")
+    assert refused("tasks", "export", "gsm8", "--out", "g.jsonl").startswith("error: unknown task 'gsm8'")

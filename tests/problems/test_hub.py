@@ -151,7 +151,7 @@ def test_the_box_of_a_solution(solution: str, answer: str | None):
         (
             arc_problem,
             {"question": "q", "answerKey": "E", "choices": {"text": ["a"], "label": ["A"]}},
-            "none of the labels A",
+            "not one of the labels A",
         ),
         (
             mmlu_pro_problem,

@@ -77,7 +77,7 @@ def test_ids_do_not_depend_on_the_order(tmp_path: Path):
         ([{"prompt": "a", "answer": "C", "verifier": "choice", "choices": ["x", "y"]}], [], "must be one of AB"),
         ([{"prompt": "a", "answer": "C", "verifier": "choice", "choices": "x"}], [], "choices must be a list, as JSON"),
         ([{"prompt": "a", "answer": "5", "verifier": "countdown"}], [], "needs metadata numbers"),
-        ([{"prompt": "a", "answer": "x", "evaluated": True}], [], "no number"),
+        ([{"prompt": "a", "answer": "x", "evaluated": True}], [], "it is not a number"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, rows: list[dict], fields: list[str], message: str):
@@ -86,7 +86,7 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, rows: list[dict],
 
 
 def test_unknown_tasks():
-    with pytest.raises(InputError, match=r"nothing is called 'gsm8'\. Nearest: gsm8k"):
+    with pytest.raises(InputError, match=r"unknown task 'gsm8'\. Nearest: gsm8k"):
         load("gsm8")
     with pytest.raises(InputError, match=r"cannot read nothing\.jsonl"):
         load("nothing.jsonl")

@@ -80,7 +80,7 @@ def test_forms_are_tried_in_order():
     assert extract(text, ["boxed", "hashes"]) == "5"
     assert extract(text, ["hashes", "boxed"]) == "4"
     assert extract("\\boxed{5}", ["hashes", "boxed"]) == "5"
-    with pytest.raises(InputError, match="unknown form of an answer 'box'"):
+    with pytest.raises(InputError, match="unknown answer form 'box'"):
         extract(text, ["box"])
 
 

@@ -1,4 +1,4 @@
-"""`rlvrscope tasks`: what problems there are, what they look like, and their export to a file."""
+"""`rlvrscope tasks`: list and show tasks, and export their problems to a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json
+from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json, say
 from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import FieldOption, JsonOption, SourceOption, SplitOption
 from rlvrscope.errors import InputError
@@ -18,14 +18,16 @@ from rlvrscope.errors import InputError
 if TYPE_CHECKING:
     from rlvrscope.problem import Problem
 
-app = typer.Typer(help="Problems: data sets, generated ones, your files.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Problems: data sets, generated problems, your own files.", no_args_is_help=True, rich_markup_mode=None
+)
 
-TASK = "A name of `rlvrscope tasks list`, or a file of your own (.csv, .jsonl, .parquet)."
+TASK = "A name from `rlvrscope tasks list`, or a file of your own (.csv, .jsonl, .parquet)."
 CountOption = Annotated[
-    int | None, typer.Option("--count", min=1, help="The first so many; of generated tasks, how many to make.")
+    int | None, typer.Option("--count", min=1, help="Number of problems; by default all, or 100 generated ones.")
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Of generated tasks.")]
-TemplateOption = Annotated[str | None, typer.Option("--template", help="Put this template around every prompt.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of generated problems.")]
+TemplateOption = Annotated[str | None, typer.Option("--template", help="Apply this template to every prompt.")]
 
 
 @app.command("list")
@@ -36,23 +38,24 @@ def list_tasks(as_json: JsonOption = False) -> None:
     from rlvrscope.problems.hub import DATA_SETS
     from rlvrscope.problems.templates import TEMPLATES
 
+    gym = sorted((*GYM_NUMBERS, *GYM_TEXTS))
     if as_json:
         print_json(
             {
                 "format_version": 1,
                 "data_sets": {name: _data_set(name) for name in DATA_SETS},
-                "generated": {name: made.about for name, made in GENERATED.items()},
-                "gym": sorted((*GYM_NUMBERS, *GYM_TEXTS)),
+                "generated": {name: family.about for name, family in GENERATED.items()},
+                "gym": gym,
                 "templates": {name: template.about for name, template in TEMPLATES.items()},
             }
         )
         return
     rows = [(name, f"{next(iter(data.splits.values())):,}", data.about) for name, data in DATA_SETS.items()]
-    rows += [(name, "any", made.about) for name, made in GENERATED.items()]
-    rows += [("gym:NAME", "any", f"reasoning-gym: {', '.join(sorted((*GYM_NUMBERS, *GYM_TEXTS)))}")]
-    _table(("task", "problems", "what"), rows)
+    rows += [(name, "any", family.about) for name, family in GENERATED.items()]
+    rows += [("gym:NAME", "any", f"reasoning-gym: {', '.join(gym)}")]
+    _print_table(("task", "problems", "about"), rows)
     OUTPUT.print()
-    _table(("template", "", "what"), [(name, "", template.about) for name, template in TEMPLATES.items()])
+    _print_table(("template", "", "about"), [(name, "", template.about) for name, template in TEMPLATES.items()])
 
 
 @app.command("show")
@@ -63,65 +66,64 @@ def show(
     field: FieldOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show where a task is from, how it is verified, and the prompt; or a template. Of a file, its first problem."""
+    """Show a task's source, verifier and prompt; a template; or a file with its first problem."""
     from rlvrscope.report.text import clipped, one_line
 
-    facts, prompt = _about(name, template, field or ())
+    facts, prompt = _facts_and_prompt(name, template, field or ())
     if as_json:
         print_json({"format_version": 1, **facts, "prompt": prompt})
         return
     for key, value in facts.items():
-        told = ", ".join(f"{k} {v:,}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-        OUTPUT.print(f"{key:<12} {one_line(told, 500)}")
-    OUTPUT.print(f"\n{clipped(prompt, 10_000)}")
+        text = ", ".join(f"{k} {v:,}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+        say(f"{key:<12} {one_line(text, 500)}")
+    say(f"\n{clipped(prompt, 10_000)}")
 
 
-def _about(name: str, template: str | None, fields: Sequence[str]) -> tuple[dict[str, Any], str]:
-    """The facts of a task, a file or a template, and the prompt: the template, or the first problem in it."""
+def _facts_and_prompt(name: str, template: str | None, fields: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Return the facts of a task, file or template, with the template's text or the first problem's prompt."""
     from rlvrscope.problems.hub import DATA_SETS
-    from rlvrscope.problems.task_catalogue import load, names, unknown
+    from rlvrscope.problems.task_catalogue import load, names, unknown_task
     from rlvrscope.problems.templates import TEMPLATES, template_of
     from rlvrscope.tables.formats import suffix_of
 
     if suffix_of(Path(name)):
-        return _own_file(name, fields, template)
+        return _file_facts_and_prompt(name, fields, template)
     if fields:
-        raise InputError(f"--field is for files of your own, and {name!r} is none: leave it out")
+        raise InputError(f"--field is for files of your own; {name!r} is a task name: leave it out")
     if name in TEMPLATES:
         return {"template": name, "about": TEMPLATES[name].about}, TEMPLATES[name].text
     if name in DATA_SETS:
         facts = _data_set(name)
-        around = template or facts["template"]
-        return {**facts, "template": around}, template_of(around).text
+        facts["template"] = template or facts["template"]
+        return facts, template_of(facts["template"]).text
     if name not in names():
-        raise unknown(name, [*names(), *TEMPLATES])
-    first, around = load(name, count=1)[0], template or "plain"
-    facts = {"task": name, "verifier": first.verifier, "template": around, "gold answer": first.answer}
-    return facts, template_of(around).render(first)
+        raise unknown_task(name, [*names(), *TEMPLATES])
+    first, template = load(name, count=1)[0], template or "plain"
+    facts = {"task": name, "verifier": first.verifier, "template": template, "gold answer": first.answer}
+    return facts, template_of(template).render(first)
 
 
-def _own_file(name: str, fields: Sequence[str], template: str | None) -> tuple[dict[str, Any], str]:
-    """What is shown of a file, and the prompt of its first problem."""
+def _file_facts_and_prompt(name: str, fields: Sequence[str], template: str | None) -> tuple[dict[str, Any], str]:
     from rlvrscope.problems.task_catalogue import load
     from rlvrscope.problems.templates import template_of
 
     with MESSAGES.status(f"reading {name}"):
         problems = load(name, fields=fields)
     first = problems[0]
-    around = template or ("choice" if first.metadata.get("choices") else "plain")
+    template = template or ("choice" if first.metadata.get("choices") else "plain")
     facts = {
         "task": name, "problems": len(problems),
-        "verifier": dict(Counter(problem.verifier for problem in problems)), "template": around,
+        "verifier": dict(Counter(problem.verifier for problem in problems)), "template": template,
         "first id": first.id, "gold answer": first.answer, **first.metadata,
     }  # fmt: skip
-    return facts, template_of(around).render(first)
+    return facts, template_of(template).render(first)
 
 
 @app.command("export")
 @guarded
 def export(
     task: Annotated[str, typer.Argument(metavar="TASK", help=TASK)],
-    out: Annotated[Path, typer.Option("--out", help="The file to write, .jsonl; it can be used in a task's place.")],
+    out: Annotated[Path, typer.Option("--out", help="File to write, .jsonl; other commands accept it as a task.")],
     split: SplitOption = None,
     template: TemplateOption = None,
     count: CountOption = None,
@@ -130,28 +132,26 @@ def export(
     field: FieldOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a task's problems as JSONL: id, prompt, answer, verifier, and what the verifier needs."""
+    """Write a task's problems as JSONL: id, prompt, answer, verifier, and the metadata of the verifier."""
     from rlvrscope.problems.task_catalogue import load
     from rlvrscope.problems.templates import template_of
     from rlvrscope.runs import write_atomic
 
     if out.suffix != ".jsonl":
         raise InputError(f"problems are written as .jsonl; got {out}")
-    around = None if template is None else template_of(template)
+    render = None if template is None else template_of(template).render
     with MESSAGES.status(f"loading {task}"):
         problems = load(task, split, count=count, seed=seed, source=source, fields=field or ())
-    rows = [_row(problem) for problem in problems]
-    if around is not None:
-        rows = [row | {"prompt": around.render(problem)} for row, problem in zip(rows, problems, strict=True)]
+    rows = [_row(problem, problem.prompt if render is None else render(problem)) for problem in problems]
     write_atomic(out, "".join(f"{json.dumps(row)}\n" for row in rows))
     if as_json:
         print_json({"format_version": 1, "problems": len(problems), "file": str(out)})
     else:
-        OUTPUT.print(f"{len(problems):,} problems. Written: {out}")
+        say(f"{len(problems):,} problems. Written: {out}")
 
 
-def _row(problem: Problem) -> dict[str, Any]:
-    row = {"id": problem.id, "prompt": problem.prompt, "answer": problem.answer, "verifier": problem.verifier}
+def _row(problem: Problem, prompt: str) -> dict[str, Any]:
+    row = {"id": problem.id, "prompt": prompt, "answer": problem.answer, "verifier": problem.verifier}
     return row | ({} if problem.cluster is None else {"cluster": problem.cluster}) | dict(problem.metadata)
 
 
@@ -166,7 +166,7 @@ def _data_set(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)

@@ -1,19 +1,18 @@
-"""`rlvrscope verify`: which answers in a file are right."""
+"""`rlvrscope verify`: verify the answers in a file, a folder or a store."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json
+from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json, say
 from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import JsonOption
 from rlvrscope.errors import InputError
@@ -21,18 +20,31 @@ from rlvrscope.errors import InputError
 if TYPE_CHECKING:
     from rlvrscope.problem import Problem, Verdict
 
-PATIENCE = 2.0
-"""Seconds before progress is shown."""
+PROGRESS_DELAY_SECONDS = 2.0
 VerifierOption = Annotated[
-    str | None, typer.Option("--verifier", help="For rows that name none: a name, or your own as file.py:NAME.")
+    str | None, typer.Option("--verifier", help="Verifier of rows that name none: a name, or your own file.py:NAME.")
 ]
 FieldOption = Annotated[
     list[str] | None, typer.Option("--field", help="A column's name in the file: prompt=question (repeatable).")
 ]
 FormOption = Annotated[
     list[str] | None,
-    typer.Option("--form", help="Where an answer may stand: boxed, hashes, phrase, tag; tried in this order."),
+    typer.Option("--form", help="Form of the answer: boxed, hashes, phrase, tag (repeatable, tried in order)."),
 ]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Facts of all verdicts. outcomes, decided_by: counts; rate: share of correct answers."""
+
+    items: int
+    outcomes: Mapping[str, int]
+    rate: float
+    mean_score: float
+    decided_by: Mapping[str, int]
+    seconds: float
+    items_per_second: float
+    first_error: Mapping[str, Any] | None
 
 
 @guarded
@@ -40,22 +52,24 @@ def verify(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="CSV, JSONL, Parquet with columns text and answer; a folder of them; or a store."
+            metavar="FILE", help="CSV, JSONL or Parquet with columns text and answer; a folder of them; or a store."
         ),
     ],
     verifier: VerifierOption = None,
     field: FieldOption = None,
     form: FormOption = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes; by default one a core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Worker processes; by default one per core.")
+    ] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds an item may take in a worker.")] = 1.5,
     explain: Annotated[
-        int | None, typer.Option("--explain", min=1, help="Only the item in this row: what decided, and why.")
+        int | None, typer.Option("--explain", min=1, help="Show the item of this row only: what decided, and why.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write the verdicts as JSONL, a row an item.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the verdicts as JSONL, one row per item.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Verify answers: outcomes and their shares. Columns besides text and answer: see the documentation."""
-    from rlvrscope.cli.shared.verify_store import verify_store
+    """Verify answers; print the outcomes and their shares. For further columns see the documentation."""
+    from rlvrscope.cli.shared.progress import progress_bar
     from rlvrscope.problems.answer_files import read_answers
     from rlvrscope.problems.problem_files import Defaults
     from rlvrscope.sampling.store.store_file import is_store
@@ -64,7 +78,7 @@ def verify(
     if is_store(file):
         if field or form or explain is not None or out is not None:
             raise InputError("a store keeps its verdicts itself: leave out --field, --form, --explain and --out")
-        verify_store(file, verifier, workers, timeout, as_json)
+        _verify_store(file, verifier, workers, timeout, as_json)
         return
     defaults = Defaults(verifier or "math", tuple(form or ()))
     _check_out(out, file, explain)
@@ -72,7 +86,7 @@ def verify(
         with MESSAGES.status("reading"):
             answers = read_answers(file, field or (), defaults, explain)
         started = perf_counter()
-        with _progress() as advance:
+        with progress_bar("verified", delay=PROGRESS_DELAY_SECONDS) as advance:
             verdicts = pool.map(answers.texts, answers.problems, advance)
         seconds = perf_counter() - started
     if explain is not None:
@@ -80,15 +94,15 @@ def verify(
         return
     if out is not None:
         _write(out, answers.labels, verdicts)
-    facts = _facts(verdicts, seconds)
+    summary = _summary(verdicts, seconds)
     if as_json:
-        print_json(facts | {"file": None if out is None else str(out)})
+        print_json({"format_version": 1, **asdict(summary), "file": None if out is None else str(out)})
     else:
-        _print(facts, out)
+        _print(summary, out)
 
 
 def _check_out(out: Path | None, file: Path, explain: int | None) -> None:
-    """Before anything is read: the verdicts of hours must have a place."""
+    """Refuse an unusable --out before anything is read, so that no long work is lost."""
     if out is None:
         return
     if explain is not None:
@@ -96,71 +110,32 @@ def _check_out(out: Path | None, file: Path, explain: int | None) -> None:
     if out.suffix != ".jsonl":
         raise InputError(f"verdicts are written as .jsonl; got {out}")
     if out.is_dir():
-        raise InputError(f"{out} is a folder, and a file's name is needed")
+        raise InputError(f"--out needs the name of a file; {out} is a folder")
     if file.resolve() in (out.resolve(), out.resolve().parent):
-        raise InputError(f"{out} is read here: give --out another name, outside of what is read")
-    above = next(folder for folder in out.resolve().parents if folder.exists())
-    if not above.is_dir():
-        raise InputError(f"{above} is a file, so {out} can't be written: choose another --out")
+        raise InputError(f"{out} is part of the input: give --out a name outside of it")
+    parent = next(folder for folder in out.resolve().parents if folder.exists())
+    if not parent.is_dir():
+        raise InputError(f"{parent} is a file, so {out} can't be written: choose another --out")
 
 
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """Progress with rate and time left, once it takes longer than a moment."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("verified"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    bar, begun, shown = Progress(*columns, console=MESSAGES, transient=True), perf_counter(), False
-    task = bar.add_task("verify", total=None)
-
-    def advance(done: int, total: int) -> None:
-        nonlocal shown
-        if not shown and perf_counter() - begun > PATIENCE and MESSAGES.is_terminal:
-            shown = True
-            bar.start()
-        if shown and (done % 64 == 0 or done == total):
-            bar.update(task, completed=done, total=total)
-
-    try:
-        yield advance
-    finally:
-        if shown:
-            bar.stop()
-
-
-def _facts(verdicts: Sequence[Verdict], seconds: float) -> dict[str, Any]:
+def _summary(verdicts: Sequence[Verdict], seconds: float) -> Summary:
     from rlvrscope.problem import OUTCOMES
 
     outcomes, paths = Counter(verdict.outcome for verdict in verdicts), Counter(verdict.path for verdict in verdicts)
-    return {
-        "format_version": 1,
-        "items": len(verdicts),
-        "outcomes": {outcome: outcomes[outcome] for outcome in OUTCOMES},
-        "rate": outcomes["correct"] / len(verdicts),
-        "mean_score": sum(verdict.score for verdict in verdicts) / len(verdicts),
-        "decided_by": dict(paths.most_common()),
-        "seconds": round(seconds, 3),
-        "items_per_second": round(len(verdicts) / seconds, 1),
-        "first_error": _first_error(verdicts),
-    }
+    errors = ({"row": row, "reason": v.reason} for row, v in enumerate(verdicts, start=1) if v.outcome == "error")
+    return Summary(
+        items=len(verdicts),
+        outcomes={outcome: outcomes[outcome] for outcome in OUTCOMES},
+        rate=outcomes["correct"] / len(verdicts),
+        mean_score=sum(verdict.score for verdict in verdicts) / len(verdicts),
+        decided_by=dict(paths.most_common()),
+        seconds=round(seconds, 3),
+        items_per_second=round(len(verdicts) / seconds, 1),
+        first_error=next(errors, None),
+    )
 
 
-def _first_error(verdicts: Sequence[Verdict]) -> dict[str, Any] | None:
-    """A verifier that fails usually fails often, for one reason."""
-    for row, verdict in enumerate(verdicts, start=1):
-        if verdict.outcome == "error":
-            return {"row": row, "reason": verdict.reason}
-    return None
-
-
-def _print(facts: dict[str, Any], out: Path | None) -> None:
+def _print(summary: Summary, out: Path | None) -> None:
     from rich.table import Table
 
     from rlvrscope.report.text import one_line
@@ -168,21 +143,17 @@ def _print(facts: dict[str, Any], out: Path | None) -> None:
     table = Table(box=None, pad_edge=False)
     for head in ("outcome", "items", "share"):
         table.add_column(head, justify="left" if head == "outcome" else "right")
-    for outcome, count in facts["outcomes"].items():
-        table.add_row(outcome, f"{count:,}", f"{count / facts['items']:.1%}")
+    for outcome, count in summary.outcomes.items():
+        table.add_row(outcome, f"{count:,}", f"{count / summary.items:.1%}")
     OUTPUT.print(table)
-    decided = ", ".join(f"{path} {count:,}" for path, count in facts["decided_by"].items())
-    count = f"{facts['items']:,} item{'s' if facts['items'] > 1 else ''}"
-    speed = f"{count} in {facts['seconds']:.2f} s ({facts['items_per_second']:,.0f} a second)"
-    lines = [
-        f"{speed}; correct: {facts['rate']:.4f}",
-        f"Decided by: {decided}",
-    ]
-    if error := facts["first_error"]:
-        lines.append(f"The first error, in row {error['row']:,}: {one_line(error['reason'], 500)}")
-    lines += [f"Written: {out}"] if out is not None else []
-    for line in lines:
-        OUTPUT.print(line)
+    items = f"{summary.items:,} item{'s' if summary.items > 1 else ''}"
+    speed = f"{items} in {summary.seconds:.2f} s ({summary.items_per_second:,.0f} per second)"
+    say(f"{speed}; correct: {summary.rate:.4f}")
+    say(f"Decided by: {', '.join(f'{path} {count:,}' for path, count in summary.decided_by.items())}")
+    if error := summary.first_error:
+        say(f"The first error, in row {error['row']:,}: {one_line(error['reason'], 500)}")
+    if out is not None:
+        say(f"Written: {out}")
 
 
 def _explain(row: int, text: str, problem: Problem, verdict: Verdict, as_json: bool) -> None:
@@ -191,12 +162,11 @@ def _explain(row: int, text: str, problem: Problem, verdict: Verdict, as_json: b
     if as_json:
         print_json({"format_version": 1, "row": row, "problem": problem.id, "gold": problem.answer, **asdict(verdict)})
         return
-    extracted = "none" if verdict.extracted is None else one_line(verdict.extracted, 500)
     facts = {
         "row": str(row),
         "problem": one_line(problem.id, 200),
         "text ends": clipped(text[-300:], 300).replace("\n", " "),
-        "extracted": extracted,
+        "extracted": "none" if verdict.extracted is None else one_line(verdict.extracted, 500),
         "gold answer": one_line(problem.answer, 500),
         "outcome": f"{verdict.outcome} (score {verdict.score:g})",
         "decided by": verdict.path,
@@ -205,24 +175,48 @@ def _explain(row: int, text: str, problem: Problem, verdict: Verdict, as_json: b
         "took": f"{verdict.seconds * 1e3:.2f} ms",
     }
     for name, value in facts.items():
-        OUTPUT.print(f"{name:<12} {value}")
+        say(f"{name:<12} {value}")
 
 
 def _write(out: Path, labels: Sequence[Mapping[str, Any]], verdicts: Sequence[Verdict]) -> None:
-    """With `problem`, `correct` and what else `rlvrscope boundary` reads."""
+    """Write JSONL with `problem`, `correct` and the other columns that `rlvrscope boundary` reads."""
     from rlvrscope.runs import write_atomic
     from rlvrscope.tables.values import to_text
 
     lines = []
-    for kept, verdict in zip(labels, verdicts, strict=True):
-        found = {
+    for row_labels, verdict in zip(labels, verdicts, strict=True):
+        columns = {
             "correct": verdict.outcome == "correct", "score": verdict.score, "outcome": verdict.outcome,
             "answer": None if verdict.extracted is None else to_text(verdict.extracted), "path": verdict.path,
             "reason": to_text(verdict.reason), "verifier": verdict.verifier, "version": verdict.version,
         }  # fmt: skip
-        lines.append(json.dumps({**kept, **found}, default=str))
+        lines.append(json.dumps({**row_labels, **columns}, default=str))
     write_atomic(out, "".join(f"{line}\n" for line in lines))
-    if not all("problem" in kept for kept in labels):
+    if not all("problem" in row_labels for row_labels in labels):
         MESSAGES.print(
-            "No column problem, id or prompt in some rows: `rlvrscope boundary` can't tell their problems apart."
+            "Some rows have no problem, id or prompt: `rlvrscope boundary` can't distinguish their problems.",
         )
+
+
+def _verify_store(path: Path, verifier: str | None, workers: int | None, timeout: float, as_json: bool) -> None:
+    """Add the missing verdicts of a store. Raises InputError for a plug-in verifier that --verifier does not name."""
+    from rlvrscope.sampling import SampleStore
+    from rlvrscope.sampling.store.check import stats
+    from rlvrscope.sampling.verdicts import check_plugin_verifiers, use_verifiers, verify_missing
+    from rlvrscope.verify import VerifierPool
+
+    with SampleStore(path) as store, VerifierPool(workers, timeout) as pool:
+        problems = list(store.problems().values())
+        check_plugin_verifiers(problems, {verifier or ""})
+        use_verifiers(store, problems)
+        with MESSAGES.status("verifying"):
+            new = sum(verify_missing(store, run, problems, pool) for run in store.runs())
+        columns = ("samples", "outcomes", "rate")
+        runs = {run: {name: facts[name] for name in columns} for run, facts in stats(store)["runs"].items()}
+    if as_json:
+        print_json({"format_version": 1, "file": str(store.path), "new_verdicts": new, "runs": runs})
+        return
+    say(f"{new:,} new verdicts in {store.path}")
+    for run, facts in runs.items():
+        counts = ", ".join(f"{outcome} {count:,}" for outcome, count in facts["outcomes"].items() if count)
+        say(f"run {run}: {facts['samples']:,} samples; {counts}; correct: {facts['rate'] or 0.0:.4f}")

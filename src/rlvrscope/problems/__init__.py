@@ -1,4 +1,4 @@
-"""Sets of problems for language models: data sets, generated ones, your files."""
+"""Sets of problems for language models: hub data sets, generated problems, the user's files."""
 
 from rlvrscope.problems.problem_files import Defaults, read_problems
 from rlvrscope.problems.task_catalogue import load

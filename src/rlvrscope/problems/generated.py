@@ -1,36 +1,37 @@
-"""Problems made on the spot, each with a gold answer worked out exactly: as many as wanted, the same for a seed."""
+"""Generated problems with exact gold answers, reproducible by seed."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
-from rlvrscope.config import did_you_mean
-from rlvrscope.errors import InputError
+from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.extras import needs_extra
 from rlvrscope.problem import Problem
 from rlvrscope.seeding import generator
 from rlvrscope.verify.countdown_verifier import evaluate
 from rlvrscope.verify.decision import Unreadable
 
-_TRIES = 200
+_MAX_DRAWS = 200
+"""Draws per problem before giving up on a new one."""
+Draw = tuple[str, str, dict[str, object]]
+"""(prompt, gold answer, metadata)."""
 
 
 @dataclass(frozen=True)
 class Generated:
-    """make: (generator) -> a problem without an id, or None for a draw that won't do."""
+    """A family of problems. draw: returns one problem, or None for an unusable draw."""
 
     about: str
     verifier: str
-    make: Callable[[np.random.Generator], tuple[str, str, dict[str, object]] | None]
+    draw: Callable[[np.random.Generator], Draw | None]
 
 
-def _countdown(rng: np.random.Generator) -> tuple[str, str, dict[str, object]] | None:
-    """Four numbers and a target from 1 to 200 that some expression over all of them reaches."""
+def _countdown(rng: np.random.Generator) -> Draw | None:
+    """Four numbers and a target from 1 to 200 that an expression over all of them reaches."""
     numbers = rng.integers(1, 50, size=4).tolist()
     text = str(numbers[0])
     for number in numbers[1:]:
@@ -46,20 +47,20 @@ def _countdown(rng: np.random.Generator) -> tuple[str, str, dict[str, object]] |
     return prompt, str(value), {"numbers": shuffled}
 
 
-def _chain_sum(rng: np.random.Generator) -> tuple[str, str, dict[str, object]]:
+def _chain_sum(rng: np.random.Generator) -> Draw:
     numbers = rng.integers(10, 1000, size=int(rng.integers(3, 7))).tolist()
     text = str(numbers[0]) + "".join(f" {'+-'[rng.integers(2)]} {number}" for number in numbers[1:])
     return f"What is {text}?", str(evaluate(text)[0]), {}
 
 
-def _arithmetic(rng: np.random.Generator) -> tuple[str, str, dict[str, object]] | None:
+def _arithmetic(rng: np.random.Generator) -> Draw | None:
     """Sums, products and quotients with brackets; the answer may be a fraction."""
     a, b, c, d = rng.integers(2, 30, size=4).tolist()
     first, second, third = (("+-*/")[index] for index in rng.integers(4, size=3))
     forms = f"({a} {first} {b}) {second} ({c} {third} {d})", f"{a} {first} ({b} {second} {c}) {third} {d}"
     text = forms[rng.integers(2)]
     try:
-        value: Fraction = evaluate(text)[0]
+        value, _ = evaluate(text)
     except Unreadable:  # a division by zero
         return None
     return f"Work out {text}. Give a whole number or a fraction in lowest terms.", str(value), {}
@@ -78,37 +79,35 @@ GYM_TEXTS = (
     "base_conversion", "caesar_cipher", "course_schedule", "isomorphic_strings", "ransom_note", "string_manipulation",
     "syllogism", "word_sequence_reversal",
 )  # fmt: skip
-"""Tasks of reasoning-gym with one right answer, which we compare ourselves: its own scorers run what a model wrote."""
+"""Tasks of reasoning-gym with one right answer, verified here because its scorers execute what a model wrote."""
 
 
 def generate(name: str, count: int, seed: int) -> Iterator[tuple[str, Problem]]:
-    """("countdown, number 3", problem): `count` different problems. Problem i is the same for any count.
+    """Yield `count` different problems as ("countdown, number 3", problem); problem i does not depend on the count.
 
-    Raises InputError for an unknown name or count, MissingExtraError for gym:NAME without reasoning-gym.
+    Raises InputError for an unknown name or too high a count, MissingExtraError for gym:NAME without reasoning-gym.
     """
-    if count < 1:
-        raise InputError(f"at least one problem must be asked for; got {count}")
     if name.startswith("gym:"):
         yield from _gym(name, count, seed)
         return
-    made, found = GENERATED[name], set()
+    family, prompts = GENERATED[name], set()
     for number in range(count):
-        draws = (made.make(generator(seed, name, number, attempt)) for attempt in range(_TRIES))
-        drawn = next((draw for draw in draws if draw is not None and draw[0] not in found), None)
+        draws = (family.draw(generator(seed, name, number, attempt)) for attempt in range(_MAX_DRAWS))
+        drawn = next((draw for draw in draws if draw is not None and draw[0] not in prompts), None)
         if drawn is None:
-            raise InputError(f"only {number} different problems of {name} were found, not {count}: ask for fewer")
+            raise InputError(
+                f"{name} has only {number} different problems with this seed; ask for at most that many, not {count}"
+            )
         prompt, answer, metadata = drawn
-        found.add(prompt)
-        problem = Problem(f"{name}-{seed}-{number}", prompt, answer, made.verifier, metadata=metadata)
+        prompts.add(prompt)
+        problem = Problem(f"{name}-{seed}-{number}", prompt, answer, family.verifier, metadata=metadata)
         yield f"{name}, number {number}", problem
 
 
 def _gym(name: str, count: int, seed: int) -> Iterator[tuple[str, Problem]]:
     task = name.removeprefix("gym:")
     if task not in (*GYM_NUMBERS, *GYM_TEXTS):
-        raise InputError(
-            f"reasoning-gym's task {task!r} is not used here. {did_you_mean(task, [*GYM_NUMBERS, *GYM_TEXTS])}"
-        )
+        raise InputError(f"unknown reasoning-gym task {task!r}. {did_you_mean(task, [*GYM_NUMBERS, *GYM_TEXTS])}")
     with needs_extra("gym", f"the task {name}"):
         reasoning_gym = importlib.import_module("reasoning_gym")
     verifier = "arithmetic" if task in GYM_NUMBERS else "exact"

@@ -73,7 +73,7 @@ def arc_problem(row: Row) -> Problem:
     texts, labels = list(row["choices"]["text"]), [to_text(label) for label in row["choices"]["label"]]
     key = to_text(row["answerKey"])
     if key not in labels:
-        raise InputError(f"answerKey {key!r} is none of the labels {', '.join(labels)}")
+        raise InputError(f"answerKey {key!r} is not one of the labels {', '.join(labels)}")
     letter = LETTERS[labels.index(key)]
     return _problem(row.get("id"), row["question"], letter, "choice", {"choices": [to_text(text) for text in texts]})
 
@@ -203,15 +203,13 @@ def _rows(name: str, data: DataSet, config: str, split: str, source: Path | None
         f"{data.hub} can't be read from the Hugging Face hub, nor from the local cache. On a machine that reaches the "
         f"hub, run `rlvrscope tasks export {name} --split {split} --out {name}-{split}.jsonl`, and use that file here"
     )
-    if _hub_responds(data):
-        with _quiet(), _as_error(WorkError, advice):
-            return datasets.load_dataset(data.hub, subset, split=split, revision=data.revision)
-    with _quiet(), _offline(), _as_error(WorkError, f"{advice} (the hub does not respond)", with_cause=False):
+    reason = "" if _hub_responds(data) else "the hub does not respond"
+    with _quiet(), _offline() if reason else contextlib.nullcontext(), _as_error(WorkError, advice, reason):
         return datasets.load_dataset(data.hub, subset, split=split, revision=data.revision)
 
 
 def _hub_responds(data: DataSet) -> bool:
-    """Whether the hub has this revision; one request, because `datasets` would retry for half a minute."""
+    """Ask the hub for this revision once; `datasets` would retry for half a minute."""
     from huggingface_hub import HfApi
 
     try:
@@ -236,12 +234,13 @@ def _offline() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _as_error(kind: type[InputError | WorkError], message: str, with_cause: bool = True) -> Iterator[None]:
+def _as_error(kind: type[InputError | WorkError], message: str, reason: str = "") -> Iterator[None]:
+    """Raise any error as one of `kind`, with the reason in brackets; by default, the error's first line."""
     try:
         yield
     except Exception as error:  # many libraries are involved; whatever they raise, the data set can't be loaded
         first = next(iter(str(error).splitlines()), "")[:200]
-        raise kind(f"{message} ({type(error).__name__}: {first})" if with_cause else message) from error
+        raise kind(f"{message} ({reason or f'{type(error).__name__}: {first}'})") from error
 
 
 @contextlib.contextmanager

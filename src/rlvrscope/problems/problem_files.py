@@ -1,4 +1,4 @@
-"""Problems from your own files: CSV, JSONL or Parquet, one row a problem, with a map of field names."""
+"""Problems from CSV, JSONL or Parquet files: one row per problem, with a map of column names."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from rlvrscope.tables.values import join_names, message_text, prompt_id, shorten
 from rlvrscope.verify import VERIFIERS, check_problem
 from rlvrscope.verify.extract import check_forms
 
-FIELDS = ("id", "prompt", "answer", "cluster", "verifier", "choices", "numbers", "use", "forms", "evaluated")
-"""Of a problem in a file; `answer` is needed. The last five are what verifiers ask for (docs: Verifying answers)."""
+METADATA = ("choices", "numbers", "use", "forms", "evaluated")
+"""Fields that verifiers read from the metadata (docs: Verifying answers)."""
+FIELDS = ("id", "prompt", "answer", "cluster", "verifier", *METADATA)
 _LISTS = ("choices", "numbers", "forms")
-_METADATA = ("choices", "numbers", "use", "forms", "evaluated")
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """What holds for rows that do not say it. verifier: here, and not in a file, it may be your own, file.py:NAME.
+    """Values for rows that do not state them. verifier: a name, or, unlike in a file, the user's file.py:NAME.
 
     Raises InputError for an unknown verifier or form.
     """
@@ -44,17 +44,17 @@ class Defaults:
 
 
 def read_problems(path: Path | str, fields: Sequence[str] = (), defaults: Defaults | None = None) -> list[Problem]:
-    """Every problem in a file. fields: pairs "ours=theirs" for columns called otherwise: prompt=question.
+    """Read every problem of a file. fields: pairs "name=column" for columns with other names: prompt=question.
 
-    A problem without an id has the start of its prompt and a hash as one: the same wherever it stands. Raises
-    InputError, naming file, row and field, for what is missing or unknown, for two problems with one id, and for a gold
-    answer that its verifier can't use; MissingExtraError for Parquet without pyarrow.
+    A problem without an id gets the start of its prompt and a hash, the same in any order. Raises InputError, naming
+    file, row and field, for missing or unknown values, duplicate ids and unusable gold answers; MissingExtraError for
+    Parquet without pyarrow.
     """
     problems: dict[str, Problem] = {}
     for where, row in read_rows(Path(path), fields, needed=("prompt", "answer"), known=FIELDS):
         problem = problem_of(row, where, defaults or Defaults())
         if problem.id in problems:
-            raise InputError(f"{where}: another problem has the id {shorten(problem.id)}: give each its own")
+            raise InputError(f"{where}: another problem has the id {shorten(problem.id)}: ids must be unique")
         problems[problem.id] = problem
     if not problems:
         raise InputError(f"{path}: no rows: there is no problem in it")
@@ -64,37 +64,35 @@ def read_problems(path: Path | str, fields: Sequence[str] = (), defaults: Defaul
 def read_rows(
     path: Path, fields: Sequence[str], needed: Sequence[str], known: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """("file: line 3", the row by our names) of every row. Raises InputError if a needed column is not there."""
-    theirs = parse_column_map(fields, known, "--field", "prompt=question")
+    """Yield ("file: line 3", row by field name) for every row. Raises InputError for a missing column."""
+    column_of = parse_column_map(fields, known, "--field", "prompt=question")
     table = open_table(path)
-    for ours, name in theirs.items():
-        if name not in table.names:
-            raise InputError(f"{path} has no column {name!r} ({ours}). {did_you_mean(name, table.names)}")
-    columns = {ours: theirs.get(ours, ours) for ours in known if theirs.get(ours, ours) in table.names}
-    for ours in needed:
-        if ours not in columns:
+    for field, column in column_of.items():
+        if column not in table.names:
+            raise InputError(f"{path} has no column {column!r} ({field}). {did_you_mean(column, table.names)}")
+    columns = {field: column_of.get(field, field) for field in known if column_of.get(field, field) in table.names}
+    for field in needed:
+        if field not in columns:
             raise InputError(
-                f"{path} has no column {ours!r}; it has {join_names(table.names)}. If it is called otherwise, say so: "
-                f"--field {ours}=NAME"
+                f"{path} has no column {field!r}; it has {join_names(table.names)}. If the column has another name, "
+                f"use --field {field}=NAME"
             )
     for batch in table.batches(list(dict.fromkeys(columns.values()))):
-        values = {ours: batch.columns[name].list() for ours, name in columns.items()}
-        for place, number in enumerate(batch.row_B.tolist()):
-            yield f"{path}: {table.row} {number}", {ours: column[place] for ours, column in values.items()}
+        values = {field: batch.columns[column].list() for field, column in columns.items()}
+        for index, number in enumerate(batch.row_B.tolist()):
+            yield f"{path}: {table.row} {number}", {field: column[index] for field, column in values.items()}
 
 
 def problem_of(row: Row, where: str, defaults: Defaults) -> Problem:
-    """The problem of a row by our names, checked. Raises InputError that begins with `where`."""
+    """Return the problem of a row by field name, checked. Raises InputError that begins with `where`."""
     prompt, answer = message_text(row.get("prompt")), _gold(row.get("answer"), where)
-    metadata: dict[str, Any] = {
-        name: _metadata(name, row[name], where) for name in _METADATA if not is_empty(row, name)
-    }
+    metadata = {name: _metadata(name, row[name], where) for name in METADATA if not is_empty(row, name)}
     if defaults.forms:
         metadata.setdefault("forms", list(defaults.forms))
     if defaults.evaluated:
         metadata.setdefault("evaluated", True)
     problem = Problem(
-        id=to_text(row["id"]) if not is_empty(row, "id") else prompt_id(prompt, answer),
+        id=prompt_id(prompt, answer) if is_empty(row, "id") else to_text(row["id"]),
         prompt=prompt,
         answer=answer,
         verifier=_verifier(row, where) or defaults.verifier,
@@ -108,8 +106,12 @@ def problem_of(row: Row, where: str, defaults: Defaults) -> Problem:
     return problem
 
 
+def is_empty(row: Row, name: str) -> bool:
+    return to_label(row.get(name)) is None
+
+
 def _gold(value: Any, where: str) -> str:
-    """NaN is how a table says that there is nothing, also where it was written as text."""
+    """The gold answer as text. NaN means a missing value, also when written as text."""
     if isinstance(value, list | dict):
         raise InputError(f"{where}: the gold answer must be a text or a number; got {shorten(value)}")
     answer = to_text(value).strip()
@@ -120,12 +122,8 @@ def _gold(value: Any, where: str) -> str:
     return answer
 
 
-def is_empty(row: Row, name: str) -> bool:
-    return to_label(row.get(name)) is None
-
-
 def _verifier(row: Row, where: str) -> str | None:
-    """A name of ours only: a file of data must not choose code to run."""
+    """A name of VERIFIERS only: a data file must not choose code to run."""
     if is_empty(row, "verifier"):
         return None
     name = to_text(row["verifier"])
@@ -150,7 +148,7 @@ def _metadata(name: str, value: Any, where: str) -> Any:
 
 
 def _flag(name: str, value: Any, where: str) -> bool:
-    said = to_text(value).strip().lower()
-    if said not in ("true", "1", "false", "0"):
+    text = to_text(value).strip().lower()
+    if text not in ("true", "1", "false", "0"):
         raise InputError(f"{where}: {name} must be true or false; got {shorten(value)}")
-    return said in ("true", "1")
+    return text in ("true", "1")

@@ -1,4 +1,4 @@
-"""All tasks by name - data sets, generated ones, your files - and how their problems are loaded."""
+"""The tasks by name (hub data sets, generated problems) or file, and loading of their problems."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rlvrscope.verify import check_problem
 
 
 def names() -> list[str]:
-    """Every name that `load` knows, besides paths of files."""
+    """Return every name that `load` accepts; it also accepts paths of files."""
     return [*DATA_SETS, *GENERATED, *(f"gym:{task}" for task in sorted((*GYM_NUMBERS, *GYM_TEXTS)))]
 
 
@@ -32,51 +32,51 @@ def load(
     source: Path | None = None,
     fields: Sequence[str] = (),
 ) -> list[Problem]:
-    """The problems of a task, each checked: a name, or a file of your own.
+    """Load the problems of a task, by name or from a file, and check each.
 
-    split: of a data set; by default its first. count: the first so many; generated tasks make 100 unless told. seed: of
-    generated tasks. source: a folder with a copy of the data set's repository, where the hub can't be reached.
-    fields: of a file, pairs "ours=theirs" for columns called otherwise: prompt=question.
+    split: of a data set, by default its first. count: at most this many problems; generated tasks default to 100.
+    seed: of generated tasks. source: a folder with a copy of the data set's repository, read instead of the hub.
+    fields: for a file, pairs "name=column" for columns with other names: prompt=question.
 
-    Raises InputError for an unknown task or split (with the nearest name), for a problem without a gold answer or with
-    one that can't be read (with its id), and for two with one id; WorkError where the hub can't be reached.
+    Raises InputError for an unknown task or split (with the nearest name), a missing or unreadable gold answer (with
+    the problem's id) and a duplicate id; WorkError if the hub can't be reached.
     """
     if suffix_of(Path(task)):
-        _refuse(split=split, source=source, of="a file")
+        _check_unused(split, source, "a file")
         return read_problems(Path(task), fields)[:count]
     name = str(task)
+    if count is not None and count < 1:
+        raise InputError(f"count must be at least 1; got {count}")
     if fields:
-        raise InputError(f"--field is for files of your own, and {name!r} is none: leave it out")
+        raise InputError(f"--field is for files of your own; {name!r} is a task name: leave it out")
     if name in DATA_SETS:
-        found = read_hub(name, split, source)
+        problems = read_hub(name, split, source)
     elif name in GENERATED or name.startswith("gym:"):
-        _refuse(split=split, source=source, of="a generated task")
-        found = generate(name, 100 if count is None else count, seed)
+        _check_unused(split, source, "a generated task")
+        problems = generate(name, 100 if count is None else count, seed)
     else:
-        raise unknown(name, names())
-    return _checked(found, count)
+        raise unknown_task(name, names())
+    return _checked(problems, count)
 
 
-def unknown(name: str, known: Sequence[str]) -> InputError:
-    """There are too many names to list them all."""
+def unknown_task(name: str, known: Sequence[str]) -> InputError:
+    """Return the error for an unknown name, with the nearest of the `known` names."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"Nearest: {', '.join(close)}. " if close else ""
     return InputError(
-        f"nothing is called {name!r}. {hint}`rlvrscope tasks list` has all; a file ends in .csv, .jsonl, ..."
+        f"unknown task {name!r}. {hint}`rlvrscope tasks list` shows all; the name of a file ends in .csv, .jsonl, ..."
     )
 
 
-def _refuse(split: str | None, source: Path | None, of: str) -> None:
+def _check_unused(split: str | None, source: Path | None, kind: str) -> None:
     if split is not None or source is not None:
-        raise InputError(f"{of} has no split and no source: leave them out")
+        raise InputError(f"{kind} has no split and no source: leave them out")
 
 
-def _checked(found: Iterator[tuple[str, Problem]], count: int | None) -> list[Problem]:
+def _checked(located: Iterator[tuple[str, Problem]], count: int | None) -> list[Problem]:
     problems: dict[str, Problem] = {}
-    for where, problem in found:
-        if count is not None and len(problems) == count:
-            break
-        problem = _numbered(problem, problems, where)
+    for where, problem in itertools.islice(located, count):
+        problem = _with_unique_id(problem, problems, where)
         try:
             check_problem(problem)
         except InputError as error:
@@ -87,13 +87,12 @@ def _checked(found: Iterator[tuple[str, Problem]], count: int | None) -> list[Pr
     return list(problems.values())
 
 
-def _numbered(problem: Problem, known: Mapping[str, Problem], where: str) -> Problem:
-    """A problem that the data set has twice, word for word, is its own second: which row is which does not matter."""
-    name = problem.id
-    for time in itertools.count(2):
-        if problem.id not in known:
-            return problem
+def _with_unique_id(problem: Problem, known: Mapping[str, Problem], where: str) -> Problem:
+    """Number exact repetitions of a problem in a data set: "id (2)". Raises InputError for another problem's id."""
+    name, repetition = problem.id, 1
+    while problem.id in known:
         if replace(known[problem.id], id=name) != replace(problem, id=name):
             raise InputError(f"{where}: another problem has the id {shorten(name)}")
-        problem = replace(problem, id=f"{name} ({time})")
-    raise AssertionError
+        repetition += 1
+        problem = replace(problem, id=f"{name} ({repetition})")
+    return problem

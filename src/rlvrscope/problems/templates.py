@@ -1,4 +1,4 @@
-"""Prompt templates by name: what stands around a question when a model is asked."""
+"""Prompt templates by name."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ LETTER = "Please reason step by step, and put the letter of your answer within \
 
 @dataclass(frozen=True)
 class Template:
-    """text: with {question} where the question goes; of multiple choice, with {options} for the lettered options."""
+    """text: contains {question}, and for multiple choice {options}, replaced by lettered lines."""
 
     about: str
     text: str
 
     def render(self, problem: Problem) -> str:
-        """The whole prompt. Raises InputError if the template needs options that the problem lacks."""
+        """Return the prompt. Raises InputError if the template shows options and the problem has none."""
         choices = problem.metadata.get("choices", ())
         if "{options}" in self.text and not choices:
             raise InputError(f"problem {problem.id!r} has no choices, and this template shows options")
         options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
-        parts = self.text.replace("{options}", "\0").split("{question}")  # a question may hold braces of its own
+        parts = self.text.replace("{options}", "\0").split("{question}")  # the question itself may contain braces
         return problem.prompt.join(part.replace("\0", options) for part in parts)
 
 
@@ -36,7 +36,7 @@ TEMPLATES: dict[str, Template] = {
         f"<|im_start|>system\n{STEPS}<|im_end|>\n<|im_start|>user\n{{question}}<|im_end|>\n<|im_start|>assistant\n",
     ),
     "llama-boxed": Template(
-        "Llama 3's chat format; the tokenizer adds what begins a text",
+        "Llama 3's chat format; the tokenizer adds the begin-of-text token",
         "<|start_header_id|>user<|end_header_id|>\n\n"
         f"{{question}}\n\n{STEPS}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
     ),
@@ -57,7 +57,7 @@ TEMPLATES: dict[str, Template] = {
 
 
 def template_of(name: str) -> Template:
-    """Raises InputError with the nearest name for an unknown one."""
+    """Return a template by name. Raises InputError, with the nearest name, for an unknown one."""
     if name not in TEMPLATES:
-        raise InputError(f"no template is called {name!r}. {did_you_mean(name, list(TEMPLATES))}")
+        raise InputError(f"unknown template {name!r}. {did_you_mean(name, list(TEMPLATES))}")
     return TEMPLATES[name]

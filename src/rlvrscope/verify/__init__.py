@@ -1,4 +1,4 @@
-"""Is an answer right: verifiers that take a model's text for what it is, hostile input."""
+"""Answer verification. A model's text is treated as hostile input."""
 
 from rlvrscope.problem import Problem, Verdict
 from rlvrscope.verify.verifiers import VERIFIERS, check_problem

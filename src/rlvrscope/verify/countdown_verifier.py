@@ -1,4 +1,4 @@
-r"""Countdown: an expression over given numbers that comes to a target. Read by our own tokenizer, worked out exactly.
+r"""Countdown: an arithmetic expression over given numbers that equals a target; parsed here, evaluated exactly.
 
 sum = product (("+" | "-") product)*     factor = "-"* (number | "(" sum ")")
 product = factor (("*" | "/") factor)*, with "*" or nothing before a bracket
@@ -13,7 +13,7 @@ from fractions import Fraction
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.tables.values import shorten
-from rlvrscope.verify.decision import Decision, Refused, Unreadable, no_unless
+from rlvrscope.verify.decision import Decision, Refused, Unreadable, decided
 from rlvrscope.verify.math.latex import plain
 
 MAX_CHARACTERS = 300
@@ -31,7 +31,7 @@ _FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 
 
 def evaluate(text: str) -> tuple[Fraction, list[int]]:
-    """(the value, the numbers used, in order). Raises Unreadable, also for a division by zero; Refused past the limits.
+    """Return the value and the numbers used, in order. Raises Unreadable (also for 1/0), and Refused past the limits.
 
     >>> evaluate("(3 + 5) * 2")
     (Fraction(16, 1), [3, 5, 2])
@@ -40,19 +40,19 @@ def evaluate(text: str) -> tuple[Fraction, list[int]]:
         raise Refused(f"an expression of {len(text)} characters; at most {MAX_CHARACTERS} are read")
     text = plain(text)
     while _FRACTION.search(text):
-        text = _FRACTION.sub(r"((\1)/(\2))", text)  # each takes a pair of braces away
+        text = _FRACTION.sub(r"((\1)/(\2))", text)  # inner fractions first
     for spelled, sign in _SPELLED.items():
         text = text.replace(spelled, sign)
     reader = _Reader(_tokens(text))
     value = reader.sum()
     if reader.tokens:
-        raise Unreadable(f"{reader.tokens[-1]!r} is not expected there")
+        raise Unreadable(f"unexpected {reader.tokens[-1]!r}")
     return value, reader.used
 
 
 def judge(answer: str, problem: Problem) -> Decision:
-    """metadata: numbers - those given, each to be used at most as often as it is given; use = "all": all of them."""
-    given = _numbers(problem)
+    """Evaluate the expression. metadata: `numbers`, each usable once per occurrence; `use` = "all" requires all."""
+    numbers = _numbers(problem)
     spelled = _SIGN_IN_BRACES.sub(r"\1 ", _DELIMITERS.sub("", answer)).strip().removesuffix(".")
     expression, equals, claim = spelled.partition("=")
     if equals and _CLAIM.fullmatch(expression):
@@ -64,21 +64,21 @@ def judge(answer: str, problem: Problem) -> Decision:
         claimed = evaluate(claim)[0] if equals else value
     except Unreadable as error:
         return Decision(False, "exact", f"not read as arithmetic: {error}")
-    if extra := Counter(used) - Counter(given):
-        return Decision(False, "exact", f"{next(iter(extra))} is not given, or not that often")
-    if problem.metadata.get("use") == "all" and len(used) < len(given):
+    if extra := Counter(used) - Counter(numbers):
+        return Decision(False, "exact", f"{next(iter(extra))} is not one of the numbers, or is used too often")
+    if problem.metadata.get("use") == "all" and len(used) < len(numbers):
         return Decision(False, "exact", "not every number is used")
-    return no_unless(value == claimed == int(problem.answer), "exact", f"it comes to {_shown(value)}")
+    return decided(value == claimed == int(problem.answer), "exact", f"it equals {_shown(value)}")
 
 
 def check(problem: Problem) -> None:
-    """Raises InputError, naming the problem, unless the answer is a whole number and metadata has numbers."""
+    """Raise InputError, naming the problem, unless the target is a whole number and metadata has numbers."""
     if not re.fullmatch(rf"-?[0-9]{{1,{MAX_DIGITS}}}", problem.answer.strip()):
         raise InputError(f"problem {problem.id!r}: the target must be a whole number; got {shorten(problem.answer)}")
     _numbers(problem)
     use = problem.metadata.get("use", "all")
     if use != "all":
-        raise InputError(f'problem {problem.id!r}: use must be "all", or be left out; got {shorten(use)}')
+        raise InputError(f'problem {problem.id!r}: use must be "all" or left out; got {shorten(use)}')
 
 
 def _numbers(problem: Problem) -> list[int]:
@@ -96,12 +96,12 @@ def _shown(value: Fraction) -> str:
 
 
 def _tokens(text: str) -> list[str]:
-    """Last first, so that the next can be popped."""
+    """Tokens in reverse order, so that the next one can be popped."""
     tokens, at, text = [], 0, text.strip()
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            raise Unreadable(f"{text[at]!r} is not read")
+            raise Unreadable(f"unknown character {text[at]!r}")
         if match[1] and len(match[1]) > MAX_DIGITS:
             raise Refused(f"a number of more than {MAX_DIGITS} digits")
         tokens.append(match[1] or match[2])
@@ -113,8 +113,8 @@ class _Reader:
     def __init__(self, tokens: list[str]) -> None:
         self.tokens, self.used, self.depth = tokens, [], 0
 
-    def _take(self, *wanted: str) -> str:
-        return self.tokens.pop() if self.tokens and self.tokens[-1] in wanted else ""
+    def _take(self, *tokens: str) -> str:
+        return self.tokens.pop() if self.tokens and self.tokens[-1] in tokens else ""
 
     def sum(self) -> Fraction:
         value = self._product()

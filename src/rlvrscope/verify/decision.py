@@ -1,4 +1,4 @@
-"""What is decided of an answer, and the two ways of not looking at it further."""
+"""The decision on one answer, and the exceptions that end the work on it early."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ if TYPE_CHECKING:
     from rlvrscope.verify.math.tree import Node
 
 
-class Refused(Exception):  # noqa: N818  not an error of the program: a verdict on a text
-    """The answer breaks a rule: a limit, a character, a trick. The verdict is `rejected`, with this reason."""
+class Refused(Exception):  # noqa: N818  not a program error: a verdict on a text
+    """The answer breaks a rule (a limit, a character, a trick): the verdict is `rejected`, with this reason."""
 
 
 class Unreadable(Exception):  # noqa: N818
-    """Not mathematics that we read in one way only. It is compared as a string."""
+    """Not mathematics with a single reading: compared as a string."""
 
 
 class Broken(Unreadable):
-    """Not even that: it ends too early, or what it opens does not close. No gold answer may be so."""
+    """Malformed: it ends too early, or a bracket does not close. Gold answers must not be broken."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """equal: yes, no, or None where computer algebra has to say it of every one of `pairs` (gold, answer).
+    """Result of comparing an answer with its gold answer.
 
-    path: what decided. reason: why not.
+    equal: None if computer algebra must still find every one of `pairs` (gold, answer) equal. path: the rule that
+    decided. reason: why the answer is not right. key: seed of the points at which the values of `pairs` are compared.
     """
 
     equal: bool | None
@@ -33,8 +34,8 @@ class Decision:
     reason: str = ""
     pairs: tuple[tuple[Node, Node], ...] = ()
     key: str = ""
-    """What the points are drawn from at which the values of the pairs are compared."""
 
 
-def no_unless(equal: bool, path: str, reason: str) -> Decision:
+def decided(equal: bool, path: str, reason: str) -> Decision:
+    """A final decision; the reason is kept only if not equal."""
     return Decision(equal, path, "" if equal else reason)

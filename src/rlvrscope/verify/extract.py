@@ -1,4 +1,4 @@
-r"""The answer in a text: the last complete \boxed{}, or another form where the task says so."""
+r"""Extraction of the answer from a text: the last complete \boxed{}, or another form where the task allows it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from rlvrscope.tables.values import shorten
 from rlvrscope.verify.decision import Refused
 
 TAIL = 20_000
-"""Characters at the end of a text in which an answer is looked for."""
+"""Characters at the end of a text that are searched for an answer."""
 MAX_ANSWERS = 5
-"""Different ones in the tail; more is an enumeration."""
+"""Different answers in the tail; more count as an enumeration."""
 
 _BOX = re.compile(r"\\boxed\s*\{|\\[\s\S]|[{}]")
-_MOST_BOXES = 3
-"""Around one another, with nothing between."""
-_MOST_PHRASES = 50
+_MAX_NESTED_BOXES = 3
+_MAX_PHRASES = 50
 _PHRASE = re.compile(r"\bthe\s{1,3}(?:final\s{1,3})?answer\s{1,3}is\b[: \t]*", re.IGNORECASE)
 _LEAD = re.compile(r"^(?:the )?(?:final )?answer(?: is)?(?: ?: ?| )", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 
 
 def extract(text: str, forms: Sequence[str] = ("boxed",)) -> str | None:
-    r"""The answer by the first of these forms that the text has; None if it has none.
+    r"""Return the last answer in the first of these forms that occurs in the text; None without one.
 
-    Raises InputError for a form that is none of FORMS; Refused for more than MAX_ANSWERS different answers, and for a
-    box with a box in it.
+    Raises InputError for a form not in FORMS; Refused for more than MAX_ANSWERS different answers and for a box inside
+    a box.
 
     >>> extract(r"so \boxed{\frac{1}{2}}, that is \boxed{ .5 }")
     ' .5 '
@@ -37,65 +36,65 @@ def extract(text: str, forms: Sequence[str] = ("boxed",)) -> str | None:
     for form in forms:
         if form not in FORMS:
             check_forms([form])
-        found = FORMS[form](tail)
-        if not found:
+        answers = FORMS[form](tail)
+        if not answers:
             continue
-        if len({_SPACE.sub("", answer) for answer in set(found)}) > MAX_ANSWERS:
-            raise Refused(f"more than {MAX_ANSWERS} different answers are given")
-        return found[-1]
+        if len({_SPACE.sub("", answer) for answer in set(answers)}) > MAX_ANSWERS:
+            raise Refused(f"more than {MAX_ANSWERS} different answers")
+        return answers[-1]
     return None
 
 
 def check_forms(forms: Any) -> None:
-    """Raises InputError unless these are some of FORMS: one name, or a list of them."""
+    """Raise InputError unless `forms` is a name in FORMS, or a non-empty list of them."""
     names = [forms] if isinstance(forms, str) else list(forms) if isinstance(forms, list | tuple) else []
     unknown = next((name for name in names if not isinstance(name, str) or name not in FORMS), None)
     if unknown is not None:
-        raise InputError(f"unknown form of an answer {shorten(unknown)}. {did_you_mean(str(unknown), list(FORMS))}")
+        raise InputError(f"unknown answer form {shorten(unknown)}. {did_you_mean(str(unknown), list(FORMS))}")
     if not names:
         raise InputError(f"forms must be a list of one or more of {', '.join(FORMS)}; got {shorten(forms)}")
 
 
 def _boxed(tail: str) -> list[str]:
-    r"""What every complete \boxed{} holds, in order of their ends; of a box around a box, the inner content."""
+    r"""Contents of every complete \boxed{}, in order of their ends; of a box around a box, the inner content."""
     first = tail.find("\\boxed")
     if first < 0:
         return []
-    while first and tail[first - 1] == "\\":  # which of them pair up as line breaks is told from the first on
+    while first and tail[first - 1] == "\\":  # start at the first backslash: pairs of them are line breaks
         first -= 1
-    open_at: list[int | None] = []
-    """Open braces: where the content starts for a box's, None for others."""
-    found: list[tuple[int, int]] = []
+    open_braces: list[int | None] = []
+    """Start of the content for the brace of a box, None for other braces."""
+    spans: list[tuple[int, int]] = []
     for match in _BOX.finditer(tail, first):
         token = match[0]
         if token == "}":
-            start = open_at.pop() if open_at else None
+            start = open_braces.pop() if open_braces else None
             if start is not None:
-                found.append((start, match.start()))
+                spans.append((start, match.start()))
         elif token == "{":
-            open_at.append(None)
+            open_braces.append(None)
         elif token[-1] == "{" and len(token) > 2:
-            open_at.append(match.end())
-    return _unwrapped([tail[start:end] for start, end in _without_nests(found)])
+            open_braces.append(match.end())
+    return _unwrapped([tail[start:end] for start, end in _without_deep_boxes(spans)])
 
 
-def _without_nests(found: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Without the boxes deep in others: of a thousand in one another, the outer ones are looked at."""
-    kept: list[tuple[int, int]] = []
-    for start, end in reversed(found):
-        around = sum(1 for left, right in kept[-_MOST_BOXES - 1 :] if left < start and end < right)
-        if around <= _MOST_BOXES:
-            kept.append((start, end))
-    return kept[::-1]
+def _without_deep_boxes(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Drop boxes nested too deep: of a thousand boxes in one another, only the outer ones are read."""
+    outer: list[tuple[int, int]] = []
+    for start, end in reversed(spans):
+        depth = sum(1 for left, right in outer[-_MAX_NESTED_BOXES - 1 :] if left < start and end < right)
+        if depth <= _MAX_NESTED_BOXES:
+            outer.append((start, end))
+    return outer[::-1]
 
 
-def _unwrapped(found: list[str]) -> list[str]:
-    """Without boxes at the end that hold nothing but the box before."""
-    for _ in range(_MOST_BOXES):
-        if not found or "\\boxed" not in found[-1]:
-            return found
-        *found, outer = found
-        if not found or _SPACE.sub("", outer) != f"\\boxed{{{_SPACE.sub('', found[-1])}}}":
+def _unwrapped(answers: list[str]) -> list[str]:
+    """Drop final boxes that hold nothing but the box before them."""
+    for _ in range(_MAX_NESTED_BOXES):
+        if not answers or "\\boxed" not in answers[-1]:
+            return answers
+        *answers, outer = answers
+        if not answers or _SPACE.sub("", outer) != f"\\boxed{{{_SPACE.sub('', answers[-1])}}}":
             break
     raise Refused("a box within the box")
 
@@ -106,8 +105,8 @@ def _hashes(tail: str) -> list[str]:
 
 
 def _phrase(tail: str) -> list[str]:
-    found = list(_PHRASE.finditer(tail))[-_MOST_PHRASES:]
-    answers = [tail[match.end() : match.end() + 1000].partition("\n")[0] for match in found]
+    matches = list(_PHRASE.finditer(tail))[-_MAX_PHRASES:]
+    answers = [tail[match.end() : match.end() + 1000].partition("\n")[0] for match in matches]
     return [re.split(r"\.(?:\s|$)", answer, maxsplit=1)[0].strip("* ") for answer in answers]
 
 
@@ -123,4 +122,4 @@ def _whole(tail: str) -> list[str]:
 FORMS: dict[str, Callable[[str], list[str]]] = {
     "boxed": _boxed, "hashes": _hashes, "phrase": _phrase, "tag": _tag, "whole": _whole,
 }  # fmt: skip
-r"""\boxed{x}; #### x; "the answer is x"; <answer>x</answer>; all that was said."""
+r"""\boxed{x}; #### x; "the answer is x"; <answer>x</answer>; the whole text."""

@@ -1,4 +1,4 @@
-"""The verifiers by name, and what all have in common: the answer is extracted, judged, and a verdict is given."""
+"""The verifiers by name, and the steps they share: extract the answer, judge it, give a verdict."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
-from rlvrscope.config import did_you_mean
-from rlvrscope.errors import InputError
+from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.plugins import Plugin
 from rlvrscope.problem import Problem, Verdict
 from rlvrscope.verify import choice_verifier, countdown_verifier, exact_verifier
@@ -22,15 +21,15 @@ from rlvrscope.verify.math import math_verifier
 from rlvrscope.verify.math.tree import packed
 
 REVISION = 2
-"""Of the rules here: what is decided otherwise gets another number."""
-MAX_AT_ONCE = 80
-"""Characters of an answer, and of its gold answer, that are read in the calling process; longer ones go to a worker."""
-MAX_PROMPT_AT_ONCE = 10_000
+"""Version of these rules; bump it whenever a verdict changes."""
+MAX_INLINE_CHARACTERS = 80
+"""Longer answers, or answers to longer gold answers, are judged by a worker instead of the calling process."""
+MAX_INLINE_PROMPT_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True)
 class Verifier:
-    """judge: (answer, problem) -> Decision, or Refused. check: raises InputError for a gold answer that won't do."""
+    """judge: (answer, problem) -> Decision; raises Refused. check: raises InputError for an unusable gold answer."""
 
     judge: Callable[[str, Problem], Decision]
     check: Callable[[Problem], None]
@@ -39,10 +38,10 @@ class Verifier:
 
 VERIFIERS: dict[str, Verifier] = {
     "math": Verifier(math_verifier.judge, math_verifier.check, "the same mathematical value as the gold answer"),
-    "arithmetic": Verifier(math_verifier.judge_number, math_verifier.check_number, "the same number, worked out"),
+    "arithmetic": Verifier(math_verifier.judge_number, math_verifier.check_number, "the same number, fully evaluated"),
     "choice": Verifier(choice_verifier.judge, choice_verifier.check, "the letter of the right option"),
     "countdown": Verifier(
-        countdown_verifier.judge, countdown_verifier.check, "an expression over given numbers that comes to the target"
+        countdown_verifier.judge, countdown_verifier.check, "an expression over given numbers that equals the target"
     ),
     "exact": Verifier(exact_verifier.judge, exact_verifier.check, "the same text"),
 }
@@ -50,13 +49,13 @@ VERIFIERS: dict[str, Verifier] = {
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker has to do before there is a verdict: `task` as it is sent; `draft` is all but the outcome."""
+    """Work left for a worker. task: the message to send. draft: the verdict except for its outcome."""
 
     task: dict[str, Any]
     draft: Verdict
 
     def finish(self, reply: dict[str, Any], seconds: float) -> Verdict:
-        """The verdict from a worker's reply: {outcome, score, path, reason}."""
+        """Return the verdict for a worker's reply: {outcome, score, path, reason}."""
         return replace(
             self.draft,
             outcome=reply["outcome"],
@@ -68,7 +67,7 @@ class Work:
 
 
 def check_problem(problem: Problem) -> None:
-    """Raises InputError, naming the problem: an unknown verifier or form, a gold answer that it can't use."""
+    """Raise InputError, naming the problem, for an unknown verifier or form, or an unusable gold answer."""
     if plugin := Plugin.parse(problem.verifier):
         _pin(plugin, problem)
         return
@@ -89,71 +88,71 @@ def verifier_of(problem: Problem) -> Verifier:
 
 
 def version_of(problem: Problem) -> str:
-    """Of what would verify it now, as verdicts say it. Raises InputError for an own verifier that can't be read."""
+    """Return the version that verdicts on this problem carry. Raises InputError if a plug-in file can't be read."""
     plugin = Plugin.parse(problem.verifier)
     return _pin(plugin, problem)[:12] if plugin else _rules(problem.verifier)
 
 
 def start(text: str, problem: Problem) -> Verdict | Work:
-    """The verdict, or what a worker has to do for it. Milliseconds at most, whatever the text holds.
+    """Return the verdict, or the work left for a worker. Takes milliseconds at most, whatever the text contains.
 
-    The problem has passed `check_problem`. Raises InputError for a text that is none.
+    The problem must have passed `check_problem`. Raises InputError if `text` is not a string.
     """
     if not isinstance(text, str):
-        raise InputError(f"problem {problem.id!r}: a text is needed to verify; got {type(text).__name__}")
+        raise InputError(f"problem {problem.id!r}: the text to verify must be a string; got {type(text).__name__}")
     if plugin := Plugin.parse(problem.verifier):
-        return _own(text, problem, plugin)
+        return _work_on_plugin(text, problem, plugin)
     started = time.perf_counter()
     try:
         answer = extract(text, _forms(problem))
     except Refused as refusal:
-        return _signed(Verdict("rejected", path="rules", reason=str(refusal)), None, problem, started)
+        return _completed(Verdict("rejected", path="rules", reason=str(refusal)), None, problem, started)
     if answer is not None and _is_long(answer, problem):
-        return _long(answer, problem)
+        return _work_on_long(answer, problem)
     return judged(answer, problem)
 
 
 def judged(answer: str | None, problem: Problem) -> Verdict | Work:
-    """The verdict on an extracted answer, or what computer algebra has to say for it."""
+    """Return the verdict on an extracted answer, or the comparison left for computer algebra."""
     started = time.perf_counter()
     decision = None
     try:
         decision = None if answer is None or not answer.strip() else verifier_of(problem).judge(answer, problem)
     except Refused as refusal:
-        found = Verdict("rejected", path="rules", reason=str(refusal))
+        verdict = Verdict("rejected", path="rules", reason=str(refusal))
     except RecursionError:
-        found = Verdict("rejected", path="rules", reason="nested too deep")
+        verdict = Verdict("rejected", path="rules", reason="nested too deep")
     else:
-        found = _verdict(answer, decision)
-    found = _signed(found, answer, problem, started)
+        verdict = _verdict(answer, decision)
+    verdict = _completed(verdict, answer, problem, started)
     if decision is None or decision.equal is not None:
-        return found
-    pairs = [[packed(gold), packed(given)] for gold, given in decision.pairs]
-    return Work({"kind": "equal", "pairs": pairs, "key": decision.key}, found)
+        return verdict
+    pairs = [[packed(gold), packed(other)] for gold, other in decision.pairs]
+    return Work({"kind": "equal", "pairs": pairs, "key": decision.key}, verdict)
 
 
-def _signed(found: Verdict, answer: str | None, problem: Problem, started: float) -> Verdict:
+def _completed(verdict: Verdict, answer: str | None, problem: Problem, started: float) -> Verdict:
     version = _rules(problem.verifier)
     seconds = time.perf_counter() - started
-    return replace(found, extracted=answer, verifier=problem.verifier, version=version, seconds=seconds)
+    return replace(verdict, extracted=answer, verifier=problem.verifier, version=version, seconds=seconds)
 
 
 def _is_long(answer: str, problem: Problem) -> bool:
-    """What is short is read within milliseconds; nothing is promised of the rest, so it gets a worker and a timeout."""
-    longest = max(len(answer.strip()), len(problem.answer))
-    return longest > MAX_AT_ONCE or len(problem.prompt) > MAX_PROMPT_AT_ONCE
+    """Long input may take any time, so it needs a worker with a timeout; short input takes milliseconds."""
+    length = max(len(answer.strip()), len(problem.answer))
+    return length > MAX_INLINE_CHARACTERS or len(problem.prompt) > MAX_INLINE_PROMPT_CHARACTERS
 
 
-def _long(answer: str, problem: Problem) -> Work:
-    task: dict[str, Any] = {"kind": "judge", "answer": answer, "problem": _told(problem)}
+def _work_on_long(answer: str, problem: Problem) -> Work:
+    task: dict[str, Any] = {"kind": "judge", "answer": answer, "problem": _fields(problem)}
     task["key"] = hashlib.sha256(json.dumps(task, default=str).encode()).hexdigest()
-    return Work(task, _signed(Verdict("error", path="reading"), answer, problem, time.perf_counter()))
+    return Work(task, _completed(Verdict("error", path="reading"), answer, problem, time.perf_counter()))
 
 
-def _told(problem: Problem) -> dict[str, Any]:
-    """A problem as a worker is sent it: `Problem(**told)`."""
-    told = {field: getattr(problem, field) for field in ("id", "prompt", "answer", "verifier", "cluster")}
-    return told | {"metadata": dict(problem.metadata)}
+def _fields(problem: Problem) -> dict[str, Any]:
+    """The problem as JSON for a worker, which calls `Problem(**fields)`."""
+    fields = {field: getattr(problem, field) for field in ("id", "prompt", "answer", "verifier", "cluster")}
+    return fields | {"metadata": dict(problem.metadata)}
 
 
 def _forms(problem: Problem) -> Sequence[str]:
@@ -168,15 +167,15 @@ def _verdict(answer: str | None, decision: Decision | None) -> Verdict:
     return Verdict(outcome, float(bool(decision.equal)), path=decision.path, reason=decision.reason)
 
 
-def _own(text: str, problem: Problem, plugin: Plugin) -> Work:
+def _work_on_plugin(text: str, problem: Problem, plugin: Plugin) -> Work:
     sha256 = _pin(plugin, problem)
     task = {"kind": "own", "path": str(plugin.path), "name": plugin.name, "sha256": sha256}
-    task |= {"text": text, "problem": _told(problem)}
+    task |= {"text": text, "problem": _fields(problem)}
     return Work(task, Verdict("error", verifier=problem.verifier, version=sha256[:12], path="own"))
 
 
 def _pin(plugin: Plugin, problem: Problem) -> str:
-    """SHA-256 of the plugin's file as it is now. Raises InputError if it can't be read."""
+    """Return the SHA-256 of the plugin's current file. Raises InputError if it can't be read."""
     try:
         state = plugin.path.stat()
     except OSError as error:
@@ -197,7 +196,7 @@ def _rules(verifier: str) -> str:
 
 @cache
 def _version() -> str:
-    """Of the rules and of the library that may decide."""
+    """Version of the rules and of math-verify, which may decide."""
     try:
         return f"{REVISION}+math-verify-{metadata.version('math-verify')}"
     except metadata.PackageNotFoundError:

@@ -18,7 +18,7 @@ from rlvrscope.errors import InputError, MissingExtraError, WorkError
 from rlvrscope.verify import Problem, VerifierPool, verify_answer
 from rlvrscope.verify.verifiers import Work, judged, start
 from rlvrscope.verify.workers.batch import Batch
-from rlvrscope.verify.workers.process import Worker
+from rlvrscope.verify.workers.worker_process import WorkerProcess
 
 ROOT_HALF = Problem("root", "", "\\frac{\\sqrt{2}}{2}")
 OWN = """
@@ -66,7 +66,7 @@ def answers(count: int) -> list[str]:
     return [f"\\boxed{{\\frac{{{n}}}{{{n}\\sqrt{{2}}}}}}" for n in range(2, count + 2)]
 
 
-def workers(pool: VerifierPool) -> list[Worker]:
+def workers(pool: VerifierPool) -> list[WorkerProcess]:
     return [slot.worker for slot in pool._slots if slot.worker is not None]
 
 
@@ -143,7 +143,7 @@ def test_short_answers_begin_first():
     for place, text in enumerate(texts):
         batch.add(place, start(text, ROOT_HALF))
     assert batch.ready == 3
-    batch.read = True
+    batch.all_added = True
     begun = []
     while batch.ready:
         begun.append(batch.next())
@@ -158,7 +158,7 @@ def test_an_empty_batch_and_uneven_ones():
         assert pool.map([], []) == []
         with pytest.raises(InputError, match="2 texts, 1 problems"):
             pool.map(["a", "b"], [ROOT_HALF])
-        with pytest.raises(InputError, match="a text is needed"):
+        with pytest.raises(InputError, match="must be a string"):
             pool.map([None], [ROOT_HALF])
 
 
@@ -263,7 +263,7 @@ def _killing(pool: VerifierPool, most: int):
 
 
 def test_it_goes_on_when_starts_were_prevented_for_a_while(own: Problem, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("rlvrscope.verify.workers.worker_slot._LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr("rlvrscope.verify.workers.worker_slot._MAX_PAUSE_SECONDS", 0.02)
     with VerifierPool(workers=1) as pool, _killing(pool, most=12) as killed:
         verdicts = pool.map(["is gold"] * 5, [own] * 5)
     assert len(killed) == 12
@@ -271,9 +271,9 @@ def test_it_goes_on_when_starts_were_prevented_for_a_while(own: Problem, monkeyp
 
 
 def test_it_ends_when_starts_are_prevented_for_good(own: Problem, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("rlvrscope.verify.workers.worker_slot._LONGEST_PAUSE", 0.002)
+    monkeypatch.setattr("rlvrscope.verify.workers.worker_slot._MAX_PAUSE_SECONDS", 0.002)
     with VerifierPool(workers=1) as pool, _killing(pool, most=1000) as killed:
-        with pytest.raises(WorkError, match="ended 20 times in a row before they gave a verdict"):
+        with pytest.raises(WorkError, match="killed 20 times in a row before they gave a verdict"):
             pool.map(["is gold"] * 5, [own] * 5)
         assert len(killed) == 20
         assert pool._slots == []
@@ -283,10 +283,10 @@ def test_a_worker_that_can_not_start_says_why(own: Problem, tmp_path: Path, monk
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho starting >&2\necho no room >&2\nexit 3\n")
     python.chmod(0o755)
-    monkeypatch.setattr("rlvrscope.verify.workers.process.sys.executable", str(python))
+    monkeypatch.setattr("rlvrscope.verify.workers.worker_process.sys.executable", str(python))
     with VerifierPool(workers=1) as pool, pytest.raises(WorkError, match="does not start: no room"):
         pool.map(["is gold"], [own])
-    monkeypatch.setattr("rlvrscope.verify.workers.process.sys.executable", str(tmp_path / "nothing"))
+    monkeypatch.setattr("rlvrscope.verify.workers.worker_process.sys.executable", str(tmp_path / "nothing"))
     with VerifierPool(workers=1) as pool, pytest.raises(WorkError, match=r"cannot start a worker .*No such file"):
         pool.map(["is gold"], [own])
 

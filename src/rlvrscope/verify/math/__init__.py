@@ -1,1 +1,1 @@
-"""Mathematical answers: read, compared, and the rest left to computer algebra."""
+"""Reading and comparison of mathematical answers; hard cases are left to computer algebra."""

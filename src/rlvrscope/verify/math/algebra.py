@@ -1,8 +1,8 @@
-"""Computer algebra, in a worker process: two answers are equal if math-verify says so and their values say so too.
+"""Computer algebra, in a worker process: two answers are equal if their values agree and math-verify agrees.
 
-It gets expressions built from what we read, and compares them: its own parser, which takes (2)(3) for 5 and drops what
-it does not know, never sees an answer. And it alone is not believed: values must agree to as many digits as tell them
-apart (`separation`). Where these make it certain, as for radicals, math-verify is not asked.
+math-verify compares expressions built from our own parse tree: its parser, which reads (2)(3) as 5 and drops unknown
+input, never sees an answer. Its result alone is not trusted: values must also agree to as many digits as `separation`
+requires. Where that is a proof, as for radicals, math-verify is not asked.
 """
 
 from __future__ import annotations
@@ -23,41 +23,41 @@ from rlvrscope.verify.math.expression_value import TRIALS, Approximate, Point, p
 from rlvrscope.verify.math.separation import MARGIN, digits, is_algebraic
 from rlvrscope.verify.math.tree import Node, unpacked
 
-DIGITS = 500
-"""At least, where there is no bound that makes an agreement certain."""
-RANGE = (1e-50, 1e50)
-"""Of sizes on the way there."""
+MIN_DIGITS = 500
+"""Digits to compare where no bound makes an agreement certain."""
+MIN_MAGNITUDE, MAX_MAGNITUDE = 1e-50, 1e50
+"""Limits of intermediate values there."""
 
 
 def all_equal(pairs: list[list[Any]], key: str) -> tuple[bool, str]:
-    """Whether each (gold, answer), as `packed` gives them, is one value; and why not."""
+    """Compare each packed (gold, answer); return whether all are equal, with the reason if not."""
     for gold, answer in ((unpacked(gold), unpacked(answer)) for gold, answer in pairs):
         if not all(_values_agree(gold, answer, point(key, trial)) for trial in range(TRIALS)):
-            return False, "another value past the sixteenth digit"
+            return False, "the values differ after the sixteenth digit"
         proved = all(is_algebraic(node) and not node.variables() for node in (gold, answer))
-        if not proved and not _found_equal(gold, answer):
+        if not proved and not _algebra_agrees(gold, answer):
             return False, "the values agree, but math-verify does not find them equal"
     return True, ""
 
 
 def _values_agree(gold: Node, answer: Node, at: Point) -> bool:
-    """For certain where it is algebraic, at this point; to DIGITS digits and more elsewhere."""
+    """Compare values at one point: a proof for algebraic ones, otherwise agreement to at least MIN_DIGITS digits."""
     rough, difference = Approximate(at), Node("add", (gold, Node("negate", (answer,))))
     size = abs(rough(gold))
     rough(answer)
     places = digits(difference, at, lambda node: max(abs(Approximate(at)(node)), 1.0))
     if not is_algebraic(difference):
-        if rough.smallest < RANGE[0] or rough.largest > RANGE[1]:
-            raise Refused("values too large or too small to be told apart")
-        places = max(places, DIGITS)
+        if rough.smallest < MIN_MAGNITUDE or rough.largest > MAX_MAGNITUDE:
+            raise Refused("values too large or too small to be distinguished")
+        places = max(places, MIN_DIGITS)
     spare = math.ceil(math.log10(max(rough.largest, 1.0)) - math.log10(rough.smallest))
     with mp.workdps(places + spare + MARGIN):  # spare digits may cancel
         value = Approximate(at, mp)
         return bool(abs(value(gold) - value(answer)) <= mp.mpf(10) ** (MARGIN // 2 - places) * min(size, 1.0))
 
 
-def _found_equal(gold: Node, answer: Node) -> bool:
-    logging.getLogger("math_verify.grader").setLevel(logging.ERROR)  # it warns that it has no time limit: the pool has
+def _algebra_agrees(gold: Node, answer: Node) -> bool:
+    logging.getLogger("math_verify.grader").setLevel(logging.ERROR)  # its warning about no time limit: the pool has one
     return verify(_sympy(gold), _sympy(answer), numeric_precision=60, strict=True, timeout_seconds=None)
 
 

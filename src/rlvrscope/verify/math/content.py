@@ -1,4 +1,4 @@
-"""What an answer can be: a value with its unit, words, several of them, a relation, or only a string."""
+"""Kinds of answers: a value with its unit, words, a list, a relation, or an unread string."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class Clock:
 
 @dataclass(frozen=True)
 class Words:
-    """Text that is no mathematics: a name, a weekday."""
+    """Text that is not mathematics: a name, a weekday."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Items:
-    """Several: brackets is "," (a bare list), "{}" (a set), "()", "[)" and so on, "matrix", "row" or "union".
+    """Several parts. brackets: "," (a bare list), "{}" (a set), "()", "[)" and so on, "matrix", "row" or "union".
 
-    variable: what lies in it, where the answer says so.
+    variable: the variable that is an element, if the answer names one.
     """
 
     brackets: str
@@ -62,7 +62,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Relation:
-    """left sign right: sign is =, <, >, \\le, \\ge or \\ne. name: the left side as it is written."""
+    """left sign right. sign: =, <, >, \\le, \\ge or \\ne. name: the left side as written."""
 
     sign: str
     left: Node
@@ -72,7 +72,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class Named:
-    r"""name = content, where one of them is no expression: f^{-1}(x) = .., S = \{1, 2\}, x = 30^\circ."""
+    r"""name = content, where one side is not an expression: f^{-1}(x) = .., S = \{1, 2\}, x = 30^\circ."""
 
     name: str
     content: Content
@@ -80,7 +80,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Labelled:
-    """The letter of an option, and what it says: (C) 24."""
+    """An option with its letter: (C) 24."""
 
     letter: str
     content: Content
@@ -88,7 +88,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Opaque:
-    """Nothing that we read: equal to the same string only. why: what could not be read."""
+    """An unread string, equal only to itself. why: the part that could not be read."""
 
     text: str
     why: str
@@ -100,14 +100,14 @@ Content = Value | Based | Clock | Words | Items | Relation | Named | Labelled | 
 
 @dataclass(frozen=True)
 class Reading:
-    """An answer in its one spelling, and what it is."""
+    """An answer in canonical LaTeX, with its content."""
 
     text: str
     content: Content
 
 
 def nodes_of(content: Content) -> Iterator[Node]:
-    """Every expression in it, but not the names of values."""
+    """Yield every expression in the content, except the names of values."""
     if isinstance(content, Value):
         yield content.node
     elif isinstance(content, Items):

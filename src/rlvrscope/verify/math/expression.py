@@ -1,11 +1,11 @@
-r"""Expressions: read one way, or not at all.
+r"""Parser for numbers and expressions with a single reading; everything else is unreadable.
 
     sum     = ["+" | "-"] product (("+" | "-") product)*
     product = factor (("\cdot" | "\times" | "*" | "/" | "\div") factor | factor)*        next to each other: a product
     factor  = ["-"] atom ("!" | "^" exponent)*
     atom    = number | symbol ["_" index] | "(" sum ")" | "|" sum "|" | \frac.. | \sqrt.. | \binom.. | \sin..
 
-What two readers could take in two ways is unreadable, not guessed: 1/2x, 2^3^2, x2, f(x).
+Ambiguous input is not guessed: 1/2x, 2^3^2, x2, f(x).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from rlvrscope.verify.math.tree import Node, literal, number
 
 MAX_TOKENS = 400
 MAX_DEPTH = 60
-"""Of brackets and commands in one another."""
+"""Nesting of brackets and commands."""
 MAX_DIGITS = 300
-"""In a row."""
+"""Consecutive digits."""
 FUNCTIONS = (
     "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "exp",
 )  # fmt: skip
@@ -33,10 +33,44 @@ _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+|[A-Za-z]|."
 _TIMES = ("\\cdot", "\\times", "*")
 _OVER = ("/", "\\div")
 _MIXED = re.compile(r"(-?)([0-9]+) ([0-9]+)/([0-9]+)")
+_CLOSED_BY = {"(": ")", "{": "}", "|": "|", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil"}
+_BRACKET_OF = {"|": "abs", "\\lfloor": "floor", "\\lceil": "ceil"}
+_STARTS = {*GREEK, *FUNCTIONS, "frac", "sqrt", "binom", "lfloor", "lceil"}
+_DECIMAL = re.compile(r"([+-]?)([0-9]*)\.?([0-9]*)")
+_GROUPED = re.compile(r"([+-]?[0-9]{1,3})((?:,[0-9]{3})+|(?: [0-9]{3})+)(\.[0-9]+)?")
+_REPEATING = re.compile(r"([+-]?)([0-9]*)\.([0-9]*)\\overline\{([0-9]+)\}")
+_SCIENTIFIC = re.compile(
+    r"([+-]?[0-9]+(?:\.[0-9]*)?)(?:(?:\\(?:times|cdot) ?|\*)10\^(?:\{(-?[0-9]{1,3})\}|([0-9]))|[eE]([+-]?[0-9]{1,3}))"
+)
+
+
+def plain_number(text: str) -> Fraction | None:
+    r"""Return the value of one number with separators, a repeating period or a power of ten; None for anything else.
+
+    >>> print(plain_number("1,200"), plain_number(r"0.\overline{27}"), plain_number(r"3\times 10^{-2}"))
+    1200 3/11 3/100
+    """
+    if len(text) > MAX_DIGITS:
+        return None
+    if match := _GROUPED.fullmatch(text):
+        return _fraction(match[1] + re.sub("[, ]", "", match[2]) + (match[3] or ""))
+    if match := _SCIENTIFIC.fullmatch(text):
+        return _fraction(match[1]) * Fraction(10) ** int(match[2] or match[3] or match[4])
+    if match := _REPEATING.fullmatch(text):
+        sign, whole, part, period = match.groups()
+        nines = 10 ** len(part) * (10 ** len(period) - 1)
+        value = Fraction(int(f"{whole}{part}{period}") - int(f"0{whole}{part}"), nines)
+        return -value if sign == "-" else value
+    match = _DECIMAL.fullmatch(text)
+    return _fraction(text) if match and (match[2] or match[3]) else None
+
+
+def _fraction(digits: str) -> Fraction:
+    return Fraction(digits.removesuffix("."))
 
 
 def parse(text: str) -> Node:
-    """An expression in canonical LaTeX. Raises Unreadable, and Refused for too many tokens or digits."""
+    """Parse an expression in canonical LaTeX. Raises Unreadable, and Refused for too many tokens or digits."""
     if match := _MIXED.fullmatch(text):
         mixed = _mixed(*map(_number, match.groups()[1:]))
         return Node("negate", (mixed,)) if match[1] else mixed
@@ -48,12 +82,12 @@ def parse(text: str) -> Node:
     reader = _Reader(tokens)
     node = reader.sum()
     if reader.peek():
-        raise Unreadable(f"{reader.peek()!r} is not expected there")
+        raise Unreadable(f"unexpected {reader.peek()!r}")
     return node
 
 
 def _mixed(whole: Fraction, above: Fraction, below: Fraction) -> Node:
-    """2\\frac{1}{2} and "2 1/2" are two and a half, as school writes them; with a fraction past 1 they are nothing."""
+    """Build a mixed number: 2\\frac{1}{2} and "2 1/2" are two and a half. Raises Unreadable for a fraction >= 1."""
     if not above < below or whole.denominator != 1:
         raise Unreadable("a mixed number with a fraction of 1 or more")
     return number(whole + above / below)
@@ -78,17 +112,17 @@ class _Reader:
         self._skip()
         return self.tokens[self.at] if self.at < len(self.tokens) else ""
 
-    def take(self, *wanted: str) -> str:
-        """The next token if it is one of these."""
+    def take(self, *tokens: str) -> str:
+        """Consume and return the next token if it is one of these, else return ""."""
         token = self.peek()
-        if not token or token not in wanted:
+        if not token or token not in tokens:
             return ""
         self.at += 1
         return token
 
-    def need(self, wanted: str) -> None:
-        if not self.take(wanted):
-            raise (Unreadable if self.peek() else Broken)(f"{wanted!r} is missing")
+    def need(self, token: str) -> None:
+        if not self.take(token):
+            raise (Unreadable if self.peek() else Broken)(f"{token!r} is missing")
 
     def _skip(self) -> None:
         while self.at < len(self.tokens) and self.tokens[self.at] == " ":
@@ -111,19 +145,19 @@ class _Reader:
                 right = self.factor(signed=True)
             elif self.take(*_OVER):
                 if below is not None:
-                    raise Unreadable("a/b/c can be read in two ways")
+                    raise Unreadable("a/b/c is ambiguous")
                 below, factors = self.factor(signed=True), [_product(factors)]
                 continue
             elif self._starts_factor():
                 right = self.factor(signed=False)
                 if factors[-1].op == "number" and _is_fraction_of_numbers(right):
                     if len(factors) > 1 or below is not None or self._starts_factor():
-                        raise Unreadable("a mixed number, or a product")
+                        raise Unreadable("a mixed number or a product")
                     return _mixed(*(Fraction(node.value) for node in (factors[0], *right.args)))
             else:
                 return _product(factors) if below is None else Node("divide", (_product(factors), below))
             if below is not None:
-                raise Unreadable("a/bc can be read in two ways")
+                raise Unreadable("a/bc is ambiguous")
             factors.append(right)
 
     def _starts_factor(self) -> bool:
@@ -157,7 +191,7 @@ class _Reader:
         return Node("multiply", (node, Node("divide", (Node("symbol", value="\\pi"), number(180)))))
 
     def argument(self, sign: bool = False) -> Node:
-        """What follows ^ or a command: a group in braces, or one token."""
+        """Parse the argument of ^ or of a command: a group in braces or one token."""
         if self.take("{"):
             node = self.sum()
             self.need("}")
@@ -168,7 +202,7 @@ class _Reader:
 
     def _token_argument(self) -> Node:
         token = self.peek()
-        if token.isdigit():  # \frac12 is a half: TeX takes one digit, and leaves the rest
+        if token.isdigit():  # \frac12 is a half: TeX takes one digit and leaves the rest
             if self.tokens[self.at - 1] == "^":
                 self.at += 1
                 return number(_number(token))
@@ -206,7 +240,7 @@ class _Reader:
         if self.take("_"):
             name = f"{name}_{self._index()}"
         if self.peek() == "(" and name[0] in "fghFGPQ":
-            raise Unreadable("a function, or a product")
+            raise Unreadable("a function or a product")
         return Node("symbol", value=name)
 
     def _index(self) -> str:
@@ -218,7 +252,7 @@ class _Reader:
             index = "".join(self.tokens[self.at : end])
             self.at = end + 1
         if not index.isalnum() or not index.isascii():
-            raise Unreadable("an index that is no name or number")
+            raise Unreadable("an index that is neither a name nor a number")
         return index
 
     def _command(self, name: str) -> Node:
@@ -246,7 +280,7 @@ class _Reader:
         power = self.argument() if self.take("^") else None
         if power is not None and literal(power) == -1:
             if f"arc{name}" not in FUNCTIONS:
-                raise Unreadable("the inverse, or one over it")
+                raise Unreadable("the inverse function or the reciprocal")
             name, power = f"arc{name}", None
         self.in_function += 1
         inner = self._argument_of_function()
@@ -258,62 +292,24 @@ class _Reader:
         return node if power is None else Node("power", (node, power))
 
     def _argument_of_function(self) -> Node:
-        r"""The brackets that follow, or the factors up to the next sign: \sin 2x is \sin(2x)."""
+        r"""Parse the brackets that follow, or the factors up to the next sign: \sin 2x is \sin(2x)."""
         if self.peek() in ("(", "{"):
             node = self.atom()
             if self.peek() == "^":
-                raise Unreadable("a power of the argument, or of the function")
+                raise Unreadable("a power of the argument or of the function")
             return node
         factors = [self.factor(signed=False)]
         while self._starts_factor() and self.peek()[1:] not in FUNCTIONS:
             if self.peek() == "(":
-                raise Unreadable("where the argument of a function ends")
+                raise Unreadable("the argument of a function has no clear end")
             factors.append(self.factor(signed=False))
         if self.peek() in (*_OVER, *_TIMES):
-            raise Unreadable("where the argument of a function ends")
+            raise Unreadable("the argument of a function has no clear end")
         return _product(factors)
 
     def _unknown(self, token: str) -> Node:
-        raise Broken("something is missing") if not token else Unreadable(f"{token!r} is not read")
+        raise Broken("something is missing") if not token else Unreadable(f"unknown {token!r}")
 
 
 def _product(factors: Sequence[Node]) -> Node:
     return Node("multiply", tuple(factors)) if len(factors) > 1 else factors[0]
-
-
-_CLOSED_BY = {"(": ")", "{": "}", "|": "|", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil"}
-_BRACKET_OF = {"|": "abs", "\\lfloor": "floor", "\\lceil": "ceil"}
-_STARTS = {*GREEK, *FUNCTIONS, "frac", "sqrt", "binom", "lfloor", "lceil"}
-
-
-_DECIMAL = re.compile(r"([+-]?)([0-9]*)\.?([0-9]*)")
-_GROUPED = re.compile(r"([+-]?[0-9]{1,3})((?:,[0-9]{3})+|(?: [0-9]{3})+)(\.[0-9]+)?")
-_REPEATING = re.compile(r"([+-]?)([0-9]*)\.([0-9]*)\\overline\{([0-9]+)\}")
-_SCIENTIFIC = re.compile(
-    r"([+-]?[0-9]+(?:\.[0-9]*)?)(?:(?:\\(?:times|cdot) ?|\*)10\^(?:\{(-?[0-9]{1,3})\}|([0-9]))|[eE]([+-]?[0-9]{1,3}))"
-)
-
-
-def plain_number(text: str) -> Fraction | None:
-    r"""The value; None if it is not written as one number.
-
-    >>> print(plain_number("1,200"), plain_number(r"0.\overline{27}"), plain_number(r"3\times 10^{-2}"))
-    1200 3/11 3/100
-    """
-    if len(text) > MAX_DIGITS:
-        return None
-    if match := _GROUPED.fullmatch(text):
-        return _fraction(match[1] + re.sub("[, ]", "", match[2]) + (match[3] or ""))
-    if match := _SCIENTIFIC.fullmatch(text):
-        return _fraction(match[1]) * Fraction(10) ** int(match[2] or match[3] or match[4])
-    if match := _REPEATING.fullmatch(text):
-        sign, whole, part, period = match.groups()
-        nines = 10 ** len(part) * (10 ** len(period) - 1)
-        value = Fraction(int(f"{whole}{part}{period}") - int(f"0{whole}{part}"), nines)
-        return -value if sign == "-" else value
-    match = _DECIMAL.fullmatch(text)
-    return _fraction(text) if match and (match[2] or match[3]) else None
-
-
-def _fraction(digits: str) -> Fraction:
-    return Fraction(digits.removesuffix("."))

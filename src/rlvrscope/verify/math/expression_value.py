@@ -1,7 +1,7 @@
-r"""Values of expressions: exact where there is one, approximate otherwise, at points nobody can foresee.
+r"""Values of expressions, exact where possible and else approximate, at points that an answer can't anticipate.
 
-Two rational functions that agree at TRIALS points, drawn from 2^31 integers per symbol, are the same but for a chance
-below (degree / 2^31)^TRIALS (Schwartz-Zippel); a point is a hash of both answers, so no answer can be made for it.
+Two different rational functions agree at TRIALS points, drawn from 2^31 integers per symbol, with a probability below
+(degree / 2^31)^TRIALS (Schwartz-Zippel). A point is a hash of both answers, so no answer can be crafted for it.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from rlvrscope.verify.decision import Broken, Refused, Unreadable
 from rlvrscope.verify.math.tree import Node
 
 MAX_BITS = 4_000
-"""Of an exact value on the way: what is larger takes too long for a place where everyone waits."""
+"""Size of an exact intermediate value; larger ones would block the calling process."""
 MAX_FACTORIAL = 400
 TRIALS = 2
 """Points at which two expressions are compared."""
-_SMALLEST, _LARGEST = 1e-150, 1e300
-"""Of magnitudes on the way: double precision must tell every product of two from zero."""
-_LARGEST_TANH = 100
-_NEVER_ZERO = ("number", "multiply", "divide", "power", "root")
-"""Of what is not zero: a zero there has slipped under the smallest double."""
+_MIN_MAGNITUDE, _MAX_MAGNITUDE = 1e-150, 1e300
+"""Limits of intermediate values: the product of any two must be distinguishable from zero in double precision."""
+_MAX_TANH_ARGUMENT = 100
+_NONZERO_OPERATIONS = ("number", "multiply", "divide", "power", "root")
+"""Operations that are not zero for nonzero arguments: a zero result is an underflow."""
 Point = Callable[[str], int | Fraction]
 
 
 class Inexact(Exception):  # noqa: N818
-    """There is no exact rational value: a root, a logarithm, a power that is no integer."""
+    """No exact rational value exists: a root, a logarithm, a fractional power."""
 
 
 def point(key: str, trial: int) -> Point:
-    """A whole number from 1 to 2^31 for every symbol, from a hash of the key."""
+    """Return a function from symbols to whole numbers from 1 to 2^31, by a hash of the key."""
 
     def value(symbol: str) -> int:
         digest = hashlib.blake2b(f"{key}\x1f{trial}\x1f{symbol}".encode("utf-8", "replace"), digest_size=8).digest()
@@ -45,14 +45,14 @@ def point(key: str, trial: int) -> Point:
 
 
 def sample(at: Point, symbol: str) -> Fraction:
-    """From 0.25 to 2.25, a double: values of the size of what is measured."""
+    """Return the coordinate scaled to 0.25 to 2.25, a typical size of quantities; representable as a double."""
     return Fraction(at(symbol) + 2**28, 2**30)
 
 
 def exact(node: Node, at: Point) -> Fraction:
-    """The rational value, with pi, e and infinity as symbols like any other.
+    """Return the rational value; pi, e and infinity are symbols like any other.
 
-    Raises Inexact, Refused past MAX_BITS, and Unreadable for what is undefined (1/0, 0^0).
+    Raises Inexact, Refused past MAX_BITS, and Unreadable for an undefined value (1/0, 0^0).
     """
     if node.op == "number":
         return Fraction(node.value)
@@ -61,7 +61,7 @@ def exact(node: Node, at: Point) -> Fraction:
             raise Inexact
         return Fraction(at(str(node.value)))
     if node.op in _CONSTANT and node.symbols():
-        raise Inexact  # |x| is x at a positive point: agreement there would prove nothing
+        raise Inexact  # |x| is x at a positive point, so agreement would prove nothing
     if node.op == "power" and node.args[1].symbols():
         raise Inexact
     return _apply(node.op, [exact(arg, at) for arg in node.args])
@@ -112,7 +112,7 @@ def _root(degree: Fraction, value: Fraction) -> Fraction:
 
 
 def _whole_root(value: int, degree: int) -> int:
-    """The whole root. Raises Inexact if there is none."""
+    """Return the whole-number root. Raises Inexact unless it is one."""
     low = math.isqrt(value) if degree == 2 else _newton(value, degree)
     if low**degree != value:
         raise Inexact
@@ -120,17 +120,17 @@ def _whole_root(value: int, degree: int) -> int:
 
 
 def _newton(value: int, degree: int) -> int:
-    """The largest whole number whose power is at most value: from above, in a few dozen steps."""
+    """Return the largest whole number whose power is at most `value`; Newton steps from above."""
     root = 1 << -(-value.bit_length() // degree)
     while (below := ((degree - 1) * root + value // root ** (degree - 1)) // degree) < root:
         root = below
     return root
 
 
-def _whole(value: Fraction, most: int) -> int:
+def _whole(value: Fraction, limit: int) -> int:
     if value.denominator != 1 or value < 0:
-        raise Unreadable("a factorial or binomial of what is no natural number")
-    if value > most:
+        raise Unreadable("a factorial or binomial of something other than a natural number")
+    if value > limit:
         raise Refused("a factorial or binomial that is too large")
     return int(value)
 
@@ -152,10 +152,10 @@ _CONSTANT = ("root", "abs", "floor", "ceil", "factorial", "binomial")
 
 
 class Approximate:
-    """Values in complex numbers; `largest` is the largest magnitude on the way, against which errors count; `smallest`
-    is the smallest one that is not zero, at most 1.
+    """Evaluator in complex numbers that records the magnitudes of intermediate values.
 
-    m: cmath, or mpmath's context for more digits. Raises Unreadable for what is undefined, Refused for overflow.
+    largest: the largest magnitude, to which errors are relative. smallest: the smallest nonzero one, at most 1.
+    m: cmath, or mpmath's context for more digits. Raises Unreadable for an undefined value, Refused for overflow.
     """
 
     def __init__(self, at: Point, m: Any = cmath) -> None:
@@ -170,14 +170,14 @@ class Approximate:
             raise Unreadable("an undefined value") from error
 
     def _sized(self, node: Node) -> Any:
-        """The value, a Fraction where all that is below is rational, else a number of m; its size is noted."""
+        """Return the value, a Fraction where everything below is rational, else a number of m; record its magnitude."""
         args = [self._sized(arg) for arg in node.args]
         value = self._value(node, args)
         size = abs(self._number(value))
-        if not size < _LARGEST:
+        if not size < _MAX_MAGNITUDE:
             raise Refused("a number that is too large")
-        if 0.0 < size < _SMALLEST or (not size and node.op in _NEVER_ZERO and all(args)):
-            raise Refused("a number that is too small")  # a term that nobody could tell from none
+        if 0.0 < size < _MIN_MAGNITUDE or (not size and node.op in _NONZERO_OPERATIONS and all(args)):
+            raise Refused("a number that is too small")  # indistinguishable from no term at all
         self.largest = max(self.largest, size)
         self.smallest = min(self.smallest, size or 1.0)
         return value
@@ -220,15 +220,15 @@ class Approximate:
             return _principal(*args)
         if op == "log":
             return m.log(args[1]) / m.log(args[0])
-        if op == "tanh" and abs(args[0]) > _LARGEST_TANH:
-            raise Refused("a number that can't be told from 1")
+        if op == "tanh" and abs(args[0]) > _MAX_TANH_ARGUMENT:
+            raise Refused("a number that can't be distinguished from 1")
         if op in _APPROXIMATE:
             return _APPROXIMATE[op](m, args[0])
         raise Unreadable(f"{op} of an expression with symbols")
 
 
 def _principal(degree: Any, x: Any) -> Any:
-    """Of a negative number, an odd root is the real one."""
+    """Return the principal root; for odd roots of negative numbers, the real one."""
     real_odd = x.real < 0 and abs(x.imag) < 1e-12 * abs(x.real) and degree == int(degree.real) and degree.real % 2
     return -((-x) ** (1 / degree)) if real_odd else x ** (1 / degree)
 

@@ -1,4 +1,4 @@
-r"""One spelling for what LaTeX can say in many: \dfrac is \frac, \left( is (, spaces do not count."""
+r"""Canonical LaTeX: \dfrac becomes \frac, \left( becomes (, spaces are dropped; forbidden characters are refused."""
 
 from __future__ import annotations
 
@@ -10,11 +10,21 @@ from rlvrscope.verify.decision import Refused, Unreadable
 MAX_CHARACTERS = 2_000
 MAX_NESTING = 40
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+"""Control, format (zero-width, bidirectional), surrogate, private, unassigned, line separator."""
+_FULL_WIDTH = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
+_SIGNS = {
+    "−": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": r"\div ", "π": r"\pi ", "∞": r"\infty ",
+    "°": r"^\circ ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∈": r"\in ", "±": r"\pm ",
+    "≈": r"\approx ", "\u00a0": " ", "\u2009": " ", "\u202f": " ",
+}  # fmt: skip
+_SPELLINGS = _FULL_WIDTH | {ord(sign): latex for sign, latex in _SIGNS.items()}
 _DROPPED = (
     "left", "right", "displaystyle", "textstyle", "scriptstyle", "limits", "big", "Big", "bigg", "Bigg",
     "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "bf", "rm", "it", "boldsymbol", "underline",
 )  # fmt: skip
-_SPELLED = {
+_CANONICAL = {
     "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac", "dbinom": "\\binom", "tbinom": "\\binom",
     "leq": "\\le", "geq": "\\ge", "leqslant": "\\le", "geqslant": "\\ge", "neq": "\\ne", "lt": "<", "gt": ">",
     "lbrace": "\\{", "rbrace": "\\}", "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "lbrack": "[",
@@ -38,8 +48,28 @@ _ONE_TOKEN = re.compile(r"([\^_])\{([A-Za-z0-9])\}")
 _CIRCLE = re.compile(r"\^ ?(?:\{ ?\\circ ?\}|\\circ(?![A-Za-z]))")
 
 
+def plain(text: str) -> str:
+    r"""Replace full-width forms by ASCII and a few mathematical signs by LaTeX; keep all other characters.
+
+    Other compatibility forms stay (5² is not 52), and so do digits of other scripts, which then match nothing.
+    Raises Refused for control characters, invisible characters and bidirectional marks.
+
+    >>> plain("\uff11\uff12−π")
+    '12-\\pi '
+    """
+    if _CONTROL.search(text):
+        raise Refused("control character in the answer")
+    if text.isascii():
+        return text
+    text = text.translate(_SPELLINGS)
+    for character in text:
+        if character > "\x7f" and unicodedata.category(character) in _HIDDEN:
+            raise Refused(f"hidden character U+{ord(character):04X} in the answer")
+    return text
+
+
 def canonical(text: str) -> str:
-    r"""The one spelling. Raises Refused past the limits of length and nesting, and for characters that are refused.
+    r"""Return the canonical spelling. Raises Refused for length, nesting or forbidden characters.
 
     >>> print(canonical(r"$\dfrac{1}{2} \,\pi .$"))
     \frac{1}{2}\pi
@@ -58,11 +88,11 @@ def canonical(text: str) -> str:
     check_nesting(text)
     text = re.sub(r"\s+", " ", text).strip()
     text = _ONE_TOKEN.sub(r"\1\2", _LOOSE_SPACE.sub("", text).strip())
-    return _bare(text.removesuffix("."))
+    return _unbraced(text.removesuffix("."))
 
 
 def check_nesting(text: str) -> None:
-    """Raises Refused past MAX_NESTING brackets deep."""
+    """Raise Refused for brackets nested more than MAX_NESTING deep."""
     depth = 0
     for match in _NESTING.finditer(text):
         depth += 1 if match[0][-1] in "{([" else -1
@@ -71,7 +101,7 @@ def check_nesting(text: str) -> None:
 
 
 def balanced(text: str) -> bool:
-    """Whether braces close in order. Round and square brackets need not: [1, 2) is an interval."""
+    """Test whether braces close in order; round and square brackets need not, as in the interval [1, 2)."""
     depth = 0
     for match in re.finditer(r"\\[\s\S]|[{}]", text):
         depth += {"{": 1, "}": -1}.get(match[0], 0)
@@ -81,12 +111,12 @@ def balanced(text: str) -> bool:
 
 
 def split(text: str, separator: str) -> list[str]:
-    """Parts between separators (a regular expression) that stand in no bracket. Raises Unreadable for odd brackets."""
+    """Split at separators (a regular expression) outside of brackets. Raises Unreadable for unmatched brackets."""
     return cut(text, separator)[::2]
 
 
 def cut(text: str, separator: str) -> list[str]:
-    """The same, and the separators between them."""
+    """Split like `split`, with the separators in between."""
     parts, depth, start = list[str](), 0, 0
     for match in re.finditer(rf"(?P<open>\\\{{|[{{(\[])|(?P<close>\\\}}|[}})\]])|(?P<cut>{separator})|\\[\s\S]", text):
         depth += 1 if match["open"] else -1 if match["close"] else 0
@@ -104,7 +134,7 @@ def _command(match: re.Match[str]) -> str:
     name = match[1]
     if name in _DROPPED:
         return ""
-    spelled = _SPELLED.get(name, f"\\{name}")
+    spelled = _CANONICAL.get(name, f"\\{name}")
     return f"{spelled} " if spelled[-1].isalpha() else spelled
 
 
@@ -116,7 +146,7 @@ def _undelimited(text: str) -> str:
 
 
 def _dollars(text: str) -> str:
-    r"""An escaped or a lone dollar sign before a number is the unit; pairs are only delimiters."""
+    r"""Read an escaped or a single dollar sign before a number as the unit; drop pairs, which are delimiters."""
     text = _TEXT_DOLLAR.sub(r"\\$", text)
     signs = len(re.findall(r"(?<!\\)\$", text))
     if signs % 2 == 0:
@@ -125,40 +155,8 @@ def _dollars(text: str) -> str:
     return re.sub(r"^([+-]?) *\\?\$ *(?=[0-9.])(.*)$", r"\1\2\\text{dollars}", text, flags=re.DOTALL)
 
 
-def _bare(text: str) -> str:
-    """Without braces around all of it."""
+def _unbraced(text: str) -> str:
+    """Remove braces around the whole text."""
     while text.startswith("{") and text.endswith("}") and balanced(text[1:-1]):
         text = text[1:-1].strip()
-    return text
-
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-"""Control, format (zero-width and bidirectional among them), surrogates, private, unassigned, separators of lines."""
-_FULL_WIDTH = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
-_SIGNS = {
-    "−": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": r"\div ", "π": r"\pi ", "∞": r"\infty ",
-    "°": r"^\circ ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∈": r"\in ", "±": r"\pm ",
-    "≈": r"\approx ", "\u00a0": " ", "\u2009": " ", "\u202f": " ",
-}  # fmt: skip
-_SPELLINGS = _FULL_WIDTH | {ord(sign): latex for sign, latex in _SIGNS.items()}
-
-
-def plain(text: str) -> str:
-    r"""Full-width forms and a few mathematical signs as ASCII and LaTeX; every other character as it is.
-
-    Other compatibility forms stay (5² is not 52), and so do digits of other scripts, which then match nothing.
-    Raises Refused for control characters, and for those that are not seen or turn the text around.
-
-    >>> plain("\uff11\uff12−π")
-    '12-\\pi '
-    """
-    if _CONTROL.search(text):
-        raise Refused("control character in the answer")
-    if text.isascii():
-        return text
-    text = text.translate(_SPELLINGS)
-    for character in text:
-        if character > "\x7f" and unicodedata.category(character) in _HIDDEN:
-            raise Refused(f"hidden character U+{ord(character):04X} in the answer")
     return text

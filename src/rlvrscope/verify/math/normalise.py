@@ -1,4 +1,4 @@
-"""Brings the gold answer and another into one form: x = 5 and 5, x > 2 and (2, oo), (3, 4) and x = 3, y = 4."""
+"""Normalisation of a gold answer and an answer to one form: x = 5 and 5, x > 2 and (2, oo), (3, 4) and x = 3, y = 4."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ from rlvrscope.verify.math.question import names, stands_alone, tuples
 from rlvrscope.verify.math.tree import CONSTANTS, Node
 
 FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "=": "=", "\\ne": "\\ne"}
-_FORMS_OF_SEVERAL = ("()", "row", "matrix")
+_TUPLE = re.compile(r"\((.+,.+)\)")
+_NAME = re.compile(r"\\?[A-Za-z]+(?:_[A-Za-z0-9]|_\{[A-Za-z0-9]{1,9}\})?'?")
+
+Values = dict[str, Content]
 
 
-def alike(gold: Content, answer: Content, prompt: str) -> tuple[Content, Content]:
+def normalised_pair(gold: Content, answer: Content, prompt: str) -> tuple[Content, Content]:
+    """Return both in one form where they only differ in labels, braces, names or notation."""
     gold, answer = _unlabelled(gold, answer)
     gold, answer = _without_braces(gold, answer), _without_braces(answer, gold)
     gold, answer = in_one_order(gold, answer, prompt)
@@ -37,15 +41,15 @@ def alike(gold: Content, answer: Content, prompt: str) -> tuple[Content, Content
 
 
 def is_solved(relation: Relation) -> bool:
-    """A variable on one side, and none on the other."""
+    """Test for a variable on one side and no variable on the other."""
     sides = (relation.left, relation.right), (relation.right, relation.left)
     return any(one.op == "symbol" and not other.variables() for one, other in sides)
 
 
 def same_letters(gold: Reading, answer: Reading) -> bool | None:
-    """Whether two runs of letters are one word or one product of variables; None if they are no such runs.
+    """Test whether two strings of letters are one word or one product of variables; None for other strings.
 
-    Letters may change places where they can be variables: none twice, as in xy. Capitals are no small letters there.
+    Letters may be reordered if they can be variables, which means none occurs twice, as in xy; case then matters.
     """
     texts = gold.text, answer.text
     if not all(text.isalpha() and text.isascii() and len(text) > 1 for text in texts):
@@ -56,8 +60,8 @@ def same_letters(gold: Reading, answer: Reading) -> bool | None:
     return sorted(texts[0]) == sorted(texts[1]) and len(set(texts[0])) == len(texts[0])
 
 
-def said(content: Content) -> str:
-    """Words, or letters that may be one."""
+def word_of(content: Content) -> str:
+    """Return the words, or the letters of a product that may be a word; else ""."""
     if isinstance(content, Words):
         return content.text
     if isinstance(content, Opaque):
@@ -70,25 +74,25 @@ def said(content: Content) -> str:
 
 
 def _unlabelled(gold: Content, answer: Content) -> tuple[Content, Content]:
-    r"""\text{(C)} 24 is C where a letter is the gold answer, and 24 elsewhere."""
+    r"""Read \text{(C)} 24 as C if the gold answer is a letter, and as 24 otherwise."""
     if isinstance(gold, Labelled) and isinstance(answer, Labelled):
         return (gold.content, answer.content) if gold.letter == answer.letter else (gold, answer)
     if isinstance(gold, Labelled):
-        return (Words(gold.letter) if said(answer) == gold.letter else gold.content), answer
+        return (Words(gold.letter) if word_of(answer) == gold.letter else gold.content), answer
     if isinstance(answer, Labelled):
-        return gold, Words(answer.letter) if len(said(gold)) == 1 else answer.content
+        return gold, Words(answer.letter) if len(word_of(gold)) == 1 else answer.content
     return gold, answer
 
 
 def _without_braces(content: Content, other: Content) -> Content:
-    r"""\{5\} as 5, where the other is no set."""
+    r"""Read \{5\} as 5 if the other answer is not a set."""
     if not isinstance(content, Items) or content.brackets != "{}" or len(content.parts) != 1:
         return content
     return content.parts[0] if isinstance(other, Value | Relation | Named) else content
 
 
 def _unassigned(gold: Content, answer: Content, prompt: str) -> tuple[Content, Content]:
-    """x = 5 is 5 where only one of them names the variable."""
+    """Read x = 5 as 5 if only one of the two names the variable."""
     if isinstance(answer, Relation | Named) and not isinstance(gold, Relation | Named):
         return gold, _right_side(answer, prompt)
     if isinstance(gold, Relation | Named) and not isinstance(answer, Relation | Named):
@@ -97,7 +101,7 @@ def _unassigned(gold: Content, answer: Content, prompt: str) -> tuple[Content, C
 
 
 def _right_side(relation: Relation | Named, prompt: str) -> Content:
-    """What an equation says its left side is, where that is a name or stands in the question."""
+    """Return the right side of an equation whose left side is a name or an expression of the question."""
     if isinstance(relation, Named):
         return relation.content if names(relation.name) or stands_alone(relation.name, prompt) else relation
     name = relation.left
@@ -112,7 +116,7 @@ def _right_side(relation: Relation | Named, prompt: str) -> Content:
 
 
 def _as_interval(content: Content) -> Content:
-    """x > 2 as the interval from 2 on."""
+    """Read x > 2 as the interval from 2 to infinity."""
     if not isinstance(content, Relation) or content.sign not in ("<", ">", "\\le", "\\ge"):
         return content
     sign, variable, bound = content.sign, content.left, content.right
@@ -126,38 +130,32 @@ def _as_interval(content: Content) -> Content:
     return Items("()" if sign == ">" else "[)", (Value(bound), Value(infinity)), name)
 
 
-_TUPLE = re.compile(r"\((.+,.+)\)")
-_NAME = re.compile(r"\\?[A-Za-z]+(?:_[A-Za-z0-9]|_\{[A-Za-z0-9]{1,9}\})?'?")
-
-Values = dict[str, Content]
-
-
 def in_one_order(gold: Content, answer: Content, prompt: str) -> tuple[Content, Content]:
-    """Both as points where one has names: in the order in which the question names them, else by the alphabet.
+    """Return both as points if one names its values: in the order of the names in the question, else alphabetical.
 
-    Bare values in a list must come in the gold answer's own order.
+    A bare list of values must be in the gold answer's order.
     """
-    wanted, given = _named(gold), _named(answer)
-    if wanted and given:
-        return (
-            (_point(wanted, list(wanted)), _point(given, list(wanted))) if set(wanted) == set(given) else (gold, answer)
-        )
-    if wanted and isinstance(answer, Items):
+    gold_values, values = _values_by_name(gold), _values_by_name(answer)
+    if gold_values and values:
+        if set(gold_values) != set(values):
+            return gold, answer
+        return _point(gold_values, list(gold_values)), _point(values, list(gold_values))
+    if gold_values and isinstance(answer, Items):
         in_list = answer.brackets == ","
-        own = list(wanted) if in_list or isinstance(gold, Named) else _sorted(wanted)
-        order = own if in_list else _asked(wanted, prompt) or own
+        default = list(gold_values) if in_list or isinstance(gold, Named) else _alphabetical(gold_values)
+        order = default if in_list else _order_in_question(gold_values, prompt) or default
         bare = in_list and not any(isinstance(part, Relation | Named) for part in answer.parts)
-        return _point(wanted, order), Items("()", answer.parts) if bare else answer
-    if given and isinstance(gold, Items) and gold.brackets == "()":
-        return gold, _point(given, _asked(given, prompt) or _sorted(given))
+        return _point(gold_values, order), Items("()", answer.parts) if bare else answer
+    if values and isinstance(gold, Items) and gold.brackets == "()":
+        return gold, _point(values, _order_in_question(values, prompt) or _alphabetical(values))
     return gold, answer
 
 
-def _named(content: Content) -> Values | None:
-    """The values by name; None where there are none, or a name comes twice."""
+def _values_by_name(content: Content) -> Values | None:
+    """Return the values by name; None without names, or if a name occurs twice."""
     if isinstance(content, Named) and isinstance(content.content, Items) and content.content.brackets == "()":
-        found = _tuple_of(content.name)
-        pairs = list(zip(found, content.content.parts, strict=True)) if len(found) == len(content.content.parts) else []
+        order, parts = _tuple_of(content.name), content.content.parts
+        pairs = list(zip(order, parts, strict=True)) if len(order) == len(parts) else []
     elif isinstance(content, Items) and content.brackets in (",", "{}"):
         pairs = [pair for part in content.parts if (pair := _assigned(part))]
         pairs = pairs if len(pairs) == len(content.parts) else []
@@ -177,14 +175,14 @@ def _assigned(part: Content) -> tuple[str, Content] | None:
 
 
 def _tuple_of(text: str) -> list[str]:
-    """The names in (x, y); none if it is no such tuple."""
+    """Return the names in a tuple such as (x, y); an empty list for anything else."""
     match = _TUPLE.fullmatch(text)
-    found = [name.strip() for name in match[1].split(",")] if match else []
-    return found if all(map(_NAME.fullmatch, found)) else []
+    order = [name.strip() for name in match[1].split(",")] if match else []
+    return order if all(map(_NAME.fullmatch, order)) else []
 
 
-def _asked(values: Values, prompt: str) -> list[str] | None:
-    """The order of the last tuple of these names in the question."""
+def _order_in_question(values: Values, prompt: str) -> list[str] | None:
+    """Return the order of the last tuple of these names in the question; None without one."""
     for inside in reversed(tuples(prompt)):
         order = inside.split(",")
         if len(order) == len(values) and set(order) == set(values):
@@ -192,7 +190,7 @@ def _asked(values: Values, prompt: str) -> list[str] | None:
     return None
 
 
-def _sorted(values: Values) -> list[str]:
+def _alphabetical(values: Values) -> list[str]:
     return sorted(values, key=lambda name: (name.startswith("\\"), name))
 
 

@@ -1,4 +1,4 @@
-"""What stands in a question: its expressions, and the names of what it asks for."""
+"""Expressions and names in a question, for rejecting answers that only repeat it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rlvrscope.verify.math.expression import parse, plain_number
 from rlvrscope.verify.math.latex import canonical
 from rlvrscope.verify.math.tree import Node, number, skeleton
 
-MAX_PROMPT = 4_000
-"""Characters at its end that are looked at."""
-_MOST_PIECES = 100
+MAX_PROMPT_CHARACTERS = 4_000
+"""Characters at the end of the prompt that are searched."""
+_MAX_PIECES = 100
 _FORMULA = re.compile(r"\$([^$]+)\$")
 _DELIMITER = re.compile(r"\\[()\[\]]")
 _PROSE = re.compile(r"(?:[-+*/^=().,0-9 ]|\\[a-z]+|(?<![A-Za-z])[a-z](?![A-Za-z])|[{}])+")
@@ -31,28 +31,28 @@ _CHANGED = re.compile(
 
 @lru_cache(maxsize=1024)
 def expressions(prompt: str) -> frozenset[str]:
-    """The skeletons of all expressions in the prompt, and of their parts; of those that we can read."""
-    found = set[str]()
-    for piece in _pieces(prompt)[:_MOST_PIECES]:
+    """Return the skeletons of all readable expressions in the prompt and of their parts."""
+    skeletons = set[str]()
+    for piece in _pieces(prompt)[:_MAX_PIECES]:
         for node in _read(piece.strip(" .,")):
-            found.update(skeleton(part) for part in node.walk() if part.args or part.op == "number")
-    return frozenset(found)
+            skeletons.update(skeleton(part) for part in node.walk() if part.args or part.op == "number")
+    return frozenset(skeletons)
 
 
 @lru_cache(maxsize=1024)
 def whole_expressions(prompt: str) -> frozenset[str]:
-    """The skeletons of those that are a formula, or a side of one, by themselves."""
-    return frozenset(skeleton(node) for piece in _pieces(prompt)[:_MOST_PIECES] for node in _read(piece.strip(" .,")))
+    """Return the skeletons of whole formulas and of whole sides of equations."""
+    return frozenset(skeleton(node) for piece in _pieces(prompt)[:_MAX_PIECES] for node in _read(piece.strip(" .,")))
 
 
 def _pieces(prompt: str) -> list[str]:
-    """Formulas between dollars, and what looks like one outside of them."""
-    tail = _DELIMITER.sub("$", prompt[-MAX_PROMPT:])
+    """Return formulas between dollar signs, and text outside that looks like a formula."""
+    tail = _DELIMITER.sub("$", prompt[-MAX_PROMPT_CHARACTERS:])
     return [*_FORMULA.findall(tail), *_PROSE.findall(_FORMULA.sub(" ; ", tail))]
 
 
 def _read(piece: str) -> list[Node]:
-    found = []
+    nodes = []
     try:
         text = canonical(piece)
     except Refused:
@@ -60,33 +60,33 @@ def _read(piece: str) -> list[Node]:
     for side in [text, *_SIGNS.split(text)]:
         try:
             plain = plain_number(side.strip())
-            found.append(number(plain) if plain is not None else parse(side.strip()))
+            nodes.append(number(plain) if plain is not None else parse(side.strip()))
         except (Refused, Unreadable):
             continue
-    return found
+    return nodes
 
 
 def asks_for_another_form(prompt: str) -> bool:
-    """Whether the answer is a number of the question, written in another way: "express 0.25 as a fraction"."""
-    return bool(_CHANGED.search(prompt[-MAX_PROMPT:].lower()))
+    """Test whether the question asks to rewrite one of its numbers: "express 0.25 as a fraction"."""
+    return bool(_CHANGED.search(prompt[-MAX_PROMPT_CHARACTERS:].lower()))
 
 
 def names(text: str) -> bool:
-    r"""Whether this, left of an equals sign, is the name of what is right of it: y, f(x), f^{-1}(x)."""
+    r"""Test whether the left side of an equation is a name for the right side: y, f(x), f^{-1}(x)."""
     return bool(_NAME.fullmatch(text))
 
 
 def stands_alone(text: str, prompt: str) -> bool:
-    """Whether the question has this expression, and not only as a part of another one: m+n, \\angle ABC."""
-    wanted = _squashed(text)
-    found = re.search(rf"(?<![-+*/^A-Za-z0-9]){re.escape(wanted)}(?![-+*/^A-Za-z0-9])", _squashed_formulas(prompt))
-    return bool(wanted) and found is not None
+    """Test whether the question has this expression, and not only as part of another one: m+n, \\angle ABC."""
+    target = _squashed(text)
+    pattern = rf"(?<![-+*/^A-Za-z0-9]){re.escape(target)}(?![-+*/^A-Za-z0-9])"
+    return bool(target) and re.search(pattern, _squashed_formulas(prompt)) is not None
 
 
 @lru_cache(maxsize=1024)
 def tuples(prompt: str) -> list[str]:
-    """What stands in round brackets with a comma in the question, in its order: "x,y"."""
-    return _TUPLE.findall(_squashed(prompt[-MAX_PROMPT:]))
+    """Return the contents of tuples in the question, in order: "x,y"."""
+    return _TUPLE.findall(_squashed(prompt[-MAX_PROMPT_CHARACTERS:]))
 
 
 @lru_cache(maxsize=1024)

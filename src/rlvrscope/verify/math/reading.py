@@ -1,4 +1,4 @@
-r"""Reads an answer: what it is, or that it is only a string."""
+r"""Reading of an answer: its kind and content, or an opaque string."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _ARRAY = re.compile(
     r"(\(|\[) ?\\begin\{(matrix|array)\}(?:(?<=y\}) ?\{[clr| ]{1,40}\})?((?:(?!\\begin).)*)\\end\{\2\} ?(\)|\])",
     re.DOTALL,
 )
-"""Of pmatrix and bmatrix, another spelling."""
+"""Other spellings of pmatrix and bmatrix."""
 _ALL_REALS = ("\\mathbb{R}", "\\mathbb R")
 _INEQUALITIES = ("<", ">", "\\le", "\\ge")
 _MEMBER = re.compile(r"([A-Za-z])\\in ?(?![a-z])")
 _WORDS = re.compile(r"\\text\{([^{}\\]*)\}|([A-Za-z]{2,}(?:[ '][A-Za-z]+)+|[A-Z]{2,}|[A-Z][a-z]{2,}|[A-Za-z]{2,})")
 _SHORT_WORDS = re.compile(r"yes|no|odd|red|mon|tue|wed|thu|fri|sat|sun|[a-z]*([a-z])\1[a-z]*", re.IGNORECASE)
-"""Of two or three letters; others are products: xy, abc. A product would not have a letter twice in a row."""
+"""Words of two or three letters; others are products (xy, abc), in which no letter occurs twice in a row."""
 _LABEL = re.compile(r"(?:\\text\{ ?\(?([A-J])\)[ .]*\}|\(([A-J])\)(?=[0-9]))(.+)", re.DOTALL)
 _JOIN = r",|;|\\text\{,? ?(?:and|or)\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|\\cup"
 _NO_OR = re.compile(r",|;|and(?![A-Za-z])|\\cup")
@@ -51,7 +51,7 @@ _BLANK = re.compile(r"\s+")
 
 
 def read(text: str) -> Reading:
-    """The answer in the text. Raises Refused for one past the limits or with characters that are refused."""
+    """Read an answer. Raises Refused for one past the limits or with forbidden characters."""
     spelled = canonical(text)
     try:
         return Reading(spelled, _content(spelled))
@@ -61,7 +61,7 @@ def read(text: str) -> Reading:
 
 def _content(text: str) -> Content:
     if not text:
-        raise Broken("there is nothing")
+        raise Broken("it is empty")
     if _WHOLE.fullmatch(text) and len(text) <= MAX_DIGITS:
         return Value(number(int(text)))
     if not balanced(text):
@@ -81,12 +81,12 @@ def _words(text: str) -> Content | None:
     short = len(text) < 4 and not text.isupper() and not (len(text) == 3 and text.istitle())
     if short and not _SHORT_WORDS.fullmatch(text):
         return None
-    said = _BLANK.sub(" ", match[1] if match[1] is not None else match[2]).strip(" ().")
-    return Words(said.lower() if len(said) > 1 else said)
+    words = _BLANK.sub(" ", match[1] if match[1] is not None else match[2]).strip(" ().")
+    return Words(words.lower() if len(words) > 1 else words)
 
 
 def _single(text: str) -> Content | None:
-    """What is one number, though it may hold commas, spaces, a unit or an index."""
+    """Read a single number, possibly with commas, spaces, a unit or a base; a time of day."""
     plain = plain_number(text)
     if plain is not None:
         return Value(number(plain))
@@ -94,8 +94,8 @@ def _single(text: str) -> Content | None:
         return Based(based[1].lstrip("0") or "0", based[2] or based[3])
     if clock := _CLOCK.fullmatch(text.replace("\\text{", "").replace("}", "")):
         return Clock(f"{int(clock[1])}:{clock[2]}", f"{clock[3].lower()}m" if clock[3] else "")
-    rest, scale, unit = _measured(text)
-    value = plain_number(rest) if rest != text else None
+    before_unit, scale, unit = _split_unit(text)
+    value = plain_number(before_unit) if before_unit != text else None
     return Value(number(value * scale), unit) if value is not None else None
 
 
@@ -136,12 +136,12 @@ def _bracketed(text: str) -> Content | None:
     if len(inside) == 1 and kind == "()":
         return _content(brackets[2])
     if kind in ("{]", "[}", "(}", "{)") or (len(inside) == 1 and kind != "{}"):
-        raise Unreadable("brackets that do not belong together")
+        raise Unreadable("brackets of different kinds")
     return Items(kind, _parts(inside))
 
 
 def _closes(inside: str) -> bool:
-    """Whether the bracket before this and the one after it belong together."""
+    """Test whether the brackets around this text match each other."""
     try:
         split(inside, "$^")
     except Unreadable:
@@ -154,12 +154,12 @@ def _joined(text: str, joined: list[str]) -> Content:
     if cups and cups != len(joined) - 1:
         raise Unreadable("a union within a list")
     parts = [part for part in joined if part.strip()] if not cups else joined  # "1, 2, and 3" has an empty part
-    found = _flattened(_parts(parts))
-    if cups and all(isinstance(part, Items) and part.brackets == "{}" for part in found):
-        return Items("{}", tuple(part for some in found if isinstance(some, Items) for part in some.parts))
-    if not _NO_OR.search(text) and all(map(_is_range, found)):  # x < 1 or x > 2
-        return Items("union", found)
-    return Items("union" if cups else ",", found)
+    items = _flattened(_parts(parts))
+    if cups and all(isinstance(item, Items) and item.brackets == "{}" for item in items):
+        return Items("{}", tuple(part for item in items if isinstance(item, Items) for part in item.parts))
+    if not _NO_OR.search(text) and all(map(_is_range, items)):  # x < 1 or x > 2
+        return Items("union", items)
+    return Items("union" if cups else ",", items)
 
 
 def _is_range(part: Content) -> bool:
@@ -169,9 +169,9 @@ def _is_range(part: Content) -> bool:
 
 
 def _flattened(parts: tuple[Content, ...]) -> tuple[Content, ...]:
-    """A list within a list is what a plus-minus gives."""
-    inner = [part.parts if isinstance(part, Items) and part.brackets == "," else (part,) for part in parts]
-    return tuple(part for some in inner for part in some)
+    """Merge lists within the list, which come from plus-minus signs."""
+    lists = [part.parts if isinstance(part, Items) and part.brackets == "," else (part,) for part in parts]
+    return tuple(part for parts in lists for part in parts)
 
 
 def _both_signs(text: str) -> Content:
@@ -193,7 +193,7 @@ def _relation(text: str) -> Content | None:
     if len(sides) == 1:
         return None
     if any(side.count("|") % 2 for side in sides):
-        raise Unreadable("a bar that does not close, or such that")
+        raise Unreadable("a bar that does not close or means such that")
     if len(sides) == 5 and sides[1] in ("<", "\\le") and sides[3] in ("<", "\\le"):
         low, high = _node(sides[0]), _node(sides[4])
         middle = parse(sides[2])
@@ -214,14 +214,14 @@ def _relation(text: str) -> Content | None:
 
 
 def _left_side(text: str) -> Node:
-    """f(x), on its own, is the name of a value."""
+    """Read f(x) alone as the name of a value."""
     return Node("symbol", value=text) if names(text) and "(" in text else _node(text)
 
 
 def _named(name: str, text: str) -> Content:
-    """What is on the right is the answer, if what is on the left is its name: x = 2 or x = -2 is a list already."""
+    """Read a named answer; x = \\pm 2 becomes the list x = 2, x = -2."""
     content = _content(text)
-    if isinstance(content, Items) and content.brackets == "," and len(name) == 1:  # x = \pm 2
+    if isinstance(content, Items) and content.brackets == "," and len(name) == 1:
         symbol = Node("symbol", value=name)
         parts = [part for part in content.parts if isinstance(part, Value) and not part.unit]
         if len(parts) == len(content.parts) and name not in CONSTANTS:
@@ -232,18 +232,18 @@ def _named(name: str, text: str) -> Content:
 def _value(text: str) -> Value:
     if text.endswith("%"):
         return Value(_node(text[:-1]), "%")
-    rest, scale, unit = _measured(text)
-    node = _node(rest)
+    before_unit, scale, unit = _split_unit(text)
+    node = _node(before_unit)
     return Value(node if scale == 1 else Node("multiply", (number(scale), node)), unit)
 
 
-def _measured(text: str) -> tuple[str, int, str]:
-    r"""As `unit_of`; of \$5 million, the million is told apart from the dollars."""
-    rest, scale, unit = unit_of(text)
-    if not unit or rest == text:
-        return rest, scale, unit
-    inner, more, other = unit_of(rest)
-    return (rest, scale, unit) if other else (inner, scale * more, unit)
+def _split_unit(text: str) -> tuple[str, int, str]:
+    r"""Split like `unit_of`, also where a scale precedes the unit: \$5 million."""
+    before, scale, unit = unit_of(text)
+    if not unit or before == text:
+        return before, scale, unit
+    inner, inner_scale, inner_unit = unit_of(before)
+    return (before, scale, unit) if inner_unit else (inner, scale * inner_scale, unit)
 
 
 def _node(text: str) -> Node:

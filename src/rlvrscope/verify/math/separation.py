@@ -1,4 +1,4 @@
-r"""How many digits tell two values apart, for certain where they are algebraic.
+r"""Number of digits that distinguishes two values, with certainty for algebraic ones.
 
 The bound of Burnikel, Funke, Mehlhorn, Schirra and Schmitt (A separation bound for real algebraic expressions, ESA
 2001): an expression of integers with + - * / and roots that is not zero is at least 1 / (u^(D-1) l) in size, where D is
@@ -8,8 +8,8 @@ the product of its roots' degrees, and u and l bound every conjugate of numerato
     a + b       u = u_a l_b + l_a u_b l = l_a l_b      k-th root   u = (u l^(k-1))^(1/k), l = l   if u >= l, else
     a b         u = u_a u_b           l = l_a l_b                  u = u, l = (u^(k-1) l)^(1/k)
 
-Logarithms, sines and irrational powers have no such bound. They count as integers of their size here, and may be few
-and hardly nested: then values that agree to so many digits, and MARGIN more, are equal by any chance there is.
+Logarithms, sines and irrational powers have no such bound. They are treated as integers of their size, and only a few
+with little nesting are allowed: values that agree to that many digits and MARGIN more are then almost surely equal.
 """
 
 from __future__ import annotations
@@ -29,40 +29,48 @@ MAX_DOUBLINGS = 12
 """log2 of the product of the roots' degrees."""
 MAX_FUNCTIONS = 8
 MAX_NESTED = 4
-"""Functions in one another."""
-_NOWHERE = point("", 0)
-_SAME = ("negate", "abs")
+"""Nesting depth of functions."""
+_ANY_POINT = point("", 0)
+_KEEP_BOUND = ("negate", "abs")
 Logs = tuple[float, float]
 
 
 def digits(difference: Node, at: Point, size: Callable[[Node], float]) -> int:
-    """Digits after the point, beyond which a difference that is not zero can't begin.
+    """Return the number of digits after the point within which a nonzero difference must show.
 
-    size: of a part's value, for what has no bound. Raises Refused where they are more than MAX_DIGITS, or there are
-    more functions than can be told apart.
+    size: returns the magnitude of a part that has no bound. Raises Refused for more than MAX_DIGITS digits, and for too
+    many roots or functions.
     """
     functions = {node for node in difference.walk() if _is_function(node)}
     if len(functions) > MAX_FUNCTIONS or _nested(difference) > MAX_NESTED:
-        raise Refused("more functions than can be told apart")
+        raise Refused("too many functions to distinguish the values")
     bound = _Bound(at, size)
     upper, lower = bound(difference)
     if sum(map(math.log2, bound.degrees.values())) > MAX_DOUBLINGS:
-        raise Refused("more roots than can be told apart")
+        raise Refused("too many roots to distinguish the values")
     needed = (math.prod(bound.degrees.values()) - 1) * max(upper, 0.0) + max(lower, 0.0)
     if not needed <= MAX_DIGITS:
-        raise Refused("more roots, or larger ones, than can be told apart")
+        raise Refused("too many roots, or too large ones, to distinguish the values")
     return math.ceil(needed) + MARGIN
 
 
 def is_algebraic(node: Node) -> bool:
-    """Whether its value is, and no function, pi or e is on the way to it."""
+    """Test for an algebraic expression without functions, pi or e."""
     return not any(_is_function(part) or part.value in ("e", "\\pi", "\\infty") for part in node.walk())
 
 
 def _is_function(node: Node) -> bool:
     if node.op == "power":
-        return bool(node.args[1].symbols()) or _rational(node.args[1], _NOWHERE) is None
-    return bool(node.args) and node.op not in ("add", "multiply", "divide", "root", "factorial", "binomial", *_SAME)
+        return bool(node.args[1].symbols()) or _rational(node.args[1], _ANY_POINT) is None
+    return bool(node.args) and node.op not in (
+        "add",
+        "multiply",
+        "divide",
+        "root",
+        "factorial",
+        "binomial",
+        *_KEEP_BOUND,
+    )
 
 
 def _nested(node: Node) -> int:
@@ -70,7 +78,7 @@ def _nested(node: Node) -> int:
 
 
 def _rational(node: Node, at: Point) -> Fraction | None:
-    """The value at the point, if there is a rational one and no constant is in it."""
+    """Return the value at the point if it is rational and without constants, else None."""
     if node.symbols() & CONSTANTS:
         return None
     try:
@@ -81,7 +89,7 @@ def _rational(node: Node, at: Point) -> Fraction | None:
 
 @dataclass
 class _Bound:
-    """(log10 u, log10 l) of a node. degrees: of the different roots met so far."""
+    """Bounds (log10 u, log10 l) of a node. degrees: the degrees of the distinct roots so far, by skeleton."""
 
     at: Point
     size: Callable[[Node], float]
@@ -103,8 +111,8 @@ class _Bound:
             return self._power(node, self(node.args[1]), 1 / degree if degree else None)
         parts = [self(arg) for arg in (_gathered(node, self.at) if node.op == "add" else node.args)]
         if node.op == "abs" and "i" in node.symbols():
-            self.degrees[skeleton(node)] = 4  # the root of its product with its conjugate, which has roots of its own
-        return parts[0] if node.op in _SAME else _RULES[node.op](*parts)
+            self.degrees[skeleton(node)] = 4  # |z| is the root of z times its conjugate, whose roots are separate
+        return parts[0] if node.op in _KEEP_BOUND else _RULES[node.op](*parts)
 
     def _power(self, node: Node, inner: Logs, exponent: Fraction | None) -> Logs:
         if not exponent:
@@ -119,7 +127,7 @@ class _Bound:
 
 
 def _gathered(total: Node, at: Point) -> list[Node]:
-    """The terms of a sum, the rational ones as one: their denominators count once."""
+    """Return the terms of a sum with the rational ones added up, so that their denominators count once."""
     values = [(term, _rational(term, at)) for term in flat(total, "add")]
     rational = [value for _, value in values if value is not None]
     return [
@@ -129,13 +137,13 @@ def _gathered(total: Node, at: Point) -> list[Node]:
 
 
 def _log(value: int) -> float:
-    """Of 0, as of 1: it adds nothing."""
+    """log10 of the magnitude; 0 for 0, which adds nothing."""
     return math.log10(abs(value)) if value else 0.0
 
 
 def _sum(*parts: Logs) -> Logs:
     lower = sum(part[1] for part in parts)
-    return max(upper - own + lower for upper, own in parts) + math.log10(len(parts)), lower
+    return max(upper - part_lower + lower for upper, part_lower in parts) + math.log10(len(parts)), lower
 
 
 def _product(*parts: Logs) -> Logs:

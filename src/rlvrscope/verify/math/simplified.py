@@ -1,4 +1,4 @@
-r"""The shape of an expression: like terms, powers of one base, products of sums."""
+r"""Rules for an answer that is not yet evaluated or simplified: leftover arithmetic, or the question repeated."""
 
 from __future__ import annotations
 
@@ -12,47 +12,93 @@ from rlvrscope.verify.decision import Refused, Unreadable
 from rlvrscope.verify.math.content import Content, Items, Named, Reading, Relation, Value, nodes_of
 from rlvrscope.verify.math.expression import FUNCTIONS
 from rlvrscope.verify.math.expression_value import Inexact, exact
-from rlvrscope.verify.math.question import asks_for_another_form, expressions, names, stands_alone, whole_expressions
+from rlvrscope.verify.math.question import (
+    MAX_PROMPT_CHARACTERS,
+    asks_for_another_form,
+    expressions,
+    names,
+    stands_alone,
+    whole_expressions,
+)
 from rlvrscope.verify.math.tree import Node, factors_of, flat, literal, skeleton
 
+MAX_FACTOR = 1_000
+"""Largest factor of a radicand that is tried."""
 _NUMERIC = re.compile(r"-1|[0-9/]+|\([0-9/]+\^-1\)")
 _EXPAND = re.compile(r"\b(?:expand|multipl(?:y|ied))")
 _FACTOR = re.compile(r"\bfactor")
 _SIMPLIFY = re.compile(r"simplif|simplest|\breduce\b|reduced (?:form|fraction)|lowest terms|rationaliz")
 _DECIMAL = re.compile(r"\b(?:as|to) an? (?:\w+ )?decimal\b|\bin decimal (?:form|notation)")
-MAX_PROMPT = 4_000
-MAX_FACTOR = 1_000
-"""Up to which factors of a radicand are looked for."""
+_NUMBER_OPERATIONS = ("power", "root", "factorial", "binomial", "abs", "floor", "ceil")
+_TEN = Fraction(10)
+
+
+def is_number(node: Node) -> bool:
+    r"""Test for one fully evaluated number: 391, -2.5, \frac{50}{100}; 6/3 is arithmetic."""
+    return literal(node) is not None and not any(map(_is_unevaluated_quotient, node.walk()))
+
+
+def check_evaluated(gold: Content, answer: Content, prompt: str) -> None:
+    r"""Raise Refused for arithmetic that the gold answer does not have, and for a repeated question.
+
+    17 \cdot 23 is refused where the gold answer is 391, and accepted where it is 23 \cdot 17 or 2^3. The same holds for
+    a sine or logarithm of a constant.
+    """
+    gold_nodes, nodes = list(nodes_of(gold)), list(nodes_of(answer))
+    if not gold_nodes:
+        return
+    if all(map(_is_final, gold_nodes)) and not all(map(_is_final, nodes)):
+        raise Refused("not evaluated: an expression where the gold answer is a number")
+    if isinstance(gold, Value) and isinstance(answer, Value):
+        if answer.node.variables() - gold.node.variables():
+            raise Refused("not evaluated: it has a variable that the gold answer does not have")
+        if is_in_another_form(gold.node, answer.node, prompt):
+            raise Refused("not expanded, factored or simplified as the question asks")
+    for is_left_over in (_is_arithmetic, _is_function_of_constants):
+        if _any(is_left_over, nodes) and not _any(is_left_over, gold_nodes):
+            raise Refused("not evaluated: it has arithmetic left over that the gold answer does not have")
+    if _repeats(gold, answer, prompt):
+        raise Refused("the answer repeats the question")
+
+
+def check_no_equation_of_question(gold: Content, answer: Reading, prompt: str) -> None:
+    """Raise Refused for an equation of the question, where the gold answer is not one: x+1=25 is not 25."""
+    content = answer.content
+    if isinstance(gold, Relation | Named) or not isinstance(content, Relation | Named) or names(content.name):
+        return
+    if stands_alone(answer.text, prompt):
+        raise Refused("the answer repeats the question")
 
 
 def has_like_parts(node: Node) -> bool:
-    r"""Whether terms or factors of it could be put together: 2x+x, \sqrt{2}\sqrt{2}, \frac{x}{x^2}."""
+    r"""Test for terms or factors that can be combined: 2x+x, \sqrt{2}\sqrt{2}, \frac{x}{x^2}."""
     if node.op == "add":
-        found = [_without_numbers(term) for term in flat(node, "add")]
+        parts = [_without_numbers(term) for term in flat(node, "add")]
     elif node.op in ("multiply", "divide"):
-        found = list(_bases(node))
+        parts = list(_bases(node))
     else:
         return False
-    return any(count > 1 for part, count in Counter(found).items() if part)
+    return any(count > 1 for part, count in Counter(parts).items() if part)
 
 
 def is_in_another_form(gold: Node, answer: Node, prompt: str) -> bool:
-    """Whether the question says to expand, and only the gold answer is; or to factor, and it has more factors.
+    """Test for a form that the question asks to change and the gold answer does not have.
 
-    Or to simplify, and a fraction is not in lowest terms or a radical holds a power; or to write a decimal.
+    To simplify: a fraction not in lowest terms, or a radical with a power in it; to write a decimal: a fraction; to
+    expand: a product of sums; to factor: fewer factors than the gold answer.
     """
-    asked = prompt[-MAX_PROMPT:].lower()
-    if _SIMPLIFY.search(asked) and _any_part(_is_reducible, answer) and not _any_part(_is_reducible, gold):
+    question = prompt[-MAX_PROMPT_CHARACTERS:].lower()
+    if _SIMPLIFY.search(question) and _any(_is_reducible, [answer]) and not _any(_is_reducible, [gold]):
         return True
-    if _DECIMAL.search(asked) and _any_part(_is_fraction, answer) and not _any_part(_is_fraction, gold):
+    if _DECIMAL.search(question) and _any(_is_fraction, [answer]) and not _any(_is_fraction, [gold]):
         return True
-    if _EXPAND.search(asked) and _has_product_of_sums(answer) and not _has_product_of_sums(gold):
+    if _EXPAND.search(question) and _has_product_of_sums(answer) and not _has_product_of_sums(gold):
         return True
-    return bool(_FACTOR.search(asked)) and _sums_in_product(answer) < _sums_in_product(gold)
+    return bool(_FACTOR.search(question)) and _sums_in_product(answer) < _sums_in_product(gold)
 
 
-def _any_part(condition: Callable[[Node], bool], node: Node) -> bool:
-    return any(map(condition, node.walk()))
+def _any(condition: Callable[[Node], bool], nodes: list[Node]) -> bool:
+    return any(condition(part) for node in nodes for part in node.walk())
 
 
 def _is_fraction(node: Node) -> bool:
@@ -60,19 +106,19 @@ def _is_fraction(node: Node) -> bool:
 
 
 def _is_reducible(node: Node) -> bool:
-    r"""\frac{6}{8}, \sqrt{8}, 72^{1/2}."""
+    r"""Test for \frac{6}{8}, \sqrt{8}, 72^{1/2}."""
     if node.op == "divide":
         parts = [literal(part) for part in node.args]
         whole = [int(part) for part in parts if part is not None and part.denominator == 1]
         return len(whole) == 2 and gcd(*whole) > 1
     if node.op == "root":
-        return _holds_a_power(literal(node.args[1]), literal(node.args[0]))
+        return _has_power_factor(literal(node.args[1]), literal(node.args[0]))
     exponent = literal(node.args[1]) if node.op == "power" else None
-    return exponent is not None and _holds_a_power(literal(node.args[0]), Fraction(exponent.denominator))
+    return exponent is not None and _has_power_factor(literal(node.args[0]), Fraction(exponent.denominator))
 
 
-def _holds_a_power(radicand: Fraction | None, degree: Fraction | None) -> bool:
-    """Of an integer from 2 on; degree: 2 for squares."""
+def _has_power_factor(radicand: Fraction | None, degree: Fraction | None) -> bool:
+    """Test whether an integer is divisible by factor^degree, for a factor of at least 2; degree 2 means squares."""
     if radicand is None or degree is None or radicand.denominator > 1 or degree.denominator > 1:
         return False
     value, n = abs(int(radicand)), int(degree)
@@ -86,7 +132,7 @@ def _without_numbers(term: Node) -> str:
 
 
 def _bases(node: Node) -> Iterator[str]:
-    """Of its factors, above and below; numbers have none."""
+    """Yield the bases of the factors in numerator and denominator, numbers left out."""
     if node.op in ("multiply", "divide", "negate"):
         for arg in node.args:
             yield from _bases(arg)
@@ -100,7 +146,7 @@ def _has_product_of_sums(node: Node) -> bool:
 
 
 def _sums_in_product(node: Node) -> int:
-    """Factors that are sums with variables, each as often as its power says; 0 for what is no product."""
+    """Count factors that are sums with variables, with multiplicity; 0 if the node is not a product."""
     if node.op in ("multiply", "negate"):
         return sum(_sums_in_product(arg) + _is_sum(arg) for arg in node.args)
     power = literal(node.args[1]) if node.op == "power" else None
@@ -113,54 +159,9 @@ def _is_sum(node: Node) -> bool:
     return node.op == "add" and bool(node.variables())
 
 
-_OF_NUMBERS = ("power", "root", "factorial", "binomial", "abs", "floor", "ceil")
-_TEN = Fraction(10)
-
-
-def is_number(node: Node) -> bool:
-    r"""One number as it is written when all is done: 391, -2.5, \frac{50}{100}. 6/3 is arithmetic."""
-    return literal(node) is not None and not any(map(_is_quotient_to_work_out, node.walk()))
-
-
-def check_worked_out(gold: Content, answer: Content, prompt: str) -> None:
-    r"""Raises Refused for arithmetic between numbers where the gold answer has none, and for what is in the prompt.
-
-    17 \cdot 23 is no answer where the gold one is 391; it is where the gold one is 23 \cdot 17 or 2^3. Nor is a sine or
-    logarithm of a constant, where the gold answer has none.
-    """
-    wanted, given = list(nodes_of(gold)), list(nodes_of(answer))
-    if not wanted:
-        return
-    if all(map(_is_done, wanted)) and not all(map(_is_done, given)):
-        raise Refused("not worked out: an expression where the gold answer is a number")
-    if isinstance(gold, Value) and isinstance(answer, Value):
-        if answer.node.variables() - gold.node.variables():
-            raise Refused("not worked out: there is a variable in it that the gold answer does not have")
-        if is_in_another_form(gold.node, answer.node, prompt):
-            raise Refused("not worked out: not expanded, factored or simplified as the question asks")
-    for is_left_over in (_is_arithmetic, _is_function_of_constants):
-        if _any(is_left_over, given) and not _any(is_left_over, wanted):
-            raise Refused("not worked out: there is arithmetic in it that the gold answer has none of")
-    if _repeats(gold, answer, prompt):
-        raise Refused("the answer repeats the question")
-
-
-def check_no_equation_of_question(gold: Content, answer: Reading, prompt: str) -> None:
-    """Raises Refused for an equation of the question, where the gold answer is none: x+1=25 is not 25."""
-    said = answer.content
-    if isinstance(gold, Relation | Named) or not isinstance(said, Relation | Named) or names(said.name):
-        return
-    if stands_alone(answer.text, prompt):
-        raise Refused("the answer repeats the question")
-
-
-def _any(condition: Callable[[Node], bool], nodes: list[Node]) -> bool:
-    return any(condition(part) for node in nodes for part in node.walk())
-
-
-def _is_done(node: Node) -> bool:
+def _is_final(node: Node) -> bool:
     if node.op == "negate":
-        return _is_done(node.args[0])
+        return _is_final(node.args[0])
     return is_number(node) or _is_power_of_ten(node) or (node.op == "symbol" and node.value == "\\infty")
 
 
@@ -169,8 +170,8 @@ def _is_power_of_ten(node: Node) -> bool:
     return exponent is not None and exponent.denominator == 1 and literal(node.args[0]) == _TEN
 
 
-def _is_quotient_to_work_out(node: Node) -> bool:
-    """Of two numbers that are no integers, or that comes to an integer."""
+def _is_unevaluated_quotient(node: Node) -> bool:
+    """Test for a quotient of numbers that are not both integers, or that is an integer."""
     values = [literal(arg) for arg in node.args] if node.op == "divide" else []
     whole = [value for value in values if value is not None and value.denominator == 1]
     if None in values or not values:
@@ -179,7 +180,7 @@ def _is_quotient_to_work_out(node: Node) -> bool:
 
 
 def _is_arithmetic(node: Node) -> bool:
-    """Whether it works with numbers that could be done: of a sum, two terms; of a product, two factors."""
+    """Test for arithmetic that could be carried out, such as a sum of two numbers or a product of two numbers."""
     if node.op in ("add", "multiply"):
         parts = list(flat(node, node.op))
         return (
@@ -190,9 +191,9 @@ def _is_arithmetic(node: Node) -> bool:
         )
     if node.op == "power" and (_is_complex(node.args[0]) or node.args[0].value == "i"):
         return literal(node.args[1]) is not None
-    if node.op in _OF_NUMBERS and all(literal(arg) is not None for arg in node.args):
+    if node.op in _NUMBER_OPERATIONS and all(literal(arg) is not None for arg in node.args):
         return not _is_power_of_ten(node) and _is_rational(node)
-    return _is_quotient_to_work_out(node) or has_like_parts(node)
+    return _is_unevaluated_quotient(node) or has_like_parts(node)
 
 
 def _is_complex(node: Node) -> bool:
@@ -214,15 +215,15 @@ def _is_function_of_constants(node: Node) -> bool:
 
 
 def _repeats(gold: Content, answer: Content, prompt: str) -> bool:
-    """Whether an expression, however it is ordered and spelled, is one of the question's, and not the gold answer's.
+    """Test whether an expression of the answer, in any order or spelling, is the question's and not the gold answer's.
 
-    A number may be one of the question's: unless this asks to write it in another way.
+    A number may occur in the question, unless the question asks to write it in another form.
     """
     nodes = list(nodes_of(answer))
     if not isinstance(answer, Value | Relation | Named | Items) or not nodes or not prompt:
         return False
-    own = {skeleton(node) for node in nodes_of(gold)}
-    new = [node for node in nodes if skeleton(node) not in own]
+    gold_skeletons = {skeleton(node) for node in nodes_of(gold)}
+    new = [node for node in nodes if skeleton(node) not in gold_skeletons]
     another_form = asks_for_another_form(prompt)
     new = [node for node in new if node.args or another_form]
     if isinstance(answer, Items):

@@ -1,4 +1,4 @@
-"""Expressions as trees."""
+"""Expression trees."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 CONSTANTS = {"\\pi", "e", "i", "\\infty"}
-"""Symbols that are no variables."""
+"""Symbols that are not variables."""
 
 
 class Node(NamedTuple):
-    """op: number, symbol, add, multiply, divide, negate, power, root (n, x), abs, floor, ceil, factorial, binomial,
-    log (base, x), or a function's name. value: of a number or a symbol."""
+    """One operation with its arguments.
+
+    op: number, symbol, add, multiply, divide, negate, power, root (n, x), abs, floor, ceil, factorial, binomial,
+    log (base, x), or the name of a function. value: the value of a number, the name of a symbol.
+    """
 
     op: str
     args: tuple[Node, ...] = ()
@@ -25,7 +28,7 @@ class Node(NamedTuple):
         return self.symbols() - CONSTANTS
 
     def walk(self) -> Iterator[Node]:
-        """This node and all below."""
+        """Yield this node and all nodes below it."""
         yield self
         for arg in self.args:
             yield from arg.walk()
@@ -36,7 +39,7 @@ def number(value: Fraction | int) -> Node:
 
 
 def literal(node: Node) -> Fraction | None:
-    """The value of a plain number: an integer, a decimal, a fraction of such, with a sign; None for anything else."""
+    """Return the value of a plain number (an integer, a decimal, a fraction of those, signed); else None."""
     if node.op == "number":
         return Fraction(node.value)
     if node.op == "negate" and node.args[0].op != "negate":
@@ -49,13 +52,13 @@ def literal(node: Node) -> Fraction | None:
 
 
 def flat(node: Node, op: str) -> Iterator[Node]:
-    """The terms of sums of sums, or the factors of products of products."""
+    """Yield the terms of nested sums, or the factors of nested products."""
     for arg in node.args:
         yield from flat(arg, op) if arg.op == op else (arg,)
 
 
 def skeleton(node: Node) -> str:
-    r"""How it is built, whatever its order and spelling: one text for 17*23 and 23 \cdot 17, \sqrt{72} and 72^{1/2}."""
+    r"""Return a text that ignores order and spelling: one for 17*23 and 23 \cdot 17, \sqrt{72} and 72^{1/2}."""
     if node.op == "symbol":
         return str(node.value)
     if node.op == "add":
@@ -73,9 +76,8 @@ def skeleton(node: Node) -> str:
     if node.op in ("number", "multiply", "divide", "negate"):
         factors = list(factors_of(node))
         minus = ["-1"] if factors.count("-1") % 2 else []
-        rest = [factor for factor in factors if factor not in ("1", "-1")]
-        found = minus + sorted(rest)
-        return f"({'*'.join(found)})" if len(found) > 1 else (found or ["1"])[0]
+        factors = minus + sorted(factor for factor in factors if factor not in ("1", "-1"))
+        return f"({'*'.join(factors)})" if len(factors) > 1 else (factors or ["1"])[0]
     return f"{node.op}({','.join(map(skeleton, node.args))})"
 
 
@@ -85,12 +87,12 @@ def _is_whole(node: Node) -> bool:
 
 
 def _is_odd(node: Node) -> bool:
-    r"""Of a root: \sqrt{x^2} is |x|, and no power of x."""
+    r"""Test for an odd degree: of even ones, \sqrt{x^2} is |x|, not a power of x."""
     return _is_whole(node) and bool((literal(node) or 0) % 2)
 
 
 def factors_of(node: Node, inverse: bool = False) -> Iterator[str]:
-    """The skeletons of its factors, and -1 for each minus."""
+    """Yield the skeletons of the factors, and "-1" for each minus."""
     if node.op == "number" and Fraction(node.value) < 0:
         yield "-1"
         node = number(-Fraction(node.value))
@@ -109,7 +111,7 @@ def factors_of(node: Node, inverse: bool = False) -> Iterator[str]:
 
 
 def packed(node: Node) -> list[Any]:
-    """As plain lists and strings, for JSON."""
+    """Return the tree as lists and strings, for JSON."""
     return [node.op, [packed(arg) for arg in node.args], str(node.value)]
 
 

@@ -1,4 +1,4 @@
-r"""Units after a value: 5 cm, 5\text{ cm}, 90^\circ, 60 km/h, \$5 million; and which of them a question asks for."""
+r"""Units after a value: 5 cm, 5\text{ cm}, 90^\circ, 60 km/h, \$5 million; and the units that a question asks for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import itertools
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+
+from rlvrscope.verify.math.question import MAX_PROMPT_CHARACTERS
 
 _SYNONYMS = {
     "cm": "centimeter centimetre", "mm": "millimeter millimetre", "m": "meter metre", "km": "kilometer kilometre",
@@ -27,7 +29,7 @@ _NO_NOUNS = {
     "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "hundredth", "thousandth", "millionth",
     "billionth", "halve", "quarter", "double", "pair", "score", "gross", "lakh", "crore",
 }  # fmt: skip
-"""Words that are no unit, though a question may count them: they change the value."""
+"""Words that are never units, even if a question counts them, because they change the value."""
 _NO_PLURALS = {
     "is", "was", "has", "does", "this", "as", "less", "minus", "plus", "gross", "unless", "pas", "thus", "its", "his",
 }  # fmt: skip
@@ -36,7 +38,7 @@ _LENGTHS = {"cm", "mm", "m", "km", "in", "ft", "yd", "mi", "units"}
 _POWER_OF = {"area": 2, "volume": 3} | dict.fromkeys(
     ("perimeter", "circumference", "length", "height", "width", "radius", "diameter", "distance", "side", "edge"), 1
 )
-"""Of a unit of length, in which a quantity is measured."""
+"""Power of the length unit in which a quantity is measured."""
 _TASK = re.compile(r"\b(?:what|how|find|determine|compute|calculate)\b")
 _POWERS = {"squared": "^2", "cubed": "^3"}
 _TEXT = r"\\text\{[^{}\\]*\}"
@@ -46,35 +48,20 @@ _RATE = re.compile(rf"\\frac ?\{{ ?({_TEXT}{_POWER}) ?\}} ?\{{ ?({_TEXT}{_POWER}
 _WORD_AFTER = re.compile(r"([+-]?[0-9][0-9,./]*) ?((?:[A-Za-z]{2,}|m(?=/s))(?:(?: |/)[A-Za-z]+){0,3}(?:\^[23])?)")
 _WORDS = re.compile(r"[a-z]+|[$/]|\^ ?\{?[23]|[0-9]+")
 _VERBS = {
-    "do",
-    "does",
-    "did",
-    "is",
-    "are",
-    "was",
-    "were",
-    "will",
-    "can",
-    "could",
-    "would",
-    "should",
-    "has",
-    "have",
-    "had",
-}
+    "do", "does", "did", "is", "are", "was", "were", "will", "can", "could", "would", "should", "has", "have", "had",
+}  # fmt: skip
 _CIRCLE = re.compile(r"(.*?)\^\\circ ?(?:\\text\{([CF])\}|([CF]))?", re.DOTALL)
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 MAX_WORDS = 4
+"""Words of a unit."""
 MAX_LETTERS_OF_A_PRODUCT = 3
-MAX_PROMPT = 4_000
-"""Characters at its end in which units are looked for."""
 _WINDOW = 5
-"""Words after "how many" that may say of what."""
-_MOST_NOUNS = 4
+"""Words after "how many" that may name the thing counted."""
+_MAX_NOUN_WORDS = 4
 
 
 def unit_of(text: str) -> tuple[str, int, str]:
-    r"""(what stands before the unit, the scale to multiply it with, the unit's name); (text, 1, "") if there is none.
+    r"""Split into (text before the unit, scale factor, name of the unit); (text, 1, "") without a unit.
 
     >>> unit_of(r"12\text{ inches}^2"), unit_of("5 million dollars")
     (('12', 1, 'in^2'), ('5', 1000000, 'dollars'))
@@ -93,18 +80,18 @@ def unit_of(text: str) -> tuple[str, int, str]:
 
 
 def is_known(unit: str) -> bool:
-    """Whether it is a unit by itself; any other word is one only if the question counts it."""
+    """Test for a known unit; any other word is a unit only if the question counts it."""
     return all(word in _SYNONYMS for word in re.findall("[a-z]+|%", unit.partition(" ")[0]))
 
 
 def _is_word(text: str) -> bool:
-    """2 yx is a product."""
+    """Test for a word rather than a product of variables: 2 yx is a product."""
     first = re.split("[^A-Za-z]", text)[0]
     return len(first) > MAX_LETTERS_OF_A_PRODUCT or first.lower() in _NAME_OF
 
 
 def _name(text: str) -> tuple[int, str]:
-    """(scale, the unit in its one spelling); (1, "") if these words are none."""
+    """Return (scale, canonical name of the unit); (1, "") if the words are not a unit."""
     words = re.findall(r"[A-Za-z]+|/|\^[23]|[^A-Za-z\s.]", text.replace("{", "").replace("}", ""))
     words = [_POWERS.get(word.lower(), "") or _short(word) for word in words]
     words = ["year"] if words == ["year", "old"] else words
@@ -123,7 +110,7 @@ def _name(text: str) -> tuple[int, str]:
 
 
 def _is_unit(words: list[str]) -> bool:
-    """km, cm ^2, km / h, m / s ^2: known units, slashes and powers in turn."""
+    """Test for known units with slashes and powers: km, cm ^2, km / h, m / s ^2."""
     bare = [word for word in words if word[0] != "^"]
     units, slashes = bare[::2], bare[1::2]
     return len(bare) % 2 == 1 and all(word in _SYNONYMS and word not in _PREFIXES for word in units) and all(
@@ -132,7 +119,7 @@ def _is_unit(words: list[str]) -> bool:
 
 
 def _is_noun(words: list[str]) -> bool:
-    return 0 < len(words) <= _MOST_NOUNS and all(
+    return 0 < len(words) <= _MAX_NOUN_WORDS and all(
         word.isalpha() and word not in _NO_NOUNS and word not in _SCALES and word not in _PREFIXES for word in words
     )
 
@@ -147,39 +134,41 @@ def _short(word: str) -> str:
 
 @dataclass(frozen=True)
 class _Question:
-    """What a prompt says of units. nouns: what it counts. said: the words around. asked: units, with their powers.
+    """Units and counted nouns in a prompt.
 
-    power: in which what it asks for is measured; 0 if that can't be told. rates: a day, per hour, where it asks.
+    units: units that occur. nouns: the things counted. context: the words after "how many". asked_units: units to
+    answer in, with powers. power: that of the length unit of the quantity asked for, 0 if unknown. powers: powers that
+    occur. rates: units after "per", "each" and the like in the task.
     """
 
     units: frozenset[str]
     nouns: frozenset[str]
-    said: frozenset[str]
-    asked: frozenset[str]
+    context: frozenset[str]
+    asked_units: frozenset[str]
     power: int
     powers: frozenset[int]
     rates: frozenset[str]
 
 
 def asked_for(unit: str, prompt: str) -> bool:
-    """Whether a question can be answered in this unit, which the gold answer does not name.
+    """Test whether a question can be answered in this unit, which the gold answer does not name.
 
-    The prompt must name the unit. If it asks for a unit ("how many cents", "in square feet"), it must be that one, in
-    that power. A word that is no unit must be what it counts: "how many apples". Units as such are always right.
+    The prompt must name the unit. If it asks for a unit ("how many cents", "in square feet"), it must be that unit with
+    that power. A word that is not a known unit must be the thing counted: "how many apples". "units" always fits.
     """
     question = _question(prompt)
     name, _, power = unit.partition("^")
     words = re.findall("[a-z]+", name.lower())
     if not is_known(name):
         return _is_counted(words, question)
-    if unit in question.asked:
+    if unit in question.asked_units:
         return True
     above, _, below = name.partition("/")
     if below in question.rates:
         return asked_for(above, prompt)
-    if question.asked and words[0] != "units":
+    if question.asked_units and words[0] != "units":
         return False
-    if question.asked and not any(_power(asked) == int(power or 1) for asked in question.asked):
+    if question.asked_units and not any(_power(other) == int(power or 1) for other in question.asked_units):
         return False
     if name in _LENGTHS and question.power not in (0, int(power or 1)):
         return False
@@ -195,14 +184,14 @@ def _power(unit: str) -> int:
 
 
 def _is_counted(words: list[str], question: _Question) -> bool:
-    """Red apples, cups of flour: the noun is what the question counts, and the other words stand beside it there."""
+    """Test for a counted noun with words from its context in the question: red apples, cups of flour."""
     noun = words[: words.index("of")] if "of" in words else words
-    return bool(noun) and noun[-1] in question.nouns and set(words) <= question.said | question.nouns
+    return bool(noun) and noun[-1] in question.nouns and set(words) <= question.context | question.nouns
 
 
 @lru_cache(maxsize=1024)
 def _question(prompt: str) -> _Question:
-    text = prompt[-MAX_PROMPT:].lower().replace("²", "^2").replace("³", "^3").replace("°", " degrees ")
+    text = prompt[-MAX_PROMPT_CHARACTERS:].lower().replace("²", "^2").replace("³", "^3").replace("°", " degrees ")
     text = text.replace("\\circ", " degrees ").replace("$", " $ ").replace("squared", "^2").replace("cubed", "^3")
     text = text.replace("mph", "miles / hour").replace("km/h", "kilometers / hour")
     written, task = _WORDS.findall(text), [_short(word) for word in _WORDS.findall(_TASK.split(text)[-1])]
@@ -214,18 +203,18 @@ def _question(prompt: str) -> _Question:
         {"degrees"} if "angle" in task and not {"sin", "cos", "tan", "sine", "radian", "rad"} & set(task) else set()
     )
     power = next((_POWER_OF[word] for word in task if word in _POWER_OF), 0)
-    nouns, said = _counted(words, written)
-    asked = _asked(words, power)
+    nouns, context = _counted(words, written)
+    asked_units = _asked_units(words, power)
     if "dollars" in units and _has(words, "how", "much"):
-        asked |= {"dollars"} if asked else set()
+        asked_units |= {"dollars"} if asked_units else set()
     powers = {2} if {"square", "area", "surface"} & set(words) or "^2" in text else set()
     powers |= {3} if {"cubic", "volume"} & set(words) or "^3" in text else set()
     rates = {second for first, second in itertools.pairwise(task) if first in ("/", "a", "an", "each", "every")}
     return _Question(
         frozenset(units),
         frozenset(nouns),
-        frozenset(said),
-        frozenset(asked),
+        frozenset(context),
+        frozenset(asked_units),
         power,
         frozenset(powers),
         frozenset(rates),
@@ -237,7 +226,7 @@ def _has(words: list[str], first: str, second: str) -> bool:
 
 
 def _is_named(words: list[str], n: int, written: str) -> bool:
-    """Whether a unit is meant: in, m and other short ones mean one after a number or a slash only."""
+    """Test whether a word is a unit; "in", "m" and other short ones are only after a number or a slash."""
     word, before = words[n], words[n - 1] if n else ""
     if word not in _SYNONYMS or word in _PREFIXES:
         return False
@@ -251,17 +240,17 @@ def _counts(words: list[str], n: int) -> bool:
 
 
 def _counted(words: list[str], written: list[str]) -> tuple[set[str], set[str]]:
-    """(the nouns counted, the words after "how many"). A noun is the first plural there; if it has none, any plural."""
-    nouns, said = set[str](), set[str]()
+    """Return (nouns counted, words after "how many"). The noun is the first plural there, or else any plural."""
+    nouns, context = set[str](), set[str]()
     anything = {"people"} | {_short(word) for word in written if _is_plural(word)}
     for n in range(len(words)):
         if not _counts(words, n):
             continue
         window = range(n + 1, min(n + 1 + _WINDOW, len(words)))
-        said |= {words[m] for m in window}
+        context |= {words[m] for m in window}
         plain = [m for m in itertools.takewhile(lambda m: written[m] not in _VERBS, window) if _is_plural(written[m])]
         nouns |= {words[plain[0]]} if plain else anything
-    return nouns - _NO_NOUNS - _SCALES.keys(), said
+    return nouns - _NO_NOUNS - _SCALES.keys(), context
 
 
 def _is_plural(written: str) -> bool:
@@ -270,9 +259,9 @@ def _is_plural(written: str) -> bool:
     )
 
 
-def _asked(words: list[str], power: int) -> set[str]:
-    """Units asked for, with the power they are asked for in: cm^2. power: of what the question asks for; 0 for none."""
-    asked = set[str]()
+def _asked_units(words: list[str], power: int) -> set[str]:
+    """Return the units asked for, with powers: cm^2. power: that of the quantity asked for, 0 if unknown."""
+    units = set[str]()
     for n, word in enumerate(words):
         counts = word == "nearest" or _counts(words, n)
         if not counts and word != "in":
@@ -287,7 +276,7 @@ def _asked(words: list[str], power: int) -> set[str]:
         after = "".join(window[unit + (3 if rate else 1) :][:1])
         before = {"square": "^2", "cubic": "^3"}.get(window[unit - 1] if unit else "", "")
         raised = f"^{after[-1]}" if after.startswith("^") else before
-        asked.add(name + raised)
+        units.add(name + raised)
         if not raised and not counts and power > 1 and name in _LENGTHS:  # an area in cm
-            asked.add(f"{name}^{power}")
-    return asked
+            units.add(f"{name}^{power}")
+    return units

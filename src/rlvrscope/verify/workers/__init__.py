@@ -1,1 +1,1 @@
-"""Worker processes that verify what is slow or may hang."""
+"""Worker processes that verify, each killed when an item takes too long."""

@@ -1,8 +1,8 @@
-"""A worker process: JSON lines in, JSON lines out. `python -m rlvrscope.verify.workers.worker`, by the pool only.
+"""A worker process: JSON lines in, JSON lines out. Started by the pool as `python -m rlvrscope.verify.workers.worker`.
 
-Where the system can fork, this process is a keeper: it imports what is slow once and forks the worker proper, which
-the pool may kill at any moment; the keeper then forks the next one within milliseconds. The worker limits its own
-memory and processor time, so that not even a worker whose pool has died runs on.
+Where the system can fork, this process is a keeper: it imports the slow libraries once and forks the actual worker.
+The pool may kill that worker at any time; the keeper then forks the next within milliseconds. The worker limits its
+own memory and processor time, so that it ends even if its pool has died.
 """
 
 from __future__ import annotations
@@ -23,54 +23,54 @@ _SPARE_SECONDS = 2
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the pool decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the pool handles it
     memory = int(sys.argv[1])
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     with contextlib.suppress(ImportError):
         import rlvrscope.verify.math.algebra
-        import rlvrscope.verify.verifiers  # noqa: F401  slow: once, before the fork
+        import rlvrscope.verify.verifiers  # noqa: F401  slow: imported once, before the fork
     if not hasattr(os, "fork"):
-        _serve_until_left(answers, memory)
+        _serve_until_pool_ends(answers, memory)
         return
     while True:
         child = os.fork()
         if child == 0:
-            _serve_until_left(answers, memory)
+            _serve_until_pool_ends(answers, memory)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if os.waitstatus_to_exitcode(status) == 0:
             return
 
 
-def _serve_until_left(answers: BinaryIO, memory: int) -> None:
-    """A pool that is gone, killed while this worked, is no failure: no other worker must take its place."""
+def _serve_until_pool_ends(answers: BinaryIO, memory: int) -> None:
+    """Serve; a pool that has died is not an error, so that the keeper starts no further worker."""
     with contextlib.suppress(BrokenPipeError):
         _serve(answers, memory)
 
 
 def _serve(answers: BinaryIO, memory: int) -> None:
-    """Answer until there is nothing more to read."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)  # what a verifier prints must not be taken for an answer, nor fill a disk
-    os.dup2(nowhere, 2)
+    """Answer tasks until the input ends."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)  # output of a verifier must not be taken for a reply, nor fill the disk
+    os.dup2(devnull, 2)
     _limit("RLIMIT_AS", memory)
     _limit("RLIMIT_CORE", 0)
-    # a line that a killed worker left half written ends here
+    # the leading newline ends a line that a killed worker left half written
     answers.write(b"\n" + json.dumps({"ready": os.getpid()}).encode() + b"\n")
     requests = os.fdopen(os.dup(0), "rb", buffering=0)
-    while line := _line(requests):
+    while line := _read_line(requests):
         try:
             task = json.loads(line)
         except ValueError:
-            continue  # half a request that a killed worker left
+            continue  # the rest of a task whose start a killed worker had read
         _limit_processor(task["seconds"])
         reply = _reply(task) | {"id": task["id"]}
         answers.write(json.dumps(reply).encode() + b"\n")
 
 
-def _line(requests: BinaryIO) -> bytes:
-    """The next line, whole: the pool sends one at a time, so nothing after it is lost."""
+def _read_line(requests: BinaryIO) -> bytes:
+    """Return the next whole line. The pool sends one task at a time, so no later data is lost."""
     parts: list[bytes] = []
     while part := requests.read(1 << 16):
         parts.append(part)
@@ -88,24 +88,25 @@ def _reply(task: dict[str, Any]) -> dict[str, Any]:
         return {"outcome": "rejected", "reason": "nested too deep"}
     except RlvrscopeError as error:
         return {"outcome": "error", "reason": str(error)}
-    except Exception as error:  # noqa: BLE001  the process boundary: whatever went wrong is told to the pool
+    except Exception as error:  # noqa: BLE001  the process boundary: any failure is reported to the pool
         where = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
         return {"outcome": "error", "reason": reason[:500]}
 
 
 def _judge(task: dict[str, Any]) -> dict[str, Any]:
-    """A long answer: read here, where it may take its time."""
+    """Judge a long answer, which may take its time here."""
     from rlvrscope.problem import Problem
     from rlvrscope.verify.verifiers import Work, judged
 
-    found = judged(task["answer"], Problem(**task["problem"]))
-    if isinstance(found, Work):
-        return {"path": found.draft.path, **_equal(found.task)}
-    return {"outcome": found.outcome, "score": found.score, "path": found.path, "reason": found.reason}
+    result = judged(task["answer"], Problem(**task["problem"]))
+    if isinstance(result, Work):
+        return {"path": result.draft.path, **_equal(result.task)}
+    return {"outcome": result.outcome, "score": result.score, "path": result.path, "reason": result.reason}
 
 
 def _equal(task: dict[str, Any]) -> dict[str, Any]:
+    """Compare (gold, answer) pairs by computer algebra."""
     from rlvrscope.extras import needs_extra
     from rlvrscope.verify.decision import Refused, Unreadable
 
@@ -121,7 +122,7 @@ def _equal(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _own(task: dict[str, Any]) -> dict[str, Any]:
-    """A user's verifier: True, False, a score from 0 to 1, or None for no answer."""
+    """Call the user's verifier: it returns True, False, a score from 0 to 1, or None for no answer."""
     from rlvrscope.errors import InputError
     from rlvrscope.plugins import Plugin
     from rlvrscope.problem import Problem
@@ -130,10 +131,10 @@ def _own(task: dict[str, Any]) -> dict[str, Any]:
         function = Plugin(Path(task["path"]), task["name"]).load(task["sha256"])
     except InputError as error:
         return {"outcome": "error", "reason": str(error), "fatal": True}
-    said = function(task["text"], Problem(**task["problem"]))
-    if said is None:
+    result = function(task["text"], Problem(**task["problem"]))
+    if result is None:
         return {"outcome": "no_answer"}
-    score = float(said)
+    score = float(result)
     if not 0.0 <= score <= 1.0:
         return {"outcome": "error", "reason": f"{task['name']} must return a score from 0 to 1; got {score}"}
     return {"outcome": "correct" if score >= 0.5 else "wrong", "score": score}
@@ -142,15 +143,15 @@ def _own(task: dict[str, Any]) -> dict[str, Any]:
 _KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"equal": _equal, "judge": _judge, "own": _own}
 
 
-def _limit(name: str, most: int) -> None:
+def _limit(name: str, limit: int) -> None:
     with contextlib.suppress(ImportError, AttributeError, ValueError, OSError):  # Windows has no such limits
         import resource
 
-        resource.setrlimit(getattr(resource, name), (most, most))
+        resource.setrlimit(getattr(resource, name), (limit, limit))
 
 
 def _limit_processor(seconds: float) -> None:
-    """From now on: the pool's own clock comes first."""
+    """Limit processor time from now on, with a reserve so that the pool's timeout comes first."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 

@@ -1,4 +1,4 @@
-"""One worker process as the pool sees it: it is sent tasks, it is killed, and another takes its place."""
+"""A worker process as seen by the pool: start it, send it tasks, read its replies, kill it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from typing import Any
 
 from rlvrscope.errors import file_errors
 
-Message = tuple["Worker", dict[str, Any] | None]
-"""From which worker, and what; None when the process is gone."""
+Message = tuple["WorkerProcess", dict[str, Any] | None]
+"""(sender, reply); the reply is None once the process has ended."""
 
 
-class Worker:
-    """A process that answers one task at a time. Messages of all workers come through one queue.
+class WorkerProcess:
+    """A process that answers one task at a time; all workers put their messages into one queue.
 
-    pid is that of the process that works, to be killed; None until it has said that it is ready. Raises WorkError if
-    the system starts no process.
+    pid: the process to kill, None until it reports that it is ready; where the system can fork, it is a child of
+    `process`, which replaces it. Raises WorkError if the system can't start a process.
     """
 
     def __init__(self, messages: queue.Queue[Message], memory: int) -> None:
         self.messages = messages
         self.pid: int | None = None
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the worker
-        self.said = "it says nothing"
+        self.last_error = "it wrote no error message"
         package = Path(__file__).resolve().parents[3]
         paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
         with file_errors("start", "a worker process for verifying"):
@@ -54,14 +54,14 @@ class Worker:
         self.messages.put((self, None))
 
     def send(self, task: dict[str, Any]) -> None:
-        """A broken pipe is not told here: the end of the process comes as a message."""
+        """Write a task. A broken pipe is ignored: the end of the process arrives as a message."""
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):
             self.process.stdin.write(json.dumps(task).encode() + b"\n")
             self.process.stdin.flush()
 
     def kill(self) -> None:
-        """End the process that works, whatever it does. Where there is a keeper, it starts the next one."""
+        """Kill the working process. Its keeper, where there is one, starts the next."""
         if self.pid is not None and hasattr(os, "fork"):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self.pid, signal.SIGKILL)
@@ -70,7 +70,7 @@ class Worker:
         self.pid = None
 
     def close(self) -> None:
-        """End the process and its keeper. Then `said` has the end of what it wrote to standard error."""
+        """Kill the process and its keeper, and set `last_error` to the last line of its standard error."""
         if hasattr(os, "killpg"):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -78,13 +78,13 @@ class Worker:
         self.process.wait()
         self.errors.seek(0)
         lines = self.errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
-        self.said = lines[-1] if lines else self.said
+        self.last_error = lines[-1] if lines else self.last_error
         for stream in (self.process.stdin, self.errors):
-            with contextlib.suppress(OSError):  # a pipe that broke with something left to write
+            with contextlib.suppress(OSError):  # a broken pipe with data left to write
                 if stream is not None:
                     stream.close()
 
     @property
     def was_killed(self) -> bool:
-        """Of a process that is gone: whether a signal ended it, from here or from elsewhere."""
+        """True if a signal ended the closed process."""
         return (self.process.returncode or 0) < 0
