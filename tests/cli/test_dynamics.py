@@ -14,9 +14,10 @@ from typer.testing import CliRunner, Result
 from rlvrscope import dynamics
 from rlvrscope.cli.main import app
 from rlvrscope.dynamics import Interrupted
+from rlvrscope.dynamics.studies.bandit_studies import objectives_plan, phase_plan
+from rlvrscope.dynamics.studies.settings import Setting
+from rlvrscope.dynamics.studies.study import Case
 from rlvrscope.objectives import OBJECTIVES
-from rlvrscope.report.dynamics.setting import Case, Setting
-from rlvrscope.report.dynamics.studies import objectives_plan, phase_plan
 from rlvrscope.seeding import generator
 
 FEW = ("--seeds", "12", "--steps", "60")
@@ -83,8 +84,8 @@ def test_the_law_beside_tokens_is_read_at_every_update(tmp_path: Path):
     passage = int(np.argmax(mass_T > 0.5))
     assert passage not in np.linspace(0, 250, 101).round(), "not a point of the curve"
     for row in facts["rows"]:
-        assert row["law_there"] == int(passage * 3.2)
-        assert row["law_lowest"] == pytest.approx(mass_T.min(), rel=1e-12)
+        assert row["flow_reached"] == int(passage * 3.2)
+        assert row["flow_lowest"] == pytest.approx(mass_T.min(), rel=1e-12)
 
 
 def test_every_how_many_steps_are_recorded(tmp_path: Path):
@@ -119,7 +120,7 @@ def test_the_setting_is_said(tmp_path: Path):
     shown = run(
         "simulate", *FEW, "--eps", ".01", "--kl", ".1", "--clip", "none", "--threshold", ".4", "--out", tmp_path
     )
-    for part in ("60 steps", "12 seeds", "ε = 0.01", "KL 0.1", "no clip", "there: above 0.4", "population std"):
+    for part in ("60 steps", "12 seeds", "ε = 0.01", "KL 0.1", "no clip", "reached: mass above 0.4", "population std"):
         assert part in shown.stdout
 
 
@@ -140,10 +141,10 @@ def test_a_users_function_is_an_objective(tmp_path: Path):
     words = [word for name in names for word in ("--objective", name)]
     facts = json.loads(run("objectives", *FEW, *words, "--out", tmp_path, "--json").stdout)
     assert [row["objective"] for row in facts["rows"]] == ["grpo", "pass-at-k", "rare_first"]
-    assert "On the NumPy path, having a shape: pass-at-k, rare_first." in facts["setting"]
+    assert "NumPy instead of the kernel, because of their shape: pass-at-k, rare_first." in facts["setting"]
     assert facts["rows"][2]["lowest"] != facts["rows"][0]["lowest"]
     done = run("simulate", *FEW, "--objective", f"{tmp_path}/mine.py:beside", "--out", tmp_path, code=2)
-    assert "must weigh each group by itself" in done.stderr
+    assert "must weigh each group independently" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -184,7 +185,7 @@ def test_ctrl_c_writes_the_seeds_that_are_done(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(Case, "run", stopped)
     done = run("figure5", *FEW, "--out", tmp_path, code=130)
     assert "24 finished seeds, 2 of 4 cases" in " ".join(done.stderr.split())
-    assert "Interrupted: 24 seeds in all are in it." in (tmp_path / "figure5.svg").read_text()
+    assert "Interrupted: 24 finished seeds in total." in (tmp_path / "figure5.svg").read_text()
     rollouts = {row["rollouts"] for row in csv.DictReader((tmp_path / "figure5.csv").open())}
     assert rollouts == {"2", "3"}
 
@@ -263,7 +264,7 @@ def test_mistakes_are_found_before_the_first_simulation(
 def test_the_starts_share_is_said(tmp_path: Path):
     """By hand: .15 of the .5 on right answers."""
     run("binary", *FEW, "--start", ".35,.15,.5", "--objective", "nsr", "--out", tmp_path)
-    assert "At the start 0.3 in every seed." in (tmp_path / "binary.svg").read_text()
+    assert "Initial share: 0.3 in every seed." in (tmp_path / "binary.svg").read_text()
 
 
 def test_maps_and_tables_keep_only_the_ends():

@@ -9,7 +9,7 @@ import pytest
 
 from rlvrscope import InputError
 from rlvrscope.dynamics import flow, kappa, lowest_mass, transition_time
-from rlvrscope.dynamics.closed_forms import TURN
+from rlvrscope.dynamics.closed_forms import TURNING_SHARE
 from rlvrscope.objectives import OBJECTIVES
 from rlvrscope.seeding import generator
 
@@ -52,7 +52,7 @@ def test_leading_order_of_the_limit_flow(objective, rewards: list[float]):
         lowest = lowest_mass(rewards, objective, math.inf, probs_V=probs)
         assert mass_T.min() / lowest == pytest.approx(1.0, abs=tolerance)
         if objective == "rloo":
-            assert path.steps_T[mass_T.argmin()] / time == pytest.approx(TURN, abs=0.01)
+            assert path.steps_T[mass_T.argmin()] / time == pytest.approx(TURNING_SHARE, abs=0.01)
 
 
 def test_equal_gaps_are_the_limit_of_the_quotient():

@@ -24,16 +24,16 @@ def test_every_count_vector_once(size: int, classes: int):
 @pytest.mark.parametrize("size", [2, 8, 64])
 def test_chances_of_the_others_sum_to_1(size: int):
     # With every weight 1, At_v is the total chance of the other rollouts.
-    groups = Groups.of(np.array([0.0, 1.0, 2.0]), OBJECTIVES["grpo"], size)
+    groups = Groups.enumerate(np.array([0.0, 1.0, 2.0]), OBJECTIVES["grpo"], size)
     ones = Groups(groups.class_V, groups.counts_NR, groups.log_ways_N, (groups.counts_NR > 0).astype(float))
     probs = np.array([0.98, 0.0199, 0.0001])
     np.testing.assert_allclose(ones.effective_advantage(np.log(probs)), 1.0, rtol=1e-12)
 
 
 def test_actions_of_equal_reward_are_one_class():
-    groups = Groups.of(np.array([0.2, 0.9, 0.2, 0.7]), OBJECTIVES["grpo"], 6)
+    groups = Groups.enumerate(np.array([0.2, 0.9, 0.2, 0.7]), OBJECTIVES["grpo"], 6)
     assert len(groups.counts_NR) == math.comb(6 + 2, 2)
-    assert len(Groups.of(np.array([0.2, 0.9, 0.2, 0.7]), OBJECTIVES["nsr"], 6).counts_NR) == 2  # right or wrong
+    assert len(Groups.enumerate(np.array([0.2, 0.9, 0.2, 0.7]), OBJECTIVES["nsr"], 6).counts_NR) == 2  # right or wrong
 
 
 def test_too_many_groups_are_refused_with_their_number():

@@ -8,7 +8,7 @@ import torch
 
 from rlvrscope import InputError
 from rlvrscope.dynamics import effective_advantage, simulate, simulate_sequences
-from rlvrscope.dynamics.sequences import Tree
+from rlvrscope.dynamics.sequences import TokenTree
 from rlvrscope.dynamics.simulator.streams import seed_keys, uniforms
 from rlvrscope.objectives import OBJECTIVES, Objective, advantages, policy_loss
 from rlvrscope.seeding import generator
@@ -20,11 +20,11 @@ PROBS = generator(0, "answers").dirichlet(np.ones(9))
 
 def one_step_of_torch(objective: Objective, group_size: int, eta: float, epochs: int) -> np.ndarray:
     """The same draws through `policy_loss`, autograd and plain SGD; probabilities of the answers after it."""
-    tree = Tree.of(TOKENS, LENGTH)
+    tree = TokenTree.complete(TOKENS, LENGTH)
     draws = uniforms(seed_keys(generator(0, "torch"), np.array([0])), 0, group_size)[0]
     answers = np.searchsorted(np.cumsum(PROBS), draws * np.cumsum(PROBS)[-1], side="right")
     advantage = torch.from_numpy(advantages(REWARDS[answers][None], objective)[0])
-    logits = torch.tensor(tree.start(PROBS), requires_grad=True)
+    logits = torch.tensor(tree.initial_logits(PROBS), requires_grad=True)
     states, chosen = torch.from_numpy(tree.state_YT), torch.from_numpy(tree.token_YT)
     old, start_BT = None, torch.log_softmax(logits.detach(), 1)[states, chosen][torch.from_numpy(answers)]
     for _ in range(epochs):

@@ -102,7 +102,7 @@ def test_a_shape_that_changes_nothing_gives_the_kernels_path():
 
 
 def test_the_kernel_refuses_a_shape():
-    with pytest.raises(InputError, match="'focal' has a shape, which the kernel does not know: leave backend out"):
+    with pytest.raises(InputError, match="'focal' has a shape, which the kernel does not implement: leave backend out"):
         simulate(REWARDS, named("focal"), 8, probs_V=PROBS, backend="kernel", rng=generator(0))
 
 
@@ -115,7 +115,7 @@ def test_a_function_that_looks_beside_its_group_is_refused(name: str, own):
         lambda: simulate_sequences(REWARDS, own(name), 8, rng=generator(0), **answers),
         lambda: expected_update(REWARDS, own(name), 8, probs_V=PROBS),
     ):
-        with pytest.raises(InputError, match="must weigh each group by itself") as caught:
+        with pytest.raises(InputError, match="must weigh each group independently") as caught:
             call()
         assert "\n" not in str(caught.value)
 

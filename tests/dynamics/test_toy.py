@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rlvrscope.dynamics import Trajectory, effective_advantage, simulate
+from rlvrscope.dynamics.studies.settings import Setting, named_objective
 from rlvrscope.objectives import OBJECTIVES, Objective
-from rlvrscope.report.dynamics.setting import Setting, objective_for
 from rlvrscope.seeding import generator
 from rlvrscope.stats import pass_at_k_exact
 
@@ -36,7 +36,7 @@ def test_the_toys_table(
     name: str, seeds: int, steps: int, early: int, middle: int, late: int | None, lowest: float, within: float
 ):
     """Steps with 10, 50, 90 % of the seeds there. within: about 3 standard errors of quantiles of so many seeds."""
-    path = run(objective_for(name, Setting()), steps=steps, seeds=seeds, record_every=steps, watch={"rare": [1]})
+    path = run(named_objective(name, Setting()), steps=steps, seeds=seeds, record_every=steps, watch={"rare": [1]})
     found = path.passage_quantiles("rare")
     for value, expected in zip(found, (early, middle, late), strict=True):
         if expected is not None:
@@ -48,7 +48,7 @@ def test_the_toys_table(
 
 @pytest.mark.parametrize("name", ["grpo-n", "psr", "nsr", "w-reinforce"])
 def test_the_objectives_that_never_get_there(name: str):
-    path = run(objective_for(name, Setting()), steps=40_000, seeds=40, record_every=10_000, watch={"rare": [1]})
+    path = run(named_objective(name, Setting()), steps=40_000, seeds=40, record_every=10_000, watch={"rare": [1]})
     assert path.share_never("rare") == 1.0
     assert 0.0002 < np.median(path.lowest["rare"]) < 0.0006
     median_T = np.median(path.masses["rare"], axis=0)

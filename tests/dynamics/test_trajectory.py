@@ -43,7 +43,7 @@ def test_quantiles_count_seeds_that_never_pass():
     [
         (lambda made: made.share_never("sett"), "no set 'sett' was watched. Did you mean 'set'"),
         (lambda made: made.passage_quantiles("other"), "no set 'other' was watched"),
-        (lambda made: made.passage_quantiles("set", [1.5]), "shares must lie between 0 and 1"),
+        (lambda made: made.passage_quantiles("set", [1.5]), "shares must be between 0 and 1"),
         (lambda made: made.passage_quantiles("set", "x"), "shares must be a list of numbers"),
         (lambda made: made.pass_at_k([0], [[1], [2, 3]]), "ks must be a list of whole numbers"),
         (lambda made: made.mass([[0], [1, 0]]), "list of actions"),

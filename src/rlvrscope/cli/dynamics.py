@@ -1,4 +1,4 @@
-"""`rlvrscope dynamics`: how mass moves in theory. One command a figure."""
+"""`rlvrscope dynamics`: how probability mass moves in theory, one command per figure."""
 
 from __future__ import annotations
 
@@ -7,127 +7,267 @@ from typing import Annotated
 import typer
 
 from rlvrscope.cli.shared.guard import guarded
-from rlvrscope.cli.shared.knobs import OBJECTIVE, Knobs, knob_range, numbers, whole, with_knobs
-from rlvrscope.cli.shared.study import show
+from rlvrscope.cli.shared.knobs import (
+    MAP_HELP,
+    OBJECTIVE_HELP,
+    OUT,
+    REWARDS,
+    START,
+    ClipOption,
+    EpochsOption,
+    EpsOption,
+    EtaOption,
+    FiguresOption,
+    KlOption,
+    ObjectiveOption,
+    RewardsOption,
+    RolloutsOption,
+    SeedOption,
+    SeedsOption,
+    StartOption,
+    StdOption,
+    StepsOption,
+    ThreadsOption,
+    ThresholdOption,
+    parse_counts,
+    parse_numbers,
+    parse_range,
+    parse_rates,
+    setting_of,
+)
+from rlvrscope.cli.shared.options import JsonOption
+from rlvrscope.cli.shared.study import run_study
 from rlvrscope.extras import needs_extra
 
 app = typer.Typer(help="How probability mass moves in theory: the simulator and its figures.", no_args_is_help=True)
 
-RANGE = "KNOB=FROM:TO:COUNT; rare, dominant, n, eta, kl, epochs, clip, eps, std, threshold."
-
 
 @app.command("simulate")
 @guarded
-@with_knobs()
 def simulate_command(
-    knobs: Knobs,
     record_every: Annotated[
         int | None, typer.Option("--record-every", help="Steps between recorded ones; by default 240 or so in all.")
     ] = None,
+    objective: ObjectiveOption = "grpo",
+    rewards: RewardsOption = REWARDS,
+    start: StartOption = START,
+    rollouts: RolloutsOption = 8,
+    eta: EtaOption = 0.1,
+    steps: StepsOption = 3000,
+    seeds: SeedsOption = 200,
+    std: StdOption = "population",
+    eps: EpsOption = 1e-6,
+    kl: KlOption = None,
+    epochs: EpochsOption = 1,
+    clip: ClipOption = None,
+    threshold: ThresholdOption = 0.5,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = None,
+    out: FiguresOption = OUT,
+    as_json: JsonOption = False,
 ) -> None:
     """Run one setting, any knob: masses over steps, a summary, and every path as Parquet."""
     with needs_extra("report", "the figures"):
-        from rlvrscope.report.dynamics.studies import simulate_plan
-        from rlvrscope.report.dynamics.write import write_parquet
+        from rlvrscope.report.dynamics.study_files import write_parquet
     with needs_extra("parquet", "writing Parquet"):
         import pyarrow  # noqa: F401  before the work, not after it
-    plan = simulate_plan(knobs.setting(record_every=record_every), knobs.objective)
-    show(plan, knobs.out, knobs.as_json, write_parquet).leave()
+    from rlvrscope.dynamics.studies.bandit_studies import simulate_plan
+
+    setting = setting_of(
+        rewards, start, rollouts, eta, steps, seeds, std, eps, kl, epochs, clip, threshold, seed, threads
+    )
+    plan = simulate_plan(setting.replace(record_every=record_every), objective)
+    run_study(plan, out, as_json, write_parquet)
 
 
 @app.command()
 @guarded
-@with_knobs(steps=1500, seeds=400)
 def figure1(
-    knobs: Knobs,
     rewards: Annotated[list[str] | None, typer.Option("--rewards", help="Rewards of a row (repeatable).")] = None,
     start: Annotated[list[str] | None, typer.Option("--start", help="The start of a column (repeatable).")] = None,
+    objective: ObjectiveOption = "grpo",
+    rollouts: RolloutsOption = 8,
+    eta: EtaOption = 0.1,
+    steps: StepsOption = 1500,
+    seeds: SeedsOption = 400,
+    std: StdOption = "population",
+    eps: EpsOption = 1e-6,
+    kl: KlOption = None,
+    epochs: EpochsOption = 1,
+    clip: ClipOption = None,
+    threshold: ThresholdOption = 0.5,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = None,
+    out: FiguresOption = OUT,
+    as_json: JsonOption = False,
 ) -> None:
     """Masses over steps, rewards x starts: in the manner of the paper's Figure 1."""
-    with needs_extra("report", "the figures"):
-        from rlvrscope.report.dynamics.studies import FIGURE1_PROBS, FIGURE1_REWARDS, figure1_plan
-    rows = list(dict.fromkeys(numbers("--rewards", text) for text in rewards or [])) or FIGURE1_REWARDS
-    columns = list(dict.fromkeys(numbers("--start", text) for text in start or [])) or FIGURE1_PROBS
-    show(figure1_plan(knobs.setting(), knobs.objective, rows, columns), knobs.out, knobs.as_json).leave()
+    from rlvrscope.dynamics.studies.bandit_studies import FIGURE1_PROBS, FIGURE1_REWARDS, figure1_plan
+
+    setting = setting_of(
+        REWARDS, START, rollouts, eta, steps, seeds, std, eps, kl, epochs, clip, threshold, seed, threads
+    )
+    rows = list(dict.fromkeys(parse_numbers("--rewards", text) for text in rewards or [])) or FIGURE1_REWARDS
+    columns = list(dict.fromkeys(parse_numbers("--start", text) for text in start or [])) or FIGURE1_PROBS
+    run_study(figure1_plan(setting, objective, rows, columns), out, as_json)
 
 
 @app.command()
 @guarded
-@with_knobs(steps=2500, seeds=1000)
 def figure5(
-    knobs: Knobs,
     rollouts: Annotated[str, typer.Option("--rollouts", "-n", help="Rollouts of each panel.")] = "2,3,5,10",
+    objective: ObjectiveOption = "grpo",
+    rewards: RewardsOption = REWARDS,
+    start: StartOption = START,
+    eta: EtaOption = 0.1,
+    steps: StepsOption = 2500,
+    seeds: SeedsOption = 1000,
+    std: StdOption = "population",
+    eps: EpsOption = 1e-6,
+    kl: KlOption = None,
+    epochs: EpochsOption = 1,
+    clip: ClipOption = None,
+    threshold: ThresholdOption = 0.5,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = None,
+    out: FiguresOption = OUT,
+    as_json: JsonOption = False,
 ) -> None:
     """Masses over steps for several numbers of rollouts: in the manner of the paper's Figure 5."""
-    with needs_extra("report", "the figures"):
-        from rlvrscope.report.dynamics.studies import figure5_plan
-    sizes = list(dict.fromkeys(whole("--rollouts", value) for value in numbers("--rollouts", rollouts)))
-    show(figure5_plan(knobs.setting(), knobs.objective, sizes), knobs.out, knobs.as_json).leave()
+    from rlvrscope.dynamics.studies.bandit_studies import figure5_plan
+
+    sizes = parse_counts("--rollouts", rollouts)
+    setting = setting_of(
+        rewards, start, sizes[0], eta, steps, seeds, std, eps, kl, epochs, clip, threshold, seed, threads
+    )
+    run_study(figure5_plan(setting, objective, sizes), out, as_json)
 
 
 @app.command()
 @guarded
-@with_knobs(steps=40_000, seeds=1000)
 def objectives(
-    knobs: Knobs,
     objective: Annotated[
-        list[str] | None, typer.Option("--objective", help=f"{OBJECTIVE} Repeatable; by default all without a shape.")
+        list[str] | None,
+        typer.Option("--objective", help=f"{OBJECTIVE_HELP} Repeatable; by default all without a shape."),
     ] = None,
+    rewards: RewardsOption = REWARDS,
+    start: StartOption = START,
+    rollouts: RolloutsOption = 8,
+    eta: EtaOption = 0.1,
+    steps: StepsOption = 40_000,
+    seeds: SeedsOption = 1000,
+    std: StdOption = "population",
+    eps: EpsOption = 1e-6,
+    kl: KlOption = None,
+    epochs: EpochsOption = 1,
+    clip: ClipOption = None,
+    threshold: ThresholdOption = 0.5,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = None,
+    out: FiguresOption = OUT,
+    as_json: JsonOption = False,
 ) -> None:
-    """All objectives on one problem: time to the optimum, share never there, lowest mass, entropy."""
-    with needs_extra("report", "the figures"):
-        from rlvrscope.report.dynamics.studies import objectives_plan
-    show(objectives_plan(knobs.setting(), objective or ()), knobs.out, knobs.as_json).leave()
+    """All objectives on one problem: time to the optimum, share that never reaches it, lowest mass, entropy."""
+    from rlvrscope.dynamics.studies.bandit_studies import objectives_plan
+
+    setting = setting_of(
+        rewards, start, rollouts, eta, steps, seeds, std, eps, kl, epochs, clip, threshold, seed, threads
+    )
+    run_study(objectives_plan(setting, objective or ()), out, as_json)
 
 
 @app.command()
 @guarded
-@with_knobs(rewards="1,1,0", start=".25,.25,.5", steps=10_000, seeds=1000)
 def binary(
-    knobs: Knobs,
-    objective: Annotated[list[str] | None, typer.Option("--objective", help=f"{OBJECTIVE} Repeatable.")] = None,
+    objective: Annotated[list[str] | None, typer.Option("--objective", help=f"{OBJECTIVE_HELP} Repeatable.")] = None,
     eta: Annotated[str, typer.Option("--eta", help="Step sizes; the steps of the others keep eta x steps.")] = ".1,1",
+    rewards: RewardsOption = "1,1,0",
+    start: StartOption = ".25,.25,.5",
+    rollouts: RolloutsOption = 8,
+    steps: StepsOption = 10_000,
+    seeds: SeedsOption = 1000,
+    std: StdOption = "population",
+    eps: EpsOption = 1e-6,
+    kl: KlOption = None,
+    epochs: EpochsOption = 1,
+    clip: ClipOption = None,
+    threshold: ThresholdOption = 0.5,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = None,
+    out: FiguresOption = OUT,
+    as_json: JsonOption = False,
 ) -> None:
     """Binary rewards: how far sampling spreads the second right answer's share of the right mass."""
-    with needs_extra("report", "the figures"):
-        from rlvrscope.report.dynamics.studies import binary_plan
-    from rlvrscope.dynamics.inputs import check_rate
+    from rlvrscope.dynamics.studies.bandit_studies import binary_plan
 
-    rates = tuple(dict.fromkeys(check_rate("--eta", rate) for rate in numbers("--eta", eta)))
+    rates = parse_rates("--eta", eta)
+    setting = setting_of(
+        rewards, start, rollouts, rates[0], steps, seeds, std, eps, kl, epochs, clip, threshold, seed, threads
+    )
     names = objective or ["grpo", "grpo-p", "psr", "grpo-n", "nsr"]
-    show(binary_plan(knobs.setting(learning_rate=rates[0]), names, rates), knobs.out, knobs.as_json).leave()
+    run_study(binary_plan(setting, names, rates), out, as_json)
 
 
 @app.command()
 @guarded
-@with_knobs(steps=8000)
 def sequences(
-    knobs: Knobs,
     eta: Annotated[str, typer.Option("--eta", help="Step sizes; all keep eta x updates.")] = ".2,.8,3.2",
     epochs: Annotated[str, typer.Option("--epochs", help="Updates on each group.")] = "1,4",
+    objective: ObjectiveOption = "grpo",
+    rewards: RewardsOption = REWARDS,
+    start: StartOption = START,
+    rollouts: RolloutsOption = 8,
+    steps: StepsOption = 8000,
+    seeds: SeedsOption = 200,
+    std: StdOption = "population",
+    eps: EpsOption = 1e-6,
+    kl: KlOption = None,
+    clip: ClipOption = None,
+    threshold: ThresholdOption = 0.5,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = None,
+    out: FiguresOption = OUT,
+    as_json: JsonOption = False,
 ) -> None:
-    """Answers of two tokens: where a token moves as an action of a bandit does, and where no longer."""
-    with needs_extra("report", "the figures"):
-        from rlvrscope.report.dynamics.sequences import sequences_plan
-    from rlvrscope.dynamics.inputs import check_rate
+    """Completions of two tokens: where a token moves like an action of a bandit, and where it no longer does."""
+    from rlvrscope.dynamics.studies.sequence_study import sequences_plan
 
-    rates = list(dict.fromkeys(check_rate("--eta", rate) for rate in numbers("--eta", eta)))
-    counts = list(dict.fromkeys(whole("--epochs", value) for value in numbers("--epochs", epochs)))
-    show(sequences_plan(knobs.setting(), knobs.objective, rates, counts), knobs.out, knobs.as_json).leave()
+    rates, counts = parse_rates("--eta", eta), parse_counts("--epochs", epochs)
+    setting = setting_of(
+        rewards, start, rollouts, rates[0], steps, seeds, std, eps, kl, counts[0], clip, threshold, seed, threads
+    )
+    run_study(sequences_plan(setting, objective, rates, counts), out, as_json)
 
 
 @app.command()
 @guarded
-@with_knobs(steps=10_000, seeds=100)
 def phase(
-    knobs: Knobs,
-    x: Annotated[str, typer.Option("--x", help=RANGE)] = "rare=.01:.3:8",
+    x: Annotated[str, typer.Option("--x", help=MAP_HELP)] = "rare=.01:.3:8",
     y: Annotated[str, typer.Option("--y", help="Likewise. Steps of one ratio where FROM is above 0.")] = (
         "dominant=.4:.9:6"
     ),
+    objective: ObjectiveOption = "grpo",
+    rewards: RewardsOption = REWARDS,
+    start: StartOption = START,
+    rollouts: RolloutsOption = 8,
+    eta: EtaOption = 0.1,
+    steps: StepsOption = 10_000,
+    seeds: SeedsOption = 100,
+    std: StdOption = "population",
+    eps: EpsOption = 1e-6,
+    kl: KlOption = None,
+    epochs: EpochsOption = 1,
+    clip: ClipOption = None,
+    threshold: ThresholdOption = 0.5,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = None,
+    out: FiguresOption = OUT,
+    as_json: JsonOption = False,
 ) -> None:
     """A map of the time to the optimum over two knobs."""
-    with needs_extra("report", "the figures"):
-        from rlvrscope.report.dynamics.studies import phase_plan
-    across, up = knob_range("--x", x), knob_range("--y", y)
-    show(phase_plan(knobs.setting(), knobs.objective, across, up), knobs.out, knobs.as_json).leave()
+    from rlvrscope.dynamics.studies.bandit_studies import phase_plan
+
+    setting = setting_of(
+        rewards, start, rollouts, eta, steps, seeds, std, eps, kl, epochs, clip, threshold, seed, threads
+    )
+    run_study(phase_plan(setting, objective, parse_range("--x", x), parse_range("--y", y)), out, as_json)

@@ -14,12 +14,13 @@ import torch
 from rlvrscope import InputError
 from rlvrscope.dynamics import Interrupted, Trajectory, simulate
 from rlvrscope.dynamics.groups import count_vectors, group_weights
-from rlvrscope.dynamics.inputs import bandit
-from rlvrscope.dynamics.inputs import signal as seen
-from rlvrscope.dynamics.simulator.kernel.group import group_weights as kernel_weights
-from rlvrscope.dynamics.simulator.numpy_policy import Plain, draw, log_softmax
-from rlvrscope.dynamics.simulator.rule import rule_of
+from rlvrscope.dynamics.inputs import make_bandit
+from rlvrscope.dynamics.inputs import signal as signal_of
+from rlvrscope.dynamics.simulator.kernel.operations import group_weights as kernel_weights
+from rlvrscope.dynamics.simulator.numpy_backend import BanditLearner, sample
 from rlvrscope.dynamics.simulator.streams import seed_keys, uniforms
+from rlvrscope.dynamics.simulator.update_rule import update_rule
+from rlvrscope.dynamics.softmax import log_softmax
 from rlvrscope.objectives import OBJECTIVES, Objective, advantages, policy_loss
 from rlvrscope.seeding import generator
 
@@ -51,12 +52,12 @@ def test_the_kernels_weights_are_those_of_objectives(objective: Objective, size:
     rewards_V = np.array(rewards)
     counts_NR = count_vectors(size, len(rewards))
     expected_NR = group_weights(rewards_V, counts_NR, objective)
-    rule, weight = rule_of(objective, size, 0.1), np.empty(size)
+    rule, weight = update_rule(objective, size, 0.1), np.empty(size)
     for count_V, expected_R in zip(counts_NR.astype(np.int64), expected_NR, strict=True):
         drawn = np.flatnonzero(count_V)
-        some = kernel_weights(seen(rewards_V, objective), rule, drawn, count_V, len(drawn), weight)
+        nonzero = kernel_weights(signal_of(rewards_V, objective), rule, drawn, count_V, len(drawn), weight)
         np.testing.assert_allclose(weight[: len(drawn)], expected_R[drawn], rtol=1e-12, atol=1e-14)
-        assert some == (weight[: len(drawn)] != 0).any()
+        assert nonzero == (weight[: len(drawn)] != 0).any()
         if count_V.max() == size and rule.relative:
             assert (weight[: len(drawn)] == 0.0).all()
 
@@ -125,11 +126,11 @@ def test_negative_only_lifts_what_was_not_drawn_in_proportion_to_its_mass():
 def test_a_step_with_a_kl_term_is_that_of_the_loss(estimator: str):
     """From logits away from the start, the reference: dz = -eta grad of `policy_loss` on the same draws."""
     objective = GRPO.replace(name="kl", kl_coef=0.5, kl_estimator=estimator)
-    start = bandit([0.8, 1.0, 0.0], [0.5, 0.2, 0.3], None)
-    plain = Plain(start, objective, rule_of(objective, 8, 0.3, objective.kl_coef))
+    start = make_bandit([0.8, 1.0, 0.0], [0.5, 0.2, 0.3], None)
+    plain = BanditLearner(start, objective, update_rule(objective, 8, 0.3, objective.kl_coef))
     logits_SV, keys_S = np.log([[0.2, 0.5, 0.3], [0.7, 0.1, 0.2]]), seed_keys(generator(0, "kl"), np.arange(2))
     moved_SV = plain.step(logits_SV, keys_S, 0) - logits_SV
-    action_SG = draw(log_softmax(logits_SV), uniforms(keys_S, 0, 8))
+    action_SG = sample(log_softmax(logits_SV), uniforms(keys_S, 0, 8))
     for row, action_G in enumerate(action_SG):
         logits = torch.tensor(logits_SV[row], requires_grad=True)
         logp_G1 = logits.log_softmax(0)[action_G][:, None]

@@ -2,125 +2,93 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
-from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json
-from rlvrscope.cli.shared.guard import EXIT_INTERRUPTED
+from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json, say
+from rlvrscope.cli.shared.guard import EXIT_INTERRUPTED, on_interrupt
 from rlvrscope.errors import InputError
+from rlvrscope.extras import needs_extra
 
 if TYPE_CHECKING:
     from rlvrscope.dynamics import Trajectory
-    from rlvrscope.report.dynamics.setting import Case
-    from rlvrscope.report.dynamics.studies import Plan, Study
-
-NAME_WIDTH = 11
-"""Of "w-reinforce": no objective's name is broken."""
+    from rlvrscope.dynamics.studies.study import Case, Result, Study, StudyPlan
 
 
-class Results:
-    """What was run, and whether Ctrl-C ended it."""
+def run_study(
+    plan: StudyPlan, out: Path, as_json: bool, write_path: Callable[[Path, Trajectory], Path] | None = None
+) -> None:
+    """Run the cases, write the study of those that finished, print its summary. write_path: one more file per case.
 
-    def __init__(self) -> None:
-        self.finished: list[tuple[Case, Trajectory]] = []
-        self.interrupted = False
-
-    def leave(self) -> None:
-        """Exit 130 after an interruption."""
-        if self.interrupted:
-            raise typer.Exit(EXIT_INTERRUPTED)
-
-
-def show(plan: Plan, out: Path, as_json: bool, write_more: Callable[[Path, Trajectory], Path] | None = None) -> Results:
-    """Run the cases, write the figure of those that are done, print its table. write_more: a file for each path."""
-    from rlvrscope.report.dynamics.write import write_study
+    Exits with 130 after Ctrl-C, once the finished seeds are written.
+    """
+    with needs_extra("report", "the figures"):
+        from rlvrscope.report.dynamics.study_files import write_study
     from rlvrscope.runs import environment
 
     _check(plan, out)
-    results = _run(plan)
-    if not results.finished:
+    results, interrupted = _run(plan.cases)
+    if not results:
         MESSAGES.print("interrupted: no seed was finished, nothing is written.")
-        return results
-    done = sum(len(path.seeds) for _, path in results.finished)
+        raise typer.Exit(EXIT_INTERRUPTED)
+    finished = sum(len(path.seeds) for _, path in results)
     with MESSAGES.status("drawing"):
-        study = plan.make(results.finished)
-        if results.interrupted:
-            study = study.marked(f"Interrupted: {done:,} seeds in all are in it.")
-        made = environment(seed=plan.cases[0].setting.seed)
-        paths = list(write_study(study, out, {name.replace("_", " "): str(value) for name, value in made.items()}))
-        if write_more is not None:
-            paths += [write_more(out, path) for _, path in results.finished]
+        study = plan.build(results)
+        if interrupted:
+            study = study.with_note(f"Interrupted: {finished:,} finished seeds in total.")
+        facts = environment(seed=plan.cases[0].setting.seed)
+        files = write_study(study, out, {name.replace("_", " "): str(value) for name, value in facts.items()})
+        if write_path is not None:
+            files += [write_path(out, path) for _, path in results]
     if as_json:
-        print_json({"format_version": 1, "setting": study.lead, "rows": study.summary, "files": list(map(str, paths))})
+        setting = " ".join(study.setting)
+        print_json({"format_version": 1, "setting": setting, "rows": study.summary, "files": list(map(str, files))})
     else:
-        _print(study, paths)
-    if results.interrupted:
+        _print(study, files)
+    if interrupted:
         MESSAGES.print(
-            f"interrupted: written from {done:,} finished seeds, {len(results.finished)} of {len(plan.cases)} cases."
+            f"interrupted: written from {finished:,} finished seeds, {len(results)} of {len(plan.cases)} cases."
         )
-    return results
+        raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _check(plan: Plan, out: Path) -> None:
-    """Raises InputError for any case's settings, or a folder that can't be one, before the first simulation."""
-    above = next(folder for folder in (out, *out.parents) if folder.exists())
-    if not above.is_dir():
-        raise InputError(f"{above} is a file, and figures need a folder. Choose another --out.")
+def _check(plan: StudyPlan, out: Path) -> None:
+    """Raise InputError for any case's setting, or an --out that can't be a folder, before the first simulation."""
+    existing = next(folder for folder in (out, *out.parents) if folder.exists())
+    if not existing.is_dir():
+        raise InputError(f"{existing} is a file, and figures need a folder. Choose another --out.")
     for case in plan.cases:
         case.check()
 
 
-def _run(plan: Plan) -> Results:
+def _run(cases: Sequence[Case]) -> tuple[list[Result], bool]:
+    """The finished cases, the last one perhaps with fewer seeds; and whether Ctrl-C ended the run."""
+    from rlvrscope.cli.shared.progress import progress_bar
     from rlvrscope.dynamics import Interrupted
+    from rlvrscope.dynamics.studies.study import Result
 
-    results, before = Results(), 0
-    with _progress(sum(case.work for case in plan.cases)) as advance:
-        for case in plan.cases:
+    results, before = [], 0
+    with on_interrupt(), progress_bar("seed-steps", sum(case.seed_steps for case in cases)) as advance:
+        for case in cases:
             try:
-                results.finished.append((case, case.run(lambda done, before=before: advance(before + done))))
-            except Interrupted as stopped:
-                results.interrupted = True
-                if stopped.finished is not None:
-                    results.finished.append((case, stopped.finished))
-                break
-            before += case.work
-    return results
+                results.append(Result(case, case.run(lambda done, before=before: advance(before + done))))
+            except Interrupted as stop:
+                if stop.finished is not None:
+                    results.append(Result(case, stop.finished))
+                return results, True
+            before += case.seed_steps
+    return results, False
 
 
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Any]:
-    """A bar of seed-steps with the time left, on a terminal. Inside, Ctrl-C is a KeyboardInterrupt."""
-    columns = (TextColumn("seed-steps"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    handler = signal.getsignal(signal.SIGINT)
-    if handler is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with Progress(*columns, console=MESSAGES, transient=True, disable=not MESSAGES.is_terminal) as bar:
-            task = bar.add_task("run", total=total)
-            yield lambda done: bar.update(task, completed=done)
-    finally:
-        signal.signal(signal.SIGINT, handler)
+def _print(study: Study, files: Sequence[Path]) -> None:
+    from rlvrscope.report.dynamics.study_files import summary_table
+    from rlvrscope.report.table import to_rich
 
-
-def _print(study: Study, paths: Sequence[Path]) -> None:
-    from rlvrscope.report.dynamics.write import table
-
-    heads, rows = table(study.summary)
-    shown = Table(box=None, pad_edge=False)
-    for index, head in enumerate(heads):
-        width = NAME_WIDTH if head == "objective" else None
-        shown.add_column(head, justify="right" if index else "left", overflow="fold", min_width=width)
-    for row in rows:
-        shown.add_row(*row)
     OUTPUT.print(study.heading, style="bold")
-    OUTPUT.print(study.lead, style="dim")
-    OUTPUT.print(shown)
-    for path in paths:
-        OUTPUT.print(f"Written: {path}")
+    OUTPUT.print(" ".join(study.setting), style="dim")
+    OUTPUT.print(to_rich(summary_table(study)))
+    for path in files:
+        say(f"Written: {path}")

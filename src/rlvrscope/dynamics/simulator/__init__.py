@@ -1,1 +1,1 @@
-"""The simulator: training as it is, many seeds."""
+"""The simulator: groups sampled from the policy, update after update, over many seeds."""

@@ -1,1 +1,1 @@
-"""Figures of the dynamics: what to run, what to read off it, how to draw it."""
+"""Charts and files of the dynamics' studies."""

@@ -1,7 +1,7 @@
-"""The simulator's fast version, compiled by numba and kept on disk: one seed after another, without Python.
+"""The kernel of the simulator, compiled by numba and cached on disk: seed after seed, without Python.
 
-It holds its own copy of the advantage formulas, tested equal to `rlvrscope.objectives` on every count vector of small
-groups, and of the clear version's step, tested equal to `plain`. Two ways to hold a policy: `dense` renews every
+It has its own copies of the advantage formula, tested equal to `rlvrscope.objectives` on every count vector of small
+groups, and of the update, tested equal to `numpy_backend`. Two representations of a policy: `dense` renews every
 probability after a step; `sparse` keeps a tree of sums and renews only what was drawn, for balanced rules.
 """
 
@@ -13,37 +13,36 @@ from pathlib import Path
 
 from numba import njit
 
-from rlvrscope.dynamics.simulator.kernel.dense import dense_seed
-from rlvrscope.dynamics.simulator.kernel.record import Record, Watch
-from rlvrscope.dynamics.simulator.kernel.sparse import sparse_seed
-from rlvrscope.dynamics.simulator.rule import Rule
+from rlvrscope.dynamics.simulator.kernel.dense import simulate_dense
+from rlvrscope.dynamics.simulator.kernel.operations import Output, Watch
+from rlvrscope.dynamics.simulator.kernel.sparse import simulate_sparse
+from rlvrscope.dynamics.simulator.update_rule import UpdateRule
 
-__all__ = ["Record", "Watch", "run_seeds"]
+__all__ = ["Output", "Watch", "run_seeds"]
 
 
-def _compiled(sources: int) -> Callable[..., int]:
-    """`run_seeds`. Numba keeps it on disk under the captured number too: by itself it looks at this file alone."""
+def _compile(version: int) -> Callable[..., int]:
+    """`run_seeds`. On its own, numba's disk cache notices changes of this file only; it also keys by `version`."""
 
     @njit(nogil=True, cache=True)
-    def run(sparse: bool, keys_S, signal_V, start_V, rule: Rule, watch: Watch, record: Record, stop) -> int:
+    def run(sparse: bool, keys_S, signal_V, start_V, rule: UpdateRule, watch: Watch, output: Output, stop) -> int:
         for s in range(len(keys_S)):
             if sparse:
-                going = sparse_seed(s, keys_S[s], signal_V, start_V, rule, watch, record, stop)
+                finished = simulate_sparse(s, keys_S[s], signal_V, start_V, rule, watch, output, stop)
             else:
-                going = dense_seed(s, keys_S[s], signal_V, start_V, rule, watch, record, stop)
-            if not going:
+                finished = simulate_dense(s, keys_S[s], signal_V, start_V, rule, watch, output, stop)
+            if not finished:
                 break
-        return sources
+        return version
 
     return run
 
 
-def _sources() -> int:
-    """A checksum of all that is compiled in."""
-    here = Path(__file__).parent
-    outside = [here.parent / "rule.py", here.parent / "streams.py", here.parents[2] / "objectives" / "loss.py"]
-    return zlib.crc32(b"".join(path.read_bytes() for path in [*sorted(here.glob("*.py")), *outside]))
+def _source_checksum() -> int:
+    """Checksum of the simulator's sources, which hold all that is compiled; the rest arrives in the arguments."""
+    sources = sorted(Path(__file__).parents[1].rglob("*.py"))
+    return zlib.crc32(b"".join(path.read_bytes() for path in sources))
 
 
-run_seeds = _compiled(_sources())
-"""A block of seeds, one after the other; returns early if the stop flag is raised."""
+run_seeds = _compile(_source_checksum())
+"""Simulate a block of seeds, one after the other; returns early if the stop flag is raised."""
