@@ -12,7 +12,7 @@ from rlvrscope.cli.shared.console import OUTPUT, print_json
 from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import DeviceOption, JsonOption, OutOption, SetOption, WorkersOption
 from rlvrscope.extras import needs_extra
-from rlvrscope.runs import at_temperature
+from rlvrscope.runs import EvaluationRow, at_temperature
 
 app = typer.Typer(help="The lab: a tiny language model from scratch, and RLVR on it.", no_args_is_help=True)
 
@@ -58,23 +58,23 @@ def train(
     """Train one run (the recipe's [train]) into a run folder; pre-train its base first if need be."""
     with needs_extra("lab", "the lab"):
         from rlvrscope.cli.shared.progress import ExperimentTable
-        from rlvrscope.experiment.plan import Cell
-        from rlvrscope.experiment.runner import raise_failures, record_environment, run_cells
+        from rlvrscope.experiment.plan import PlannedRun
+        from rlvrscope.experiment.runner import raise_failures, record_environment, train_runs
         from rlvrscope.lab.device import check_device
         from rlvrscope.lab.recipe import Recipe
         from rlvrscope.runs import RunFolder
 
     settings = config.load(recipe, Recipe, overrides or ())
     check_device(device)
-    cell = Cell(settings.train.label, settings, RunFolder(out))
-    cell.folder.claim(config.dumps(settings))
-    if not cell.folder.done:
+    run = PlannedRun(settings.train.label, settings, RunFolder(out))
+    run.folder.claim(config.dumps(settings))
+    if not run.folder.done:
         record_environment(out, device, workers=1)
         with ExperimentTable() as table:
-            failures = run_cells([cell], 1, device, table.on_event)
+            failures = train_runs([run], 1, device, table.on_event)
         raise_failures(failures, 1, "runs")
-    rows = cell.folder.complete_rows("evaluation", settings.train.steps)
-    first, last = (_means(rows[index]) for index in (0, -1))
+    rows = run.folder.complete_rows(EvaluationRow, settings.train.steps)
+    first, last = _means(rows[0]), _means(rows[-1])
     if as_json:
         print_json({"run": str(out), "before": first, "after": last})
     else:
@@ -103,7 +103,12 @@ def compare(
     run_and_report(config.load(recipe, Recipe, overrides or ()), out, workers, device, as_json)
 
 
-def _means(row: dict) -> dict[str, float]:
-    score = at_temperature(row["scores"])
-    means = {key: score[key] for key in ("pass_at_1", "pass_at_256", "distinct_correct")}
-    return {**means, "greedy_accuracy": row["greedy_accuracy"], "token_entropy": row["token_entropy"]}
+def _means(row: EvaluationRow) -> dict[str, float]:
+    score = at_temperature(row.held_out)
+    return {
+        "pass@1": score.pass_at_1,
+        f"pass@{score.k}": score.pass_at_k,
+        "distinct correct": score.distinct_correct,
+        "greedy accuracy": row.greedy_accuracy,
+        "entropy": row.entropy,
+    }

@@ -14,8 +14,12 @@ from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import DeviceOption, JsonOption
 from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
+from rlvrscope.lab.recipe import BOUNDARY_K
+from rlvrscope.runs import EvaluationRow, at_temperature
+from rlvrscope.stats import pass_at_k_exact
 
 ALPHAS = (0.25, 0.5, 0.75)
+KS = (1, 8, BOUNDARY_K)
 SOURCE = "a checkpoint of the lab (.safetensors) or a run folder."
 
 
@@ -55,22 +59,34 @@ def wise(
     if out is not None and alpha:
         save_mixture(out, mixtures[alpha[0]], alpha[0], (first, last))
     with MESSAGES.status("scoring") as status:
-        rows = score(settings, first.model, mixtures, lambda share: status.update(f"scoring alpha {share:g}"))
+        scored = score(settings, first.model, mixtures, lambda share: status.update(f"scoring alpha {share:g}"))
+    rows = [_summary(share, row) for share, row in scored.items()]
     if as_json:
         files = {"base": str(base), "trained": str(trained), "checkpoint": None if out is None else str(out)}
-        print_json({"format_version": 1, **files, "prompts": settings.evaluate.prompts, "rows": rows})
+        print_json({"format_version": 2, **files, "prompts": settings.evaluate.prompts, "rows": rows})
         return
     OUTPUT.print(_table(rows))
     if out is not None:
         OUTPUT.print(f"The checkpoint: {out}")
 
 
+def _summary(alpha: float, row: EvaluationRow) -> dict[str, Any]:
+    score = at_temperature(row.held_out)
+    passes = pass_at_k_exact(score.success_P, KS).mean(axis=0)
+    return {
+        "alpha": alpha,
+        "pass_at_k": {str(k): float(value) for k, value in zip(KS, passes, strict=True)},
+        "distinct_correct": score.distinct_correct,
+        "entropy": row.entropy,
+    }
+
+
 def _table(rows: list[dict[str, Any]]) -> Table:
-    """Fits 80 columns."""
+    """Table that fits 80 columns."""
     table = Table(box=None, pad_edge=False)
-    for column in ("alpha", "pass@1", "pass@8", "pass@256", "distinct", "entropy"):
+    for column in ("alpha", *(f"pass@{k}" for k in KS), "distinct", "entropy"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        passes = (f"{row[f'pass_at_{k}']:.3f}" for k in (1, 8, 256))
-        table.add_row(f"{row['alpha']:g}", *passes, f"{row['distinct_correct']:.1f}", f"{row['token_entropy']:.3f}")
+        passes = (f"{value:.3f}" for value in row["pass_at_k"].values())
+        table.add_row(f"{row['alpha']:g}", *passes, f"{row['distinct_correct']:.1f}", f"{row['entropy']:.3f}")
     return table

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlvrscope.experiment.results import Experiment, Run
+from rlvrscope.experiment.results import Experiment
+from rlvrscope.runs.run import Run
 from rlvrscope.stats import TrainingRun
 
 
@@ -22,7 +23,7 @@ def decoded(experiment: Experiment, temperatures: Sequence[float]) -> list[Train
 def mixed(run: Run) -> TrainingRun:
     """From the base to a final model through the weights between them (WiSE), in order of alpha."""
     success_SP = run.success_SP()
-    return TrainingRun(str(run.base), np.concatenate([success_SP[:1], run.mixed_SP(), success_SP[-1:]]))
+    return TrainingRun(str(run.base), np.concatenate([success_SP[:1], run.interpolated_AP(), success_SP[-1:]]))
 
 
 def baselines(experiment: Experiment) -> dict[str, list[TrainingRun]]:
@@ -34,7 +35,7 @@ def baselines(experiment: Experiment) -> dict[str, list[TrainingRun]]:
     }
     paths = {name: decoded(experiment, some) for name, some in found.items() if some}
     for arm in experiment.arms:
-        runs = [run for run in experiment.of(arm) if len(run.mixed_SP())]
+        runs = [run for run in experiment.of(arm) if len(run.interpolated_AP())]
         if runs:
             paths[wise_of(arm)] = [mixed(run) for run in runs]
     return paths

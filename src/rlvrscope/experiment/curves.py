@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from rlvrscope.arrays import Floats
-from rlvrscope.experiment.results import Experiment, Run, mean_over_bases
+from rlvrscope.experiment.results import Experiment, mean_over_bases
 from rlvrscope.lab.recipe import BOUNDARY_K
+from rlvrscope.runs.run import Run
 from rlvrscope.stats import envelope, pass_at_k_exact
 
 ENVELOPE_POINTS = 60
@@ -47,7 +48,7 @@ def decoded_base(experiment: Experiment, temperature: float) -> Floats:
 
 def interpolated(run: Run) -> Floats:
     """(N, 2) the weights between base and final model, in order of alpha, at temperature 1."""
-    return both(run.mixed_SP())
+    return both(run.interpolated_AP())
 
 
 def envelope_gains(experiment: Experiment) -> Floats:

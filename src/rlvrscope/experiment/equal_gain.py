@@ -49,10 +49,8 @@ class AtEqualGain:
     @cached_property
     def pairs(self) -> list[Pair]:
         """As stated in the recipe; else every arm with the first of which there is a run."""
-        compare = self.experiment.recipe.compare
-        assert compare is not None  # Experiment.read saw to it
         first, *others = self.arms
-        stated = list(compare.pairs) or [(arm, first) for arm in others]
+        stated = list(self.experiment.compare.pairs) or [(arm, first) for arm in others]
         return [self._pair(arm, against) for arm, against in stated if {arm, against} <= self.arms.keys()]
 
     @cached_property

@@ -13,9 +13,10 @@ from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError
 from rlvrscope.experiment.equal_gain import AtEqualGain
 from rlvrscope.experiment.outcomes import EXTINCT, Estimate, Graded, GradedPair, Model, Outcome
-from rlvrscope.experiment.results import HELD_OUT, Experiment, Run, mean_over_bases
+from rlvrscope.experiment.results import Experiment, mean_over_bases
 from rlvrscope.experiment.sentences import sentences
 from rlvrscope.lab.recipe import BOUNDARY_K
+from rlvrscope.runs.run import HELD_OUT, Run
 from rlvrscope.seeding import generator
 from rlvrscope.stats import (
     BaseMeans,
@@ -37,9 +38,7 @@ class Findings:
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
-        compare = experiment.recipe.compare
-        assert compare is not None  # Experiment.read saw to it
-        self.gains = compare.gains
+        self.gains = experiment.compare.gains
         self.bases = list(dict.fromkeys(str(run.base) for run in experiment.runs))
         self.prompts = _prompts(experiment.runs)
         self.weights_RP = resample_weights(self.prompts, RESAMPLES, generator(0, "prompt bootstrap"))
@@ -88,7 +87,7 @@ class Findings:
             common=(float(common_S[0]), float(common_S[-1])),
             optimal=(float(optimal_S[0]), float(optimal_S.min()), float(optimal_S[-1])),
             optimal_change=self._change(arm, Run.optimal_SP),
-            lowest_step=runs[0].steps[int(np.argmin(optimal_S))],
+            lowest_step=runs[0].evaluation_steps[int(np.argmin(optimal_S))],
             boundary=(float(boundary_S[0]), float(boundary_S.min()), float(boundary_S[-1])),
             boundary_change=self._change(arm, _optimal_boundary),
             overtaken=float(mean(lambda run: (2.0 * run.optimal_SP()[-1] > run.success_SP()[-1]).mean())),
@@ -139,7 +138,7 @@ class Findings:
 
         def logged(name: str) -> float | None:
             known = self.experiment.prompts == HELD_OUT
-            return float(mean_over_bases(runs, [run.evaluation[at][name] for run in runs])) if known else None
+            return float(mean_over_bases(runs, [getattr(run.evaluation[at], name) for run in runs])) if known else None
 
         return Model(
             name=name,
@@ -147,7 +146,7 @@ class Findings:
             pass_at_1=level(_success),
             pass_at_256=level(_boundary),
             greedy_accuracy=logged("greedy_accuracy"),
-            token_entropy=logged("token_entropy"),
+            token_entropy=logged("entropy"),
             distinct_correct=level(Run.distinct_SP),
             rare_mass=level(lambda run: run.mass_SP("rare")),
         )
@@ -174,7 +173,7 @@ class Findings:
             "base": asdict(self.base),
             "gains": list(self.gains),
             "outcomes": [asdict(outcome) for outcome in self.outcomes],
-            "not_known_here": self.experiment.untold,
+            "not_known_here": self.experiment.missing_arms,
             "common_range": self.equal.common and asdict(self.equal.common),
             "at_equal_pass_at_1": entries,
             "pairs": [asdict(pair) for pair in self.equal.pairs],
@@ -199,7 +198,7 @@ class Findings:
 
 
 def _prompts(runs: list[Run]) -> int:
-    counts = {run.name: len(run.scores()[0]["success"]) for run in runs}
+    counts = {run.name: len(run.scores()[0].success_P) for run in runs}
     if len(set(counts.values())) > 1:
         raise InputError(f"runs that are compared need the same number of held-out prompts; got {counts}")
     return next(iter(counts.values()))

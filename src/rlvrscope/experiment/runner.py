@@ -1,4 +1,4 @@
-"""An experiment: bases, learning rates, then every arm and seed on each base, in one folder, resumable."""
+"""Running an experiment: bases, tuning, then all runs of the comparison, in one resumable folder."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from filelock import FileLock, Timeout
 
 from rlvrscope import config
 from rlvrscope.errors import InputError, WorkError
-from rlvrscope.experiment.plan import Cell, cells, compared, tuning_cells
-from rlvrscope.experiment.tuning import chosen_rates, read_rates
+from rlvrscope.experiment.plan import Plan, PlannedRun
+from rlvrscope.experiment.tuning import Tuning, choose_rates
 from rlvrscope.experiment.workers import Event, Job, OnEvent, Report, run_jobs
 from rlvrscope.lab.device import THREADS, check_device
 from rlvrscope.lab.pretrain import base_path, ensure_base, load_base
@@ -24,97 +24,99 @@ LOCK_SECONDS = 60.0
 
 
 def run_experiment(recipe: Recipe, out: Path, workers: int, device: str, on_event: OnEvent) -> list[Event]:
-    """Pre-train the bases that are not cached, tune what is to be tuned, run every cell not done yet.
+    """Pre-train missing bases, tune learning rates and train every run that is not done; returns the failures.
 
-    Returns the failures: one run that fails stops no other, leaves its reason in error.log, and is tried again next
-    time. A learning rate whose run fails is not chosen. Raises InputError if `out` holds another recipe's work,
-    WorkError if a worker that tunes is killed: what it would have found is not known.
+    A failed run does not stop the others; its reason is in its error.log, and the next call tries it again. Raises
+    InputError if `out` holds the work of another recipe, WorkError if a tuning worker was killed, since the best
+    learning rate is then unknown.
     """
     check_device(device)
     RunFolder(out).claim(config.dumps(recipe))
-    if all(cell.folder.done for cell in cells(recipe, out)):
+    plan = Plan.of(recipe, out)
+    if all(run.folder.done for run in plan.runs()):
         return []
     record_environment(out, device, workers)
-    rates = _tuned(recipe, out, workers, device, on_event) if recipe.tune else {}
-    return run_cells(cells(recipe, out, rates), workers, device, on_event)
+    rates = _tuned_rates(plan, workers, device, on_event) if recipe.tune else {}
+    return train_runs(plan.runs(rates), workers, device, on_event)
 
 
-def _tuned(recipe: Recipe, out: Path, workers: int, device: str, on_event: OnEvent) -> dict[str, float]:
-    """Each arm's learning rate: as tuning.json says, or found now and written there for good."""
-    path = out / "tuning.json"
+def _tuned_rates(plan: Plan, workers: int, device: str, on_event: OnEvent) -> dict[str, float]:
+    """Learning rate of each arm: read from tuning.json, or chosen now and written there."""
+    path = plan.out / "tuning.json"
     if path.exists():
-        return read_rates(path)
-    tuning = tuning_cells(recipe, out)
-    tried = [cell for by_rate in tuning.values() for found in by_rate.values() for cell in found]
-    failures = run_cells(tried, workers, device, on_event, ahead=[cell.recipe for cell in cells(recipe, out)])
-    raise_failures([failure for failure in failures if failure.died], len(tried), "runs to tune learning rates")
-    return chosen_rates(tuning, compared(recipe).gains, path)
+        return Tuning.read(path).rates
+    later = [run.recipe for run in plan.runs()]
+    failures = train_runs(plan.tuning_runs, workers, device, on_event, later)
+    killed = [failure for failure in failures if failure.killed]
+    raise_failures(killed, len(plan.tuning_runs), "runs that tune learning rates")
+    return choose_rates(plan.tuning, plan.compare.gains, path).rates
 
 
 def record_environment(out: Path, device: str, workers: int) -> None:
-    """Write environment.json. Raises InputError if the work there was begun on another device, or by other versions."""
+    """Write environment.json. Raises InputError if the folder was begun on another device or with other versions."""
     path = out / "environment.json"
     facts = environment(device=device, workers=workers, threads_per_worker=THREADS)
-    begun = read_json(path) if path.exists() else {}
+    before = read_json(path) if path.exists() else {}
     for name in ("device", "rlvrscope", "numpy", "torch"):
-        if begun.get(name, facts.get(name)) != facts.get(name):
+        if before.get(name, facts.get(name)) != facts.get(name):
             raise InputError(
-                f"{out} was begun with {name} {begun[name]}, and this is {facts.get(name)}: runs of both can't stand "
-                "side by side. Go on with that, or choose another --out."
+                f"{out} was begun with {name} {before[name]}, and this is {facts.get(name)}: runs of both can't "
+                "be compared. "
+                "Resume it with the former, or choose another --out."
             )
     write_atomic(path, json.dumps(facts, indent=2) + "\n")
 
 
 def ensure_bases(recipes: Sequence[Recipe], workers: int, device: str, on_event: OnEvent) -> None:
-    """Pre-train, side by side, every base of these recipes that is not in the cache."""
+    """Pre-train, in parallel, the bases of these recipes that are not in the cache."""
     jobs = base_jobs(recipes, device)
     raise_failures(run_jobs(list(jobs.values()), workers, on_event), len(jobs), "bases")
 
 
 def base_jobs(recipes: Sequence[Recipe], device: str) -> dict[Path, Job]:
-    """A job for every base that is not in the cache, by its path. Raises InputError for a damaged one that is."""
-    where = check_device(device)
-    wanted = {base_path(recipe, where): recipe for recipe in recipes}
-    missing = {path: recipe for path, recipe in wanted.items() if not path.exists()}
-    for path in wanted.keys() - missing.keys():
-        load_base(wanted[path], path, where)  # damage is told before anything starts
+    """Jobs for the bases that are not in the cache, by path. Raises InputError if a cached one is damaged."""
+    torch_device = check_device(device)
+    by_path = {base_path(recipe, torch_device): recipe for recipe in recipes}
+    missing = {path: recipe for path, recipe in by_path.items() if not path.exists()}
+    for path in by_path.keys() - missing.keys():
+        load_base(by_path[path], path, torch_device)  # so that damage is reported before any work
     return {
         path: Job(f"base-{recipe.pretrain.seed}", recipe.pretrain.steps, partial(_pretrain, recipe, path, device))
         for path, recipe in missing.items()
     }
 
 
-def run_cells(
-    found: Sequence[Cell], workers: int, device: str, on_event: OnEvent, ahead: Sequence[Recipe] = ()
+def train_runs(
+    planned: Sequence[PlannedRun], workers: int, device: str, on_event: OnEvent, later: Sequence[Recipe] = ()
 ) -> list[Event]:
-    """Train every cell that is not done, and the bases they need. Returns the failures, each in its error.log.
+    """Train every run that is not done, and the bases they need; returns the failures, also written to error.log.
 
-    ahead: recipes whose bases are wanted later, for workers that would have nothing to do.
+    later: recipes whose bases will be needed afterwards, for workers that would be idle.
     """
-    for cell in found:
-        cell.folder.claim(config.dumps(cell.recipe))
-    todo = {cell.name: cell for cell in found if not cell.folder.done}
+    for run in planned:
+        run.folder.claim(config.dumps(run.recipe))
+    todo = {run.name: run for run in planned if not run.folder.done}
     if not todo:
         return []
-    where = check_device(device)
-    bases = base_jobs([cell.recipe for cell in todo.values()], device)
+    torch_device = check_device(device)
+    bases = base_jobs([run.recipe for run in todo.values()], device)
     jobs = []
-    for cell in todo.values():
-        path = base_path(cell.recipe, where)
+    for run in todo.values():
+        path = base_path(run.recipe, torch_device)
         needs = (bases[path].name,) if path in bases else ()
-        jobs.append(Job(cell.name, cell.recipe.train.steps, partial(_train, cell, path, device), needs))
-    later = [job for path, job in base_jobs(ahead, device).items() if path not in bases]
+        jobs.append(Job(run.name, run.recipe.train.steps, partial(_train, run, path, device), needs))
+    later_bases = [job for path, job in base_jobs(later, device).items() if path not in bases]
 
-    def tell(event: Event | None) -> None:
+    def log_failure(event: Event | None) -> None:
         if event and event.kind == "failed" and event.job.name in todo:
             write_atomic(todo[event.job.name].folder.error_log, f"{event.error}\n{event.details}")
         on_event(event)
 
-    return run_jobs([*bases.values(), *jobs, *later], workers, tell)
+    return run_jobs([*bases.values(), *jobs, *later_bases], workers, log_failure)
 
 
 def raise_failures(failures: Sequence[Event], total: int, what: str) -> None:
-    """Raises WorkError naming what failed, if anything did."""
+    """Raise WorkError, naming the failures, if there are any."""
     if failures and total == 1:
         raise WorkError(failures[0].error)
     if failures:
@@ -131,15 +133,15 @@ def _pretrain(recipe: Recipe, path: Path, device: str, report: Report) -> None:
     ensure_base(recipe, path, check_device(device), on_step)
 
 
-def _train(cell: Cell, base_at: Path, device: str, report: Report) -> None:
-    base = load_base(cell.recipe, base_at, check_device(device))
-    # A worker whose parent was killed ends at its next report: until then its folder is its own.
-    lock = FileLock(cell.folder.path / ".lock", timeout=LOCK_SECONDS)
+def _train(run: PlannedRun, base_file: Path, device: str, report: Report) -> None:
+    base = load_base(run.recipe, base_file, check_device(device))
+    # The worker of a parent that was killed ends at its next report; until then it owns the folder.
+    lock = FileLock(run.folder.path / ".lock", timeout=LOCK_SECONDS)
     try:
         with lock:
-            if cell.folder.done:  # by a worker whose parent was killed
+            if run.folder.done:  # by such a worker
                 return
-            cell.folder.error_log.unlink(missing_ok=True)  # of an earlier try
-            train(cell.recipe, base, cell.folder, report)
+            run.folder.error_log.unlink(missing_ok=True)
+            train(run.recipe, base, run.folder, report)
     except Timeout as error:
-        raise WorkError(f"another rlvrscope is at work in {cell.folder.path}: wait for it, or end it") from error
+        raise WorkError(f"another process is training in {run.folder.path}: wait for it, or end it") from error

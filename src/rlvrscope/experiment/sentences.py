@@ -20,7 +20,7 @@ def sentences(findings: Findings) -> list[str]:
     return [
         _boundary(recipe.train.steps, findings.base, findings.outcomes[0]),
         _pairs(equal.pairs, equal.gains[0])
-        or f"On {findings.experiment.prompts_words} no two of the arms to compare at equal pass@1 are known.",
+        or f"On {findings.experiment.prompts} no two of the arms to compare at equal pass@1 are known.",
         _ranked(equal.entries, equal.common, equal.gains[0]),
         _concentration(recipe.train.steps, findings.base, findings.outcomes),
         *_graded(findings),
@@ -39,7 +39,7 @@ def _graded(findings: Findings) -> list[str]:
     """The optimal answers of graded tasks; nothing elsewhere."""
     if not findings.graded:
         return []
-    where = findings.experiment.prompts_words
+    where = findings.experiment.prompts
     changes = [f"{label(one.arm)} ({one.optimal[2]:.3f}, {one.optimal_change:+.3f})" for one in findings.graded]
     start = findings.graded[0].optimal[0]
     found = [f"On {where} the mass of optimal answers went from {start:.3f} to where it ended with {_and(changes)}."]

@@ -1,4 +1,4 @@
-"""Jobs over worker processes: one process a job, one thread each, so that results depend on neither."""
+"""Jobs on worker processes: one process per job and one thread per process, so results depend on neither."""
 
 from __future__ import annotations
 
@@ -11,52 +11,51 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
-from typing import Any
 
 from rlvrscope.errors import InputError, RlvrscopeError
 
-Report = Callable[[int, dict[str, Any]], None]
-"""What a job calls as it goes: the step just done, and facts to show."""
+Report = Callable[[int, dict[str, float]], None]
+"""Called by a job after a step, with the step and the metrics to display."""
 GRACE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Job:
-    """A name, how many steps it has, and a function of a module (or a partial of one) that takes a Report."""
+    """A named job of a number of steps; `work` must be picklable."""
 
     name: str
     steps: int
     work: Callable[[Report], None]
     needs: tuple[str, ...] = ()
-    """Names of jobs that must be done before."""
+    """Names of the jobs it depends on."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What became of a job: kind is started, progress, done or failed (then `error` and `details` say why)."""
+    """State change of a job. kind: started, progress, done or failed (with `error`, and a traceback in `details`)."""
 
     job: Job
     kind: str
     step: int = 0
-    facts: dict[str, Any] | None = None
+    metrics: dict[str, float] | None = None
     error: str = ""
     details: str = ""
-    died: bool = False
-    """Whether its process ended without a word: killed, perhaps for want of memory."""
+    killed: bool = False
+    """Whether its process ended without a report: killed, perhaps by the system for lack of memory."""
 
 
 OnEvent = Callable[[Event | None], None]
-"""Called for each event, and with None every fifth of a second, so that a display can go on."""
+"""Called for each event, and with None five times a second, so that a display can refresh."""
 
 
 def run_jobs(jobs: Sequence[Job], workers: int, on_event: OnEvent) -> list[Event]:
-    """Run every job, `workers` at a time, in order but for what they need; returns the failures.
+    """Run all jobs, `workers` at a time, in order except for dependencies; returns the failures.
 
-    A job that fails stops no other than those that need it. When this is interrupted the workers are ended within a
-    second: what they have written is whole.
+    A failed job stops only the jobs that depend on it. On an interrupt all workers are ended within a second; their
+    files stay consistent.
     """
     if workers < 1:
-        raise InputError(f"at least one worker is needed; got {workers}")
+        raise InputError(f"workers must be at least 1; got {workers}")
     context = _context()
     waiting, failures, done = list(jobs), {}, set()
     running: dict[Connection, tuple[Job, SpawnProcess | ForkServerProcess]] = {}
@@ -65,7 +64,7 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_event: OnEvent) -> list[Event
             for job in [job for job in waiting if any(need in failures for need in job.needs)]:
                 waiting.remove(job)
                 need = next(need for need in job.needs if need in failures)
-                failures[job.name] = Event(job, "failed", error=f"it needs {need}, which failed")
+                failures[job.name] = Event(job, "failed", error=f"it depends on {need}, which failed")
                 on_event(failures[job.name])
             while len(running) < workers and (job := _ready(waiting, done)) is not None:
                 waiting.remove(job)
@@ -94,17 +93,17 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_event: OnEvent) -> list[Event
 
 
 def _ready(waiting: Sequence[Job], done: set[str]) -> Job | None:
-    """The first job whose needs are met."""
+    """First job whose dependencies are done."""
     return next((job for job in waiting if done.issuperset(job.needs)), None)
 
 
 def _context() -> SpawnContext | ForkServerContext:
-    """A fork server that has read the libraries once, where the system has one."""
+    """Process context: a fork server with the libraries loaded, where the system supports it."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["rlvrscope.lab.run", "rlvrscope.lab.pretrain"])
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C while it reads them is not its business
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the fork server
     try:
         forkserver.ensure_running()
     finally:
@@ -113,18 +112,18 @@ def _context() -> SpawnContext | ForkServerContext:
 
 
 def _work(work: Callable[[Report], None], sender: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides
     from rlvrscope.lab.device import use_run_threads
 
     use_run_threads()
     try:
-        work(lambda step, facts: sender.send(("progress", step, facts, "", "")))
+        work(lambda step, metrics: sender.send(("progress", step, metrics, "", "")))
     except BrokenPipeError:
-        return  # the parent is gone
+        return  # the parent has ended
     except RlvrscopeError as error:
-        details = traceback.format_exc() if error.__cause__ is not None else ""  # there is more than the line says
+        details = traceback.format_exc() if error.__cause__ is not None else ""
         sender.send(("failed", 0, None, str(error), details))
-    except Exception as error:  # noqa: BLE001  the process boundary: whatever went wrong is told to the parent
+    except Exception as error:  # noqa: BLE001  process boundary: any error is reported to the parent
         summary = f"{type(error).__name__}: {error}".splitlines()[0]
         sender.send(("failed", 0, None, summary, traceback.format_exc()))
     else:
@@ -133,12 +132,12 @@ def _work(work: Callable[[Report], None], sender: Connection) -> None:
 
 def _receive(receiver: Connection, job: Job, process: SpawnProcess | ForkServerProcess) -> Event:
     try:
-        kind, step, facts, error, details = receiver.recv()
-    except (EOFError, OSError):  # ended before, or in the middle of, a message
+        kind, step, metrics, error, details = receiver.recv()
+    except (EOFError, OSError):  # the process ended before or within a message
         process.join()
         reason = f"its process ended with exit code {process.exitcode} (out of memory?)"
-        return Event(job, "failed", error=reason, died=True)
-    return Event(job, kind, step, facts, error, details)
+        return Event(job, "failed", error=reason, killed=True)
+    return Event(job, kind, step, metrics, error, details)
 
 
 def _end(processes: Sequence[SpawnProcess | ForkServerProcess]) -> None:

@@ -1,4 +1,4 @@
-"""The embedded trainer: a tiny language model from scratch, RLVR on it, and exact evaluation. Needs `rlvrscope[lab]`.
+"""The lab: a tiny language model trained from scratch, RLVR on it, and exact evaluation.
 
-Import its modules directly (`rlvrscope.lab.recipe` needs no torch, the others do).
+Import its modules directly. `recipe` and `tasks` need no torch.
 """

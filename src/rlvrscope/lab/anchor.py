@@ -1,4 +1,4 @@
-"""The anchor: a supervised pull towards right answers that the base itself gave."""
+"""Anchor: a supervised loss on correct answers sampled from the base."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from torch import Tensor
 from rlvrscope.errors import WorkError
 from rlvrscope.lab.model import Transformer, token_logp
 from rlvrscope.lab.sampler import sample
-from rlvrscope.lab.tasks import RIGHT, Task
+from rlvrscope.lab.tasks import MIN_CORRECT_REWARD, Task
 from rlvrscope.lab.tasks.task import Tokens
 
 SAMPLES = 8
-"""Answers drawn from the base for each training prompt."""
+"""Completions sampled from the base per training prompt."""
 _PROMPTS = 512
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """Right answers of the base, A of them, by the M prompts that have one."""
+    """A correct completions of the base, grouped by the M prompts that have one."""
 
     prompts_MT: Tensor
     completions_AT: Tensor
     first_M: NDArray[np.int64]
-    """Where each prompt's answers begin, and at the end how many there are: (M + 1,)."""
+    """(M + 1,) index of the first completion of each prompt, then their total number."""
 
     @classmethod
     def of(cls, base: Transformer, task: Task, prompts_PT: Tokens, rng: np.random.Generator) -> Anchor:
-        """Draw SAMPLES answers a prompt and keep the right ones. Raises WorkError if the base gives none."""
+        """Sample SAMPLES completions per prompt and keep the correct ones. Raises WorkError if there are none."""
         drawn = []
         for part_PT in np.array_split(prompts_PT, -(-len(prompts_PT) // _PROMPTS)):
             rollouts = sample(base, torch.from_numpy(part_PT), task.completion_length, SAMPLES, rng)
             drawn.append(rollouts.completions_BT.cpu().numpy())
         completions_BT = np.concatenate(drawn)
-        right_B = task.rewards(np.repeat(prompts_PT, SAMPLES, axis=0), completions_BT) >= RIGHT
-        count_P = right_B.reshape(-1, SAMPLES).sum(axis=1)
-        if not right_B.any():
-            raise WorkError("train.anchor_coef needs right answers of the base, and it gave none. Set it to 0.")
+        correct_B = task.rewards(np.repeat(prompts_PT, SAMPLES, axis=0), completions_BT) >= MIN_CORRECT_REWARD
+        count_P = correct_B.reshape(-1, SAMPLES).sum(axis=1)
+        if not correct_B.any():
+            raise WorkError("train.anchor_coef needs correct answers of the base, and none was sampled. Set it to 0.")
         first_M = np.concatenate([[0], np.cumsum(count_P[count_P > 0])])
-        kept_MT = torch.from_numpy(prompts_PT[count_P > 0]).to(base.device)
-        return cls(kept_MT, torch.from_numpy(completions_BT[right_B]).to(base.device), first_M)
+        prompts_MT = torch.from_numpy(prompts_PT[count_P > 0]).to(base.device)
+        return cls(prompts_MT, torch.from_numpy(completions_BT[correct_B]).to(base.device), first_M)
 
     def loss(self, model: Transformer, prompts: int, rng: np.random.Generator) -> Tensor:
-        """Mean negative log-likelihood, nats a token, of one answer each of so many prompts, drawn evenly."""
+        """Mean negative log-likelihood, nats per token, of one completion of each of `prompts` random prompts."""
         prompt_B = rng.integers(len(self.prompts_MT), size=prompts)
         answer_B = rng.integers(self.first_M[prompt_B], self.first_M[prompt_B + 1])
         index_B, chosen_B = (torch.from_numpy(rows).to(model.device) for rows in (prompt_B, answer_B))

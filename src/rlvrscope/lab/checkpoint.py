@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 
 
 def save(path: Path, model: Transformer, extra: dict[str, Tensor] | None = None, **facts: Any) -> None:
-    """Write weights, and `extra` tensors (an optimizer's), atomically. Raises WorkError (space, permission)."""
+    """Write weights and `extra` tensors (optimizer state) atomically. Raises WorkError (space, permission)."""
     header = {
         "format_version": FORMAT_VERSION,
         "model": model.config.model_dump(),
@@ -31,19 +31,20 @@ def save(path: Path, model: Transformer, extra: dict[str, Tensor] | None = None,
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"extra.{name}": tensor for name, tensor in (extra or {}).items()}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # One metadata key: with several their order, and so the file's bytes, would change from run to run.
+    # One metadata key: the order of several would change the file's bytes from run to run.
     write_atomic(path, safetensors.torch.save(plain, {"rlvrscope": json.dumps(header, sort_keys=True)}))
 
 
 def load(
     path: Path, device: torch.device, kind: str | None = None
 ) -> tuple[Transformer, dict[str, Tensor], dict[str, Any]]:
-    """Read a checkpoint: the model, the extra tensors and the header; of this kind, if one is named.
+    """Read a checkpoint: the model, the extra tensors and the header.
 
-    Raises InputError, in one line, for a damaged or foreign file or a newer format; WorkError if it can't be read.
+    kind: the kind it must be of, if given. Raises InputError for a damaged or foreign file, a newer format or another
+    kind; WorkError if it can't be read.
     """
     with file_errors("read", path):
-        path.open("rb").close()  # safetensors' own message for a missing file names no reason
+        path.open("rb").close()  # safetensors does not say why a file can't be opened
     try:
         with safetensors.safe_open(path, framework="pt", device=str(device)) as file:
             metadata = file.metadata() or {}
@@ -69,17 +70,17 @@ def load(
 
 
 def optimizer_tensors(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimizer's state, by parameter and moment."""
+    """Optimizer state as tensors named by parameter and moment."""
     named = model.named_parameters()
     return {f"{name}.{key}": value for name, weights in named for key, value in optimizer.state[weights].items()}
 
 
 def restore_optimizer(model: Transformer, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave. Raises InputError if a parameter has none."""
+    """Restore the state that `optimizer_tensors` returned. Raises InputError if a parameter has none."""
     for name, weights in model.named_parameters():
         optimizer.state[weights] = _under(f"{name}.", tensors)
         if not optimizer.state[weights]:
-            raise InputError(f"the checkpoint to go on from lacks the optimizer's state of {name}. Remove it.")
+            raise InputError(f"the checkpoint to resume from lacks the optimizer state of {name}. Remove it.")
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

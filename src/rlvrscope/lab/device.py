@@ -1,4 +1,4 @@
-"""Where models compute."""
+"""The torch device and the number of threads that runs use."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from rlvrscope.errors import InputError
 
 
 def check_device(device: str) -> torch.device:
-    """The torch device. Raises InputError for one that is not there."""
+    """Return the torch device. Raises InputError if it is not available."""
     if device.partition(":")[0] not in ("cpu", "cuda"):
-        raise InputError(f"--device must be cpu, or cuda where there is one; got {device!r}")
+        raise InputError(f"--device must be cpu or cuda; got {device!r}")
     try:
-        found = torch.device(device)
-        torch.empty(1, device=found)
+        torch_device = torch.device(device)
+        torch.empty(1, device=torch_device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(
-            f"--device {device} can't be used here ({reason}). Use cpu, or cuda where there is one."
-        ) from error
-    return found
+        raise InputError(f"--device {device} is not available ({reason}). Use cpu.") from error
+    return torch_device
 
 
 THREADS = 1

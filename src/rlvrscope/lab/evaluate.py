@@ -1,25 +1,25 @@
-"""Exact evaluation: list every right completion of every prompt and read off its probability.
+"""Exact evaluation: enumerate the correct completions of every prompt and compute their probabilities.
 
-P(right) is a sum of probabilities, pass@k = 1 - (1 - P)^k, and the mass on each solution is measured, not
-estimated. Only the token entropy is taken from samples (of states; each state's entropy is exact).
+P(correct) is a sum of probabilities, pass@k = 1 - (1 - P)^k, and the mass on each completion is computed, not
+estimated. Only the token entropy is averaged over sampled states; the entropy of each state is exact.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rlvrscope.arrays import Floats, Ints
 from rlvrscope.lab.model import Transformer
 from rlvrscope.lab.prompts import evaluation_prompts
 from rlvrscope.lab.recipe import BOUNDARY_K, EvaluateConfig, SelectConfig
 from rlvrscope.lab.sampler import greedy, sample
 from rlvrscope.lab.solutions import SolutionSet, solution_mass
-from rlvrscope.lab.tasks import RIGHT, Task
+from rlvrscope.lab.tasks import MIN_CORRECT_REWARD, Task
 from rlvrscope.lab.tasks.task import Tokens
+from rlvrscope.runs.rows import EvaluationRow, PromptScores
 from rlvrscope.seeding import generator
 from rlvrscope.stats import pass_at_k_exact
 
@@ -27,99 +27,99 @@ MASS_CLASSES = ("dominant", "other", "rare")
 
 
 @dataclass(frozen=True)
-class Scorer:
-    """Turns the masses of some prompts' right completions into scores, and follows those the base had."""
+class PromptScorer:
+    """Scores of models on a fixed set of prompts; mass classes are defined by the base."""
 
     solutions: SolutionSet
     base: Transformer
 
     @cached_property
-    def base_Y(self) -> NDArray[np.float64]:
-        """The mass of each right completion under the base."""
+    def base_Y(self) -> Floats:
+        """Mass of each correct completion under the base."""
         return solution_mass(self.base, self.solutions)[0]
 
     @cached_property
-    def class_Y(self) -> NDArray[np.int64]:
-        """Each right completion's class, an index into MASS_CLASSES, by its mass under the base.
+    def class_Y(self) -> Ints:
+        """Class of each correct completion, an index into MASS_CLASSES.
 
-        dominant: the base's most likely one of its prompt. rare: below 1/256 (and not dominant). other: the rest.
+        dominant: the most likely one of its prompt under the base. rare: below 1/256 under the base and not dominant.
+        other: the rest.
         """
         best_P = np.zeros(self.solutions.problems)
         np.maximum.at(best_P, self.solutions.prompt_Y, self.base_Y)
         dominant_Y = self.base_Y == best_P[self.solutions.prompt_Y]
         return np.where(dominant_Y, 0, np.where(self.base_Y < 1.0 / BOUNDARY_K, 2, 1))
 
-    def scores(self, model: Transformer, temperatures: tuple[float, ...]) -> list[dict[str, Any]]:
+    def scores(self, model: Transformer, temperatures: tuple[float, ...]) -> tuple[PromptScores, ...]:
+        """Score a model at each temperature."""
         masses = solution_mass(model, self.solutions, temperatures)
-        return [
-            {"temperature": temperature, **self.score(mass_Y)}
-            for temperature, mass_Y in zip(temperatures, masses, strict=True)
-        ]
+        return tuple(self.score(mass_Y, temperature) for mass_Y, temperature in zip(masses, temperatures, strict=True))
 
-    def score(self, mass_Y: NDArray[np.float64]) -> dict[str, Any]:
-        """Means over prompts, and prompt by prompt.
-
-        `success` (P(right)), `distinct` (the expected number of different right answers in 256 samples) and the `mass`
-        of each of MASS_CLASSES; where rewards are graded, `optimal`: the mass of answers with reward 1.
-        """
-        mass_Y = np.minimum(mass_Y, 1.0)  # float32 sums may pass 1 by 1e-6
+    def score(self, mass_Y: Floats, temperature: float) -> PromptScores:
+        """Scores from the mass of every correct completion at a temperature."""
+        mass_Y = np.minimum(mass_Y, 1.0)  # float32 sums may exceed 1 by 1e-6
         by_prompt = self.solutions.sum_by_prompt
         success_P = np.minimum(by_prompt(mass_Y), 1.0)
         distinct_P = by_prompt(pass_at_k_exact(mass_Y, [BOUNDARY_K])[:, 0])
-        found = {
-            "pass_at_1": float(success_P.mean()),
-            "pass_at_256": float(pass_at_k_exact(success_P, [BOUNDARY_K]).mean()),
-            "distinct_correct": float(distinct_P.mean()),
-            "success": success_P.tolist(),
-            "distinct": distinct_P.tolist(),
-            "mass": {
-                name: by_prompt(np.where(self.class_Y == index, mass_Y, 0.0)).tolist()
-                for index, name in enumerate(MASS_CLASSES)
+        optimal_P = np.minimum(by_prompt(mass_Y * self.solutions.optimal_Y), 1.0) if self.solutions.graded else None
+        return PromptScores(
+            temperature=temperature,
+            k=BOUNDARY_K,
+            pass_at_1=float(success_P.mean()),
+            pass_at_k=_boundary(success_P),
+            distinct_correct=float(distinct_P.mean()),
+            success_P=success_P,
+            distinct_P=distinct_P,
+            mass={
+                name: by_prompt(np.where(self.class_Y == index, mass_Y, 0.0)) for index, name in enumerate(MASS_CLASSES)
             },
-        }
-        if not self.solutions.graded:
-            return found
-        optimal_P = np.minimum(by_prompt(mass_Y * self.solutions.optimal_Y), 1.0)
-        boundary = float(pass_at_k_exact(optimal_P, [BOUNDARY_K]).mean())
-        return {**found, "optimal_pass_at_256": boundary, "optimal": optimal_P.tolist()}
+            optimal_pass_at_k=np.nan if optimal_P is None else _boundary(optimal_P),
+            optimal_P=optimal_P,
+        )
 
 
 @dataclass
 class Evaluator:
-    """Scores models on the same held-out prompts and, if asked to, on some of the training prompts."""
+    """Evaluation of models on the same held-out prompts and, if asked for, on some of the training prompts."""
 
     task: Task
     config: EvaluateConfig
     base: Transformer
     select: SelectConfig | None = None
-    trained_on_PT: Tokens | None = None
-    held_out: Scorer = field(init=False)
-    trained: Scorer | None = field(init=False, default=None)
+    training_prompts_PT: Tokens | None = None
+    held_out: PromptScorer = field(init=False)
+    training: PromptScorer | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.held_out = self._scorer(evaluation_prompts(self.task, self.config, self.select, self.base))
-        if self.config.train_prompts and self.trained_on_PT is not None:
-            self.trained = self._scorer(self.trained_on_PT[: self.config.train_prompts])
+        if self.config.train_prompts and self.training_prompts_PT is not None:
+            self.training = self._scorer(self.training_prompts_PT[: self.config.train_prompts])
 
-    def __call__(self, model: Transformer, step: int) -> dict[str, Any]:
-        """One row of evaluation.jsonl: scores at every temperature, greedy accuracy, token entropy (nats)."""
+    def __call__(self, model: Transformer, step: int) -> EvaluationRow:
+        """Evaluate a model at every temperature of the recipe."""
         prompts_PT, length = self.held_out.solutions.prompts_PT, self.task.completion_length
-        drawn = sample(model, prompts_PT, length, self.config.entropy_samples, generator(0, "entropy"))
-        answers_PT = greedy(model, prompts_PT, length)
-        greedy_P = self.task.rewards(prompts_PT.cpu().numpy(), answers_PT.cpu().numpy())
-        return {
-            "step": step,
-            "greedy_accuracy": float((greedy_P >= RIGHT).mean()),
-            "token_entropy": float(drawn.entropy_BT.double().mean()),
-            **self.scores(model),
-        }
+        rollouts = sample(model, prompts_PT, length, self.config.entropy_samples, generator(0, "entropy"))
+        completions_PT = greedy(model, prompts_PT, length)
+        rewards_P = self.task.rewards(prompts_PT.cpu().numpy(), completions_PT.cpu().numpy())
+        held_out, training = self.scores(model)
+        return EvaluationRow(
+            step=step,
+            greedy_accuracy=float((rewards_P >= MIN_CORRECT_REWARD).mean()),
+            entropy=float(rollouts.entropy_BT.double().mean()),
+            held_out=held_out,
+            training=training,
+        )
 
-    def scores(self, model: Transformer) -> dict[str, list[dict[str, Any]]]:
-        """`scores` on the held-out prompts and, where they are scored, `train`: one entry a temperature."""
-        found = {"scores": self.held_out.scores(model, self.config.temperatures)}
-        if self.trained is not None:
-            found["train"] = self.trained.scores(model, self.config.temperatures)
-        return found
+    def scores(self, model: Transformer) -> tuple[tuple[PromptScores, ...], tuple[PromptScores, ...]]:
+        """Scores on held-out prompts and on training prompts (empty if none are scored), one entry per temperature."""
+        temperatures = self.config.temperatures
+        training = () if self.training is None else self.training.scores(model, temperatures)
+        return self.held_out.scores(model, temperatures), training
 
-    def _scorer(self, prompts_PT: Tokens) -> Scorer:
-        return Scorer(SolutionSet.of(self.task, prompts_PT, self.base.device), self.base)
+    def _scorer(self, prompts_PT: Tokens) -> PromptScorer:
+        return PromptScorer(SolutionSet.of(self.task, prompts_PT, self.base.device), self.base)
+
+
+def _boundary(success_P: Floats) -> float:
+    """Mean pass@BOUNDARY_K over prompts."""
+    return float(pass_at_k_exact(success_P, [BOUNDARY_K]).mean())

@@ -1,4 +1,4 @@
-"""The gradient without sampling: the expected update over all groups, from the enumerated right answers."""
+"""Exact gradient: the expected update over all groups, from the enumerated correct completions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rlvrscope.objectives import Objective
 def exact_loss(
     model: Transformer, solutions: SolutionSet, objective: Objective, group_size: int, length: int
 ) -> Tensor:
-    """A scalar whose gradient is that of the on-policy loss, averaged over all groups of `group_size` rollouts.
+    """Scalar whose gradient is the expectation of the on-policy gradient over all groups of `group_size` rollouts.
 
-        -1/(P T) sum_p sum_c At_c P_c,   At_c = E[A_i | rollout i is of class c], held fixed
+        -1/(P T) sum_p sum_c At_c P_c,   At_c = E[A_i | rollout i is of class c], constant
 
-    A class c is all answers of one reward (wrong: 0); P_c is its mass and At_c the effective advantage at the masses
-    of now. T: `length`, the tokens of a completion, by which every aggregation divides when lengths are equal.
+    A class c is all completions of one reward (wrong: 0), P_c its mass and At_c its effective advantage at the current
+    masses. T is `length`, the tokens per completion, by which every aggregation divides when lengths are equal.
     Source: E[(1/G) sum_i A_i grad log pi(y_i)] = sum_c At_c grad P_c.
     """
     mass_Y = solutions.logp(model)[0].exp()
@@ -29,14 +29,15 @@ def exact_loss(
     cell_Y = torch.from_numpy(solutions.prompt_Y * len(rewards) + class_Y).to(model.device)
     mass_PC = mass_Y.new_zeros(solutions.problems * len(rewards)).index_add(0, cell_Y, mass_Y)
     mass_PC = mass_PC.view(solutions.problems, len(rewards))
-    held_PC = mass_PC.detach().cpu().numpy()
-    advantage_PC = np.array([class_advantages(held_C, rewards, objective, group_size) for held_C in held_PC])
-    relative_PC = torch.from_numpy(advantage_PC[:, 1:] - advantage_PC[:, :1]).to(mass_PC)  # wrong = 1 - the others
+    current_PC = mass_PC.detach().cpu().numpy()
+    advantage_PC = np.array([class_advantages(mass_C, rewards, objective, group_size) for mass_C in current_PC])
+    # the mass of wrong completions is 1 - the sum of the others
+    relative_PC = torch.from_numpy(advantage_PC[:, 1:] - advantage_PC[:, :1]).to(mass_PC)
     return -(relative_PC * mass_PC).sum() / (solutions.problems * length)
 
 
 def class_advantages(mass_C: np.ndarray, rewards: np.ndarray, objective: Objective, group_size: int) -> np.ndarray:
-    """(1 + C,): the effective advantage of wrong answers and of each class of right ones, given their masses."""
+    """(1 + C,) effective advantage of wrong completions and of each class of correct ones, from their masses."""
     probs = np.concatenate([[max(0.0, 1.0 - mass_C.sum())], mass_C])
     probs_V, rewards_V = probs / probs.sum(), np.concatenate([[0.0], rewards])
     return effective_advantage(rewards_V, objective, group_size, probs_V=probs_V)

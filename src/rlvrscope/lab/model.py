@@ -13,39 +13,39 @@ from rlvrscope.lab.recipe import ModelConfig
 
 
 class Cache:
-    """Keys and values of the tokens read so far, of every layer, (B, H, T, D) each."""
+    """KV cache: keys and values of the tokens read so far, (B, H, T, D) per layer."""
 
     def __init__(self, layers: int) -> None:
         self.length = 0
-        self._held: list[tuple[Tensor, Tensor] | None] = [None] * layers
+        self._layers: list[tuple[Tensor, Tensor] | None] = [None] * layers
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the keys and values of the next tokens to a layer; return all of them.
+        """Append the keys and values of the next tokens to a layer; return all of them.
 
-        Written in place where there is room, which has no gradient; else joined, which has.
+        They are written in place where room was reserved (no gradient), else concatenated (differentiable).
         """
-        held, end = self._held[layer], self.length + key.shape[2]
-        if held is None:
-            self._held[layer] = (key, value)
-        elif held[0].shape[2] < end:
-            self._held[layer] = (torch.cat([held[0], key], dim=2), torch.cat([held[1], value], dim=2))
+        cached, end = self._layers[layer], self.length + key.shape[2]
+        if cached is None:
+            self._layers[layer] = (key, value)
+        elif cached[0].shape[2] < end:
+            self._layers[layer] = (torch.cat([cached[0], key], dim=2), torch.cat([cached[1], value], dim=2))
         else:
-            for store, new in zip(held, (key, value), strict=True):
-                store[:, :, self.length : end] = new
-        keys, values = self._held[layer] or (key, value)
+            for tensor, new in zip(cached, (key, value), strict=True):
+                tensor[:, :, self.length : end] = new
+        keys, values = self._layers[layer] or (key, value)
         return keys[:, :, :end], values[:, :, :end]
 
     def rows(self, index_B: Tensor, room: int = 0) -> Cache:
-        """A cache of these rows, repeated as asked: a prompt read once serves all its completions.
+        """Return a cache of these rows, repeated as indexed: a prompt read once serves all its completions.
 
-        room: tokens to set aside room for; it makes reading token by token cheaper.
+        room: tokens to reserve space for, which makes decoding cheaper.
         """
-        copy = Cache(len(self._held))
+        copy = Cache(len(self._layers))
         copy.length = self.length
-        for layer, held in enumerate(self._held):
-            if held is not None:
-                keys, values = (F.pad(store[:, :, : self.length][index_B], (0, 0, 0, room)) for store in held)
-                copy._held[layer] = (keys, values)
+        for layer, cached in enumerate(self._layers):
+            if cached is not None:
+                keys, values = (F.pad(tensor[:, :, : self.length][index_B], (0, 0, 0, room)) for tensor in cached)
+                copy._layers[layer] = (keys, values)
         return copy
 
 
@@ -72,15 +72,15 @@ class Block(nn.Module):
         if cache is not None:
             key, value = cache.extend(layer, key, value)
         past = key.shape[2] - length
-        plain = past == 0 or length == 1  # then torch's own causal mask, or none, is right
-        mask = None if plain else x_BTD.new_ones(length, past + length, dtype=torch.bool).tril(past)
-        causal = plain and length > 1
+        unmasked = past == 0 or length == 1  # torch's causal mask, or none, is correct
+        mask = None if unmasked else x_BTD.new_ones(length, past + length, dtype=torch.bool).tril(past)
+        causal = unmasked and length > 1
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
         return self.attention_out(mixed.transpose(1, 2).reshape(rows, length, width))
 
 
 class Transformer(nn.Module):
-    """tokens_BT -> logits_BTV of the token that comes next."""
+    """tokens_BT -> logits_BTV of the next token."""
 
     def __init__(self, config: ModelConfig, vocab_size: int, context: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, rng: np.random.Generator) -> Transformer:
-        """Normal weights of std 0.02, residual outputs / sqrt(2 layers), biases 0 (GPT-2's); from `rng` alone."""
+        """Initialise as GPT-2: normal weights of std 0.02, residual outputs / sqrt(2 layers), biases 0."""
         for name, weights in self.named_parameters():
             if "norm" in name:
                 weights.fill_(float(name.endswith("weight")))
@@ -113,7 +113,7 @@ class Transformer(nn.Module):
         return Cache(len(self.blocks))
 
     def hidden(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
-        """The last layer's normalised output, (B, T, D)."""
+        """(B, T, D) normalised output of the last layer."""
         start = cache.length if cache is not None else 0
         end = start + tokens_BT.shape[1]
         x_BTD = self.token(tokens_BT) + self.position.weight[start:end]
@@ -127,7 +127,7 @@ class Transformer(nn.Module):
         return self.head(self.hidden(tokens_BT, cache))
 
     def completion_logits(self, prompts_PT: Tensor, completions_BT: Tensor, prompt_B: Tensor) -> Tensor:
-        """Logits of each completion token given its prompt, `prompts_PT[prompt_B]`, and the tokens before, (B, T, V).
+        """(B, T, V) logits of each completion token given its prompt, `prompts_PT[prompt_B]`, and the tokens before.
 
         Each prompt is read once, however many completions it has.
         """
@@ -138,7 +138,7 @@ class Transformer(nn.Module):
 
 
 def token_logp(logits_BTV: Tensor, tokens_BT: Tensor, temperature: float = 1.0) -> Tensor:
-    """log pi(token) at a temperature, (B, T), natural log."""
+    """(B, T) natural-log probability of each token at a temperature."""
     if temperature != 1.0:
         logits_BTV = logits_BTV / temperature
     chosen_BT = logits_BTV.gather(2, tokens_BT[..., None])[..., 0]
@@ -146,6 +146,6 @@ def token_logp(logits_BTV: Tensor, tokens_BT: Tensor, temperature: float = 1.0) 
 
 
 def token_entropy(logits_BTV: Tensor) -> Tensor:
-    """Entropy of the next-token distribution in nats, (B, T)."""
+    """(B, T) entropy of the next-token distribution, nats."""
     logp_BTV = logits_BTV.log_softmax(dim=2)
     return -(logp_BTV.exp() * logp_BTV).sum(dim=2)

@@ -1,4 +1,4 @@
-"""Supervised pre-training of a base model on demonstrations, and the cache of bases."""
+"""Supervised pre-training of a base model on demonstrations, and the cache of base models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rlvrscope.seeding import generator
 
 SAVE_EVERY = 250
 OnStep = Callable[[int, float], None]
-"""Called with the step just done and its loss."""
+"""Called after each step with its number and loss."""
 
 
 def pretrain(
@@ -27,9 +27,9 @@ def pretrain(
     on_step: OnStep = lambda step, loss: None,
     resume: Path | None = None,
 ) -> Transformer:
-    """Train a base from scratch: mean negative log-likelihood of the completions' tokens.
+    """Train a base from scratch on the mean negative log-likelihood of the completions' tokens.
 
-    resume: a file to keep weights and optimizer in every 250 steps, and to go on from if it is there.
+    resume: a checkpoint written every 250 steps; training resumes from it if it exists.
     """
     task, config = recipe.task, recipe.pretrain
     start, moments = 0, {}
@@ -65,10 +65,10 @@ def pretrain(
 
 
 def base_path(recipe: Recipe, device: torch.device) -> Path:
-    """Where the base of this recipe is, or will be, cached.
+    """Path of this recipe's base in the cache, whether it exists yet or not.
 
-    The cache is $RLVRSCOPE_CACHE, or rlvrscope under $XDG_CACHE_HOME (~/.cache). A base is named by the digest of
-    task, model and pre-training settings, the kind of device and the versions of rlvrscope and torch.
+    The cache is $RLVRSCOPE_CACHE, or rlvrscope under $XDG_CACHE_HOME (~/.cache). The name contains a digest of the
+    task, model and pre-training settings, the device type and the versions of rlvrscope and torch.
     """
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     cache = Path(os.environ.get("RLVRSCOPE_CACHE") or home / "rlvrscope")
@@ -78,9 +78,9 @@ def base_path(recipe: Recipe, device: torch.device) -> Path:
 
 
 def ensure_base(recipe: Recipe, path: Path, device: torch.device, on_step: OnStep = lambda step, loss: None) -> Path:
-    """Pre-train the base unless it lies at `path` already; the file appears there whole. Returns `path`.
+    """Pre-train the base unless `path` exists. Returns `path`.
 
-    Two commands that want the same base make it once: the second waits for the first.
+    Of two processes that need the same base, the second waits for the first.
     """
     with file_errors("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def ensure_base(recipe: Recipe, path: Path, device: torch.device, on_step: OnSte
 
 
 def load_base(recipe: Recipe, path: Path, device: torch.device) -> Transformer:
-    """Read a base, checked to be this recipe's. Raises InputError if it is another's."""
+    """Read this recipe's base. Raises InputError if the file holds the base of another recipe."""
     model, _, header = checkpoint.load(path, device, kind="base")
     if header.get("recipe") != recipe.base_digest():
         raise InputError(f"{path} holds the base of another recipe. Remove it and run again.")
@@ -102,7 +102,7 @@ def load_base(recipe: Recipe, path: Path, device: torch.device) -> Transformer:
 
 
 def _rate(step: int, config: PretrainConfig) -> float:
-    """Share of the learning rate: linear warm-up, then linear decay to `final_rate` at the last step."""
+    """Fraction of the learning rate: linear warm-up, then linear decay to `final_rate` at the last step."""
     if step <= config.warmup_steps:
         return step / config.warmup_steps
     done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)

@@ -1,4 +1,4 @@
-"""The recipe of a lab experiment: what the TOML file may say. No torch here."""
+"""The recipe of a lab experiment: the schema of its TOML file. No torch here."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import re
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 from rlvrscope.config import Section, digest, parse
 from rlvrscope.lab.tasks import AnyTask, Line
 from rlvrscope.objectives import Objective, objective_from
 from rlvrscope.seeding import generator
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 BOUNDARY_K = 256
-"""The k that stands for the boundary: a solution below 1/256 is one that 256 samples will probably miss."""
+"""k of the pass@k that measures the boundary. 256 samples will probably miss a completion of mass below 1/256."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders
 
 
@@ -33,7 +33,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class ModelConfig(Section):
-    """The transformer's size."""
+    """[model]: size of the transformer."""
 
     width: Count = 96
     layers: Count = 2
@@ -47,7 +47,7 @@ class ModelConfig(Section):
 
 
 class PretrainConfig(Section):
-    """Supervised pre-training of a base on demonstrations: AdamW, linear warm-up, linear decay to `final_rate`."""
+    """[pretrain]: supervised training of a base on demonstrations; AdamW, linear warm-up and decay to `final_rate`."""
 
     seed: Seed = 0
     steps: Count = 1500
@@ -60,7 +60,7 @@ class PretrainConfig(Section):
 
 
 class SwitchConfig(Section):
-    """Another objective from some moment on."""
+    """A second objective, used from some step on."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -70,63 +70,67 @@ class SwitchConfig(Section):
 
 
 class TrainConfig(Section):
-    """Reinforcement learning from a base: AdamW (0.9, 0.95), constant rate after warm-up."""
+    """[train]: reinforcement learning from a base, by AdamW (0.9, 0.95) with a constant rate after warm-up."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     objective: ObjectiveField = Field(default_factory=lambda: objective_from("grpo"))
     arm: str = ""
-    """What a comparison calls these settings; empty: the objective's name."""
+    """Name of these settings in a comparison; empty: the name of the objective."""
     then: SwitchConfig | None = None
     seed: Seed = 0
     base: Seed = 0
-    """Runs of one seed on different bases draw different prompts and rollouts; a comparison sets this to the base's."""
+    """Seed of the base. Runs on different bases draw different prompts and rollouts. Set by comparisons."""
     steps: Count = 200
     prompts: Count = 2000
-    """Different training prompts, drawn again each time they are used up."""
+    """Number of distinct training prompts; each epoch visits them in a new order."""
     prompts_per_step: Count = 32
     group_size: int = Field(default=8, ge=2)
     minibatches: Count = 2
-    """Updates an epoch over the rollouts of a step."""
+    """Updates per epoch over the rollouts of a step."""
     epochs: Count = 1
     learning_rate: Positive = 1e-4
     warmup_steps: int = Field(default=10, ge=0)
     gradient_clip: Positive = 1.0
     temperature: Temperature = 1.0
-    """Of the rollouts. Other than loss_temperature, or top_p below 1: from another policy than is differentiated."""
+    """Temperature of the rollouts. They are off-policy if it differs from loss_temperature, or if top_p < 1."""
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     loss_temperature: Temperature = 1.0
-    """Of the log-probabilities in the loss. TRL and verl set it to the rollouts' temperature: then rollouts come from
-    the policy that is differentiated, but not from the one that is scored, at 1."""
+    """Temperature of the log-probabilities in the loss. TRL and verl set it to the rollout temperature: rollouts are
+    then on-policy for the loss, but not for the policy that is evaluated, at temperature 1."""
     entropy_coef: Share = 0.0
-    """Of a bonus on the mean token entropy, nats."""
+    """Coefficient of a bonus on the mean token entropy, nats."""
     anchor_coef: float = Field(default=0.0, ge=0.0, le=100.0)
-    """Of a supervised term: the mean negative log-likelihood of right answers that the base itself gave, one for each
-    of as many prompts as a minibatch has, drawn evenly over the prompts that have one."""
+    """Coefficient of a supervised loss: negative log-likelihood of correct completions sampled from the base, one for
+    each of as many random prompts as a minibatch has."""
     gradient: Literal["sampled", "exact"] = "sampled"
-    """exact: the expected update over all groups, from the enumerated right answers; nothing is sampled or clipped."""
+    """exact: the expected update over all groups, from the enumerated correct completions; no sampling, no clipping."""
     policy: Literal["shared", "tabular"] = "shared"
-    """tabular: no network, but one softmax a training prompt over its right answers and, as one more action, all
-    wrong ones, started at the base's masses."""
+    """tabular: instead of the network, one softmax per training prompt over its correct answers and one action for all
+    wrong ones, initialised with the base's masses."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    """sgd: plain gradient steps, for a table."""
+    """sgd: plain gradient steps, for a tabular policy only."""
 
     @property
     def label(self) -> str:
         return self.arm or self.objective.name
 
     @property
+    def _objectives(self) -> list[Objective]:
+        return [self.objective, *([self.then.objective] if self.then else [])]
+
+    @property
     def plain_rollouts(self) -> bool:
-        """Whether rollouts come from the policy as it is evaluated, at temperature 1."""
+        """Whether rollouts are samples of the policy that is evaluated, at temperature 1."""
         return self.temperature == self.loss_temperature == self.top_p == 1.0
 
     @property
     def off_policy(self) -> bool:
-        """Whether rollouts come from another policy than the one that is differentiated."""
+        """Whether rollouts are samples of another distribution than the one that is differentiated."""
         return self.temperature != self.loss_temperature or self.top_p < 1.0
 
     def stream(self, *keys: str | int) -> np.random.Generator:
-        """The random draws of one purpose: of their own for each (seed, base, keys)."""
+        """Return the random generator of (seed, base, keys)."""
         return generator(self.seed, "base", self.base, *keys)
 
     @model_validator(mode="after")
@@ -137,21 +141,21 @@ class TrainConfig(Section):
             )
         if self.prompts_per_step > self.prompts:
             raise ValueError(f"prompts_per_step ({self.prompts_per_step}) must not exceed prompts ({self.prompts})")
-        for used in (self.objective, *([self.then.objective] if self.then else [])):
-            if self.group_size < used.min_group_size:
-                least = f"at least {used.min_group_size} for objective {used.name!r}"
-                raise ValueError(f"group_size must be {least}; got {self.group_size}")
+        for objective in self._objectives:
+            if self.group_size < objective.min_group_size:
+                minimum = f"at least {objective.min_group_size} for objective {objective.name!r}"
+                raise ValueError(f"group_size must be {minimum}; got {self.group_size}")
         return self
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        plain = {"epochs": 1, "entropy_coef": 0.0, "anchor_coef": 0.0}
-        plain |= {"temperature": 1.0, "top_p": 1.0, "loss_temperature": 1.0}
-        for field, value in plain.items():
-            if (self.gradient, self.policy) != ("sampled", "shared") and getattr(self, field) != value:
+        sampled_network = (self.gradient, self.policy) == ("sampled", "shared")
+        required = {"epochs": 1, "entropy_coef": 0.0, "anchor_coef": 0.0}
+        required |= {"temperature": 1.0, "top_p": 1.0, "loss_temperature": 1.0}
+        for field, value in required.items():
+            if not sampled_network and getattr(self, field) != value:
                 raise ValueError(f"{field} must be {value:g} with an exact gradient or a tabular policy")
-        objectives = [self.objective, *([self.then.objective] if self.then else [])]
-        if (self.gradient, self.policy) != ("sampled", "shared") and any(own.kl_coef > 0.0 for own in objectives):
+        if not sampled_network and any(objective.kl_coef > 0.0 for objective in self._objectives):
             raise ValueError("objective.kl_coef must be 0 with an exact gradient or a tabular policy: no term for it")
         if self.policy == "shared" and self.optimizer == "sgd":
             raise ValueError("optimizer must be 'adamw' for a network; 'sgd' is for policy = 'tabular'")
@@ -161,14 +165,14 @@ class TrainConfig(Section):
 
 
 class SelectConfig(Section):
-    """Prompts, for training and for evaluation alike, by what the base makes of them (exact masses)."""
+    """[select]: prompts for training and evaluation, selected by exact masses under the base."""
 
     success: tuple[float, float] = (0.0, 1.0)
-    """The least and the largest P(right)."""
+    """Smallest and largest probability of a correct completion."""
     optimal: tuple[float, float] = (0.0, 1.0)
-    """The same of the mass of answers with reward 1."""
+    """Smallest and largest mass of completions with reward 1."""
     dominance: float = Field(default=0.0, ge=0.0)
-    """Right answers with a lower reward must have at least this many times the mass of those with reward 1."""
+    """Least ratio of the mass of correct completions with reward below 1 to that of completions with reward 1."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -180,30 +184,30 @@ class SelectConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """Exact evaluation on held-out prompts."""
+    """[evaluate]: exact evaluation on held-out prompts."""
 
     prompts: int = Field(default=300, ge=2)
     every: Count = 20
-    """Steps between evaluations; also between the points a killed run goes on from."""
+    """Steps between evaluations, which are also the points that a killed run resumes from."""
     also: tuple[Count, ...] = ()
-    """Further steps after which to evaluate: early ones, where most is gained and lost."""
+    """Further steps after which to evaluate."""
     temperatures: tuple[Temperature, ...] = (1.0,)
-    """Each checkpoint is scored at each; must hold 1.0."""
+    """Temperatures at which each evaluation scores the model; must contain 1.0."""
     wise: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = ()
-    """The final weights are also scored interpolated with the base's, at these alphas (1 would be the final ones)."""
+    """Alphas at which weights between the base (0) and the final model (1) are scored as well."""
     entropy_samples: Count = 4
-    """Completions a prompt for the token entropy."""
+    """Completions per prompt for the token entropy."""
     train_prompts: int = Field(default=0, ge=0)
-    """So many of the training prompts are scored too."""
+    """Number of training prompts that are scored as well."""
     avoid: int = Field(default=0, ge=0)
-    """Score other prompts than an evaluation of this many would: prompts to tune on; [tune] sets it."""
+    """Skip the prompts that an evaluation of this many would use, to tune on others. Set by [tune]."""
 
     def at(self, step: int, last: int) -> bool:
-        """Whether there is an evaluation after this step of so many."""
+        """Whether a run of `last` steps is evaluated after this step."""
         return step % self.every == 0 or step in self.also or step == last
 
     def count(self, steps: int) -> int:
-        """How many evaluations a run of so many steps has, that of its base among them."""
+        """Number of evaluations in a run, including that of its base."""
         return 1 + sum(self.at(step, steps) for step in range(1, steps + 1))
 
     @model_validator(mode="after")
@@ -214,12 +218,12 @@ class EvaluateConfig(Section):
 
 
 class TuneConfig(Section):
-    """The learning rate of each arm: the best of an equal grid, on bases, a seed and prompts of their own.
+    """[tune]: each arm's learning rate, chosen from one grid on separate bases, seed and prompts.
 
-    A rate must raise pass@1 by the largest of the comparison's gains on every base (where none does, the rate that
-    gains most is taken). Of those, the best has the highest pass@256, averaged over gains from the smallest to the
-    largest. Rates within one standard error of it are as good; of these the one that gains most is taken. An arm that
-    sets its own learning rate is not tuned.
+    Candidates are the rates that raise pass@1 by the largest declared gain on every base (if there are none, the rate
+    with the largest gain is chosen). The best candidate has the highest pass@256, averaged over gains from the smallest
+    to the largest declared one. Among candidates within one standard error of the best, the one with the largest gain
+    is chosen. An arm that sets its own learning rate is not tuned.
     """
 
     rates: tuple[Positive, ...] = Field(min_length=2)
@@ -237,51 +241,52 @@ class TuneConfig(Section):
 
 
 class CompareConfig(Section):
-    """Which runs stand side by side: bases x RL seeds x arms. An arm is a name and the training settings it changes."""
+    """[compare]: runs to compare, bases x RL seeds x arms. An arm is a name and the [train] settings it changes."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     objectives: tuple[ObjectiveField, ...] = ()
-    """An arm each, called after its objective."""
+    """One arm per objective, named after it."""
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Further arms: keys of [train] by name."""
+    """Further arms: the [train] keys that each changes, by name."""
     bases: tuple[Seed, ...] = Field(default=(0,), min_length=1)
-    """Seeds of pre-training, one base each."""
+    """Seeds of pre-training, one per base."""
     seeds: tuple[Seed, ...] = Field(default=(0, 1), min_length=1)
     """Seeds of RL."""
     gains: tuple[Positive, ...] = Field(default=(0.02,), min_length=1)
-    """Targets, declared beforehand: arms are compared where each has raised its base's pass@1 by this much."""
+    """Gains in pass@1 over the base at which arms are compared, declared before the runs."""
     pairs: tuple[tuple[str, str], ...] = ()
-    """Which arms are compared, [arm, against]; empty: every arm with the first."""
+    """Pairs of arms to compare, [arm, reference]; empty: every arm against the first."""
 
     @property
     def labels(self) -> list[str]:
-        """The arms' names, in order."""
+        """Names of the arms, in order."""
         return [*(objective.name for objective in self.objectives), *self.arms]
 
     @property
     def paired(self) -> list[tuple[str, str]]:
-        """The (arm, against) that are compared."""
+        """Pairs (arm, reference) to compare."""
         first, *others = self.labels
         return list(self.pairs) or [(arm, first) for arm in others]
 
     def settings(self, train: TrainConfig) -> dict[str, TrainConfig]:
-        """The [train] section of each arm. Raises InputError naming the arm for what [train] does not allow."""
+        """Return the [train] section of each arm. Raises InputError, naming the arm, for bad settings."""
         common = train.model_dump()
-        found = {
-            own.name: parse({**common, "objective": own}, TrainConfig, f"arm {own.name!r}") for own in self.objectives
+        settings = {
+            objective.name: parse({**common, "objective": objective}, TrainConfig, f"arm {objective.name!r}")
+            for objective in self.objectives
         }
         for name, changes in self.arms.items():
             for key in ("arm", "seed", "base"):
                 if key in changes:
-                    raise ValueError(f"arm {name!r}: {key} is set by the comparison. Leave it out.")
-            found[name] = parse({**common, **changes, "arm": name}, TrainConfig, f"arm {name!r}")
-        return found
+                    raise ValueError(f"arm {name!r}: {key} is set by the comparison. Remove it.")
+            settings[name] = parse({**common, **changes, "arm": name}, TrainConfig, f"arm {name!r}")
+        return settings
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
         if not self.labels:
-            raise ValueError("objectives or arms must say what to compare; both are empty")
+            raise ValueError("objectives or arms must name what to compare; both are empty")
         for field, values in (
             ("bases", self.bases),
             ("seeds", self.seeds),
@@ -291,7 +296,7 @@ class CompareConfig(Section):
             if len(set(values)) < len(values):
                 raise ValueError(f"{field} must not repeat; got {list(values)}")
         if len({name.lower() for name in [*self.labels, "base"]}) <= len(self.labels):
-            raise ValueError(f"arms must differ by more than case, and none be called base; got {self.labels}")
+            raise ValueError(f"names of arms must differ by more than case, and 'base' is reserved; got {self.labels}")
         bad = next((name for name in self.labels if not _NAME.fullmatch(name)), None)
         if bad is not None:
             raise ValueError(f"an arm's name must be letters, digits, '.', '_' and '-'; got {bad!r}")
@@ -304,9 +309,9 @@ class CompareConfig(Section):
 
 
 class Recipe(Section):
-    """One experiment in the lab."""
+    """A recipe of the lab: one run, or with [compare] an experiment of many."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: int = FORMAT_VERSION
     name: str = Field(default="lab", min_length=1)
     task: AnyTask = Line()
     model: ModelConfig = ModelConfig()
@@ -317,15 +322,26 @@ class Recipe(Section):
     compare: CompareConfig | None = None
     tune: TuneConfig | None = None
 
+    @field_validator("format_version")
+    @classmethod
+    def _is_current(cls, version: int) -> int:
+        if version != FORMAT_VERSION:
+            age = "an earlier" if version < FORMAT_VERSION else "a newer"
+            raise ValueError(
+                f"must be {FORMAT_VERSION}; got {version}: written by {age} version of this program. "
+                "Run the recipe again into a new folder."
+            )
+        return version
+
     def arms(self) -> dict[str, TrainConfig]:
-        """The [train] section of each arm of the comparison. Raises InputError for one that [train] does not allow."""
+        """Return the [train] section of each arm of [compare]."""
         return {} if self.compare is None else self.compare.settings(self.train)
 
     @model_validator(mode="after")
     def _arms_are_sound(self) -> Self:
         for name, train in self.arms().items():
             if train.policy == "tabular" and not self.evaluate.train_prompts:
-                raise ValueError(f"arm {name!r} is tabular and knows training prompts only: set evaluate.train_prompts")
+                raise ValueError(f"arm {name!r} is tabular and has training prompts only: set evaluate.train_prompts")
             if train.policy == "tabular" and self.tune is not None and "learning_rate" not in self._own_keys(name):
                 raise ValueError(f"arm {name!r} is tabular, and [tune] scores held-out prompts: set its learning_rate")
             if self.evaluate.train_prompts > train.prompts:
@@ -342,12 +358,12 @@ class Recipe(Section):
         if self.compare is None:
             raise ValueError("[tune] needs a [compare] section: it sets the learning rates of its arms")
         if set(self.tune.bases) & set(self.compare.bases) or self.tune.seed in self.compare.seeds:
-            raise ValueError("[tune] needs bases and a seed of its own, none of [compare]'s")
+            raise ValueError("[tune] needs bases and a seed that [compare] does not use")
         return self
 
     def _own_keys(self, arm: str) -> set[str]:
         return set(self.compare.arms.get(arm, {})) if self.compare else set()
 
     def base_digest(self) -> str:
-        """Names the base: changes with what demonstrations are made of, the model and pre-training: nothing else."""
+        """Digest of the settings that determine the base: demonstrations, model and pre-training."""
         return digest(self.task.pretraining(), self.model, self.pretrain)

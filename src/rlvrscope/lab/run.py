@@ -1,11 +1,11 @@
-"""A run: steps, evaluations, checkpoints; resumable after a kill."""
+"""One training run: steps, evaluations, checkpoints. A killed run resumes at its last evaluation."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
 from torch import Tensor
 
@@ -13,25 +13,26 @@ from rlvrscope.errors import InputError, RlvrscopeError, WorkError
 from rlvrscope.lab import checkpoint
 from rlvrscope.lab.evaluate import Evaluator
 from rlvrscope.lab.model import Transformer
-from rlvrscope.lab.recipe import Recipe
-from rlvrscope.lab.schedule import objective_at
+from rlvrscope.lab.recipe import Recipe, TrainConfig
 from rlvrscope.lab.tabular import train_tabular
 from rlvrscope.lab.trainer import Trainer
 from rlvrscope.lab.wise import interpolate
-from rlvrscope.runs import RunFolder, at_temperature
+from rlvrscope.monitor.saturation import saturated_at
+from rlvrscope.objectives import Objective
+from rlvrscope.runs.folder import RunFolder
+from rlvrscope.runs.rows import ROW_TYPES, EvaluationRow, InterpolationRow, TelemetryRow, TimingRow, at_temperature
 
-OnProgress = Callable[[int, dict[str, Any]], None]
-"""Called with the step just done, its telemetry and the latest pass@1."""
-ROWS = ("telemetry", "evaluation", "timing", "wise")
+OnProgress = Callable[[int, dict[str, float]], None]
+"""Called after each step with its number and the metrics to display."""
 
 
 def train(
-    recipe: Recipe, base: Transformer, folder: RunFolder, on_progress: OnProgress = lambda step, facts: None
+    recipe: Recipe, base: Transformer, folder: RunFolder, on_progress: OnProgress = lambda step, metrics: None
 ) -> None:
-    """Train one run into its folder; started again after a kill, it goes on from the last evaluation.
+    """Train one run into its folder, or resume it from its last evaluation.
 
-    On a CPU the result is the same, byte for byte, however often it was interrupted. Raises WorkError if it can't be
-    written or the model diverges, InputError if what is there to go on from is damaged.
+    On a CPU the result is the same, byte for byte, however often the run was interrupted. Raises WorkError if the
+    folder can't be written or the model diverges, InputError if the files to resume from are damaged.
     """
     if recipe.train.policy == "tabular":
         train_tabular(recipe, base, folder, on_progress)
@@ -42,36 +43,49 @@ def train(
     if start > 0:
         checkpoint.restore_optimizer(model, trainer.optimizer, moments)
     else:
-        folder.append("evaluation", evaluator(model, 0))
-    latest: dict[str, Any] = folder.rows("evaluation")[-1]
-    entropies = [row["token_entropy"] for row in folder.rows("telemetry")]
+        folder.append(evaluator(model, 0))
+    latest = folder.rows(EvaluationRow)[-1]
+    entropies = [row.entropy for row in folder.rows(TelemetryRow)]
     for step in range(start + 1, recipe.train.steps + 1):
         trainer.objective = objective_at(step, recipe.train, entropies)
-        with _named(step):
+        with _naming(step):
             row = trainer.step(step)
-        entropies.append(row["token_entropy"])
-        folder.append("telemetry", row)
-        evaluated = time.perf_counter()
+        entropies.append(row.entropy)
+        folder.append(row)
+        started = time.perf_counter()
         if recipe.evaluate.at(step, recipe.train.steps):
-            with _named(step):
+            with _naming(step):
                 latest = evaluator(model, step)
-            folder.append("evaluation", latest)
+            folder.append(latest)
             if step < recipe.train.steps:
-                folder.flush("telemetry", "evaluation")
+                folder.flush(TelemetryRow, EvaluationRow)
                 moments = checkpoint.optimizer_tensors(model, trainer.optimizer)
                 checkpoint.save(folder.resume_checkpoint, model, moments, kind="resume", step=step)
-        folder.append("timing", {"step": step, **trainer.seconds, "evaluate": time.perf_counter() - evaluated})
-        on_progress(step, {**row, "pass_at_1": at_temperature(latest["scores"])["pass_at_1"]})
+        folder.append(TimingRow(step=step, **trainer.seconds, evaluate=time.perf_counter() - started))
+        pass_at_1 = at_temperature(latest.held_out).pass_at_1
+        on_progress(step, {"pass_at_1": pass_at_1, "entropy": row.entropy, "reward": row.reward})
     for alpha in recipe.evaluate.wise:
-        scores = evaluator.scores(interpolate(base, model, alpha))
-        folder.append("wise", {"step": recipe.train.steps, "alpha": alpha, **scores})
+        held_out, training = evaluator.scores(interpolate(base, model, alpha))
+        folder.append(InterpolationRow(step=recipe.train.steps, alpha=alpha, held_out=held_out, training=training))
     checkpoint.save(folder.final_checkpoint, model, kind="policy", step=recipe.train.steps)
     folder.resume_checkpoint.unlink(missing_ok=True)
 
 
+def objective_at(step: int, config: TrainConfig, entropies: Sequence[float]) -> Objective:
+    """Objective of a step (from 1), given the token entropies of the steps before it.
+
+    It depends on past steps only, so a resumed run switches objectives at the same step.
+    """
+    if config.then is None:
+        return config.objective
+    at = config.then.at
+    switched = saturated_at(entropies[: step - 1]) is not None if at == "saturation" else step >= at
+    return config.then.objective if switched else config.objective
+
+
 @contextmanager
-def _named(step: int) -> Iterator[None]:
-    """An error says at which step it came up."""
+def _naming(step: int) -> Iterator[None]:
+    """Put the step into the message of an error."""
     try:
         yield
     except RlvrscopeError as error:
@@ -81,7 +95,7 @@ def _named(step: int) -> Iterator[None]:
 
 
 def _resume(folder: RunFolder, base: Transformer) -> tuple[Transformer, int, dict[str, Tensor]]:
-    """The policy to go on from, its step and its optimizer; the folder's rows past that step are dropped."""
+    """Return the policy to continue, its step and its optimizer state; drop the folder's rows after that step."""
     step, tensors = 0, {}
     if folder.resume_checkpoint.exists():
         model, tensors, header = checkpoint.load(folder.resume_checkpoint, base.device, kind="resume")
@@ -89,10 +103,9 @@ def _resume(folder: RunFolder, base: Transformer) -> tuple[Transformer, int, dic
     else:
         model = Transformer(base.config, base.vocab_size, base.context).to(base.device)
         model.load_state_dict(base.state_dict())
-    for name in ROWS:
-        folder.keep_until(name, step if step else -1)
-    if [row["step"] for row in folder.rows("telemetry")] != list(range(1, step + 1)):
-        raise InputError(
-            f"{folder.path}: telemetry.jsonl has not one row a step up to {step}. Remove it and run again."
-        )
+    for kind in ROW_TYPES:
+        folder.keep_until(kind, step if step else -1)
+    if [row.step for row in folder.rows(TelemetryRow)] != list(range(1, step + 1)):
+        path: Path = folder.file(TelemetryRow)
+        raise InputError(f"{path} must have one row per step up to {step}. Remove {folder.path} and run again.")
     return model, step, tensors

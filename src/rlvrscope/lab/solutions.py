@@ -1,4 +1,4 @@
-"""Every right completion of some prompts, and its exact probability under a model."""
+"""All correct completions of some prompts, and their exact probabilities under a model."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rlvrscope.arrays import Floats, Ints
 from rlvrscope.lab.model import Transformer, token_logp
 from rlvrscope.lab.tasks import Task
 from rlvrscope.lab.tasks.task import Tokens
 
 _ROWS = 2048
+"""Completions scored at a time."""
 
 
 @dataclass(frozen=True)
 class SolutionSet:
-    """Every right completion of P prompts, flat: row y answers prompt `prompt_Y[y]`, in order of prompts."""
+    """The Y correct completions of P prompts; row y answers prompt `prompt_Y[y]`, sorted by prompt."""
 
     prompts_PT: Tensor
     completions_YT: Tensor
-    prompt_Y: NDArray[np.int64]
-    reward_Y: NDArray[np.float64]
+    prompt_Y: Ints
+    reward_Y: Floats
 
     @classmethod
     def of(cls, task: Task, prompts_PT: Tokens, device: torch.device) -> SolutionSet:
         solutions = [task.solutions(prompt_T) for prompt_T in prompts_PT]
-        prompt_Y = np.repeat(np.arange(len(prompts_PT)), [len(found) for found in solutions])
+        prompt_Y = np.repeat(np.arange(len(prompts_PT)), [len(completions_YT) for completions_YT in solutions])
         completions_YT = np.concatenate(solutions)
         reward_Y = task.rewards(prompts_PT[prompt_Y], completions_YT)
         prompts, completions = (torch.from_numpy(tokens).to(device) for tokens in (prompts_PT, completions_YT))
@@ -40,19 +42,19 @@ class SolutionSet:
 
     @property
     def optimal_Y(self) -> NDArray[np.bool_]:
-        """Which have the full reward."""
+        """(Y,) whether the completion has reward 1."""
         return self.reward_Y == 1.0
 
     @property
     def graded(self) -> bool:
-        """Whether some right answers are worth less than others."""
+        """Whether correct completions differ in reward."""
         return not self.optimal_Y.all()
 
-    def sum_by_prompt(self, values_Y: NDArray[np.float64]) -> NDArray[np.float64]:
+    def sum_by_prompt(self, values_Y: Floats) -> Floats:
         return np.bincount(self.prompt_Y, weights=values_Y, minlength=self.problems).astype(np.float64)
 
-    def of_prompts(self, prompts_M: NDArray[np.int64]) -> SolutionSet:
-        """Those of some of the prompts, in the order given."""
+    def of_prompts(self, prompts_M: Ints) -> SolutionSet:
+        """Completions of some of the prompts, in the given order."""
         end_M = np.searchsorted(self.prompt_Y, prompts_M, side="right")
         count_M = end_M - np.searchsorted(self.prompt_Y, prompts_M)
         within_Y = np.arange(count_M.sum()) - np.repeat(np.cumsum(count_M) - count_M, count_M)
@@ -62,20 +64,18 @@ class SolutionSet:
         return SolutionSet(self.prompts_PT[index_M], self.completions_YT[index_Y], prompt_Y, self.reward_Y[rows_Y])
 
     def logp(self, model: Transformer, temperatures: tuple[float, ...] = (1.0,)) -> Tensor:
-        """log pi(y) of every right completion at each temperature, (len(temperatures), Y), by teacher forcing."""
+        """(len(temperatures), Y) log-probability of every correct completion, by teacher forcing."""
         parts: list[list[Tensor]] = [[] for _ in temperatures]
         prompt_Y = torch.from_numpy(self.prompt_Y).to(model.device)
         for completions_BT, prompt_B in zip(self.completions_YT.split(_ROWS), prompt_Y.split(_ROWS), strict=True):
-            few = slice(int(prompt_B[0]), int(prompt_B[-1]) + 1)
-            logits_BTV = model.completion_logits(self.prompts_PT[few], completions_BT, prompt_B - few.start)
+            prompts = slice(int(prompt_B[0]), int(prompt_B[-1]) + 1)
+            logits_BTV = model.completion_logits(self.prompts_PT[prompts], completions_BT, prompt_B - prompts.start)
             for part, temperature in zip(parts, temperatures, strict=True):
                 part.append(token_logp(logits_BTV, completions_BT, temperature).double().sum(dim=1))
         return torch.stack([torch.cat(part) for part in parts])
 
 
 @torch.no_grad()
-def solution_mass(
-    model: Transformer, solutions: SolutionSet, temperatures: tuple[float, ...] = (1.0,)
-) -> NDArray[np.float64]:
-    """pi(y) of every right completion at each temperature, (len(temperatures), Y)."""
+def solution_mass(model: Transformer, solutions: SolutionSet, temperatures: tuple[float, ...] = (1.0,)) -> Floats:
+    """(len(temperatures), Y) probability of every correct completion at each temperature."""
     return np.exp(solutions.logp(model, temperatures).cpu().numpy())

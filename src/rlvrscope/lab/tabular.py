@@ -1,7 +1,7 @@
-"""The control without shared parameters: one softmax a training prompt, over its right answers and all wrong ones.
+"""Tabular policy, a control without shared parameters: one softmax per training prompt.
 
-It differs from the network in more than that: whole answers rather than tokens, all wrong ones together. So it shows
-what can happen without shared parameters, not what they alone do.
+Its actions are the prompt's correct answers and one action for all wrong ones. It differs from the network in more than
+parameter sharing (answers instead of tokens), so it shows what can happen without sharing, not what sharing alone does.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from rlvrscope.arrays import Floats, Ints
 from rlvrscope.errors import WorkError
 from rlvrscope.lab import checkpoint
 from rlvrscope.lab.evaluate import Evaluator
@@ -24,18 +23,17 @@ from rlvrscope.lab.prompts import drawn_at, training_prompts
 from rlvrscope.lab.recipe import Recipe, TrainConfig
 from rlvrscope.lab.solutions import SolutionSet, solution_mass
 from rlvrscope.objectives import advantages
-from rlvrscope.runs import RunFolder
+from rlvrscope.runs.folder import RunFolder
+from rlvrscope.runs.rows import ROW_TYPES, PromptScores, TelemetryRow, TimingRow
 
-Floats = NDArray[np.float64]
 
-
-class Table:
-    """Logits of P prompts, A actions each: wrong answers first, then the right ones; absent ones at -inf."""
+class TabularPolicy:
+    """Logits of P prompts and A actions: wrong answers first, then the correct ones; unused actions at -inf."""
 
     def __init__(self, solutions: SolutionSet, mass_Y: Floats) -> None:
         count_P = np.bincount(solutions.prompt_Y, minlength=solutions.problems)
         shape = (solutions.problems, 1 + count_P.max())
-        self._cell = (solutions.prompt_Y, 1 + np.concatenate([np.arange(count) for count in count_P]))
+        self._index = (solutions.prompt_Y, 1 + np.concatenate([np.arange(count) for count in count_P]))
         probs_PA = self._spread(mass_Y, shape)
         probs_PA[:, 0] = np.maximum(1.0 - probs_PA.sum(axis=1), 1e-9)
         self.rewards_PA = self._spread(solutions.reward_Y, shape)
@@ -43,18 +41,18 @@ class Table:
             self.logits_PA = np.log(probs_PA)
         self._moments = _Moments.of(shape)
 
-    def probs(self, prompts_M: NDArray[np.int64] | slice = slice(None), temperature: float = 1.0) -> Floats:
-        """(M, A): the policy of some prompts."""
+    def probs(self, prompts_M: Ints | slice = slice(None), temperature: float = 1.0) -> Floats:
+        """(M, A) action probabilities of some prompts."""
         logits_MA = self.logits_PA[prompts_M] / temperature
         weights_MA = np.exp(logits_MA - logits_MA.max(axis=1, keepdims=True))
         return weights_MA / weights_MA.sum(axis=1, keepdims=True)
 
     def mass(self, temperature: float = 1.0) -> Floats:
-        """(Y,): the mass of every right answer."""
-        return self.probs(temperature=temperature)[self._cell]
+        """(Y,) mass of every correct answer."""
+        return self.probs(temperature=temperature)[self._index]
 
-    def step(self, prompts_M: NDArray[np.int64], config: TrainConfig, rng: np.random.Generator) -> dict[str, float]:
-        """One step on some prompts along pi_v (At_v - sum_u pi_u At_u), or its sample: as it is, or by Adam."""
+    def step(self, prompts_M: Ints, config: TrainConfig, rng: np.random.Generator) -> dict[str, float]:
+        """Update some prompts along pi_v (At_v - sum_u pi_u At_u), exact or sampled; returns metrics."""
         probs_MA, rewards_MA = self.probs(prompts_M), self.rewards_PA[prompts_M]
         weigh = _expected if config.gradient == "exact" else _sampled
         pull_MA = weigh(probs_MA, rewards_MA, config, rng)
@@ -66,24 +64,24 @@ class Table:
         return {"reward": float((probs_MA * rewards_MA).sum(axis=1).mean()), "answer_entropy": float(entropy)}
 
     def _spread(self, values_Y: Floats, shape: tuple[int, int]) -> Floats:
-        found_PA = np.zeros(shape)
-        found_PA[self._cell] = values_Y
-        return found_PA
+        values_PA = np.zeros(shape)
+        values_PA[self._index] = values_Y
+        return values_PA
 
 
 @dataclass(frozen=True)
 class _Moments:
-    """Adam's running means, (0.9, 0.95), one clock a prompt: a prompt's logits move when it is drawn, not between."""
+    """Adam's moments (0.9, 0.95), with a step count per prompt: logits move only when their prompt is drawn."""
 
     first_PA: Floats
     second_PA: Floats
-    count_P: NDArray[np.int64]
+    count_P: Ints
 
     @classmethod
     def of(cls, shape: tuple[int, int]) -> _Moments:
         return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape[0], dtype=np.int64))
 
-    def direction(self, prompts_M: NDArray[np.int64], ascent_MA: Floats) -> Floats:
+    def direction(self, prompts_M: Ints, ascent_MA: Floats) -> Floats:
         self.count_P[prompts_M] += 1
         age_M1 = self.count_P[prompts_M, None]
         first_MA = self.first_PA[prompts_M] = 0.9 * self.first_PA[prompts_M] + 0.1 * ascent_MA
@@ -92,7 +90,7 @@ class _Moments:
 
 
 def _sampled(probs_MA: Floats, rewards_MA: Floats, config: TrainConfig, rng: np.random.Generator) -> Floats:
-    """(1/G) sum_i A_i 1[a_i = v] for one group a prompt."""
+    """(1/G) sum_i A_i 1[a_i = v] of one group per prompt."""
     edges_MA = np.cumsum(probs_MA, axis=1)
     draw_MG1 = rng.random((len(probs_MA), config.group_size, 1)) * edges_MA[:, None, -1:]
     actions_MG = (edges_MA[:, None] <= draw_MG1).sum(axis=2)
@@ -103,7 +101,7 @@ def _sampled(probs_MA: Floats, rewards_MA: Floats, config: TrainConfig, rng: np.
 
 
 def _expected(probs_MA: Floats, rewards_MA: Floats, config: TrainConfig, rng: np.random.Generator) -> Floats:  # noqa: ARG001
-    """The same in expectation: pi_v At_v, where answers of equal reward share their effective advantage."""
+    """Expectation of `_sampled`: pi_v At_v; answers of equal reward share their effective advantage."""
     rewards = np.unique(rewards_MA[rewards_MA > 0.0])
     class_MA = np.where(rewards_MA > 0.0, 1 + np.searchsorted(rewards, rewards_MA), 0)
     pull_MA = np.zeros_like(probs_MA)
@@ -114,46 +112,45 @@ def _expected(probs_MA: Floats, rewards_MA: Floats, config: TrainConfig, rng: np
 
 
 def train_tabular(
-    recipe: Recipe, base: Transformer, folder: RunFolder, on_progress: Callable[[int, dict[str, Any]], None]
+    recipe: Recipe, base: Transformer, folder: RunFolder, on_progress: Callable[[int, dict[str, float]], None]
 ) -> None:
-    """Train the table of one run into its folder. It takes seconds, so after a kill it begins anew.
+    """Train a tabular policy into a run folder. It takes seconds, so a killed run starts again from the beginning.
 
-    Training prompts are scored as `train`; held-out prompts have no table, and keep the base's scores. Raises
-    WorkError if the recipe scores no training prompts.
+    Only training prompts are scored; scores on held-out prompts stay those of the base. Raises WorkError if the recipe
+    scores no training prompts.
     """
     if not recipe.evaluate.train_prompts:
-        raise WorkError("a tabular policy knows training prompts only: set evaluate.train_prompts above 0")
-    for name in ("telemetry", "evaluation", "timing"):
-        folder.keep_until(name, -1)
+        raise WorkError("a tabular policy has training prompts only: set evaluate.train_prompts above 0")
+    for kind in ROW_TYPES:
+        folder.keep_until(kind, -1)
     config = recipe.train
     prompts_PT = training_prompts(recipe.task, config, recipe.select, base)
     evaluator = Evaluator(recipe.task, recipe.evaluate, base, recipe.select, prompts_PT)
     solutions = SolutionSet.of(recipe.task, prompts_PT, base.device)
-    table = Table(solutions, solution_mass(base, solutions)[0])
+    table = TabularPolicy(solutions, solution_mass(base, solutions)[0])
     untrained = evaluator(base, 0)
 
     def evaluate(step: int) -> None:
-        folder.append("evaluation", {**untrained, "step": step, "train": _scores(table, evaluator)})
+        folder.append(untrained.model_copy(update={"step": step, "training": _scores(table, evaluator)}))
 
     evaluate(0)
     for step in range(1, config.steps + 1):
         started = time.process_time()
-        facts = table.step(drawn_at(step, config), config, config.stream("rollouts", step))
-        folder.append("telemetry", {"step": step, **facts})
-        folder.append("timing", {"step": step, "cpu": time.process_time() - started})
+        metrics = table.step(drawn_at(step, config), config, config.stream("rollouts", step))
+        folder.append(TelemetryRow.model_validate({"step": step, **metrics}))
+        folder.append(TimingRow(step=step, cpu=time.process_time() - started))
         if recipe.evaluate.at(step, config.steps):
             evaluate(step)
-        on_progress(step, facts)
+        on_progress(step, metrics)
     logits_PA = torch.from_numpy(table.logits_PA)
     checkpoint.save(folder.final_checkpoint, base, {"logits": logits_PA}, kind="tabular", step=config.steps)
 
 
-def _scores(table: Table, evaluator: Evaluator) -> list[dict[str, Any]]:
-    """At every temperature, of the training prompts that are scored: the first ones."""
-    scorer = evaluator.trained
-    assert scorer is not None  # train_tabular saw to it
-    scored = len(scorer.solutions.prompt_Y)
-    return [
-        {"temperature": temperature, **scorer.score(table.mass(temperature)[:scored])}
-        for temperature in evaluator.config.temperatures
-    ]
+def _scores(table: TabularPolicy, evaluator: Evaluator) -> tuple[PromptScores, ...]:
+    """Scores on the first training prompts at every temperature."""
+    scorer = evaluator.training
+    assert scorer is not None  # train_tabular requires training prompts
+    num_scored = len(scorer.solutions.prompt_Y)
+    return tuple(
+        scorer.score(table.mass(temperature)[:num_scored], temperature) for temperature in evaluator.config.temperatures
+    )

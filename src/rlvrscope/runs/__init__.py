@@ -1,8 +1,37 @@
-"""The run folder and the rows in it."""
+"""Runs: typed rows, the run folder, and a finished run as arrays."""
 
 from rlvrscope.runs.environment import environment
 from rlvrscope.runs.files import read_json, replacing, write_atomic
-from rlvrscope.runs.folder import RunFolder
-from rlvrscope.runs.rows import Row, at_temperature
+from rlvrscope.runs.folder import RowFollower, RunFolder
+from rlvrscope.runs.rows import (
+    METRIC_NAMES,
+    EvaluationRow,
+    InterpolationRow,
+    PromptScores,
+    TelemetryRow,
+    TimingRow,
+    at_temperature,
+    canonical_metrics,
+)
+from rlvrscope.runs.run import HELD_OUT, TRAINING, PromptSet, Run
 
-__all__ = ["Row", "RunFolder", "at_temperature", "environment", "read_json", "replacing", "write_atomic"]
+__all__ = [
+    "HELD_OUT",
+    "METRIC_NAMES",
+    "TRAINING",
+    "EvaluationRow",
+    "InterpolationRow",
+    "PromptScores",
+    "PromptSet",
+    "RowFollower",
+    "Run",
+    "RunFolder",
+    "TelemetryRow",
+    "TimingRow",
+    "at_temperature",
+    "canonical_metrics",
+    "environment",
+    "read_json",
+    "replacing",
+    "write_atomic",
+]

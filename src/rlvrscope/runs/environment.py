@@ -1,4 +1,4 @@
-"""Versions and machine that a result was made with."""
+"""Record of the versions and the machine that produced a result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def environment(**facts: Any) -> dict[str, Any]:
-    """What a result was made with: versions and machine, besides the `facts` given."""
+    """Versions and machine, with further `facts`, as environment.json holds them."""
     versions = {}
     for name in ("rlvrscope", "numpy", "scipy", "torch"):
         with contextlib.suppress(metadata.PackageNotFoundError):

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Atomic writes, and JSON files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rlvrscope.errors import InputError, file_errors
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary neighbour to write to, which takes the place of `path`, flushed to disk, once it is whole.
+    """Yield a temporary file beside `path` to write to; on success it is flushed to disk and replaces `path`.
 
-    Raises WorkError (no space, no permission); what stood at `path` before is then unchanged.
+    Raises WorkError (no space, no permission) and then leaves `path` unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with file_errors("write", path):
@@ -33,13 +33,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a file whole or not at all; raises as `replacing` does."""
+    """Write a file as a whole or not at all. Raises WorkError (no space, no permission)."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Raises InputError for a damaged file, WorkError for one that can't be read."""
+    """Read a JSON object. Raises InputError for a damaged file, WorkError for one that can't be read."""
     with file_errors("read", path):
         text = path.read_text(encoding="utf-8")
     try:

@@ -1,15 +1,13 @@
-"""The run folder: what a training run leaves behind, written so that it can be gone on with after a kill.
+"""The run folder: everything a training run leaves behind, written so that a killed run can resume.
 
-recipe.toml       the recipe as resolved
-telemetry.jsonl   one row a step, no times in it: the same recipe gives the same bytes
-evaluation.jsonl  one row an evaluation
-wise.jsonl        one row an interpolation of the final weights with the base's, if asked for
-timing.jsonl      seconds by phase, apart from the rest because they differ each time
-error.log         why a run failed
-checkpoints/      safetensors
-environment.json  versions and machine
-
-recipe.toml's format_version speaks for the folder.
+recipe.toml          the recipe as resolved; its format_version is that of the folder
+telemetry.jsonl      one row per step, without times: the same recipe gives the same bytes
+evaluation.jsonl     one row per evaluation
+interpolation.jsonl  one row per mixture of the final weights with the base's, if asked for
+timing.jsonl         seconds by phase
+error.log            the reason of a failed run
+checkpoints/         safetensors
+environment.json     versions and machine
 """
 
 from __future__ import annotations
@@ -18,16 +16,19 @@ import json
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
 
 from rlvrscope.errors import InputError, file_errors
 from rlvrscope.runs.files import write_atomic
 from rlvrscope.runs.rows import Row
 
 _TEMPORARY = re.compile(r"\.(recipe\.toml|\w+\.jsonl|\w+\.json|\w+\.safetensors)\.\d+\.tmp")
-"""Names that `replacing` gives to this folder's files while it writes them."""
+"""Names that `files.replacing` gives to files of this folder while it writes them."""
+AnyRow = TypeVar("AnyRow", bound=Row)
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ class RunFolder:
 
     @property
     def final_checkpoint(self) -> Path:
-        """Written last: where it stands, the run is done."""
+        """Final weights. Written last: the run is done once this file exists."""
         return self.path / "checkpoints" / "final.safetensors"
 
     @property
     def resume_checkpoint(self) -> Path:
-        """Weights and optimizer of the last evaluation, to go on from after a kill."""
+        """Weights and optimizer state at the last evaluation, to resume from."""
         return self.path / "checkpoints" / "resume.safetensors"
 
     @property
@@ -52,43 +53,41 @@ class RunFolder:
 
     @property
     def error_log(self) -> Path:
-        """Why the run failed: a line, and below it the traceback if there was one."""
+        """Reason of a failed run in the first line, then its traceback."""
         return self.path / "error.log"
 
     @property
     def failure(self) -> str | None:
-        """The reason of a run that failed; None for one that did not."""
+        """Reason of a failed run; None for any other."""
         if self.done or not self.error_log.exists():
             return None
         with file_errors("read", self.error_log):
             return self.error_log.read_text(encoding="utf-8").partition("\n")[0]
 
     def claim(self, recipe_toml: str) -> None:
-        """Make the folder for this recipe, or find it made for the same one.
+        """Create the folder for this recipe, or accept it if it was created for the same one.
 
-        Raises InputError if it holds another recipe's work, which is left as it is; WorkError if it can't be written.
+        Raises InputError if it holds anything else, which is left untouched; WorkError if it can't be written.
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file, and a run needs a folder. Choose another --out.")
         recipe = self.path / "recipe.toml"
         with file_errors("read", recipe):
-            held = recipe.read_text(encoding="utf-8") if recipe.exists() else None
-        if held is None:
-            strangers = self.path.is_dir() and [item for item in self.path.iterdir() if not item.name.startswith(".")]
-            if strangers:
-                raise InputError(
-                    f"{self.path} holds other files ({strangers[0].name}) and no run. Choose another --out."
-                )
+            existing = recipe.read_text(encoding="utf-8") if recipe.exists() else None
+        if existing is None:
+            others = self.path.is_dir() and [item for item in self.path.iterdir() if not item.name.startswith(".")]
+            if others:
+                raise InputError(f"{self.path} holds other files ({others[0].name}) and no run. Choose another --out.")
             write_atomic(recipe, recipe_toml)
-        elif held != recipe_toml:
+        elif existing != recipe_toml:
             raise InputError(
-                f"{self.path} holds a run of another recipe ({_difference(held, recipe_toml)}). "
+                f"{self.path} holds a run of another recipe ({_difference(existing, recipe_toml)}). "
                 "Choose another --out, or remove that folder."
             )
-        self._tidy()
+        self._remove_leftovers()
 
-    def _tidy(self) -> None:
-        """Remove what a kill may have left: writes cut short, and what is there to go on from in a run that is done."""
+    def _remove_leftovers(self) -> None:
+        """Remove unfinished writes of a killed process, and the resume checkpoint of a finished run."""
         for folder in (self.path, self.path / "checkpoints"):
             for unfinished in folder.glob(".*.*.tmp"):
                 if _TEMPORARY.fullmatch(unfinished.name):
@@ -96,78 +95,124 @@ class RunFolder:
         if self.done:
             self.resume_checkpoint.unlink(missing_ok=True)
 
-    def append(self, name: str, row: Row) -> None:
-        """Add a row to `name`.jsonl. A number that is not finite is written as null: strict JSON."""
-        path = self.path / f"{name}.jsonl"
+    def file(self, kind: type[Row]) -> Path:
+        """File that holds the rows of this kind."""
+        return self.path / f"{kind.FILE}.jsonl"
+
+    def append(self, row: Row) -> None:
+        """Append a row to its file. Raises WorkError if it can't be written."""
+        path = self.file(type(row))
         with file_errors("write", path):
             self.path.mkdir(parents=True, exist_ok=True)
-        with file_errors("write", path), path.open("a") as file:
-            file.write(json.dumps(_finite(row), allow_nan=False) + "\n")
+            with path.open("a", encoding="utf-8") as file:
+                file.write(_line(row))
 
-    def flush(self, *names: str) -> None:
-        """Make sure that these rows have reached the disk."""
-        for name in names:
-            path = self.path / f"{name}.jsonl"
-            with file_errors("write", path), path.open("rb") as file:
+    def flush(self, *kinds: type[Row]) -> None:
+        """Force the rows of these kinds to disk."""
+        for kind in kinds:
+            with file_errors("write", self.file(kind)), self.file(kind).open("rb") as file:
                 os.fsync(file.fileno())
 
-    def rows(self, name: str) -> list[Row]:
-        """The rows of `name`.jsonl; a last line cut short by a kill is not a row. Raises InputError on damage."""
-        path = self.path / f"{name}.jsonl"
+    def rows(self, kind: type[AnyRow]) -> list[AnyRow]:
+        """All rows of a kind; a last line cut short by a kill does not count. Raises InputError for damage."""
+        path = self.file(kind)
         with file_errors("read", path):
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        whole = [line for line in lines if line.endswith("\n")]
-        try:
-            rows = [json.loads(line) for line in whole]
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path} is damaged: {error}. Remove {self.path} and run again.") from error
-        if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
-            raise InputError(f"{path} is damaged: a row has no step. Remove {self.path} and run again.")
+            text = path.read_bytes() if path.exists() else b""
+        return [_parse(line, kind, path, number) for number, line in enumerate(_whole_lines(text), start=1)]
+
+    def complete_rows(self, kind: type[AnyRow], last_step: int) -> list[AnyRow]:
+        """Rows of a finished run. Raises InputError if they do not reach its last step."""
+        rows = self.rows(kind)
+        if not rows or rows[-1].step != last_step:
+            name = self.file(kind).name
+            raise InputError(f"{self.path}: {name} does not reach step {last_step}. Remove {self.path}, run again.")
         return rows
 
-    def complete_rows(self, name: str, last_step: int) -> list[Row]:
-        """The rows of a run that is done. Raises InputError if they do not reach its last step."""
-        rows = self.rows(name)
-        if not rows or rows[-1]["step"] != last_step:
-            raise InputError(
-                f"{self.path}: {name}.jsonl does not reach step {last_step}. Remove {self.path}, run again."
-            )
-        return rows
+    def keep_until(self, kind: type[Row], step: int) -> None:
+        """Drop rows after `step`: a run that resumes there writes them again."""
+        if self.file(kind).exists():
+            kept = [row for row in self.rows(kind) if row.step <= step]
+            write_atomic(self.file(kind), "".join(map(_line, kept)))
 
-    def keep_until(self, name: str, step: int) -> None:
-        """Drop rows past `step`: they come again when training goes on from there."""
-        if not (self.path / f"{name}.jsonl").exists():
-            return
-        rows = [row for row in self.rows(name) if row["step"] <= step]
-        write_atomic(self.path / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    def follow(self, kind: type[AnyRow]) -> RowFollower[AnyRow]:
+        """Follow the rows of a run that may still be training."""
+        return RowFollower(self.file(kind), kind)
 
 
-def _difference(held: str, wanted: str) -> str:
-    """The first key in which two recipes differ, with both values."""
+@dataclass
+class RowFollower(Generic[AnyRow]):
+    """New rows of a growing file. A poll reads only what was appended since the last one.
+
+    When a killed run resumes, it drops its last rows and writes them again: rows up to the last step already returned
+    are then skipped, so every step is returned once.
+    """
+
+    path: Path
+    kind: type[AnyRow]
+    last_step: int = -1
+    _offset: int = field(default=0, init=False)
+    _inode: int = field(default=0, init=False)
+    _lines: int = field(default=0, init=False)
+
+    def poll(self) -> list[AnyRow]:
+        """Rows that were completed since the last call. Raises InputError for damage, WorkError if it can't be read."""
+        with file_errors("read", self.path):
+            if not self.path.exists():
+                return []
+            with self.path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                if status.st_ino != self._inode or status.st_size < self._offset:
+                    self._offset, self._lines, self._inode = 0, 0, status.st_ino
+                file.seek(self._offset)
+                appended = file.read()
+        new = []
+        for line in _whole_lines(appended):
+            self._lines += 1
+            self._offset += len(line)
+            row = _parse(line, self.kind, self.path, self._lines)
+            if row.step > self.last_step:
+                self.last_step = row.step
+                new.append(row)
+        return new
+
+
+def _line(row: Row) -> str:
+    values = row.model_dump(mode="json", exclude_none=True)
+    return json.dumps({name: value for name, value in values.items() if value is not None}, allow_nan=False) + "\n"
+
+
+def _whole_lines(text: bytes) -> list[bytes]:
+    return [line for line in text.splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def _parse(line: bytes, kind: type[AnyRow], path: Path, number: int) -> AnyRow:
     try:
-        theirs = _flat(tomllib.loads(held))
+        return kind.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{path} is damaged: line {number}: {f'{where}: ' if where else ''}{first['msg']}. "
+            f"Remove {path.parent} and run again."
+        ) from error
+
+
+def _difference(existing: str, recipe_toml: str) -> str:
+    """Name the first key in which two recipes differ, with both values."""
+    try:
+        before = _flat(tomllib.loads(existing))
     except tomllib.TOMLDecodeError:
         return "it can't be read"
-    ours = _flat(tomllib.loads(wanted))
-    key = next((key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)), None)
+    after = _flat(tomllib.loads(recipe_toml))
+    key = next((key for key in {**after, **before} if after.get(key) != before.get(key)), None)
     if key is None:
         return "the order of its keys"
-    return f"{key} is {theirs.get(key, 'absent')} there, {ours.get(key, 'absent')} here"
+    return f"{key} is {before.get(key, 'absent')} there, {after.get(key, 'absent')} here"
 
 
-def _flat(table: dict[Any, Any], prefix: str = "") -> Row:
-    found = {}
+def _flat(table: dict[Any, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
     for key, value in table.items():
         inner = dict(enumerate(value)) if isinstance(value, list) else value
-        found |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) else {f"{prefix}{key}": str(value)[:60]}
-    return found
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and value - value != 0.0:
-        return None
-    return value
+        flat |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) else {f"{prefix}{key}": str(value)[:60]}
+    return flat

@@ -1,23 +1,202 @@
-"""Rows of a run."""
+"""Rows of a run: one type per file of the run folder, and the names other trainers give to the same metrics.
+
+A metric that is not defined or was not logged is NaN. JSON has no NaN, so the keys of metrics that are not finite are
+left out of a row, and a key that is absent or null is read as NaN. Unknown keys are refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
+
+from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError
 
-Row = dict[str, Any]
+NAN = math.nan
 
 
-def at_temperature(scores: Sequence[Row], temperature: float = 1.0) -> Row:
-    """Of the scores in a row of evaluation.jsonl or wise.jsonl, one entry a temperature, those at this one.
+def _vector(values: Any) -> Floats:
+    vector_P = np.asarray(values, dtype=np.float64)
+    if vector_P.ndim != 1 or not len(vector_P) or not np.isfinite(vector_P).all():
+        raise ValueError("must be a list of finite numbers, not empty")
+    return vector_P
 
-    Raises InputError if there are none.
+
+def _probabilities(values: Any) -> Floats:
+    vector_P = _vector(values)
+    if vector_P.min() < 0.0 or vector_P.max() > 1.0:
+        raise ValueError("must be a list of probabilities")
+    return vector_P
+
+
+_to_list = PlainSerializer(lambda vector_P: vector_P.tolist())
+Metric = Annotated[
+    float,
+    BeforeValidator(lambda value: NAN if value is None else value),
+    PlainSerializer(lambda value: value if math.isfinite(value) else None),
+]
+Vector = Annotated[Floats, PlainValidator(_vector), _to_list]
+Probabilities = Annotated[Floats, PlainValidator(_probabilities), _to_list]
+
+
+class _Values(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Row(_Values):
+    """A row of NAME.jsonl; `step` counts training steps from 1, 0 is the model before training."""
+
+    FILE: ClassVar[str]
+    step: int = Field(ge=0)
+
+
+class TelemetryRow(Row):
+    """One training step, from its rollouts and its updates. No times: the same recipe gives the same bytes.
+
+    Diagnostics of the updates are means over the step's minibatches that had a rollout to train on (`ratio_max`: the
+    largest), NaN if none had. Entropies and divergences are in nats per token.
     """
-    found = next((score for score in scores if score["temperature"] == temperature), None)
-    if found is None:
-        raise InputError(
-            f"nothing was scored at temperature {temperature:g}; only at {[s['temperature'] for s in scores]}"
-        )
-    return found
+
+    FILE = "telemetry"
+    objective: str = ""
+    """Objective of this step; empty where one objective serves the whole run."""
+    reward: Metric
+    """Mean reward of the rollouts."""
+    entropy: Metric = NAN
+    """Mean entropy of the next-token distribution over the rollouts' tokens, at temperature 1."""
+    answer_entropy: Metric = NAN
+    """Entropy over whole answers, nats per prompt: tabular policies only."""
+    all_correct_share: Metric = NAN
+    """Share of groups in which every rollout is correct."""
+    all_wrong_share: Metric = NAN
+    equal_reward_share: Metric = NAN
+    """Share of groups whose rewards are all equal, so that a relative advantage is zero."""
+    positive_share: Metric = NAN
+    """Share of rollouts with a positive advantage."""
+    positive_norm: Metric = NAN
+    """Root mean square of max(advantage, 0) over the rollouts."""
+    negative_share: Metric = NAN
+    negative_norm: Metric = NAN
+    loss: Metric = NAN
+    """Policy loss without anchor and entropy bonus."""
+    actor_entropy: Metric = NAN
+    """Entropy on the completions that an update was made from, those of nonzero advantage."""
+    ratio_max: Metric = NAN
+    clip_low_fraction: Metric = NAN
+    clip_high_fraction: Metric = NAN
+    dual_clip_fraction: Metric = NAN
+    reference_kl: Metric = NAN
+    """KL(policy || reference) on the tokens of an update, where the objective has a KL term."""
+    sampler_kl: Metric = NAN
+    """KL(sampler || policy), where rollouts come from another distribution than the one that is differentiated."""
+    anchor_loss: Metric = NAN
+    grad_norm: Metric = NAN
+    """Norm of the gradient before clipping."""
+    kl: Metric = NAN
+    """KL(policy || base) estimated on the rollouts; NaN where they are not samples of the policy."""
+
+
+class TimingRow(Row):
+    """Seconds of one training step. In a file of its own, because times differ from run to run."""
+
+    FILE = "timing"
+    sample: Metric = NAN
+    reference: Metric = NAN
+    update: Metric = NAN
+    evaluate: Metric = NAN
+    cpu: Metric = NAN
+    """Processor time of the training step, all threads; the phases above are wall time."""
+
+    PHASES: ClassVar[tuple[str, ...]] = ("sample", "reference", "update", "evaluate")
+
+
+class PromptScores(_Values):
+    """Exact scores of one model on P prompts at one temperature.
+
+    `k` is the number of samples that `pass_at_k`, `distinct_P` and `optimal_pass_at_k` refer to.
+    """
+
+    temperature: float
+    k: int = Field(ge=1)
+    pass_at_1: Metric
+    pass_at_k: Metric
+    distinct_correct: Metric
+    """Mean of `distinct_P`."""
+    success_P: Probabilities
+    """Probability of a correct completion."""
+    distinct_P: Vector
+    """Expected number of different correct completions in k samples."""
+    mass: dict[str, Vector]
+    """Probability mass on correct completions by class, (P,) each: dominant, other and rare under the base."""
+    optimal_pass_at_k: Metric = NAN
+    optimal_P: Probabilities | None = None
+    """Probability of a completion with reward 1; None where rewards are not graded."""
+
+
+class EvaluationRow(Row):
+    """Scores of the model after a step, one entry per temperature, on held-out and (if asked for) training prompts."""
+
+    FILE = "evaluation"
+    greedy_accuracy: Metric = NAN
+    entropy: Metric = NAN
+    """Mean entropy of the next-token distribution, nats, at temperature 1."""
+    held_out: tuple[PromptScores, ...]
+    training: tuple[PromptScores, ...] = ()
+
+
+class InterpolationRow(Row):
+    """Scores of weights between the base (alpha 0) and the model after `step` (alpha 1)."""
+
+    FILE = "interpolation"
+    alpha: float = Field(gt=0.0, lt=1.0)
+    held_out: tuple[PromptScores, ...]
+    training: tuple[PromptScores, ...] = ()
+
+
+ROW_TYPES: tuple[type[Row], ...] = (TelemetryRow, EvaluationRow, TimingRow, InterpolationRow)
+
+
+def at_temperature(scores: Sequence[PromptScores], temperature: float = 1.0) -> PromptScores:
+    """Return the scores at one temperature. Raises InputError, with those that were scored, if it is not among them."""
+    for score in scores:
+        if score.temperature == temperature:
+            return score
+    scored = [score.temperature for score in scores]
+    raise InputError(f"temperature {temperature:g} was not scored; these were: {scored}")
+
+
+METRIC_NAMES: dict[str, dict[str, str]] = {
+    "reward": {"trl": "reward", "verl": "critic/score/mean"},
+    "entropy": {"trl": "entropy", "verl": "actor/entropy"},
+    "equal_reward_share": {"trl": "frac_reward_zero_std"},
+    "loss": {"trl": "policy_loss", "verl": "actor/pg_loss"},
+    "clip_low_fraction": {"trl": "clip_ratio/low_mean"},
+    "clip_high_fraction": {"trl": "clip_ratio/high_mean"},
+    "dual_clip_fraction": {"verl": "actor/pg_clipfrac_lower"},
+    "reference_kl": {"trl": "kl", "verl": "actor/kl_loss"},
+    "grad_norm": {"trl": "grad_norm", "verl": "actor/grad_norm"},
+}
+"""Canonical name of a metric -> its name in the logs of TRL 1.16 and verl 0.9."""
+
+
+def canonical_metrics(logged: Mapping[str, Any], trainer: str) -> dict[str, float]:
+    """Return the metrics of a trainer's log entry under their canonical names; names without one are left out.
+
+    trainer: "trl" or "verl". Missing values (None) become NaN.
+
+    >>> canonical_metrics({"frac_reward_zero_std": 0.5, "num_tokens": 7}, "trl")
+    {'equal_reward_share': 0.5}
+    """
+    names = {aliases[trainer]: name for name, aliases in METRIC_NAMES.items() if trainer in aliases}
+    if not names:
+        trainers = sorted({trainer for aliases in METRIC_NAMES.values() for trainer in aliases})
+        raise InputError(f"trainer must be one of {', '.join(trainers)}; got {trainer!r}")
+    return {
+        names[logged_name]: NAN if value is None else float(value)
+        for logged_name, value in logged.items()
+        if logged_name in names
+    }

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rlvrscope import InputError
-from rlvrscope.lab.tasks import RIGHT, Countdown
+from rlvrscope.lab.tasks import MIN_CORRECT_REWARD, Countdown
 from rlvrscope.lab.tasks.countdown import NAMES, SEP, VALUES
 from rlvrscope.seeding import generator
 
@@ -125,7 +125,7 @@ def test_grades_change_scores_and_nothing_else():
         found = graded.solutions(prompt)
         np.testing.assert_array_equal(found, COUNTDOWN.solutions(prompt))
         rewards = rewards_of(graded, prompt, found)
-        assert (rewards >= RIGHT).all()
+        assert (rewards >= MIN_CORRECT_REWARD).all()
         assert rewards.tolist() == [score(graded, prompt, row) for row in found]
         assert (rewards_of(COUNTDOWN, prompt, found) == 1.0).all()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rlvrscope import InputError
-from rlvrscope.lab.tasks import RIGHT, Line
+from rlvrscope.lab.tasks import MIN_CORRECT_REWARD, Line
 from rlvrscope.lab.tasks.line import FIRST_VALUE, OPERATIONS, RARE, SEP
 from rlvrscope.seeding import generator
 
@@ -112,7 +112,7 @@ def test_grades_change_scores_and_nothing_else():
         found = graded.solutions(prompt)
         np.testing.assert_array_equal(found, LINE.solutions(prompt))
         rewards = graded.rewards(np.repeat(prompt[None], len(found), axis=0), found)
-        assert (rewards >= RIGHT).all()
+        assert (rewards >= MIN_CORRECT_REWARD).all()
         assert rewards.tolist() == [1.0 if set(row[0::2]) & set(RARE) else 0.6 for row in found.tolist()]
 
 

@@ -16,9 +16,9 @@ from rlvrscope.runs import RunFolder
 with needs_extra("lab", "the lab"):
     from rlvrscope.cli.shared.progress import ExperimentTable, duration
     from rlvrscope.experiment.estimate import estimated_seconds
-    from rlvrscope.experiment.plan import Cell, cells, tuning_cells
+    from rlvrscope.experiment.plan import Plan, PlannedRun
     from rlvrscope.experiment.runner import raise_failures, run_experiment
-    from rlvrscope.experiment.tuning import edges
+    from rlvrscope.experiment.tuning import Tuning
     from rlvrscope.lab.device import check_device
     from rlvrscope.lab.recipe import Recipe
 with needs_extra("report", "the report"):
@@ -38,16 +38,16 @@ def run_and_report(recipe: Recipe, out: Path, workers: int, device: str, as_json
     started = time.monotonic()
     check_device(device)
     RunFolder(out).claim(config.dumps(recipe))
-    todo = _announced(recipe, out, workers, device)
-    with ExperimentTable({cell.name: cell.recipe.train.steps for cell in todo}) as table:
+    plan = Plan.of(recipe, out)
+    todo = _announced(plan, workers, device)
+    with ExperimentTable({run.name: run.recipe.train.steps for run in todo}) as table:
         failures = run_experiment(recipe, out, workers, device, table.on_event)
-    runs = cells(recipe, out)
-    if not any(cell.folder.done for cell in runs):
+    runs = plan.runs()
+    if not any(run.folder.done for run in runs):
         raise_failures(failures, len(runs), "runs")
     with MESSAGES.status("writing the report"):
         findings = write_report(out)
-    for arm, edge in edges(out / "tuning.json").items():
-        MESSAGES.print(f"{arm}: the {edge} learning rate of the grid was the best: one beyond it may be better")
+    _warn_of_edges(out / "tuning.json")
     if as_json:
         print_json(findings.as_dict())
     else:
@@ -60,26 +60,35 @@ def run_and_report(recipe: Recipe, out: Path, workers: int, device: str, as_json
         raise typer.Exit(1)
 
 
-def _announced(recipe: Recipe, out: Path, workers: int, device: str) -> list[Cell]:
-    """The runs there are to do, said with about how long they take."""
-    runs = cells(recipe, out)
-    if all(cell.folder.done for cell in runs):
+def _announced(plan: Plan, workers: int, device: str) -> list[PlannedRun]:
+    """Return the runs to do, after printing their number and the estimated time."""
+    runs = plan.runs()
+    if all(run.folder.done for run in runs):
         return []
-    tried = [cell for by_rate in tuning_cells(recipe, out).values() for found in by_rate.values() for cell in found]
-    todo = [cell for cell in [*tried, *runs] if not cell.folder.done]
+    todo = [run for run in [*plan.tuning_runs, *runs] if not run.folder.done]
     with MESSAGES.status("timing a step"):
         seconds = estimated_seconds(todo, workers, device)
-    tuning = f" ({sum(cell in todo for cell in tried)} of them to tune learning rates)" if tried else ""
-    many = "s" if workers > 1 else ""
-    MESSAGES.print(f"{len(todo)} runs to do{tuning}: about {duration(seconds)} with {workers} worker{many}.")
+    num_tuning = sum(run in todo for run in plan.tuning_runs)
+    tuning = f" ({num_tuning} of them to tune learning rates)" if plan.tuning else ""
+    plural = "s" if workers > 1 else ""
+    MESSAGES.print(f"{len(todo)} runs to do{tuning}: about {duration(seconds)} with {workers} worker{plural}.")
     return todo
+
+
+def _warn_of_edges(path: Path) -> None:
+    for arm, rates in Tuning.read(path).arms.items() if path.exists() else ():
+        if rates.edge:
+            MESSAGES.print(
+                f"{arm}: the {rates.edge} learning rate of the grid was best, so a rate beyond the grid may be better",
+                highlight=False,
+            )
 
 
 def _print(findings: Findings) -> None:
     _print_tables(findings)
     for found in (findings.on_training, findings):
         if found and found.graded:
-            OUTPUT.print(f"\nCommon and optimal answers, {found.experiment.runs[0].prompts}:")
+            OUTPUT.print(f"\nCommon and optimal answers, {found.experiment.prompts}:")
             OUTPUT.print(graded_table(found))
     if findings.on_training:
         OUTPUT.print("\nThe same on training prompts:")

@@ -132,7 +132,7 @@ class _Run:
         left = (self.steps - self.step) / rate if rate and self.state == "running" else None
         return (
             f"{self.step}/{self.steps}",
-            *(f"{self.facts[name]:.3f}" if name in self.facts else "" for name in ("pass_at_1", "token_entropy")),
+            *(f"{self.facts[name]:.3f}" if name in self.facts else "" for name in ("pass_at_1", "entropy")),
             f"{rate:.1f}" if rate else "",
             "" if left is None else f"{left:.0f} s",
             self.state,
@@ -170,7 +170,7 @@ class ExperimentTable:
         now = time.monotonic()
         run = self._runs.setdefault(event.job.name, _Run(event.job.steps))
         if event.kind == "progress":
-            run.step, run.facts, run.state = event.step, event.facts or {}, "running"
+            run.step, run.facts, run.state = event.step, event.metrics or {}, "running"
             if run.first is None:
                 run.first, run.before = (event.step, now), event.step - 1
         elif event.kind in ("done", "failed"):

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 from rlvrscope.config import did_you_mean
 from rlvrscope.lab.tasks.countdown import Countdown
 from rlvrscope.lab.tasks.line import Line
-from rlvrscope.lab.tasks.task import RIGHT, Split, Task, Tokens
+from rlvrscope.lab.tasks.task import MIN_CORRECT_REWARD, Split, Task, Tokens
 
 LabTask = Line | Countdown
 _NAMES = [task.model_fields["name"].default for task in get_args(LabTask)]
@@ -26,4 +26,4 @@ def _named(table: Any) -> Any:
 AnyTask = Annotated[LabTask, Field(discriminator="name"), BeforeValidator(_named)]
 """What the recipe section [task] may be: a union of tasks, told apart by their `name`."""
 
-__all__ = ["RIGHT", "AnyTask", "Countdown", "Line", "Split", "Task", "Tokens"]
+__all__ = ["MIN_CORRECT_REWARD", "AnyTask", "Countdown", "Line", "Split", "Task", "Tokens"]

@@ -1,4 +1,4 @@
-"""What tasks made of random walks share: weighted choices, every sequence of choices, a split by hash, prompts."""
+"""Helpers of tasks made of random walks: weighted choices, all sequences of choices, a split by hash, prompts."""
 
 from __future__ import annotations
 
@@ -9,67 +9,66 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from rlvrscope.arrays import Floats, Ints
 from rlvrscope.errors import InputError
 from rlvrscope.lab.tasks.task import Split, Tokens
 
 Walk = Callable[[int], Tokens]
-"""draws -> (at most so many, prompt_length + completion_length): random walks that ended well, of both splits."""
+"""draws -> (at most `draws`, prompt_length + completion_length) complete random walks of both splits."""
 
 ILLEGAL = -1
-"""What an operation gives where it leaves the values of a task."""
+"""Result of an operation that leaves the value range of a task."""
 
 MAX_SEQUENCES = 20_000
-"""Sequences of choices that a prompt may have: all of them are looked at to list its right completions."""
+"""Sequences of choices per prompt, all of which are enumerated to find the correct completions."""
 
 _TRIES = 64
 
 
-def check_sequences(count: int, made_of: str) -> None:
-    """Raises ValueError, with the size, if a prompt has too many sequences of choices to look at all of them."""
+def check_sequences(count: int, settings: str) -> None:
+    """Raise ValueError if a prompt has too many sequences of choices to enumerate."""
     if count > MAX_SEQUENCES:
-        raise ValueError(
-            f"{made_of} make {count:,} sequences a prompt; every one is looked at, so at most {MAX_SEQUENCES:,} may be"
-        )
+        raise ValueError(f"{settings} give {count:,} sequences per prompt; at most {MAX_SEQUENCES:,} can be enumerated")
 
 
 @cache
-def sequences(choices: int, steps: int) -> NDArray[np.int64]:
-    """(choices^steps, steps): every sequence of choices."""
+def sequences(choices: int, steps: int) -> Ints:
+    """(choices^steps, steps) all sequences of choices."""
     return np.array(list(itertools.product(range(choices), repeat=steps)))
 
 
-def choose(weights_BO: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """(B,): a column of each row, drawn in proportion to its weights; ILLEGAL where all of them are 0."""
+def choose(weights_BO: Floats, rng: np.random.Generator) -> Ints:
+    """(B,) a column per row, drawn in proportion to the row's weights; ILLEGAL where all weights are 0."""
     edges_BO = np.cumsum(weights_BO, axis=1)
     draw_B1 = rng.random(len(weights_BO))[:, None] * edges_BO[:, -1:]
     choice_B = np.minimum((edges_BO <= draw_B1).sum(axis=1), weights_BO.shape[1] - 1)
     return np.where(edges_BO[:, -1] == 0.0, ILLEGAL, choice_B)
 
 
-def different_prompts(walk: Walk, prompt_length: int, count: int, split: Split, held_out_share: float) -> Tokens:
-    """(P, prompt_length): the first `count` different prompts of a split. Raises InputError if there are fewer."""
-    found = np.zeros((0, prompt_length), dtype=np.int64)
+def distinct_prompts(walk: Walk, prompt_length: int, count: int, split: Split, held_out_share: float) -> Tokens:
+    """(P, prompt_length) the first `count` distinct prompts of a split. Raises InputError if there are fewer."""
+    prompts_PT = np.zeros((0, prompt_length), dtype=np.int64)
     for walks_BT in _of_split(walk, prompt_length, 2 * count + 256, split, held_out_share):
-        found = np.concatenate([found, walks_BT[:, :prompt_length]])
-        _, first = np.unique(found, axis=0, return_index=True)
-        found = found[np.sort(first)]
-        if len(found) >= count:
-            return found[:count]
-    raise InputError(f"only {len(found)} different {split} prompts were found, not {count}: ask for fewer")
+        prompts_PT = np.concatenate([prompts_PT, walks_BT[:, :prompt_length]])
+        _, first = np.unique(prompts_PT, axis=0, return_index=True)
+        prompts_PT = prompts_PT[np.sort(first)]
+        if len(prompts_PT) >= count:
+            return prompts_PT[:count]
+    raise InputError(f"only {len(prompts_PT)} distinct {split} prompts were found, not {count}: ask for fewer")
 
 
 def worked_examples(walk: Walk, prompt_length: int, count: int, held_out_share: float) -> Tokens:
-    """(B, prompt_length + completion_length): walks of the train split. Raises InputError if there are none."""
-    found: list[Tokens] = []
+    """(B, prompt_length + completion_length) walks of the train split. Raises InputError if there are too few."""
+    batches: list[Tokens] = []
     for walks_BT in _of_split(walk, prompt_length, count + count // 4 + 16, "train", held_out_share):
-        found.append(walks_BT)
-        if sum(map(len, found)) >= count:
-            return np.concatenate(found)[:count]
+        batches.append(walks_BT)
+        if sum(map(len, batches)) >= count:
+            return np.concatenate(batches)[:count]
     raise InputError(f"{count} demonstrations were not found in {_TRIES} tries: lower task.held_out_share")
 
 
 def held_out(prompts_PT: Tokens, share: float) -> NDArray[np.bool_]:
-    """(P,): whether a prompt is held out: a fixed hash (splitmix64) of its content, the same in every run."""
+    """(P,) whether a prompt is held out, by a fixed hash (splitmix64) of its tokens."""
     x = np.zeros(len(prompts_PT), dtype=np.uint64)
     for column in prompts_PT.T:
         x = x * np.uint64(64) + column.astype(np.uint64)

@@ -9,12 +9,13 @@ import numpy as np
 
 from rlvrscope.experiment.findings import Findings
 from rlvrscope.experiment.outcomes import label
-from rlvrscope.experiment.results import Experiment, Run
+from rlvrscope.experiment.results import Experiment
 from rlvrscope.report.experiment.equal_chart import at_equal_pass
 from rlvrscope.report.experiment.frontier_charts import envelopes, frontier
 from rlvrscope.report.experiment.graded_chart import graded
 from rlvrscope.report.experiment.prompts_chart import prompts
 from rlvrscope.report.style import BASE_COLOUR, COLOURS, by_model, number, styled, title
+from rlvrscope.runs.run import Run
 
 KS = [2**power for power in range(11)]
 WINDOW = 10
@@ -88,7 +89,7 @@ def pass_at_k_curves(findings: Findings) -> Any:
         .properties(
             title=title(
                 "pass@k after training against the base",
-                f"Exact on {findings.prompts} {findings.experiment.prompts_words}; bands: pointwise 95 %, for what the "
+                f"Exact on {findings.prompts} {findings.experiment.prompts}; bands: pointwise 95 %, for what the "
                 "intervals in the tables speak of.",
             )
         )
@@ -101,10 +102,10 @@ _PASS_SCALE = alt.Scale(zero=False, domainMax=1.0)
 def training_curves(experiment: Experiment) -> Any:
     """pass@1, greedy accuracy, entropies and reward over steps, in the manner of the paper's Figure 2."""
     panels = {
-        "pass@1 (held out)": lambda run: _evaluated(run, lambda row, score: score["pass_at_1"]),
-        "greedy accuracy (held out)": lambda run: _evaluated(run, lambda row, score: row["greedy_accuracy"]),
-        "pass@256 (held out)": lambda run: _evaluated(run, lambda row, score: score["pass_at_256"]),
-        "token entropy, nats (held out)": lambda run: _evaluated(run, lambda row, score: row["token_entropy"]),
+        "pass@1 (held out)": lambda run: _evaluated(run, lambda row, score: score.pass_at_1),
+        "greedy accuracy (held out)": lambda run: _evaluated(run, lambda row, score: row.greedy_accuracy),
+        "pass@256 (held out)": lambda run: _evaluated(run, lambda row, score: score.pass_at_k),
+        "token entropy, nats (held out)": lambda run: _evaluated(run, lambda row, score: row.entropy),
         "actor entropy loss, nats (training)": lambda run: _logged(run, "actor_entropy"),
         "reward (training)": lambda run: _logged(run, "reward"),
     }
@@ -187,7 +188,7 @@ def _curve_points(findings: Findings, arm: str | None) -> zip[tuple[int, float, 
 
 
 def _evaluated(run: Run, value: Any) -> list[tuple[int, float]]:
-    return [(row["step"], value(row, score)) for row, score in zip(run.evaluation, run.scores(), strict=True)]
+    return [(row.step, value(row, score)) for row, score in zip(run.evaluation, run.scores(), strict=True)]
 
 
 def _logged(run: Run, name: str) -> list[tuple[int, float]]:
@@ -195,15 +196,15 @@ def _logged(run: Run, name: str) -> list[tuple[int, float]]:
     points = []
     for start in range(0, len(run.telemetry), WINDOW):
         rows = run.telemetry[start : start + WINDOW]
-        values = [row[name] for row in rows if row.get(name) is not None]
-        if values:
-            points.append((rows[-1]["step"], float(np.mean(values))))
+        values = np.array([getattr(row, name) for row in rows])
+        if not np.isnan(values).all():
+            points.append((rows[-1].step, float(np.nanmean(values))))
     return points
 
 
 def _mass(run: Run, kind: str) -> list[tuple[int, float]]:
     mass_SP = 1.0 - run.success_SP() if kind == "wrong" else run.mass_SP(kind)
-    return list(zip(run.steps, map(float, mass_SP.mean(axis=1)), strict=True))
+    return list(zip(run.evaluation_steps, map(float, mass_SP.mean(axis=1)), strict=True))
 
 
 def _mean_series(series: list[list[tuple[int, float]]]) -> list[tuple[int, float]]:

@@ -121,9 +121,15 @@ def _trained_points(experiment: Experiment) -> Rows:
     rows: Rows = []
     for arm in experiment.arms:
         runs = experiment.of(arm)
-        for step, (x, y) in zip(runs[0].steps, mean_curve(experiment, runs, trained).tolist(), strict=True):
+        for step, (x, y) in zip(runs[0].evaluation_steps, mean_curve(experiment, runs, trained).tolist(), strict=True):
             rows.append(
-                {"model": label(arm), "pass@1": x, "pass@256": y, "step": step, "last": step == runs[0].steps[-1]}
+                {
+                    "model": label(arm),
+                    "pass@1": x,
+                    "pass@256": y,
+                    "step": step,
+                    "last": step == runs[0].evaluation_steps[-1],
+                }
             )
     return rows
 
@@ -152,9 +158,9 @@ def _wise_layers(experiment: Experiment, colour: alt.Color) -> list[Any]:
     """From the base to each arm's final models, through the weights between them."""
     rows: Rows = []
     for arm in experiment.arms:
-        runs = [run for run in experiment.of(arm) if len(run.mixed_SP())]
+        runs = [run for run in experiment.of(arm) if len(run.interpolated_AP())]
         if runs:
-            alphas = [row["alpha"] for row in runs[0].wise]
+            alphas = [row.alpha for row in runs[0].interpolation]
             curve = mean_curve(experiment, runs, interpolated).tolist()
             rows += [
                 {"model": label(arm), "alpha": alpha, "pass@1": x, "pass@256": y}
@@ -184,7 +190,9 @@ def _targets(experiment: Experiment, most: float) -> list[Any]:
 
 
 def _wise_words(experiment: Experiment) -> str:
-    return " Triangles: weights between base and final model." if any(run.wise for run in experiment.runs) else ""
+    return (
+        " Triangles: weights between base and final model." if any(run.interpolation for run in experiment.runs) else ""
+    )
 
 
 def _over(experiment: Experiment) -> str:

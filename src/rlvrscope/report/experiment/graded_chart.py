@@ -9,8 +9,9 @@ import numpy as np
 
 from rlvrscope.arrays import Floats
 from rlvrscope.experiment.outcomes import label
-from rlvrscope.experiment.results import Experiment, Run, mean_over_bases
+from rlvrscope.experiment.results import Experiment, mean_over_bases
 from rlvrscope.report.style import LEGEND, title
+from rlvrscope.runs.run import Run
 
 KINDS = {
     "common, training prompts": ("#0072B2", (1, 0)),
@@ -41,7 +42,7 @@ def _panel(experiment: Experiment, arm: str, index: int) -> Any:
         runs = looked_at.of(arm) if looked_at else []
         if runs:
             masses_S2 = mean_over_bases(runs, [_masses(run) for run in runs])
-            for step, (common, optimal) in zip(runs[0].steps, masses_S2.tolist(), strict=True):
+            for step, (common, optimal) in zip(runs[0].evaluation_steps, masses_S2.tolist(), strict=True):
                 rows.append({"kind": f"common, {runs[0].prompts}", "step": step, "mass": common})
                 rows.append({"kind": f"optimal, {runs[0].prompts}", "step": step, "mass": optimal})
     shown = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]

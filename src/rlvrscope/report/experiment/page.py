@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import altair as alt
+import numpy as np
 
 from rlvrscope import config
 from rlvrscope.experiment.baselines import COOLED
 from rlvrscope.experiment.findings import FRONTIER_RESAMPLES, RESAMPLES, Findings
 from rlvrscope.experiment.outcomes import AtGain, Bounded, Entry, Estimate, Model, label, shown
-from rlvrscope.experiment.results import HELD_OUT, Experiment
+from rlvrscope.experiment.results import Experiment
 from rlvrscope.report import html
 from rlvrscope.report.experiment.captions import GRADED_NOTE, HEADINGS, matched_note, scope, table_note, trained_note
 from rlvrscope.report.experiment.tables import GRADED_HEADS, graded_cells, ranked, seconds_text
+from rlvrscope.runs.run import HELD_OUT
 
 Cell = dict[str, Any]
 NOTHING: Cell = {"text": "–"}
@@ -51,12 +53,12 @@ def render(findings: Findings, charts: dict[str, alt.TopLevelMixin]) -> str:
 
 def _lead(findings: Findings) -> str:
     experiment, recipe = findings.experiment, findings.experiment.recipe
-    arms = len(experiment.arms) + len(experiment.untold)
+    arms = len(experiment.arms) + len(experiment.missing_arms)
     models = "A" if len(findings.bases) == 1 else f"{len(findings.bases)} bases: a"
     return (
         f"{models} {recipe.model.layers}-layer transformer, trained from scratch on the {recipe.task.name} task, then "
         f"by RLVR for {recipe.train.steps} steps with {arms} {'arm' if arms == 1 else 'arms'}; "
-        f"{findings.prompts} {experiment.prompts_words}. Every right answer of a prompt can be listed, so success "
+        f"{findings.prompts} {experiment.prompts}. Every right answer of a prompt can be listed, so success "
         "probabilities, pass@k and the mass on each answer are exact: no sampling noise."
     )
 
@@ -87,7 +89,7 @@ def _model_row(model: Model, first: Cell, boundary: Cell) -> list[Cell]:
 
 def _untold(findings: Findings, columns: int) -> list[list[Cell]]:
     """A row for each arm of which nothing is known on these prompts."""
-    return [[{"text": label(arm)}, *[NOTHING] * (columns - 1)] for arm in findings.experiment.untold]
+    return [[{"text": label(arm)}, *[NOTHING] * (columns - 1)] for arm in findings.experiment.missing_arms]
 
 
 def _number_cell(number: Estimate) -> Cell:
@@ -196,12 +198,11 @@ def _graded(findings: Findings) -> dict[str, Any]:
     for graded in findings.graded:
         cells = [{"text": text.replace(">", " → ")} for text in (label(graded.arm), *graded_cells(graded))]
         rows.append([*cells, _number_cell(graded.optimal_change), _number_cell(graded.boundary_change)])
-    return {"name": f"On {findings.experiment.prompts_words}", "heads": heads, "rows": rows}
+    return {"name": f"On {findings.experiment.prompts}", "heads": heads, "rows": rows}
 
 
 def _environment(experiment: Experiment) -> dict[str, Any]:
-    compare = experiment.recipe.compare
-    assert compare is not None
+    compare = experiment.compare
     facts = [(name.replace("_", " "), str(value)) for name, value in experiment.environment.items()]
     seeds = (
         f"bases {list(compare.bases)}, RL {list(compare.seeds)}; bootstrap 0, {RESAMPLES:,} resamples "
@@ -214,7 +215,7 @@ def _environment(experiment: Experiment) -> dict[str, Any]:
 def _times(experiment: Experiment) -> dict[str, Any]:
     rows = []
     for run in experiment.runs:
-        sums = [sum(row.get(phase, 0.0) for row in run.timing) for phase in PHASES]
+        sums = [float(np.nansum([getattr(row, phase) for row in run.timing])) for phase in PHASES]
         cpu_S = run.cpu_seconds_S
         cpu = "–" if cpu_S is None else f"{cpu_S[-1]:.1f}"
         rows.append([{"text": text} for text in (run.name, *(f"{s:.1f}" for s in sums), f"{sum(sums):.1f}", cpu)])

@@ -21,7 +21,7 @@ def summary_table(findings: Findings) -> Table:
     table.add_row(*_scores(findings.base), "")
     for outcome in findings.outcomes:
         table.add_row(*_scores(outcome.model), shown(outcome.pass_at_256.value, "+.3f"))
-    for arm in findings.experiment.untold:
+    for arm in findings.experiment.missing_arms:
         table.add_row(one_line(label(arm), NAME_WIDTH), *["–"] * (len(COLUMNS) - 1))
     return table
 
@@ -35,7 +35,7 @@ def ranking_table(findings: Findings) -> Table:
         cells = ("–", "–") if change is None else (change.text("+.3f"), change.ends("+.3f"))
         reached = "–" if entry.reached is None else f"{entry.reached}/{entry.runs}"
         table.add_row(one_line(entry.label, WIDE_NAME), *cells, reached)
-    for arm in findings.experiment.untold:
+    for arm in findings.experiment.missing_arms:
         table.add_row(one_line(label(arm), WIDE_NAME), "–", "–", "–")
     return table
 

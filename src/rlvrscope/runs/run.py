@@ -1,0 +1,118 @@
+"""A finished run as arrays, for every reader of runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from rlvrscope.arrays import Floats
+from rlvrscope.errors import InputError
+from rlvrscope.runs.folder import RunFolder
+from rlvrscope.runs.rows import EvaluationRow, InterpolationRow, PromptScores, TelemetryRow, TimingRow, at_temperature
+
+PromptSet = Literal["held-out prompts", "training prompts"]
+HELD_OUT: PromptSet = "held-out prompts"
+TRAINING: PromptSet = "training prompts"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run: what it trained, and its rows. S evaluations (the first is the base), P prompts.
+
+    `prompts` chooses the prompts that all scores below refer to.
+    """
+
+    name: str
+    arm: str
+    """Settings it trained with, such as an objective's name."""
+    base: int
+    """Seed of the base model it was trained from."""
+    seed: int
+    """Seed of training."""
+    steps: int
+    """Training steps."""
+    tabular: bool
+    """Whether only training prompts tell of it: a tabular policy has no answer to others."""
+    evaluation: list[EvaluationRow]
+    telemetry: list[TelemetryRow]
+    timing: list[TimingRow]
+    interpolation: list[InterpolationRow]
+    """In order of alpha."""
+    prompts: PromptSet = HELD_OUT
+
+    @classmethod
+    def read(cls, folder: RunFolder, *, arm: str, base: int, seed: int, steps: int, tabular: bool = False) -> Run:
+        """Read a run folder. Raises InputError if the run is not finished or its rows do not reach the last step."""
+        if not folder.done:
+            raise InputError(f"{folder.path} is not finished: run the command that made it again, it resumes")
+        return cls(
+            name=folder.path.name,
+            arm=arm,
+            base=base,
+            seed=seed,
+            steps=steps,
+            tabular=tabular,
+            evaluation=folder.complete_rows(EvaluationRow, steps),
+            telemetry=folder.complete_rows(TelemetryRow, steps),
+            timing=folder.rows(TimingRow),
+            interpolation=sorted(folder.rows(InterpolationRow), key=lambda row: row.alpha),
+        )
+
+    def on(self, prompts: PromptSet) -> Run:
+        """Return the same run, scored on the other set of prompts."""
+        return replace(self, prompts=prompts)
+
+    @property
+    def scored_on_training(self) -> bool:
+        return all(row.training for row in self.evaluation)
+
+    @property
+    def evaluation_steps(self) -> list[int]:
+        """(S,) steps after which the model was evaluated."""
+        return [row.step for row in self.evaluation]
+
+    def scores(self, temperature: float = 1.0) -> list[PromptScores]:
+        """Scores of every evaluation at one temperature."""
+        return [at_temperature(self._scores_of(row), temperature) for row in self.evaluation]
+
+    def _scores_of(self, row: EvaluationRow | InterpolationRow) -> tuple[PromptScores, ...]:
+        return row.held_out if self.prompts == HELD_OUT else row.training
+
+    def success_SP(self, temperature: float = 1.0) -> Floats:
+        """Probability of a correct completion."""
+        return np.array([score.success_P for score in self.scores(temperature)])
+
+    def interpolated_AP(self) -> Floats:
+        """Probability of a correct completion of the interpolated weights, one row per alpha; (0, P) without any."""
+        rows = [at_temperature(scores).success_P for row in self.interpolation if (scores := self._scores_of(row))]
+        return np.array(rows).reshape(-1, len(self.scores()[0].success_P))
+
+    def distinct_SP(self) -> Floats:
+        """Expected number of different correct completions in k samples."""
+        return np.array([score.distinct_P for score in self.scores()])
+
+    def optimal_SP(self) -> Floats:
+        """Probability of a completion with reward 1. Raises InputError where rewards are not graded."""
+        if not self.graded:
+            raise InputError(f"run {self.name}: its rewards are not graded, so no answers count as optimal")
+        return np.array([score.optimal_P for score in self.scores()])
+
+    def mass_SP(self, mass_class: str) -> Floats:
+        """Mass of correct completions of one class under the base."""
+        return np.array([score.mass[mass_class] for score in self.scores()])
+
+    @property
+    def graded(self) -> bool:
+        """Whether correct completions differ in reward."""
+        return all(score.optimal_P is not None for score in self.scores())
+
+    @property
+    def cpu_seconds_S(self) -> Floats | None:
+        """CPU seconds of training until each evaluation; None if they are not known for every step."""
+        seconds = {row.step: row.cpu for row in self.timing if row.cpu == row.cpu}
+        if seconds.keys() != set(range(1, self.evaluation_steps[-1] + 1)):
+            return None
+        until = self.evaluation_steps
+        return np.array([sum(seconds[step] for step in range(1, end + 1)) for end in until], dtype=np.float64)
