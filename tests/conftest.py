@@ -20,7 +20,7 @@ from rlvrscope.seeding import generator
 
 Once = Callable[[str, Callable[[Path], object]], Path]
 TINY = """
-format_version = 1
+format_version = 2
 name = "tiny"
 [task]
 name = "line"

@@ -166,7 +166,7 @@ def test_lab_pretrain_says_where_the_base_lies(cache: Path, recipe_file: Path):
 def test_lab_train_prints_before_and_after(experiment: Path, cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
     done = json.loads(rlvrscope("lab", "train", recipe_file, "--out", tmp_path / "run", "--json").stdout)
     rows = (experiment / "runs" / "grpo-base0-seed0" / "evaluation.jsonl").read_text().splitlines()
-    score = json.loads(rows[-1])["scores"][-1]
+    score = json.loads(rows[-1])["held_out"][-1]
     assert done["after"]["pass_at_1"] == score["pass_at_1"]
     assert "pass_at_256" in rlvrscope("lab", "train", recipe_file, "--out", tmp_path / "run").stdout
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rlvrscope import InputError
-from rlvrscope.experiment.plan import cells
+from rlvrscope.experiment.plan import Plan
 from rlvrscope.experiment.runner import run_experiment
 from rlvrscope.lab.device import check_device
 from rlvrscope.lab.recipe import Recipe
@@ -43,20 +43,20 @@ def test_another_recipes_folder_is_left_alone(experiment: Path, recipe: Recipe):
     assert digest(experiment) == before
 
 
-def test_cells_cross_bases_seeds_and_objectives(recipe: Recipe, tmp_path: Path):
+def test_runs_cross_bases_seeds_and_objectives(recipe: Recipe, tmp_path: Path):
     assert recipe.compare is not None
     compare = recipe.compare.model_copy(update={"bases": (0, 1), "seeds": (3, 4)})
-    names = [cell.name for cell in cells(recipe.model_copy(update={"compare": compare}), tmp_path)]
+    names = [run.name for run in Plan.of(recipe.model_copy(update={"compare": compare}), tmp_path).runs()]
     assert len(names) == len(set(names)) == 8
     assert names[:2] == ["grpo-base0-seed3", "grpo-p-base0-seed3"]
 
 
 def test_a_recipe_without_a_comparison_is_refused(recipe: Recipe, tmp_path: Path):
     with pytest.raises(InputError, match=r"has no \[compare\] section"):
-        cells(recipe.model_copy(update={"compare": None}), tmp_path)
+        Plan.of(recipe.model_copy(update={"compare": None}), tmp_path)
 
 
-@pytest.mark.parametrize(("device", "message"), [("gpu", "must be cpu, or cuda"), ("cuda:99", "can't be used here")])
+@pytest.mark.parametrize(("device", "message"), [("gpu", "must be cpu or cuda"), ("cuda:99", "is not available")])
 def test_a_device_that_is_not_there_is_one_clear_line(device: str, message: str):
     with pytest.raises(InputError, match=message):
         check_device(device)

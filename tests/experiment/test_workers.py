@@ -74,7 +74,7 @@ def test_jobs_report_and_failures_stop_nobody(jobs: Any, workers: int):
     assert "exit code -9" in reasons["die"].error
     assert "exit code -9" in reasons["half"].error
     assert "count" not in reasons
-    progress = [(event.step, event.facts) for event in events if event.kind == "progress"]
+    progress = [(event.step, event.metrics) for event in events if event.kind == "progress"]
     assert progress == [(1, {"square": 1}), (2, {"square": 4}), (3, {"square": 9})]
 
 
@@ -110,7 +110,7 @@ def test_a_job_waits_for_what_it_needs_and_falls_with_it(jobs: Any):
     assert order.index(("first", "done")) < order.index(("second", "started"))
     assert {failure.job.name: failure.error for failure in failures} == {
         "refused": "the recipe asks too much",
-        "doomed": "it needs refused, which failed",
-        "last": "it needs doomed, which failed",
+        "doomed": "it depends on refused, which failed",
+        "last": "it depends on doomed, which failed",
     }
     assert ("doomed", "started") not in order

@@ -54,7 +54,7 @@ def test_the_loss_is_the_mean_over_tokens_of_drawn_answers(model: Transformer, p
 
 
 def test_a_base_without_a_right_answer_is_refused(model: Transformer, prompts: Tokens):
-    with pytest.raises(WorkError, match=r"train\.anchor_coef needs right answers of the base"):
+    with pytest.raises(WorkError, match=r"train\.anchor_coef needs correct answers of the base"):
         Anchor.of(model, TASK, prompts[prompts[:, 0] != 0], generator(0, "anchor"))
 
 
@@ -65,5 +65,5 @@ def test_it_pulls_a_policy_that_has_lost_them_back(model: Transformer):
     silent = OBJECTIVES["grpo"].replace(positive_weight=0.0, negative_weight=0.0)
     config = TrainConfig(objective=silent, prompts=64, prompts_per_step=16, group_size=4, anchor_coef=1.0)
     trainer = Trainer(model, base, TASK, config.model_copy(update={"learning_rate": 1e-3}))
-    losses = [trainer.step(step)["anchor_loss"] for step in range(1, 31)]
+    losses = [trainer.step(step).anchor_loss for step in range(1, 31)]
     assert np.mean(losses[-3:]) < 0.8 * losses[0]

@@ -17,6 +17,7 @@ from rlvrscope.lab.recipe import EvaluateConfig, ModelConfig, Recipe
 from rlvrscope.lab.sampler import sample
 from rlvrscope.lab.solutions import SolutionSet, solution_mass
 from rlvrscope.lab.tasks import Line
+from rlvrscope.runs import at_temperature
 from rlvrscope.seeding import generator
 from rlvrscope.stats import pass_at_k, pass_at_k_exact
 
@@ -48,8 +49,8 @@ def test_exact_agrees_with_sampling_within_its_error(experiment: Path, recipe: R
     path = experiment / "runs" / "grpo-base0-seed0" / "checkpoints" / "final.safetensors"
     model, _, _ = checkpoint.load(path, CPU)
     evaluator = Evaluator(recipe.task, recipe.evaluate, model)
-    score = next(s for s in evaluator(model, 0)["scores"] if s["temperature"] == temperature)
-    success_P = np.array(score["success"])
+    score = at_temperature(evaluator(model, 0).held_out, temperature)
+    success_P = score.success_P
     assert 0.02 < success_P.mean() < 0.98
     draws, task = 400, recipe.task
     prompts = evaluator.held_out.solutions.prompts_PT
@@ -89,15 +90,15 @@ def test_distinct_answers_by_hand(model: Transformer, recipe: Recipe):
         sum(1 - (1 - mass) ** 256 for mass in mass_Y[evaluator.held_out.solutions.prompt_Y == prompt])
         for prompt in range(3)
     ]
-    assert row["step"] == 5
+    assert row.step == 5
     np.testing.assert_allclose(
-        row["scores"][0]["distinct"], expected, rtol=1e-2
+        row.held_out[0].distinct_P, expected, rtol=1e-2
     )  # masses of 1e-10 differ by float32 rounding
-    assert row["scores"][0]["distinct_correct"] == pytest.approx(np.mean(expected), rel=1e-4)
+    assert row.held_out[0].distinct_correct == pytest.approx(np.mean(expected), rel=1e-4)
 
 
 def test_cooling_sharpens(experiment: Path, recipe: Recipe):
     """A trained model at temperature .7 has fewer different answers than at 1."""
     (run, *_) = Experiment.read(experiment).runs
-    cool, plain = (np.mean(run.scores(temperature)[-1]["distinct"]) for temperature in recipe.evaluate.temperatures)
+    cool, plain = (np.mean(run.scores(temperature)[-1].distinct_P) for temperature in recipe.evaluate.temperatures)
     assert cool < plain

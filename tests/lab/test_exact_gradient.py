@@ -83,8 +83,8 @@ def test_exact_training_raises_the_reward_and_samples_nothing_for_its_gradient(m
     config = TrainConfig(prompts=16, prompts_per_step=16, group_size=4, gradient="exact", learning_rate=3e-3)
     trainer = Trainer(model, copy.deepcopy(model), Common(steps=1), config)
     rows = [trainer.step(step) for step in range(1, 9)]
-    assert np.mean([row["reward"] for row in rows[-3:]]) > rows[0]["reward"] + 0.05
-    assert "ratio_max" not in rows[0]
+    assert np.mean([row.reward for row in rows[-3:]]) > rows[0].reward + 0.05
+    assert np.isnan(rows[0].ratio_max)
 
 
 def test_of_prompts_takes_the_solutions_of_some_in_order(model: Transformer):

@@ -15,12 +15,13 @@ import torch
 from rlvrscope import InputError, WorkError
 from rlvrscope.lab.model import Transformer, token_logp
 from rlvrscope.lab.pretrain import base_path, load_base
-from rlvrscope.lab.recipe import Recipe, TrainConfig
-from rlvrscope.lab.run import train
+from rlvrscope.lab.recipe import Recipe, SwitchConfig, TrainConfig
+from rlvrscope.lab.run import objective_at, train
 from rlvrscope.lab.tasks import Line
 from rlvrscope.lab.trainer import Batch, Trainer
+from rlvrscope.monitor.saturation import saturated_at
 from rlvrscope.objectives import OBJECTIVES
-from rlvrscope.runs import RunFolder
+from rlvrscope.runs import EvaluationRow, RunFolder, TelemetryRow
 
 CPU = torch.device("cpu")
 ONE_UPDATE = {"prompts": 64, "prompts_per_step": 16, "group_size": 4, "minibatches": 1, "warmup_steps": 0}
@@ -60,9 +61,9 @@ def test_one_update_equals_the_plain_formula(model: Transformer, task: HalfRight
     trainer = Trainer(model, base, task, config)
     seen = {}
 
-    def remember(batch: Batch, rows_B: np.ndarray, advantage_B: np.ndarray, counted: int) -> dict[str, float]:
+    def remember(batch: Batch, rows_B: np.ndarray, advantage_B: np.ndarray, num_rows: int) -> dict[str, float]:
         seen.update(rollouts=batch.rollouts, advantages=batch.advantages_PG.ravel(), rows=len(rows_B))
-        return backward(batch, rows_B, advantage_B, counted)
+        return backward(batch, rows_B, advantage_B, num_rows)
 
     backward, trainer._backward = trainer._backward, remember
     trainer.optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
@@ -74,12 +75,12 @@ def test_one_update_equals_the_plain_formula(model: Transformer, task: HalfRight
     (-(advantage[:, None] * logp).mean()).backward()
     slope = torch.cat([part.grad.flatten() for part in base.parameters() if part.grad is not None])
     norm = slope.norm().item()
-    assert row["gradient_norm"] == pytest.approx(norm, rel=1e-4)
+    assert row.grad_norm == pytest.approx(norm, rel=1e-4)
     expected = weights(base) - slope * min(1.0, 1.0 / norm)
     torch.testing.assert_close(weights(model), expected, rtol=1e-4, atol=1e-6)
     assert seen["rows"] == (advantage != 0).sum()
-    assert row["ratio_max"] == pytest.approx(1.0, abs=1e-4)
-    assert np.isnan(row["kl_to_base"]) == (temperature != 1.0), "it needs samples of the policy at 1"
+    assert row.ratio_max == pytest.approx(1.0, abs=1e-4)
+    assert np.isnan(row.kl) == (temperature != 1.0), "it needs samples of the policy at 1"
     if name in ("grpo", "grpo-n", "gspo"):
         assert seen["rows"] < len(tokens), "rows of zero advantage were not skipped"
 
@@ -93,9 +94,9 @@ def test_a_kl_term_reads_every_row(model: Transformer, task: HalfRight):
     trainer = Trainer(model, base, task, TrainConfig(objective=silent.replace(kl_coef=1.0), **ONE_UPDATE))
     first = trainer.step(1)
     last = [trainer.step(step) for step in range(2, 30)][-1]
-    assert first["reference_kl"] > 0.05
-    assert last["kl_to_base"] < 0.8 * first["kl_to_base"]
-    assert last["gradient_norm"] > 0.0
+    assert first.reference_kl > 0.05
+    assert last.kl < 0.8 * first.kl
+    assert last.grad_norm > 0.0
 
 
 def test_without_contrast_nothing_moves(model: Transformer):
@@ -107,28 +108,29 @@ def test_without_contrast_nothing_moves(model: Transformer):
     trainer = Trainer(model, copy.deepcopy(model), Hopeless(steps=2), TrainConfig(**ONE_UPDATE))
     row = trainer.step(1)
     assert torch.equal(weights(model), before)
-    assert (row["all_wrong"], row["all_right"], row["gradient_norm"]) == (1.0, 0.0, 0.0)
+    assert (row.all_wrong_share, row.all_correct_share, row.grad_norm) == (1.0, 0.0, 0.0)
 
 
 def test_training_raises_the_reward(model: Transformer, task: HalfRight):
     config = TrainConfig(**{**ONE_UPDATE, "minibatches": 2, "learning_rate": 3e-3})
     trainer = Trainer(model, copy.deepcopy(model), task, config)
     rows = [trainer.step(step) for step in range(1, 31)]
-    assert np.mean([row["reward"] for row in rows[-5:]]) > rows[0]["reward"] + 0.1
-    assert rows[-1]["kl_to_base"] > 0.0
+    assert np.mean([row.reward for row in rows[-5:]]) > rows[0].reward + 0.1
+    assert rows[-1].kl > 0.0
 
 
 def test_telemetry_has_the_facts_of_a_step(model: Transformer, task: HalfRight):
     config = TrainConfig(**ONE_UPDATE, temperature=0.7, epochs=3)
     row = Trainer(model, copy.deepcopy(model), task, config).step(1)
-    promised = """
-        step reward token_entropy actor_entropy actor_loss all_right all_wrong positive_share negative_share
-        positive_norm negative_norm clip_low_fraction clip_high_fraction ratio_max gradient_norm kl_to_base sampler_kl
-    """
-    assert set(row) == set(promised.split())
-    assert row["sampler_kl"] > 0.01, "rollouts at temperature .7 come from another policy: the mismatch is reported"
-    assert row["ratio_max"] > 1.0, "the second epoch is off-policy"
-    assert 0.0 <= row["positive_share"] + row["negative_share"] <= 1.0
+    logged = {"reward", "entropy", "actor_entropy", "loss", "ratio_max", "grad_norm", "sampler_kl"}
+    logged |= {"equal_reward_share", "clip_low_fraction", "clip_high_fraction"}
+    logged |= {f"all_{outcome}_share" for outcome in ("correct", "wrong")}
+    logged |= {f"{sign}_{what}" for sign in ("positive", "negative") for what in ("share", "norm")}
+    values = row.model_dump()
+    assert {name for name, value in values.items() if isinstance(value, float) and value == value} == logged
+    assert row.sampler_kl > 0.01, "rollouts at temperature .7 come from another policy: the mismatch is reported"
+    assert row.ratio_max > 1.0, "the second epoch is off-policy"
+    assert 0.0 <= row.positive_share + row.negative_share <= 1.0
 
 
 @pytest.mark.parametrize("change", [{"temperature": 0.7}, {"objective": OBJECTIVES["grpo"].replace(dual_clip=3.0)}])
@@ -144,14 +146,12 @@ def test_minibatches_without_contrast_are_left_out_of_the_diagnostics(model: Tra
     self_on = {"on": 1.0}
     config = TrainConfig(**{**ONE_UPDATE, "minibatches": 4, **change})
     trainer = Trainer(model, copy.deepcopy(model), Once(steps=2), config)
-    one, names = trainer.step(1), None
-    assert np.isfinite([one[name] for name in ("actor_entropy", "actor_loss", "ratio_max")]).all()
-    names = set(one)
+    one = trainer.step(1)
+    assert np.isfinite([one.actor_entropy, one.loss, one.ratio_max]).all()
     self_on["on"] = 0.0
     none = trainer.step(2)
-    assert set(none) == names
-    assert np.isnan(none["actor_entropy"])
-    assert none["gradient_norm"] == 0.0
+    assert np.isnan([none.actor_entropy, none.loss, none.ratio_max]).all()
+    assert none.grad_norm == 0.0
 
 
 def test_a_model_that_has_diverged_is_an_error_not_a_reward(model: Transformer, task: HalfRight):
@@ -183,11 +183,11 @@ def test_a_run_cut_off_and_started_again_gives_the_same_bytes(
     whole = RunFolder(tmp_path / "whole")
     train(recipe, base, whole)
     assert whole.done
-    assert max(row["gradient_norm"] for row in whole.rows("telemetry")) > 0.0
+    assert max(row.grad_norm for row in whole.rows(TelemetryRow)) > 0.0
     cut = RunFolder(tmp_path / "cut")
     for stop in stops:
 
-        def on_progress(step: int, facts: dict, stop: int = stop) -> None:  # noqa: ARG001
+        def on_progress(step: int, metrics: dict, stop: int = stop) -> None:  # noqa: ARG001
             if step == stop:
                 raise Stop
 
@@ -197,8 +197,8 @@ def test_a_run_cut_off_and_started_again_gives_the_same_bytes(
             file.write('{"step": 99, "rew')  # a row cut short by the kill
     train(recipe, base, cut)
     assert digest(cut.path) == digest(whole.path)
-    assert [row["step"] for row in cut.rows("telemetry")] == list(range(1, 7))
-    assert [row["step"] for row in cut.rows("evaluation")] == [0, 2, 4, 6]
+    assert [row.step for row in cut.rows(TelemetryRow)] == list(range(1, 7))
+    assert [row.step for row in cut.rows(EvaluationRow)] == [0, 2, 4, 6]
 
 
 KILLS = """
@@ -206,8 +206,8 @@ import os, pathlib, sys
 from rlvrscope import config
 from rlvrscope.lab.pretrain import base_path, load_base
 from rlvrscope.lab.recipe import Recipe
-from rlvrscope.lab.run import train
-from rlvrscope.runs import RunFolder
+from rlvrscope.lab.run import objective_at, train
+from rlvrscope.runs import EvaluationRow, RunFolder, TelemetryRow
 import torch
 torch.set_num_threads(1)
 recipe = config.load(pathlib.Path(sys.argv[1]), Recipe, ["train.steps=3"])
@@ -271,7 +271,7 @@ def test_telemetry_that_lacks_a_row_is_refused(experiment: Path, recipe: Recipe,
         train(recipe, base, folder, stop)
     rows = (tmp_path / "telemetry.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "telemetry.jsonl").write_text("".join(rows[:2] + rows[3:]))
-    with pytest.raises(InputError, match="not one row a step up to 4"):
+    with pytest.raises(InputError, match="must have one row per step up to 4"):
         train(recipe, base, folder)
 
 
@@ -280,3 +280,15 @@ def test_a_group_too_small_for_an_objective_is_refused_before_training(change: d
     with pytest.raises(ValueError, match="group_size must be at least 5 for objective 'pass-at-k'; got 4"):
         TrainConfig(group_size=4, **change)
     assert TrainConfig(group_size=5, **change).group_size == 5
+
+
+def test_the_objective_of_a_step():
+    second = OBJECTIVES["grpo-n"]
+    plain, at_5 = TrainConfig(), TrainConfig(then=SwitchConfig(objective=second, at=5))
+    assert objective_at(100, plain, []).name == "grpo"
+    assert [objective_at(step, at_5, []).name for step in (4, 5)] == ["grpo", "grpo-n"]
+    series = [1.0 - 0.01 * step for step in range(50)] + [0.51] * 80
+    when = saturated_at(series)
+    assert when is not None
+    on_saturation = TrainConfig(then=SwitchConfig(objective=second, at="saturation"))
+    assert [objective_at(step, on_saturation, series).name for step in (when, when + 1)] == ["grpo", "grpo-n"]

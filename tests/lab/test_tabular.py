@@ -15,8 +15,8 @@ from rlvrscope.lab.pretrain import base_path, load_base
 from rlvrscope.lab.recipe import Recipe, TrainConfig
 from rlvrscope.lab.run import train
 from rlvrscope.lab.solutions import SolutionSet
-from rlvrscope.lab.tabular import Table
-from rlvrscope.runs import RunFolder
+from rlvrscope.lab.tabular import TabularPolicy
+from rlvrscope.runs import EvaluationRow, RunFolder
 from rlvrscope.seeding import generator
 
 CPU = torch.device("cpu")
@@ -25,13 +25,13 @@ NONE = torch.zeros((0, 0), dtype=torch.int64)
 
 
 @pytest.fixture
-def table() -> Table:
+def table() -> TabularPolicy:
     """Prompt 0: answers of .3 (reward 1) and .2 (.5). Prompt 1: .1 and .05, both 1."""
     prompts = torch.zeros((2, 1), dtype=torch.int64)
-    return Table(SolutionSet(prompts, NONE, np.array([0, 0, 1, 1]), np.array([1.0, 0.5, 1.0, 1.0])), MASSES)
+    return TabularPolicy(SolutionSet(prompts, NONE, np.array([0, 0, 1, 1]), np.array([1.0, 0.5, 1.0, 1.0])), MASSES)
 
 
-def test_it_starts_at_the_base(table: Table):
+def test_it_starts_at_the_base(table: TabularPolicy):
     np.testing.assert_allclose(table.mass(), MASSES, rtol=1e-12)
     np.testing.assert_allclose(table.probs()[:, 0], [0.5, 0.85], rtol=1e-12)
     # At T = .5 masses are squared: .09 / (.25 + .09 + .04).
@@ -39,7 +39,7 @@ def test_it_starts_at_the_base(table: Table):
 
 
 @pytest.mark.parametrize("name", ["grpo", "grpo-n", "rloo"])
-def test_the_exact_step_is_the_expected_update(table: Table, name: str):
+def test_the_exact_step_is_the_expected_update(table: TabularPolicy, name: str):
     config = TrainConfig(
         objective=name, gradient="exact", policy="tabular", optimizer="sgd", learning_rate=0.1, group_size=4
     )
@@ -50,7 +50,7 @@ def test_the_exact_step_is_the_expected_update(table: Table, name: str):
         np.testing.assert_allclose((table.logits_PA - before)[prompt], expected, rtol=1e-9, atol=1e-12)
 
 
-def test_the_sampled_step_is_it_on_average(table: Table):
+def test_the_sampled_step_is_it_on_average(table: TabularPolicy):
     config = TrainConfig(objective="grpo", policy="tabular", optimizer="sgd", learning_rate=1.0, group_size=4)
     start, moves = table.logits_PA.copy(), []
     for seed in range(4000):
@@ -62,7 +62,7 @@ def test_the_sampled_step_is_it_on_average(table: Table):
     assert (np.abs(np.mean(moves, axis=0) - expected) < 4 * error).all()
 
 
-def test_adam_on_the_table_is_torchs(table: Table):
+def test_adam_on_the_table_is_torchs(table: TabularPolicy):
     """Prompt 1 is drawn every other time: its moments wait for it, as those of a parameter without gradient do."""
     given = {"objective": "grpo", "gradient": "exact", "policy": "tabular", "learning_rate": 0.1, "group_size": 4}
     config, plain = TrainConfig(**given), TrainConfig(**given, optimizer="sgd")
@@ -95,10 +95,12 @@ def test_a_run_scores_its_training_prompts_and_is_the_same_when_begun_anew(
         if folder is folders[1]:
             folder.final_checkpoint.unlink()  # as if it had been killed before the last write
             train(mine, base, folder)
-    rows = folders[0].rows("evaluation")
-    assert [len(score["success"]) for score in rows[-1]["train"]] == [16, 16]
-    assert rows[-1]["train"][1]["pass_at_1"] > rows[0]["train"][1]["pass_at_1"]
-    assert rows[-1]["scores"] == rows[0]["scores"], "held-out prompts have no table"
-    assert rows == folders[1].rows("evaluation")
+    rows = folders[0].rows(EvaluationRow)
+    assert [len(score.success_P) for score in rows[-1].training] == [16, 16]
+    assert rows[-1].training[1].pass_at_1 > rows[0].training[1].pass_at_1
+    held_out = [row.model_dump_json(include={"held_out"}) for row in rows]
+    assert set(held_out) == {held_out[0]}, "a tabular policy has no held-out prompts"
+    texts = [folder.file(EvaluationRow).read_bytes() for folder in folders]
+    assert texts[0] == texts[1]
     with pytest.raises(WorkError, match=r"set evaluate\.train_prompts above 0"):
         train(mine.model_copy(update={"evaluate": recipe.evaluate}), base, RunFolder(tmp_path / "three"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from rlvrscope.lab.model import Transformer, token_logp
 from rlvrscope.lab.pretrain import base_path
 from rlvrscope.lab.recipe import ModelConfig, Recipe
 from rlvrscope.lab.wise import Source, check_pair, interpolate, read_source, save_mixture, score
-from rlvrscope.runs import RunFolder
+from rlvrscope.runs import EvaluationRow, RunFolder, at_temperature
 from rlvrscope.seeding import generator
 
 CPU = torch.device("cpu")
@@ -85,7 +86,7 @@ def test_models_of_other_shapes_and_alphas_out_of_range_are_refused(model: Trans
     ):
         interpolate(model, other, 0.5)
     for alpha in (-0.1, 1.1, float("nan")):
-        with pytest.raises(InputError, match=r"alpha is a share, from 0 \(the base\) to 1"):
+        with pytest.raises(InputError, match=r"alpha must be between 0 \(the base\) and 1"):
             interpolate(model, trained, alpha)
 
 
@@ -95,18 +96,15 @@ def test_scores_of_the_ends_are_those_of_the_run(experiment: Path, recipe: Recip
     check_pair(base, trained, recipe)
     asked = []
     models = {alpha: interpolate(base.model, trained.model, alpha) for alpha in (0.0, 0.5, 1.0)}
-    first, middle, last = score(recipe, base.model, models, asked.append)
-    assert asked == [row["alpha"] for row in (first, middle, last)] == [0.0, 0.5, 1.0]
-    rows = run.rows("evaluation")
-    for row, seen in ((first, rows[0]), (last, rows[-1])):
-        (at_one,) = (found for found in seen["scores"] if found["temperature"] == 1.0)
-        assert {key: row[key] for key in ("pass_at_1", "pass_at_256", "distinct_correct")} == pytest.approx(
-            {key: at_one[key] for key in ("pass_at_1", "pass_at_256", "distinct_correct")}, abs=1e-12
-        )
-        assert row["token_entropy"] == pytest.approx(seen["token_entropy"], abs=1e-12)
-        eight = [1 - (1 - p) ** 8 for p in at_one["success"]]
-        assert row["pass_at_8"] == pytest.approx(sum(eight) / len(eight), abs=1e-12)
-    assert len({row["pass_at_1"] for row in (first, middle, last)}) == 3
+    scored = score(recipe, base.model, models, asked.append)
+    assert asked == list(scored) == [0.0, 0.5, 1.0]
+    rows = run.rows(EvaluationRow)
+    for row, of_run in ((scored[0.0], rows[0]), (scored[1.0], rows[-1])):
+        (mixture,), expected = row.held_out, at_temperature(of_run.held_out)
+        np.testing.assert_allclose(mixture.success_P, expected.success_P, atol=1e-12)
+        assert mixture.distinct_correct == pytest.approx(expected.distinct_correct, abs=1e-12)
+        assert row.entropy == pytest.approx(of_run.entropy, abs=1e-12)
+    assert len({row.held_out[0].pass_at_1 for row in scored.values()}) == 3
 
 
 def test_sources_that_are_none(tmp_path: Path, recipe_file: Path, experiment: Path):
@@ -115,7 +113,7 @@ def test_sources_that_are_none(tmp_path: Path, recipe_file: Path, experiment: Pa
     for path, message in (
         (tmp_path / "none", "there is no such checkpoint or run folder"),
         (tmp_path, "a folder without a run"),
-        (tmp_path / "begun", "holds no finished run: start its command again"),
+        (tmp_path / "begun", "holds no finished run: run its command again"),
         (experiment, "it holds several, name one in"),
         (recipe_file, "neither a checkpoint"),
     ):
@@ -149,6 +147,6 @@ def test_a_mixture_is_a_checkpoint_and_never_replaces_its_parts(
     assert torch.equal(weights(read), weights(mixture))
     assert header["alpha"] == 0.5
     before = paths[1].read_bytes()
-    with pytest.raises(InputError, match="is what the mixture is made of"):
+    with pytest.raises(InputError, match="is one of the two models"):
         save_mixture(paths[1], mixture, 0.5, parts)
     assert paths[1].read_bytes() == before

@@ -1,13 +1,10 @@
-"""When training goes over to another objective: by hand, in noise, and from the past alone."""
+"""Saturation of the token entropy: by hand, in noise, and from the past alone."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from rlvrscope.lab.recipe import SwitchConfig, TrainConfig
-from rlvrscope.lab.schedule import objective_at
 from rlvrscope.monitor.saturation import PATIENCE, SHARE, WINDOW, saturated_at
-from rlvrscope.objectives import OBJECTIVES
 from rlvrscope.seeding import generator
 
 FALLING = [1.0 - 0.01 * step for step in range(50)]
@@ -53,15 +50,3 @@ def test_only_the_past_counts():
     assert saturated_at(series[:at]) == at
     assert saturated_at(series[: at - 1]) is None
     assert saturated_at([*series[:at], *([3.0] * 10)]) == at
-
-
-def test_the_objective_of_a_step():
-    second = OBJECTIVES["grpo-n"]
-    plain, at_5 = TrainConfig(), TrainConfig(then=SwitchConfig(objective=second, at=5))
-    assert objective_at(100, plain, []).name == "grpo"
-    assert [objective_at(step, at_5, []).name for step in (4, 5)] == ["grpo", "grpo-n"]
-    series = FALLING + FLAT
-    when = saturated_at(series)
-    assert when is not None
-    told = TrainConfig(then=SwitchConfig(objective=second, at="saturation"))
-    assert [objective_at(step, told, series).name for step in (when, when + 1)] == ["grpo", "grpo-n"]

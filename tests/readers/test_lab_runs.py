@@ -16,7 +16,7 @@ from rlvrscope.readers import read_models
 def success(experiment: Path, name: str, step: int) -> list[float]:
     lines = (experiment / "runs" / name / "evaluation.jsonl").read_text().splitlines()
     row = next(row for row in map(json.loads, lines) if row["step"] == step)
-    return next(score["success"] for score in row["scores"] if score["temperature"] == 1.0)
+    return next(score["success_P"] for score in row["held_out"] if score["temperature"] == 1.0)
 
 
 def test_an_experiment_is_its_base_and_its_objectives(experiment: Path):
@@ -90,13 +90,13 @@ def test_runs_that_are_not_finished(spoilt: Path):
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
-        ('"success": [', '"success": ["a", ', "a list of probabilities"),
-        ('"success": [', '"success": [NaN, ', "a list of probabilities"),
-        ('"success": [', '"success": [1.5, ', "a list of probabilities"),
-        ('"temperature": 1.0', '"temperature": 2.0', "`success` at temperature 1.0"),
-        ('"scores": [', '"scores": {"a": [', "evaluation.jsonl is damaged"),
+        ('"success_P": [', '"success_P": ["a", ', "evaluation.jsonl is damaged: line 1: held_out.0.success_P"),
+        ('"success_P": [', '"success_P": [NaN, ', "a list of finite numbers"),
+        ('"success_P": [', '"success_P": [1.5, ', "a list of probabilities"),
+        ('"temperature": 1.0', '"temperature": 2.0', "temperature 1 was not scored"),
+        ('"held_out": [', '"held_out": {"a": [', "evaluation.jsonl is damaged"),
         ('"step": 6', '"step": 5', "does not reach step 6"),
-        ('"success"', '"\xe9"', "not valid UTF-8"),
+        ('"success_P"', '"\xe9"', "evaluation.jsonl is damaged"),
     ],
 )
 def test_damaged_evaluations(spoilt: Path, old: str, new: str, what: str):

@@ -40,18 +40,18 @@ def findings(folder: Path) -> Findings:
 
 def last_score(folder: Path, name: str, row: int = -1) -> dict:
     lines = (folder / "runs" / name / "evaluation.jsonl").read_text().splitlines()
-    return next(score for score in json.loads(lines[row])["scores"] if score["temperature"] == 1.0)
+    return next(score for score in json.loads(lines[row])["held_out"] if score["temperature"] == 1.0)
 
 
 def test_numbers_are_those_of_the_run_folders(folder: Path, findings: Findings):
     base, grpo = last_score(folder, "grpo-base0-seed0", 0), last_score(folder, "grpo-base0-seed0")
-    assert findings.base.pass_at_256 == pytest.approx(pass_at_k_exact(base["success"], [256]).mean())
+    assert findings.base.pass_at_256 == pytest.approx(pass_at_k_exact(base["success_P"], [256]).mean())
     outcome = findings.outcomes[0]
     assert outcome.model.name == "grpo"
-    assert outcome.model.pass_at_1 == pytest.approx(np.mean(grpo["success"]))
-    assert outcome.pass_at_1.value == pytest.approx(np.mean(grpo["success"]) - np.mean(base["success"]))
+    assert outcome.model.pass_at_1 == pytest.approx(np.mean(grpo["success_P"]))
+    assert outcome.pass_at_1.value == pytest.approx(np.mean(grpo["success_P"]) - np.mean(base["success_P"]))
     assert outcome.pass_at_1.low < outcome.pass_at_1.value < outcome.pass_at_1.high
-    assert outcome.distinct_correct.value == pytest.approx(np.mean(grpo["distinct"]) - np.mean(base["distinct"]))
+    assert outcome.distinct_correct.value == pytest.approx(np.mean(grpo["distinct_P"]) - np.mean(base["distinct_P"]))
 
 
 def test_sentences_say_what_the_intervals_allow(findings: Findings):

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from rlvrscope.report.experiment.charts import charts
 from rlvrscope.report.experiment.page import render
 from rlvrscope.report.experiment.tables import pairs_table, ranking_table, summary_table, targets_table
 from rlvrscope.report.experiment.write import write_report
-from rlvrscope.runs import Row, at_temperature
+from rlvrscope.runs import EvaluationRow, RunFolder, at_temperature
 from rlvrscope.stats import TrainingRun, pass_at_k_exact
 from rlvrscope.stats.matching import matched
 
@@ -59,11 +60,11 @@ def rise(folder: Path) -> None:
         )
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         for index, score in (
-            (i, score) for i, row in enumerate(rows) for score in (*row["scores"], *row.get("train", ()))
+            (i, score) for i, row in enumerate(rows) for score in (*row["held_out"], *row.get("training", ()))
         ):
             lift = pace * index + 0.05 * (score["temperature"] < 1.0)
-            score["success"] = [
-                p + lift * (1.0 - p) if prompt % 2 else p * (1.0 - lift) for prompt, p in enumerate(score["success"])
+            score["success_P"] = [
+                p + lift * (1.0 - p) if prompt % 2 else p * (1.0 - lift) for prompt, p in enumerate(score["success_P"])
             ]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
@@ -89,7 +90,7 @@ def copy(folder: Path, out: Path) -> Path:
     return out
 
 
-def change_rows(folder: Path, name: str, change: Callable[[Row], None]) -> None:
+def change_rows(folder: Path, name: str, change: Callable[[dict[str, Any]], None]) -> None:
     for path in folder.glob(f"runs/*/{name}.jsonl"):
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         for row in rows:
@@ -104,8 +105,8 @@ def fail(folder: Path, name: str, reason: str) -> None:
 
 def success(folder: Path, name: str, row: int) -> np.ndarray:
     lines = (folder / "runs" / name / "evaluation.jsonl").read_text().splitlines()
-    scores = json.loads(lines[row])["scores"]
-    return np.array(next(score["success"] for score in scores if score["temperature"] == 1.0))
+    scores = json.loads(lines[row])["held_out"]
+    return np.array(next(score["success_P"] for score in scores if score["temperature"] == 1.0))
 
 
 def test_changes_are_paired_by_base(bases: Path, findings: Findings):
@@ -133,8 +134,8 @@ def clone(folder: Path, base: int, seed: int) -> None:
         (out / "recipe.toml").write_text(config.dumps(recipe.model_copy(update={"train": train, "pretrain": pretrain})))
         rows = [json.loads(line) for line in (out / "evaluation.jsonl").read_text().splitlines()]
         for row in rows[1:]:
-            for score in row["scores"]:
-                score["success"] = [p * (1.0 - 0.02 * base - 0.01 * seed) for p in score["success"]]
+            for score in row["held_out"]:
+                score["success_P"] = [p * (1.0 - 0.02 * base - 0.01 * seed) for p in score["success_P"]]
         (out / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
@@ -221,7 +222,7 @@ def test_an_arm_whose_every_run_failed_keeps_its_row(risen: Path, tmp_path: Path
     fail(out, LOST, "lost")
     fail(out, LOST.replace("base1", "base0"), "lost, too")
     found = Findings(Experiment.read(out))
-    assert found.experiment.untold == ["grpo-p"]
+    assert found.experiment.missing_arms == ["grpo-p"]
     assert found.equal.pairs == []
     assert page_of(found).count("<td>GRPO-P</td><td>–</td>") == 4, "one a table"
 
@@ -309,7 +310,7 @@ def test_tabular_arms_are_known_on_training_prompts_only(with_a_table: Path, tmp
     out = copy(with_a_table, tmp_path / "out")
     rise(out)
     found = Findings(Experiment.read(out))
-    assert (found.experiment.arms, found.experiment.untold) == (["grpo"], ["table"])
+    assert (found.experiment.arms, found.experiment.missing_arms) == (["grpo"], ["table"])
     assert found.equal.pairs == []
     assert found.on_training is not None
     assert found.on_training.experiment.arms == ["grpo", "table"]
@@ -320,8 +321,8 @@ def test_tabular_arms_are_known_on_training_prompts_only(with_a_table: Path, tmp
     assert held_out.count("<td>table</td><td>–</td>") == 3, "after training, the common range, the gain"
     assert "<td>table</td><td>–</td>" not in trained
     numbers = found.on_training.outcomes[1]
-    rows = [json.loads(line) for line in (out / "runs/table-base0-seed0/evaluation.jsonl").read_text().splitlines()]
-    first, last = (np.array(at_temperature(rows[i]["train"])["success"]) for i in (0, -1))
+    rows = RunFolder(out / "runs/table-base0-seed0").rows(EvaluationRow)
+    first, last = (at_temperature(rows[i].training).success_P for i in (0, -1))
     assert numbers.pass_at_1.value == pytest.approx((last - first).mean())
     assert numbers.model.greedy_accuracy is None, "of held-out prompts only"
     assert f"<td>{numbers.model.pass_at_1:.3f}</td>" in trained
@@ -381,22 +382,22 @@ def test_columns_of_graded_tasks_seconds_and_mixtures(risen: Path, tmp_path: Pat
     """What the trainer adds where the recipe asks for it, read back by hand."""
     out = copy(risen, tmp_path / "out")
 
-    def grade(row: Row) -> None:
-        for score in row["scores"]:
-            score["optimal"] = [p / 4 for p in score["success"]]
-        row["train"] = json.loads(json.dumps(row["scores"]))
+    def grade(row: dict[str, Any]) -> None:
+        for score in row["held_out"]:
+            score["optimal_P"] = [p / 4 for p in score["success_P"]]
+        row["training"] = json.loads(json.dumps(row["held_out"]))
 
     change_rows(out, "evaluation", grade)
     change_rows(out, "timing", lambda row: row.update(cpu=0.5))
     for run in (out / "runs").iterdir():
         first, *_, last = (json.loads(line) for line in (run / "evaluation.jsonl").read_text().splitlines())
-        rows = [{"step": 6, "alpha": alpha, "scores": row["scores"]} for alpha, row in ((0.7, last), (0.3, first))]
-        (run / "wise.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        rows = [{"step": 6, "alpha": alpha, "held_out": row["held_out"]} for alpha, row in ((0.7, last), (0.3, first))]
+        (run / "interpolation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = write_report(out)
     run = found.experiment.runs[0]
     assert run.graded
     assert run.cpu_seconds_S is not None
-    np.testing.assert_allclose(run.cpu_seconds_S, np.array(run.steps) * 0.5)
+    np.testing.assert_allclose(run.cpu_seconds_S, np.array(run.evaluation_steps) * 0.5)
     np.testing.assert_allclose(interpolated(run), trained(run)[[0, -1]], err_msg="in order of alpha")
     wise, arm = entry(found, "WiSE of grpo"), entry(found, "grpo")
     assert (wise.of, wise.trained, wise.runs) == ("grpo", False, 2)
@@ -407,10 +408,10 @@ def test_columns_of_graded_tasks_seconds_and_mixtures(risen: Path, tmp_path: Pat
     assert arm.targets[0].minus_wise is not None
     assert arm.targets[0].minus_wise.least == pytest.approx(arm.targets[0].pass_at_256.least - np.mean(line))
     assert "WiSE of GRPO" in (out / "report.html").read_text()
-    assert (out / "figures" / "graded.svg").read_text().count("common, held out") >= 1
+    assert (out / "figures" / "graded.svg").read_text().count("common, held-out prompts") >= 1
     specs = json.loads(re.findall(r'id="specs">(.*?)</script>', (out / "report.html").read_text(), re.DOTALL)[0])
     values = [value for panel in specs["graded"]["concat"] for value in panel["data"]["values"]]
-    first = next(v for v in values if v["kind"] == "optimal, held out" and v["step"] == 0)
+    first = next(v for v in values if v["kind"] == "optimal, held-out prompts" and v["step"] == 0)
     assert first["mass"] == pytest.approx(found.base.pass_at_1 / 4)
     page = (out / "report.html").read_text()
     assert "On training prompts" in page
@@ -436,10 +437,10 @@ def test_training_prompts_are_looked_at_by_themselves(bases: Path, tmp_path: Pat
     out = copy(bases, tmp_path / "out")
     assert Findings(Experiment.read(out)).on_training is None, "they were not scored"
 
-    def score_training(row: Row) -> None:
-        row["train"] = json.loads(json.dumps(row["scores"]))
-        for score in row["train"]:
-            score["success"] = [1.0 for _ in score["success"]]
+    def score_training(row: dict[str, Any]) -> None:
+        row["training"] = json.loads(json.dumps(row["held_out"]))
+        for score in row["training"]:
+            score["success_P"] = [1.0 for _ in score["success_P"]]
 
     change_rows(out, "evaluation", score_training)
     found = Findings(Experiment.read(out))
@@ -457,8 +458,8 @@ def test_runs_on_other_prompts_are_refused(bases: Path, tmp_path: Path):
     path = out / "runs" / LOST / "evaluation.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     for row in rows:
-        for score in row["scores"]:
-            score["success"] = score["success"][:-1]
+        for score in row["held_out"]:
+            score["success_P"] = score["success_P"][:-1]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(InputError, match="same number of held-out prompts"):
         Findings(Experiment.read(out))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rlvrscope import InputError, WorkError
-from rlvrscope.runs import RunFolder, write_atomic
+from rlvrscope.runs import RunFolder, TelemetryRow, write_atomic
 
 FULL_DISK = """
 import resource, sys
@@ -37,27 +36,79 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path):
         RunFolder(tmp_path / "file" / "run").claim("x = 1\n")
 
 
+def telemetry(step: int, reward: float = 0.5) -> TelemetryRow:
+    return TelemetryRow(step=step, reward=reward)
+
+
 def test_rows_survive_a_kill_in_the_middle_of_a_line(tmp_path: Path):
     folder = RunFolder(tmp_path)
     for step in range(4):
-        folder.append("telemetry", {"step": step, "value": step / 3})
-    with (tmp_path / "telemetry.jsonl").open("a") as file:
-        file.write('{"step": 4, "va')
-    assert [row["step"] for row in folder.rows("telemetry")] == [0, 1, 2, 3]
-    folder.keep_until("telemetry", 1)
-    assert folder.rows("telemetry") == [{"step": 0, "value": 0.0}, {"step": 1, "value": 1 / 3}]
+        folder.append(telemetry(step, step / 3))
+    with folder.file(TelemetryRow).open("a") as file:
+        file.write('{"step": 4, "rew')
+    assert [row.step for row in folder.rows(TelemetryRow)] == [0, 1, 2, 3]
+    folder.keep_until(TelemetryRow, 1)
+    assert [(row.step, row.reward) for row in folder.rows(TelemetryRow)] == [(0, 0.0), (1, 1 / 3)]
 
 
-def test_numbers_that_are_not_finite_are_null(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("rubbish", "line 2: Invalid JSON"),
+        ('{"reward": 1.0}', "line 2: step: Field required"),
+        ('{"step": 2, "reward": "many"}', "line 2: reward: Input should be a valid number"),
+        ('{"step": 2, "reward": 1.0, "rewards": 2.0}', "line 2: rewards: Extra inputs are not permitted"),
+        ('{"step": -1, "reward": 1.0}', "line 2: step: Input should be greater than or equal to 0"),
+    ],
+)
+def test_damage_names_file_line_and_key(tmp_path: Path, line: str, what: str):
+    (tmp_path / "telemetry.jsonl").write_text(f'{{"step": 1, "reward": 0.5}}\n{line}\n')
+    with pytest.raises(InputError, match=r"telemetry.jsonl is damaged") as caught:
+        RunFolder(tmp_path).rows(TelemetryRow)
+    assert what in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_follower_reads_each_row_once_while_the_run_goes_on(tmp_path: Path):
     folder = RunFolder(tmp_path)
-    folder.append("telemetry", {"step": 1, "values": [math.nan, math.inf, 1.0]})
-    assert folder.rows("telemetry") == [{"step": 1, "values": [None, None, 1.0]}]
+    follower = folder.follow(TelemetryRow)
+    assert follower.poll() == []
+    folder.append(telemetry(1))
+    folder.append(telemetry(2))
+    assert [row.step for row in follower.poll()] == [1, 2]
+    assert follower.poll() == []
+    with folder.file(TelemetryRow).open("a") as file:
+        file.write('{"step": 3, "rew')
+    assert follower.poll() == [], "the line is not complete"
+    with folder.file(TelemetryRow).open("a") as file:
+        file.write('ard": 0.25}\n')
+    assert [(row.step, row.reward) for row in follower.poll()] == [(3, 0.25)]
 
 
-def test_damage_is_told_with_the_file(tmp_path: Path):
-    (tmp_path / "telemetry.jsonl").write_text('{"step": 1}\nrubbish\n')
-    with pytest.raises(InputError, match=r"telemetry.jsonl is damaged"):
-        RunFolder(tmp_path).rows("telemetry")
+def test_a_follower_does_not_read_again_what_it_has_read(tmp_path: Path):
+    """Bytes before its position may even be garbage: it never looks at them again."""
+    folder = RunFolder(tmp_path)
+    folder.append(telemetry(1))
+    follower = folder.follow(TelemetryRow)
+    assert len(follower.poll()) == 1
+    size = folder.file(TelemetryRow).stat().st_size
+    with folder.file(TelemetryRow).open("r+b") as file:
+        file.write(b"x" * size)
+    folder.append(telemetry(2))
+    assert [row.step for row in follower.poll()] == [2]
+
+
+def test_a_follower_returns_every_step_once_when_a_killed_run_resumes(tmp_path: Path):
+    folder = RunFolder(tmp_path)
+    for step in (1, 2, 3, 4):
+        folder.append(telemetry(step))
+    follower = folder.follow(TelemetryRow)
+    assert [row.step for row in follower.poll()] == [1, 2, 3, 4]
+    folder.keep_until(TelemetryRow, 2)  # as a resumed run does
+    assert follower.poll() == []
+    for step in (3, 4, 5):
+        folder.append(telemetry(step))
+    assert [row.step for row in follower.poll()] == [5]
 
 
 def test_a_folder_of_other_files_is_left_alone(tmp_path: Path):

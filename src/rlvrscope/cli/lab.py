@@ -106,9 +106,9 @@ def compare(
 def _means(row: EvaluationRow) -> dict[str, float]:
     score = at_temperature(row.held_out)
     return {
-        "pass@1": score.pass_at_1,
-        f"pass@{score.k}": score.pass_at_k,
-        "distinct correct": score.distinct_correct,
-        "greedy accuracy": row.greedy_accuracy,
+        "pass_at_1": score.pass_at_1,
+        f"pass_at_{score.k}": score.pass_at_k,
+        "distinct_correct": score.distinct_correct,
+        "greedy_accuracy": row.greedy_accuracy,
         "entropy": row.entropy,
     }

@@ -114,7 +114,7 @@ class Trainer:
             updates = self._update(batch, step)
         return TelemetryRow(
             step=step,
-            objective=self.objective.name if config.then is not None else "",
+            objective=None if config.then is None else self.objective.name,
             reward=float(rewards_PG.mean()),
             entropy=float(rollouts.entropy_BT.double().mean()),
             kl=kl_to_base if config.plain_rollouts else np.nan,  # the estimate needs samples of the policy

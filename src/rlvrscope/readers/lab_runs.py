@@ -76,7 +76,7 @@ def _draw(run: Run, step: int, samples: int) -> Ints:
     """(P,) number of correct answers in `samples` per prompt; at step 0 the same for every run of a base."""
     if step not in run.evaluation_steps:
         steps = ", ".join(map(str, run.evaluation_steps))
-        raise InputError(f"{run.name}: there is no evaluation at step {step}; there are {steps}")
+        raise InputError(f"{run.path}: there is no evaluation at step {step}; there are {steps}")
     keys = ("counts", BASE) if step == 0 else ("counts", run.arm, run.seed, step)
     success_P = run.success_SP()[run.evaluation_steps.index(step)]
     return generator(run.base, *keys).binomial(samples, success_P)

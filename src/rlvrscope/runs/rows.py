@@ -62,8 +62,8 @@ class TelemetryRow(Row):
     """
 
     FILE = "telemetry"
-    objective: str = ""
-    """Objective of this step; empty where one objective serves the whole run."""
+    objective: str | None = None
+    """Objective of this step, where a run changes it."""
     reward: Metric
     """Mean reward of the rollouts."""
     entropy: Metric = NAN

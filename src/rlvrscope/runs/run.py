@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ class Run:
     `prompts` chooses the prompts that all scores below refer to.
     """
 
-    name: str
+    path: Path
     arm: str
     """Settings it trained with, such as an objective's name."""
     base: int
@@ -48,7 +49,7 @@ class Run:
         if not folder.done:
             raise InputError(f"{folder.path} is not finished: run the command that made it again, it resumes")
         return cls(
-            name=folder.path.name,
+            path=folder.path,
             arm=arm,
             base=base,
             seed=seed,
@@ -59,6 +60,10 @@ class Run:
             timing=folder.rows(TimingRow),
             interpolation=sorted(folder.rows(InterpolationRow), key=lambda row: row.alpha),
         )
+
+    @property
+    def name(self) -> str:
+        return self.path.name
 
     def on(self, prompts: PromptSet) -> Run:
         """Return the same run, scored on the other set of prompts."""
@@ -74,8 +79,11 @@ class Run:
         return [row.step for row in self.evaluation]
 
     def scores(self, temperature: float = 1.0) -> list[PromptScores]:
-        """Scores of every evaluation at one temperature."""
-        return [at_temperature(self._scores_of(row), temperature) for row in self.evaluation]
+        """Scores of every evaluation at one temperature. Raises InputError if it was not scored."""
+        try:
+            return [at_temperature(self._scores_of(row), temperature) for row in self.evaluation]
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from error
 
     def _scores_of(self, row: EvaluationRow | InterpolationRow) -> tuple[PromptScores, ...]:
         return row.held_out if self.prompts == HELD_OUT else row.training

@@ -23,7 +23,7 @@ def table(*, terminal: bool, planned: int) -> tuple[ExperimentTable, PlainConsol
 
 
 def progressed(number: int, step: int) -> Event:
-    return Event(job(number), "progress", step=step, facts={"pass_at_1": 0.5, "token_entropy": 0.25})
+    return Event(job(number), "progress", step=step, metrics={"pass_at_1": 0.5, "entropy": 0.25})
 
 
 def test_what_runs_and_what_failed_stays_in_sight(monkeypatch: pytest.MonkeyPatch):

@@ -182,15 +182,15 @@ def test_text():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"numbers": 6}, "6 numbers and 3 operations make 174,960 sequences a prompt; .* at most 20,000"),
+        ({"numbers": 6}, "6 numbers and 3 operations give 174,960 sequences per prompt; at most 20,000"),
         ({"numbers": 8}, "less than or equal to 7"),
         ({"largest": 64}, "less than 64"),
         ({"operations": ("+", "+")}, "operations must not repeat"),
         ({"operations": ()}, "at least 1 item"),
         ({"operations": ("+", "/")}, "'\\+', '-' or 'x'"),
         ({"operations": ("+", "-"), "common_reward": 0.5}, "common_reward below 1 needs 'x' among the operations"),
-        ({"common_reward": 0.49}, "must be from 0.5 to 1, for a right answer that scores less counts as wrong"),
-        ({"common_reward": 1.2}, "must be from 0.5 to 1"),
+        ({"common_reward": 0.49}, "must be between 0.5 and 1, because a lower score counts as wrong"),
+        ({"common_reward": 1.2}, "must be between 0.5 and 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict, message: str):
@@ -199,7 +199,7 @@ def test_settings_out_of_range_are_refused(settings: dict, message: str):
 
 
 def test_more_prompts_than_there_are_is_refused():
-    with pytest.raises(InputError, match=r"different held_out prompts were found, not 500"):
+    with pytest.raises(InputError, match=r"distinct held_out prompts were found, not 500"):
         Countdown(numbers=2, largest=3).prompts(500, "held_out", generator(0))
 
 

@@ -136,11 +136,11 @@ def test_rare_operations_are_rare_in_demonstrations_and_needed_in_problems():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"steps": 8}, "8 steps of 4 allowed operations make 65,536 sequences a prompt; .* at most 20,000"),
-        ({"steps": 5, "allowed": 8}, "5 steps of 8 allowed operations make 32,768 sequences"),
+        ({"steps": 8}, "8 steps of 4 allowed operations give 65,536 sequences per prompt; at most 20,000"),
+        ({"steps": 5, "allowed": 8}, "5 steps of 8 allowed operations give 32,768 sequences"),
         ({"steps": 10**9}, "less than or equal to 14"),
         ({"allowed": 9}, "less than or equal to 8"),
-        ({"common_reward": 0.49}, "must be from 0.5 to 1, for a right answer that scores less counts as wrong"),
+        ({"common_reward": 0.49}, "must be between 0.5 and 1, because a lower score counts as wrong"),
         ({"common_reward": float("nan")}, "finite"),
     ],
 )
@@ -150,7 +150,7 @@ def test_settings_out_of_range_are_refused(settings: dict, message: str):
 
 
 def test_more_prompts_than_there_are_is_refused():
-    with pytest.raises(InputError, match=r"different held_out prompts were found, not 20000"):
+    with pytest.raises(InputError, match=r"distinct held_out prompts were found, not 20000"):
         Line(steps=1).prompts(20_000, "held_out", generator(0))
 
 

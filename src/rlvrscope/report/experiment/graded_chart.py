@@ -16,8 +16,8 @@ from rlvrscope.runs.run import Run
 KINDS = {
     "common, training prompts": ("#0072B2", (1, 0)),
     "optimal, training prompts": ("#D55E00", (1, 0)),
-    "common, held out": ("#0072B2", (3, 3)),
-    "optimal, held out": ("#D55E00", (3, 3)),
+    "common, held-out prompts": ("#0072B2", (3, 3)),
+    "optimal, held-out prompts": ("#D55E00", (3, 3)),
 }
 
 
