@@ -353,7 +353,7 @@ def test_envelopes_hold_every_point(findings: Findings):
     scored = [
         (run.success_SP(t)[s].mean(), pass_at_k_exact(run.success_SP(t)[s], [256]).mean())
         for t in temperatures
-        for s in range(1, len(run.steps))
+        for s in range(1, len(run.evaluation_steps))
     ]
     for x, y in points:
         inside = [kth for first, kth in scored if first >= x]
