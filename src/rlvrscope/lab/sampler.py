@@ -16,16 +16,16 @@ from rlvrscope.lab.model import Transformer
 
 @dataclass(frozen=True)
 class Rollouts:
-    """Completions of P prompts, G each, prompt by prompt (B = P x G rows). Tensors on the model's device."""
+    """G completions of each of P prompts, prompt by prompt (B = P x G rows), as tensors on the model's device."""
 
     prompts_PT: Tensor
     prompt_B: Tensor
-    """The prompt of each completion, a row of prompts_PT."""
+    """Index of each completion's prompt in prompts_PT."""
     completions_BT: Tensor
     logp_BT: Tensor
-    """log pi of the completion's tokens under the policy itself (at `policy_temperature`, no truncation)."""
+    """Log-probability of each token under the policy, at `policy_temperature`, without truncation."""
     sampler_logp_BT: Tensor
-    """log of the probability they were drawn with (at the rollout temperature and top-p)."""
+    """Log-probability with which each token was drawn, at the rollout temperature and top-p."""
     entropy_BT: Tensor
     """Entropy of the policy at temperature 1 at each completion token, nats."""
 
@@ -42,10 +42,9 @@ def sample(
     top_p: float = 1.0,
     policy_temperature: float = 1.0,
 ) -> Rollouts:
-    """Draw completions. One uniform number a token, from `rng`: the same on every device.
+    """Sample completions, with one uniform number per token from `rng`, the same on every device.
 
-    Raises WorkError if the model has diverged: its probabilities are no numbers.
-    top_p: keep the smallest set of most likely tokens with at least this mass (nucleus sampling, arXiv 1904.09751).
+    top_p: nucleus sampling below 1 (arXiv 1904.09751). Raises WorkError if the model's probabilities are not finite.
     """
     uniform_TB = rng.random((completion_length, len(prompts_PT) * rollouts_per_prompt), dtype=np.float32)
     return draw(
@@ -68,7 +67,7 @@ def draw(
     top_p: float = 1.0,
     policy_temperature: float = 1.0,
 ) -> Rollouts:
-    """`sample` with the uniform numbers given: T tokens for each of B rows, as many rows a prompt as there are."""
+    """Sample with given uniform numbers: T tokens for each of B rows, B / P consecutive rows per prompt."""
     completion_length, rows = uniform_TB.shape
     prompt_B = torch.arange(len(prompts_PT), device=model.device).repeat_interleave(rows // len(prompts_PT))
     uniform_TB = uniform_TB.to(model.device)
@@ -92,7 +91,7 @@ def draw(
 
 @torch.no_grad()
 def greedy(model: Transformer, prompts_PT: Tensor, completion_length: int) -> Tensor:
-    """The most likely token at every step, (P, completion_length)."""
+    """(P, completion_length) the most likely token at every step."""
     steps: list[Tensor] = []
 
     def choose(logits_BV: Tensor) -> Tensor:
@@ -110,7 +109,7 @@ def _decode(
     completion_length: int,
     choose: Callable[[Tensor], Tensor],
 ) -> None:
-    """Read each prompt once, then let `choose` turn logits_BV into the next tokens_B1, a column at a time."""
+    """Read each prompt once, then decode: `choose` turns logits_BV into the next tokens_B1, step by step."""
     cache = model.new_cache()
     logits_BV = model.head(model.hidden(prompts_PT, cache)[:, -1])[prompt_B]
     cache = cache.rows(prompt_B, room=completion_length)

@@ -17,11 +17,10 @@ from rlvrscope.arrays import Floats, Ints
 from rlvrscope.errors import WorkError
 from rlvrscope.lab import checkpoint
 from rlvrscope.lab.evaluate import Evaluator
-from rlvrscope.lab.exact_gradient import class_advantages
 from rlvrscope.lab.model import Transformer
 from rlvrscope.lab.prompts import drawn_at, training_prompts
 from rlvrscope.lab.recipe import Recipe, TrainConfig
-from rlvrscope.lab.solutions import SolutionSet, solution_mass
+from rlvrscope.lab.solutions import SolutionSet, class_advantages, solution_mass
 from rlvrscope.objectives import advantages
 from rlvrscope.runs.folder import RunFolder
 from rlvrscope.runs.rows import ROW_TYPES, PromptScores, TelemetryRow, TimingRow
@@ -54,8 +53,8 @@ class TabularPolicy:
     def step(self, prompts_M: Ints, config: TrainConfig, rng: np.random.Generator) -> dict[str, float]:
         """Update some prompts along pi_v (At_v - sum_u pi_u At_u), exact or sampled; returns metrics."""
         probs_MA, rewards_MA = self.probs(prompts_M), self.rewards_PA[prompts_M]
-        weigh = _expected if config.gradient == "exact" else _sampled
-        pull_MA = weigh(probs_MA, rewards_MA, config, rng)
+        estimate = _expected if config.gradient == "exact" else _sampled
+        pull_MA = estimate(probs_MA, rewards_MA, config, rng)
         ascent_MA = pull_MA - probs_MA * pull_MA.sum(axis=1, keepdims=True)
         if config.optimizer == "adamw":
             ascent_MA = self._moments.direction(prompts_M, ascent_MA)
@@ -106,7 +105,7 @@ def _expected(probs_MA: Floats, rewards_MA: Floats, config: TrainConfig, rng: np
     class_MA = np.where(rewards_MA > 0.0, 1 + np.searchsorted(rewards, rewards_MA), 0)
     pull_MA = np.zeros_like(probs_MA)
     for row, (probs_A, class_A) in enumerate(zip(probs_MA, class_MA, strict=True)):
-        mass_C = np.bincount(class_A, weights=probs_A, minlength=1 + len(rewards))[1:]
+        mass_C = np.bincount(class_A, weights=probs_A, minlength=1 + len(rewards))[1:].astype(np.float64)
         pull_MA[row] = probs_A * class_advantages(mass_C, rewards, config.objective, config.group_size)[class_A]
     return pull_MA
 

@@ -14,12 +14,11 @@ from torch import Tensor
 
 from rlvrscope.arrays import Floats, Ints
 from rlvrscope.lab.anchor import Anchor
-from rlvrscope.lab.exact_gradient import exact_loss
 from rlvrscope.lab.model import Transformer, token_entropy, token_logp
 from rlvrscope.lab.prompts import drawn_at, training_prompts
 from rlvrscope.lab.recipe import SelectConfig, TrainConfig
 from rlvrscope.lab.sampler import Rollouts, sample
-from rlvrscope.lab.solutions import SolutionSet
+from rlvrscope.lab.solutions import SolutionSet, exact_loss
 from rlvrscope.lab.tasks import Task
 from rlvrscope.lab.tasks.task import Tokens
 from rlvrscope.objectives import Objective, advantages, kl_estimate, policy_loss

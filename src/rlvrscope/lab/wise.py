@@ -49,7 +49,7 @@ def interpolate(base: Transformer, trained: Transformer, alpha: float) -> Transf
 
 
 def read_source(path: Path, device: torch.device) -> Source:
-    """Read a checkpoint, or the final model of a run folder. Raises InputError if there is none."""
+    """Read a checkpoint, or the final model of a run folder. Raises InputError if it does not exist."""
     if not path.exists():
         raise InputError(f"cannot read {path}: there is no such checkpoint or run folder")
     if not path.is_dir() and path.suffix != ".safetensors":

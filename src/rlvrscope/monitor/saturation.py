@@ -1,4 +1,4 @@
-"""Saturation: the fall of the token entropy has ended."""
+"""Saturation test: has the fall of the token entropy ended?"""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 
 WINDOW = 40
-"""Steps over which the slope of the token entropy is fitted."""
+"""Steps of the window over which the slope of the token entropy is fitted."""
 STANDARD_ERRORS = 5.0
-"""A fall counts from here on: in noise alone none does."""
+"""Slopes below minus this many standard errors count as falling."""
 SHARE = 0.2
+"""Share of the steepest slope below which the entropy counts as flat."""
 PATIENCE = 5
+"""Steps in a row that must be flat."""
 
 
 def saturated_at(entropies: Sequence[float]) -> int | None:
-    """The first step (from 1) at which the fall of the token entropy has died away; None if it has not, or never fell.
+    """Return the first step (from 1) at which the fall of the token entropy has ended; None if there is no such step.
 
-    b_t, the least-squares slope over the last WINDOW steps, has been above SHARE of the steepest fall before it for
-    PATIENCE steps in a row; only slopes below -STANDARD_ERRORS of their standard errors are falls. Only the past
-    counts, so a run that goes on after a kill switches at the same step.
+    Let b_t be the least-squares slope over the last WINDOW steps. The fall has ended once b_t has been above SHARE
+    times the steepest falling slope before it for PATIENCE steps in a row. Only slopes below -STANDARD_ERRORS standard
+    errors count as falling. The result depends on past steps only.
+
+    entropies: mean token entropy of each step, nats.
     """
     if len(entropies) < WINDOW:
         return None

@@ -1,7 +1,6 @@
 """Runs: typed rows, the run folder, and a finished run as arrays."""
 
-from rlvrscope.runs.environment import environment
-from rlvrscope.runs.files import read_json, replacing, write_atomic
+from rlvrscope.runs.files import environment, read_json, replacing, write_atomic
 from rlvrscope.runs.folder import RowFollower, RunFolder
 from rlvrscope.runs.rows import (
     METRIC_NAMES,

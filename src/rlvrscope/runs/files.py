@@ -1,11 +1,13 @@
-"""Atomic writes, and JSON files."""
+"""Atomic writes, JSON files, and the record of the environment."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import platform
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +48,21 @@ def read_json(path: Path) -> dict[str, Any]:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is damaged: {error}") from error
+
+
+def environment(**facts: Any) -> dict[str, Any]:
+    """Versions and machine, with further `facts`, as environment.json holds them."""
+    versions = {}
+    for name in ("rlvrscope", "numpy", "scipy", "torch"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    machine = {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()}
+    return {"format_version": 1, "python": platform.python_version(), **versions, **machine, **facts}
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

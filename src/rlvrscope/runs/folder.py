@@ -131,8 +131,8 @@ class RunFolder:
     def keep_until(self, kind: type[Row], step: int) -> None:
         """Drop rows after `step`: a run that resumes there writes them again."""
         if self.file(kind).exists():
-            kept = [row for row in self.rows(kind) if row.step <= step]
-            write_atomic(self.file(kind), "".join(map(_line, kept)))
+            rows = [row for row in self.rows(kind) if row.step <= step]
+            write_atomic(self.file(kind), "".join(map(_line, rows)))
 
     def follow(self, kind: type[AnyRow]) -> RowFollower[AnyRow]:
         """Follow the rows of a run that may still be training."""

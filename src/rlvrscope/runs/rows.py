@@ -101,7 +101,7 @@ class TelemetryRow(Row):
 
 
 class TimingRow(Row):
-    """Seconds of one training step. In a file of its own, because times differ from run to run."""
+    """Times of one training step, in seconds. A separate file, because times differ from run to run."""
 
     FILE = "timing"
     sample: Metric = NAN

@@ -35,7 +35,7 @@ class Run:
     steps: int
     """Training steps."""
     tabular: bool
-    """Whether only training prompts tell of it: a tabular policy has no answer to others."""
+    """Whether the policy is tabular, so that only scores on training prompts describe it."""
     evaluation: list[EvaluationRow]
     telemetry: list[TelemetryRow]
     timing: list[TimingRow]

@@ -1,4 +1,4 @@
-"""The lab's token tasks. Adding one: a file here that satisfies `Task`, joined to AnyTask."""
+"""The lab's token tasks. A new task is a file here that implements `Task`, added to `LabTask`."""
 
 from typing import Annotated, Any, get_args
 
@@ -13,8 +13,8 @@ LabTask = Line | Countdown
 _NAMES = [task.model_fields["name"].default for task in get_args(LabTask)]
 
 
-def _named(table: Any) -> Any:
-    """A table without a name is Line's."""
+def _with_name(table: Any) -> Any:
+    """Select the task by name; a table without a name is a Line task."""
     if not isinstance(table, dict):
         return table
     name = table.get("name", "line")
@@ -23,7 +23,7 @@ def _named(table: Any) -> Any:
     return {**table, "name": name}
 
 
-AnyTask = Annotated[LabTask, Field(discriminator="name"), BeforeValidator(_named)]
-"""What the recipe section [task] may be: a union of tasks, told apart by their `name`."""
+AnyTask = Annotated[LabTask, Field(discriminator="name"), BeforeValidator(_with_name)]
+"""Schema of the recipe section [task]: a union of tasks, discriminated by `name`."""
 
 __all__ = ["MIN_CORRECT_REWARD", "AnyTask", "Countdown", "Line", "Split", "Task", "Tokens"]

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from rlvrscope.lab.exact_gradient import class_advantages, exact_loss
 from rlvrscope.lab.model import Transformer
 from rlvrscope.lab.prompts import drawn_at
 from rlvrscope.lab.recipe import TrainConfig
-from rlvrscope.lab.solutions import SolutionSet
+from rlvrscope.lab.solutions import SolutionSet, class_advantages, exact_loss
 from rlvrscope.lab.tasks import Line
 from rlvrscope.lab.tasks.task import Tokens
 from rlvrscope.lab.trainer import Trainer
