@@ -59,7 +59,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _ctrl_c() -> None:
-    """What a shell starts in the background ignores SIGINT, and hands that on to the commands that tests interrupt."""
+    """Commands that tests interrupt inherit SIGINT; a shell ignores it in background jobs."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -134,7 +134,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny_model")
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=words, unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="</s>",
-        chat_template="{% for said in messages %}<s> {{ said.content }} {% endfor %}0 ",
+        chat_template="{% for message in messages %}<s> {{ message.content }} {% endfor %}0 ",
     )  # fmt: skip
     tokenizer.save_pretrained(folder)
     config = transformers.LlamaConfig(

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "recipes").rglob("*.md")])
 COMMANDS = get_command(app)
 OPTIONS_OF_OTHERS = {"--generation-config"}
-"""Of vLLM's server."""
+"""Options of vLLM's server."""
 of_each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -52,13 +52,13 @@ def test_modules_and_names_exist(path: Path):
 
 
 def resolve(name: str) -> None:
-    """Import the module and read its attributes. Raises where there is none."""
+    """Import the module and read its attributes; a missing one raises."""
     parts = name.split(".")
-    found = importlib.import_module(parts[0])
+    value = importlib.import_module(parts[0])
     for index, part in enumerate(parts[1:], start=2):
-        if not hasattr(found, part):
+        if not hasattr(value, part):
             importlib.import_module(".".join(parts[:index]))
-        found = getattr(found, part)
+        value = getattr(value, part)
 
 
 @of_each_document

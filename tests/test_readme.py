@@ -15,11 +15,11 @@ def test_the_example_runs_and_prints_what_it_says():
     own, code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(own.strip().splitlines()) <= 10
     exec(own, {})  # noqa: S102  the README's own text
-    (shown,) = re.findall(r"prints\n+```text\n(.*?)```", README, re.DOTALL)
+    (expected,) = re.findall(r"prints\n+```text\n(.*?)```", README, re.DOTALL)
     assert len(code.strip().splitlines()) <= 12
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == shown
+    assert done.stdout == expected
 
 
 def test_make_targets_exist():

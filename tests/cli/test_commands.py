@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from rlvrscope.cli.shared.guard import interruption_message
+from terminal import COLUMNS, on_terminal
 
 RLVRSCOPE = [sys.executable, "-m", "rlvrscope"]
 
@@ -36,13 +37,13 @@ def demo_flags(recipe_file: Path) -> list[str]:
     import tomllib
 
     def flatten(table: dict, prefix: str = "") -> list[str]:
-        found = []
+        flags = []
         for key, value in table.items():
             if isinstance(value, dict):
-                found += flatten(value, f"{prefix}{key}.")
+                flags += flatten(value, f"{prefix}{key}.")
             elif key != "format_version":
-                found += ["--set", f"{prefix}{key}={json.dumps(value)}"]
-        return found
+                flags += ["--set", f"{prefix}{key}={json.dumps(value)}"]
+        return flags
 
     return ["--quick", *flatten(tomllib.loads(recipe_file.read_text()))]
 
@@ -66,49 +67,51 @@ def test_start_up_is_light():
 
 def test_demo_end_to_end(cache: Path, demo_flags: list[str], tmp_path: Path):  # noqa: ARG001
     out = tmp_path / "out"
-    shown = rlvrscope("demo", *demo_flags, "--out", out).stdout
-    assert "pass@256" in shown
+    printed = rlvrscope("demo", *demo_flags, "--out", out).stdout
+    assert "pass@256" in printed
     names = {path.name for path in out.iterdir()}
     files = {"recipe.toml", "environment.json", "summary.json", "times.json", "report.html"}
     assert names == {*files, "figures", "runs"}
     charts = ("frontier", "envelopes", "prompts", "pass-at-k", "training", "mass-flow")
     made = {path.name for path in (out / "figures").iterdir()}
     assert made - {"equal-pass.png", "equal-pass.svg"} == {f"{c}.{kind}" for c in charts for kind in ("png", "svg")}
-    # Again, elsewhere, with one worker: the same numbers. And in place: nothing is done again.
+    # In another folder with one worker: the same numbers. In the same folder: nothing is done again.
     other = json.loads(rlvrscope("demo", *demo_flags, "--out", tmp_path / "other", "--workers", "1", "--json").stdout)
     assert other == json.loads((out / "summary.json").read_text())
     assert digest(out / "runs") == digest(tmp_path / "other" / "runs")
     before = digest(out)
-    rlvrscope("demo", *demo_flags, "--out", out)
+    code, lines = on_terminal(["-m", "rlvrscope", "demo", *demo_flags, "--out", out])
+    assert code == 0
+    assert max(map(len, lines)) <= COLUMNS
     assert digest(out) == before
 
 
-def test_lab_train_with_an_objective_of_ones_own(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
-    """The recipe holds the function's hash; a worker runs it; what another function made is not gone on with."""
-    mine, recipe = tmp_path / "mine.py", tmp_path / "mine.toml"
-    mine.write_text("def rare_first(rewards_PG, advantages_PG):\n    return advantages_PG * 0.5\n")
+def test_lab_train_with_a_user_objective(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
+    """The recipe records the function's hash; a worker runs it; a run of another function is refused, not continued."""
+    objective, recipe = tmp_path / "mine.py", tmp_path / "mine.toml"
+    objective.write_text("def rare_first(rewards_PG, advantages_PG):\n    return advantages_PG * 0.5\n")
     recipe.write_text(recipe_file.read_text())
-    chosen = f"train.objective={{base = 'grpo', name = 'mine', shape = '{mine}:rare_first'}}"
+    chosen = f"train.objective={{base = 'grpo', name = 'mine', shape = '{objective}:rare_first'}}"
     words = ["lab", "train", recipe, "--out", tmp_path / "run", "--set", chosen]
     rlvrscope(*words)
-    held = (tmp_path / "run" / "recipe.toml").read_text()
-    assert hashlib.sha256(mine.read_bytes()).hexdigest() in held
-    mine.write_text(mine.read_text().replace("0.5", "0.6"))
+    resolved = (tmp_path / "run" / "recipe.toml").read_text()
+    assert hashlib.sha256(objective.read_bytes()).hexdigest() in resolved
+    objective.write_text(objective.read_text().replace("0.5", "0.6"))
     refusal = rlvrscope(*words, expect=2).stderr
     assert "holds a run of another recipe (train.objective.shape.sha256 is" in refusal
     assert refusal.count("\n") == 1
     fresh = [*words[:4], tmp_path / "fresh"]
-    mine.write_text("def rare_first(rewards_PG, advantages_PG):\n    return advantages_PG[:, 0]\n")
+    objective.write_text("def rare_first(rewards_PG, advantages_PG):\n    return advantages_PG[:, 0]\n")
     assert (
         "rare_first must return ndarray of shape (8, 4); got ndarray (8,)"
         in rlvrscope(*fresh, "--set", chosen, expect=1).stderr
     )
-    (tmp_path / "resolved.toml").write_text(held)
+    (tmp_path / "resolved.toml").write_text(resolved)
     changed = rlvrscope("lab", "train", tmp_path / "resolved.toml", "--out", tmp_path / "again", expect=1).stderr
     assert "mine.py has changed" in changed
 
 
-def test_ctrl_c_ends_the_work_and_keeps_what_was_done(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
+def test_ctrl_c_stops_the_work_and_keeps_finished_steps(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
     out = tmp_path / "run"
     command = [*RLVRSCOPE, "lab", "train", str(recipe_file), "--out", str(out), "--set", "train.steps=100000"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -118,9 +121,9 @@ def test_ctrl_c_ends_the_work_and_keeps_what_was_done(cache: Path, recipe_file: 
     assert process.returncode == 130
     assert "interrupted: finished work is kept" in errors
     assert "Traceback" not in errors
-    kept = rows(out / "telemetry.jsonl")
+    rows_at_exit = rows(out / "telemetry.jsonl")
     time.sleep(1.0)
-    assert rows(out / "telemetry.jsonl") == kept, "a worker went on"
+    assert rows(out / "telemetry.jsonl") == rows_at_exit, "a worker still runs"
     assert (out / "checkpoints" / "resume.safetensors").exists()
 
 
@@ -139,7 +142,7 @@ def test_ctrl_c_while_starting_is_quiet(recipe_file: Path, tmp_path: Path, secon
     ("words", "resumed"),
     [(["lab", "train"], True), (["--debug", "demo"], True), (["dynamics", "figure1"], False), ([], False)],
 )
-def test_ctrl_c_promises_to_go_on_only_where_it_does(words: list[str], resumed: bool, monkeypatch: pytest.MonkeyPatch):
+def test_the_interruption_message(words: list[str], resumed: bool, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "argv", ["rlvrscope", *words])
     assert interruption_message().startswith("interrupted")
     assert ("same command to continue" in interruption_message()) == resumed
@@ -156,7 +159,7 @@ def wait_for(condition, seconds: float = 60.0) -> None:
         time.sleep(0.01)
 
 
-def test_lab_pretrain_says_where_the_base_lies(cache: Path, recipe_file: Path):
+def test_lab_pretrain_prints_the_path_of_the_base(cache: Path, recipe_file: Path):
     path = Path(rlvrscope("lab", "pretrain", recipe_file).stdout.strip())
     assert path.is_relative_to(cache)
     assert path.suffix == ".safetensors"

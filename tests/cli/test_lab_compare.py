@@ -53,8 +53,8 @@ def tuned(recipe_file: Path, tmp_path: Path) -> Path:
 
 def files(folder: Path) -> list[Path]:
     """Everything but times, pictures and pages."""
-    wanted = ("*.safetensors", "telemetry.jsonl", "evaluation.jsonl", "recipe.toml", "tuning.json")
-    return sorted(path for name in wanted for path in folder.rglob(name) if not path.name.startswith("."))
+    patterns = ("*.safetensors", "telemetry.jsonl", "evaluation.jsonl", "recipe.toml", "tuning.json")
+    return sorted(path for name in patterns for path in folder.rglob(name) if not path.name.startswith("."))
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -99,7 +99,7 @@ def test_kill_9_at_any_moment_changes_nothing(cache: Path, experiment: Path, tun
             if turn % 2:
                 os.killpg(process.pid, signal.SIGKILL)
             else:
-                process.kill()  # its workers go on until their next report; the next command must not meet them
+                process.kill()  # its workers run until their next report; the next command must not clash with them
         kills += process.wait() == -signal.SIGKILL
     assert kills >= 4, "too fast to be killed often enough"
     assert "exact" in compare(tuned, out).stdout
@@ -108,10 +108,10 @@ def test_kill_9_at_any_moment_changes_nothing(cache: Path, experiment: Path, tun
 
 
 def test_a_run_that_fails_stops_no_other_and_is_listed(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
-    mine = tmp_path / "mine.py"
-    mine.write_text("def late(rewards_PG, advantages_PG):\n    return advantages_PG / 0.0 * 0.0\n")
+    objective = tmp_path / "mine.py"
+    objective.write_text("def late(rewards_PG, advantages_PG):\n    return advantages_PG / 0.0 * 0.0\n")
     recipe = tmp_path / "recipe.toml"
-    objectives = f"""["grpo", {{base = "grpo", name = "broken", shape = "{mine}:late"}}]"""
+    objectives = f"""["grpo", {{base = "grpo", name = "broken", shape = "{objective}:late"}}]"""
     recipe.write_text(recipe_file.read_text().replace('["grpo", "grpo-p"]', objectives))
     out = tmp_path / "out"
     failed = compare(recipe, out, expect=1)
@@ -127,14 +127,14 @@ def test_a_run_that_fails_stops_no_other_and_is_listed(cache: Path, recipe_file:
     assert "GRPO" in failed.stdout
 
 
-def test_a_users_objective_stands_on_the_frontier(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
-    mine = tmp_path / "mine.py"
-    mine.write_text("def gentle(rewards_PG, advantages_PG):\n    return 0.5 * advantages_PG\n")
-    chosen = f"""compare.objectives=["grpo", {{base = "grpo", name = "mine", shape = "{mine}:gentle"}}]"""
+def test_a_user_objective_is_an_arm(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
+    objective = tmp_path / "mine.py"
+    objective.write_text("def gentle(rewards_PG, advantages_PG):\n    return 0.5 * advantages_PG\n")
+    chosen = f"""compare.objectives=["grpo", {{base = "grpo", name = "mine", shape = "{objective}:gentle"}}]"""
     done = compare(recipe_file, tmp_path / "out", "--set", chosen, "--json")
     assert [outcome["model"]["name"] for outcome in json.loads(done.stdout)["outcomes"]] == ["grpo", "mine"]
 
 
-def test_no_run_at_all_is_said_in_a_line(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
+def test_a_selection_without_prompts_is_refused(cache: Path, recipe_file: Path, tmp_path: Path):  # noqa: ARG001
     failed = compare(recipe_file, tmp_path / "out", "--set", "select.optimal=[0.999, 1.0]", expect=1)
     assert "admits only 0" in failed.stderr

@@ -1,4 +1,4 @@
-"""`rlvrscope demo`: the whole idea on a real, tiny language model, in minutes."""
+"""`rlvrscope demo`: rival objectives on a tiny language model, in minutes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def demo(
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """Train a tiny language model with rival objectives; show what happened to its boundary.
+    """Train a tiny language model with rival objectives, and report what happened to its boundary.
 
-    Leaves a run folder with report.html, charts (PNG, SVG) and every number.
+    Writes a run folder with report.html, charts (PNG, SVG) and all numbers.
     """
     from rlvrscope.cli.shared.experiment import run_and_report
     from rlvrscope.lab.recipe import Recipe

@@ -1,4 +1,4 @@
-"""`rlvrscope lab`: the embedded trainer: one base, one run, or many side by side."""
+"""`rlvrscope lab`: pre-train a base, train one run, or compare many."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rlvrscope import config
-from rlvrscope.cli.shared.console import OUTPUT, print_json
+from rlvrscope.cli.shared.console import print_json, say
 from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import DeviceOption, JsonOption, OutOption, SetOption, WorkersOption
 from rlvrscope.extras import needs_extra
@@ -27,7 +27,7 @@ def pretrain(
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """Pre-train the base of a recipe, or find it in the cache; print where it lies."""
+    """Pre-train the base of a recipe, or find it in the cache; print its path."""
     with needs_extra("lab", "the lab"):
         from rlvrscope.cli.shared.progress import ExperimentTable
         from rlvrscope.experiment.runner import ensure_bases
@@ -36,14 +36,14 @@ def pretrain(
         from rlvrscope.lab.recipe import Recipe
 
     settings = config.load(recipe, Recipe, overrides or ())
-    where = check_device(device)
+    checked_device = check_device(device)
     with ExperimentTable() as table:
         ensure_bases([settings], 1, device, table.on_event)
-    path = base_path(settings, where)
+    path = base_path(settings, checked_device)
     if as_json:
         print_json({"base": str(path)})
     else:
-        OUTPUT.print(str(path))
+        say(str(path))
 
 
 @app.command()
@@ -55,7 +55,7 @@ def train(
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """Train one run (the recipe's [train]) into a run folder; pre-train its base first if need be."""
+    """Train one run (the recipe's [train]) into a run folder; pre-train its base first if needed."""
     with needs_extra("lab", "the lab"):
         from rlvrscope.cli.shared.progress import ExperimentTable
         from rlvrscope.experiment.plan import PlannedRun
@@ -74,13 +74,13 @@ def train(
             failures = train_runs([run], 1, device, table.on_event)
         raise_failures(failures, 1, "runs")
     rows = run.folder.complete_rows(EvaluationRow, settings.train.steps)
-    first, last = _means(rows[0]), _means(rows[-1])
+    before, after = _means(rows[0]), _means(rows[-1])
     if as_json:
-        print_json({"run": str(out), "before": first, "after": last})
+        print_json({"run": str(out), "before": before, "after": after})
     else:
-        for name, before in first.items():
-            OUTPUT.print(f"{name:<17} {before:.3f} -> {last[name]:.3f}")
-        OUTPUT.print(f"The run: {out}")
+        for name, value in before.items():
+            say(f"{name:<17} {value:.3f} -> {after[name]:.3f}")
+        say(f"Run folder: {out}")
 
 
 @app.command()
@@ -93,9 +93,9 @@ def compare(
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """Put arms side by side: bases x RL seeds x arms, learning rates tuned if the recipe says so, and a page.
+    """Compare arms over bases and RL seeds, with learning rates tuned if the recipe has [tune], and write a report.
 
-    Killed at any moment and started again, it goes on. A run that fails is listed with its reason and stops no other.
+    Resumable: the same command continues after a kill. A failed run is listed with its reason and stops no other.
     """
     from rlvrscope.cli.shared.experiment import run_and_report
     from rlvrscope.lab.recipe import Recipe

@@ -1,4 +1,4 @@
-"""`rlvrscope`: the commands, and what they share."""
+"""`rlvrscope`: all commands, `--version` and `--debug`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import typer
 
 import rlvrscope
 from rlvrscope.cli import boundary, demo, dynamics, lab, plan, sample, store, tasks, verify, wise
-from rlvrscope.cli.shared.console import OUTPUT
+from rlvrscope.cli.shared.console import say
 from rlvrscope.cli.shared.guard import set_debug
 
 app = typer.Typer(
-    help="See where RLVR moves a language model's probability mass, and what that does to its boundary.",
+    help="Where RLVR moves a language model's probability mass, and whether its reasoning boundary shrinks or grows.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     rich_markup_mode=None,
@@ -29,17 +29,18 @@ app.add_typer(tasks.app, name="tasks")
 app.command("wise")(wise.wise)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        OUTPUT.print(f"rlvrscope {rlvrscope.__version__}")
+def _print_version(requested: bool) -> None:
+    if requested:
+        say(f"rlvrscope {rlvrscope.__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def common(
-    version: Annotated[  # noqa: ARG001  read by its callback
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    version: Annotated[  # noqa: ARG001  used by its callback
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
+    """Options of every command."""
     set_debug(debug)

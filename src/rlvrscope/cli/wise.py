@@ -1,4 +1,4 @@
-"""`rlvrscope wise`: weights between a base and a trained model, scored exactly."""
+"""`rlvrscope wise`: interpolate between the weights of a base and a trained model, and score exactly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from rlvrscope import config
-from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json
+from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json, say
 from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import DeviceOption, JsonOption
 from rlvrscope.errors import InputError
@@ -20,18 +20,18 @@ from rlvrscope.stats import pass_at_k_exact
 
 ALPHAS = (0.25, 0.5, 0.75)
 KS = (1, 8, BOUNDARY_K)
-SOURCE = "a checkpoint of the lab (.safetensors) or a run folder."
+SOURCE = "a lab checkpoint (.safetensors) or a run folder."
 
 
 @guarded
 def wise(
     base: Annotated[Path, typer.Argument(metavar="BASE", help=f"The model before training: {SOURCE}")],
-    trained: Annotated[Path, typer.Argument(metavar="TRAINED", help=f"The model after it: {SOURCE}")],
+    trained: Annotated[Path, typer.Argument(metavar="TRAINED", help=f"The model after training: {SOURCE}")],
     alpha: Annotated[
-        list[float] | None, typer.Option("--alpha", help="Share of TRAINED (repeatable); by default .25, .5, .75.")
+        list[float] | None, typer.Option("--alpha", help="Share of TRAINED (repeatable); default: .25, .5, .75.")
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="Task and evaluation, where neither is a run folder.")
+        Path | None, typer.Option("--recipe", help="Task and evaluation, if neither is a run folder.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the checkpoint of one --alpha.")] = None,
     device: DeviceOption = "cpu",
@@ -48,18 +48,18 @@ def wise(
 
     if out is not None and len(alpha or ()) != 1:
         raise InputError(f"--out writes one mixture, so it needs one --alpha; got {len(alpha or ())}")
-    where = check_device(device)
-    first, last = read_source(base, where), read_source(trained, where)
-    settings = config.load(recipe, Recipe) if recipe is not None else last.recipe or first.recipe
+    checked_device = check_device(device)
+    before, after = read_source(base, checked_device), read_source(trained, checked_device)
+    settings = config.load(recipe, Recipe) if recipe is not None else after.recipe or before.recipe
     if settings is None:
-        raise InputError(f"neither {base} nor {trained} is a run folder, which knows its task: give --recipe RECIPE")
-    check_pair(first, last, settings)
+        raise InputError(f"neither {base} nor {trained} is a run folder with a recipe: give --recipe RECIPE")
+    check_pair(before, after, settings)
     alphas = sorted({0.0, 1.0, *(alpha or ALPHAS)})
-    mixtures = {share: interpolate(first.model, last.model, share) for share in alphas}
+    mixtures = {share: interpolate(before.model, after.model, share) for share in alphas}
     if out is not None and alpha:
-        save_mixture(out, mixtures[alpha[0]], alpha[0], (first, last))
+        save_mixture(out, mixtures[alpha[0]], alpha[0], (before, after))
     with MESSAGES.status("scoring") as status:
-        scored = score(settings, first.model, mixtures, lambda share: status.update(f"scoring alpha {share:g}"))
+        scored = score(settings, before.model, mixtures, lambda share: status.update(f"scoring alpha {share:g}"))
     rows = [_summary(share, row) for share, row in scored.items()]
     if as_json:
         files = {"base": str(base), "trained": str(trained), "checkpoint": None if out is None else str(out)}
@@ -67,7 +67,7 @@ def wise(
         return
     OUTPUT.print(_table(rows))
     if out is not None:
-        OUTPUT.print(f"The checkpoint: {out}")
+        say(f"Checkpoint: {out}")
 
 
 def _summary(alpha: float, row: EvaluationRow) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The live table: what it shows of many runs, on 80 columns and where there is no terminal."""
+"""The live table of runs, on a terminal of 80 columns and without one."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def progressed(number: int, step: int) -> Event:
     return Event(job(number), "progress", step=step, metrics={"pass_at_1": 0.5, "entropy": 0.25})
 
 
-def test_what_runs_and_what_failed_stays_in_sight(monkeypatch: pytest.MonkeyPatch):
-    shown, console, written = table(terminal=True, planned=40)
+def test_running_and_failed_runs_stay_visible(monkeypatch: pytest.MonkeyPatch):
+    display, console, written = table(terminal=True, planned=40)
     clock = iter(range(1000))
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
     for number in range(30):
-        shown.on_event(progressed(number, 1))
+        display.on_event(progressed(number, 1))
     for number in range(28):
-        shown.on_event(Event(job(number), "failed" if number == 3 else "done", error="diverged"))
-    shown.on_event(progressed(29, 50))
-    console.print(shown._table())
+        display.on_event(Event(job(number), "failed" if number == 3 else "done", error="diverged"))
+    display.on_event(progressed(29, 50))
+    console.print(display._table())
     lines = written.getvalue().splitlines()
     assert all(len(line) <= 80 for line in lines)
     rows = lines[1:-1]
@@ -47,34 +47,34 @@ def test_what_runs_and_what_failed_stays_in_sight(monkeypatch: pytest.MonkeyPatc
     assert "0.500" in rows[-1]
 
 
-def test_without_a_terminal_a_run_that_ends_is_a_line():
-    shown, _, written = table(terminal=False, planned=2)
-    with shown:
-        shown.on_event(None)
-        shown.on_event(progressed(0, 60))
+def test_without_a_terminal_each_finished_run_is_a_line():
+    display, _, written = table(terminal=False, planned=2)
+    with display:
+        display.on_event(None)
+        display.on_event(progressed(0, 60))
         assert written.getvalue() == ""
-        shown.on_event(Event(job(0), "done"))
-        shown.on_event(Event(job(1), "failed", error="step 7: [bold]nan[/bold]"))
+        display.on_event(Event(job(0), "done"))
+        display.on_event(Event(job(1), "failed", error="step 7: [bold]nan[/bold]"))
     first, second = written.getvalue().replace("\n", " ").split(" runs done", 1)
     assert first.endswith("base0-seed0: done (1 of 2")
-    assert "failed: step 7: [bold]nan[/bold]" in second, "a message is shown as it is"
+    assert "failed: step 7: [bold]nan[/bold]" in second, "messages are printed verbatim"
 
 
-def test_the_time_left_is_that_of_the_steps_made_so_far(monkeypatch: pytest.MonkeyPatch):
+def test_the_time_left_follows_from_the_steps_made_so_far(monkeypatch: pytest.MonkeyPatch):
     # 2 runs of 100 steps: after 60 s 50 steps are made, so 150 more take 180 s. The first began at its 41st step.
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    shown, _, _ = table(terminal=True, planned=2)
-    shown.on_event(progressed(0, 41))
+    display, _, _ = table(terminal=True, planned=2)
+    display.on_event(progressed(0, 41))
     now[0] = 60.0
-    shown.on_event(progressed(0, 70))
-    shown.on_event(progressed(1, 1))
-    shown.on_event(progressed(1, 20))
-    assert shown._summary() == f"0 of 2 runs done, about {duration(60.0 * 110 / 50)} left"
+    display.on_event(progressed(0, 70))
+    display.on_event(progressed(1, 1))
+    display.on_event(progressed(1, 20))
+    assert display._summary() == f"0 of 2 runs done, about {duration(60.0 * 110 / 50)} left"
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(4.0, "4 s"), (119.4, "119 s"), (130.0, "2 min"), (5999.0, "100 min"), (7200.0, "2.0 hours")]
+    ("seconds", "text"), [(4.0, "4 s"), (119.4, "119 s"), (130.0, "2 min"), (5999.0, "100 min"), (7200.0, "2.0 hours")]
 )
-def test_durations(seconds: float, said: str):
-    assert duration(seconds) == said
+def test_durations(seconds: float, text: str):
+    assert duration(seconds) == text

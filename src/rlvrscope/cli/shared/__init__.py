@@ -1,1 +1,1 @@
-"""What commands share."""
+"""Options, output, errors and progress shared by the commands."""

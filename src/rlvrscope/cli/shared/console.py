@@ -1,4 +1,4 @@
-"""The two output streams. Text is printed as it is: no markup, no emoji codes, no highlighting."""
+"""The two output streams. Text is printed verbatim: no markup, no emoji codes, no highlighting."""
 
 from __future__ import annotations
 
