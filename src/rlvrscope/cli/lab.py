@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +12,9 @@ from rlvrscope.cli.shared.console import print_json, say
 from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import DeviceOption, JsonOption, OutOption, SetOption, WorkersOption
 from rlvrscope.extras import needs_extra
-from rlvrscope.runs import EvaluationRow, at_temperature
+
+if TYPE_CHECKING:
+    from rlvrscope.runs import EvaluationRow
 
 app = typer.Typer(help="The lab: a tiny language model from scratch, and RLVR on it.", no_args_is_help=True)
 
@@ -62,7 +64,7 @@ def train(
         from rlvrscope.experiment.runner import raise_failures, record_environment, train_runs
         from rlvrscope.lab.device import check_device
         from rlvrscope.lab.recipe import Recipe
-        from rlvrscope.runs import RunFolder
+        from rlvrscope.runs import EvaluationRow, RunFolder
 
     settings = config.load(recipe, Recipe, overrides or ())
     check_device(device)
@@ -104,6 +106,8 @@ def compare(
 
 
 def _means(row: EvaluationRow) -> dict[str, float]:
+    from rlvrscope.runs import at_temperature
+
     score = at_temperature(row.held_out)
     return {
         "pass_at_1": score.pass_at_1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -14,12 +14,11 @@ from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import DeviceOption, JsonOption
 from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
-from rlvrscope.lab.recipe import BOUNDARY_K
-from rlvrscope.runs import EvaluationRow, at_temperature
-from rlvrscope.stats import pass_at_k_exact
+
+if TYPE_CHECKING:
+    from rlvrscope.runs import EvaluationRow
 
 ALPHAS = (0.25, 0.5, 0.75)
-KS = (1, 8, BOUNDARY_K)
 SOURCE = "a lab checkpoint (.safetensors) or a run folder."
 
 
@@ -71,11 +70,15 @@ def wise(
 
 
 def _summary(alpha: float, row: EvaluationRow) -> dict[str, Any]:
-    score = at_temperature(row.held_out)
-    passes = pass_at_k_exact(score.success_P, KS).mean(axis=0)
+    from rlvrscope.lab.recipe import BOUNDARY_K
+    from rlvrscope.runs import at_temperature
+    from rlvrscope.stats import pass_at_k_exact
+
+    score, ks = at_temperature(row.held_out), (1, 8, BOUNDARY_K)
+    passes = pass_at_k_exact(score.success_P, ks).mean(axis=0)
     return {
         "alpha": alpha,
-        "pass_at_k": {str(k): float(value) for k, value in zip(KS, passes, strict=True)},
+        "pass_at_k": {str(k): float(value) for k, value in zip(ks, passes, strict=True)},
         "distinct_correct": score.distinct_correct,
         "entropy": row.entropy,
     }
@@ -84,7 +87,7 @@ def _summary(alpha: float, row: EvaluationRow) -> dict[str, Any]:
 def _table(rows: list[dict[str, Any]]) -> Table:
     """Table that fits 80 columns."""
     table = Table(box=None, pad_edge=False)
-    for column in ("alpha", *(f"pass@{k}" for k in KS), "distinct", "entropy"):
+    for column in ("alpha", *(f"pass@{k}" for k in rows[0]["pass_at_k"]), "distinct", "entropy"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         passes = (f"{value:.3f}" for value in row["pass_at_k"].values())
