@@ -1,4 +1,4 @@
-"""Which answers are the gold one. Each pair is decided by hand; values are compared by Python's own Fraction."""
+"""The math verifier on pairs decided by hand, and on random values compared by Python's Fraction."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from rlvrscope.verify.math.reading import read
 
 _LINES = Path(__file__).parents[1].joinpath("pairs.tsv").read_text(encoding="utf-8").splitlines()
 PAIRS = [[*line.split("\t"), ""][:4] for line in _LINES]
-"""(what is decided, gold answer, answer, question or none), each by hand."""
+"""(decision, gold answer, answer, question or ""), each decided by hand."""
 
 
-def pairs(decided: str) -> list[tuple[str, str, str]]:
-    return [(gold, answer, prompt) for wanted, gold, answer, prompt in PAIRS if wanted == decided]
+def pairs(kind: str) -> list[tuple[str, str, str]]:
+    return [(gold, answer, prompt) for decision, gold, answer, prompt in PAIRS if decision == kind]
 
 
 def decision_of(gold: str, answer: str, prompt: str = "") -> Decision:
@@ -30,20 +30,20 @@ def decision_of(gold: str, answer: str, prompt: str = "") -> Decision:
 
 
 @pytest.mark.parametrize(("gold", "answer", "prompt"), pairs("same"))
-def test_the_same(gold: str, answer: str, prompt: str):
+def test_equal_answers(gold: str, answer: str, prompt: str):
     decision = decision_of(gold, answer, prompt)
     assert decision.equal is True, decision
 
 
 @pytest.mark.parametrize(("gold", "answer", "prompt"), pairs("other"))
-def test_another(gold: str, answer: str, prompt: str):
+def test_different_answers(gold: str, answer: str, prompt: str):
     decision = decision_of(gold, answer, prompt)
     assert decision.equal is False, decision
     assert decision.reason
 
 
 @pytest.mark.parametrize(("gold", "answer", "prompt"), pairs("algebra"))
-def test_what_values_alone_do_not_settle_is_left_open(gold: str, answer: str, prompt: str):
+def test_pairs_that_need_computer_algebra_are_left_open(gold: str, answer: str, prompt: str):
     decision = decision_of(gold, answer, prompt)
     assert decision.equal is None
     assert len(decision.pairs) == 1
@@ -56,7 +56,7 @@ def test_candidates_are_refused(gold: str, answer: str, prompt: str):
 
 
 @pytest.mark.parametrize(("gold", "answer", "prompt"), pairs("unworked"))
-def test_what_is_not_worked_out_is_refused(gold: str, answer: str, prompt: str):
+def test_unevaluated_answers_are_refused(gold: str, answer: str, prompt: str):
     with pytest.raises(Refused, match=r"not evaluated|not expanded|repeats the question"):
         decision_of(gold, answer, prompt)
 
@@ -64,14 +64,14 @@ def test_what_is_not_worked_out_is_refused(gold: str, answer: str, prompt: str):
 @pytest.mark.parametrize(
     "answer", ["17*23", "390+1", "\\frac{391}{1}+0", "391, 392", "\\text{three}", "\\sqrt{9}", "782/2"]
 )
-def test_where_a_number_is_asked_for_an_expression_is_refused(answer: str):
+def test_an_expression_is_refused_where_a_number_is_asked_for(answer: str):
     with pytest.raises(Refused, match="a number is asked for"):
         judge_number(answer, Problem("p", "", "391"))
     with pytest.raises(Refused, match="a number is asked for"):
         judge(answer, Problem("p", "", "391", metadata={"evaluated": True}))
 
 
-def test_the_question_is_no_answer():
+def test_the_question_is_not_an_answer():
     problem = Problem("p", "Write $\\dfrac{\\sqrt{8}}{2} + \\left(1+1\\right)$ simply.", "2+\\sqrt{2}")
     with pytest.raises(Refused, match="not evaluated"):
         judge("\\frac{\\sqrt{8}}{2}+(1+1)", problem)
@@ -84,7 +84,7 @@ def test_the_question_is_no_answer():
     equation = Problem("p", "Solve $2x-4=6$ for $x$.", "x=5")
     assert judge("2x-4=6", equation).equal is False
     quoted = Problem("p", "Which is larger, $2^3$ or $3^2$?", "3^2")
-    assert judge("3^2", quoted).equal is True  # the gold answer itself may stand in the question
+    assert judge("3^2", quoted).equal is True  # the gold answer itself may be part of the question
 
 
 def test_a_unit_that_only_the_answer_has_must_be_asked_for():
@@ -106,7 +106,7 @@ def test_a_unit_that_only_the_answer_has_must_be_asked_for():
 @pytest.mark.parametrize(
     "gold", ["\\frac{1}{", "(1, 2", "\\frac{5}{0}", "{", "\\sqrt{}", "5\x00", "$$", "[1,2],(3", "\\{1, 2", "x=", "2+"]
 )
-def test_a_gold_answer_that_is_broken_is_found(gold: str):
+def test_a_broken_gold_answer_is_reported(gold: str):
     with pytest.raises(InputError, match=r"problem 'p7': the gold answer .* can't be read"):
         check(Problem("p7", "", gold))
 
@@ -120,7 +120,7 @@ def test_a_gold_answer_that_is_broken_is_found(gold: str):
         "f(x)=\\left\\{\\begin{array}{ll}1&x=1\\\\2&x=2\\end{array}\\right.",
     ],
 )  # fmt: skip
-def test_a_gold_answer_that_is_not_read_or_past_the_limits_is_the_same_string_only(gold: str):
+def test_an_unread_gold_answer_equals_only_the_same_string(gold: str):
     problem = Problem("p7", "", gold)
     check(problem)
     assert judge(gold, problem) == Decision(True, "string")
@@ -128,7 +128,7 @@ def test_a_gold_answer_that_is_not_read_or_past_the_limits_is_the_same_string_on
         assert judge(other, problem).equal is False
 
 
-def test_gold_answers_that_are_no_mathematics_are_strings():
+def test_gold_answers_that_are_not_mathematics_are_strings():
     for gold in ("\\overline{AB}", "No solution", "12:30 pm", "\\angle A", "\\lfloor x \\rfloor"):
         check(Problem("p", "", gold))
         assert compare(read(gold), read(gold)).equal is True
@@ -160,7 +160,7 @@ def forms(value: Fraction) -> st.SearchStrategy[str]:
 
 @settings(max_examples=100, deadline=None)
 @given(rationals)
-def test_a_sum_that_comes_to_the_value_is_not_worked_out(value: Fraction):
+def test_a_sum_with_the_right_value_is_unevaluated(value: Fraction):
     n, d = value.numerator, value.denominator
     assert compare(read(str(value)), read(f"1-\\frac{{{d - n}}}{{{d}}}")).equal is True
     with pytest.raises(Refused, match="not evaluated"):
@@ -172,14 +172,14 @@ def _primes(number: int) -> list[int]:
 
 
 def repeating(n: int, d: int) -> list[str]:
-    """The decimal of n/d with its period under a bar, by long division; none where the period is long."""
-    rest, digits, seen = n % d, "", {}
-    while rest not in seen and len(digits) < 12:
-        seen[rest] = len(digits)
-        digits, rest = digits + str(rest * 10 // d), rest * 10 % d
-    if rest not in seen:
+    """The decimal of n/d with its period under a bar, by long division; [] for a long period."""
+    remainder, digits, seen = n % d, "", {}
+    while remainder not in seen and len(digits) < 12:
+        seen[remainder] = len(digits)
+        digits, remainder = digits + str(remainder * 10 // d), remainder * 10 % d
+    if remainder not in seen:
         return []
-    start, period = digits[: seen[rest]], digits[seen[rest] :]
+    start, period = digits[: seen[remainder]], digits[seen[remainder] :]
     return [f"{n // d}.{start}\\overline{{{period}}}", f"{n // d}.{start}\\overline{{{period * 2}}}"]
 
 
@@ -199,7 +199,7 @@ def test_different_values_do_not_agree(data: st.DataObject, left: Fraction, righ
 
 @settings(max_examples=200, deadline=None)
 @given(st.data(), rationals, st.integers(2, 15), st.sampled_from([-1, 1]))
-def test_values_that_nearly_agree_do_not(data: st.DataObject, value: Fraction, places: int, side: int):
+def test_nearly_equal_values_differ(data: st.DataObject, value: Fraction, places: int, side: int):
     near = value + Fraction(side, 10**places)
     gold, answer = data.draw(forms(value)), f"\\frac{{{near.numerator}}}{{{near.denominator}}}"
     assert compare(read(gold), read(answer)).equal is False
@@ -225,7 +225,7 @@ def written(coefficients: list[int]) -> str:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(polynomials, min_size=1, max_size=3), st.integers(0, 6), st.integers(-2, 2))
-def test_polynomials_agree_with_their_expansion_and_with_no_other(factors: list[list[int]], place: int, change: int):
+def test_polynomials_equal_only_their_own_expansion(factors: list[list[int]], place: int, change: int):
     whole = expanded(factors)
     factored = "".join(f"({written(factor)})" for factor in factors)
     assert compare(read(written(whole)), read(factored)).equal is True
@@ -237,7 +237,7 @@ _SYMBOLS = (
     r"\frac { } 1 2 x ^ _ ( ) [ ] , |",
     r"\sqrt \pm = < \le \text{ \cup + - / ! \sin \log . % \$ & \\ \circ \infty \binom",
 )
-SYMBOLS = [" ", "\\begin{pmatrix}", "\\end{pmatrix}", *(symbol for some in _SYMBOLS for symbol in some.split(" "))]
+SYMBOLS = [" ", "\\begin{pmatrix}", "\\end{pmatrix}", *(symbol for line in _SYMBOLS for symbol in line.split(" "))]
 
 
 @settings(max_examples=200, deadline=None)
@@ -260,7 +260,7 @@ def test_the_docs_count_the_pairs():
     assert f"`tests/verify/pairs.tsv` has {len(PAIRS)} such pairs" in page
 
 
-def test_where_a_number_is_asked_for_it_may_have_a_name():
+def test_a_number_may_have_a_name():
     for answer in ("x=391", "391.0", "N = 391"):
         assert judge_number(answer, Problem("p", "", "391")).equal
     with pytest.raises(Refused, match="a number is asked for"):

@@ -1,4 +1,4 @@
-"""Digits that tell values apart: against values worked out to many more."""
+"""The separation bound against values computed to many more digits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def needed(text: str) -> int:
 
 
 def size(text: str, places: int):
-    """|value|, to so many digits; the last node's own size may be smaller than any limit, so terms are added here."""
+    """|value| to that many digits. The sum is made here, as it may be smaller than the limits of the evaluator."""
     node = parse(text)
     with mpmath.workdps(places):
         return abs(sum((Approximate(AT, mpmath.mp)(term) for term in node.args), mpmath.mpf(0)))
@@ -41,14 +41,14 @@ terms = st.tuples(st.integers(-30, 30).filter(bool), st.integers(2, 4), st.integ
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(terms, min_size=2, max_size=4))
-def test_what_is_not_zero_is_not_below_the_bound(drawn: list[tuple[int, int, int, int]]):
+def test_nonzero_values_are_not_below_the_bound(drawn: list[tuple[int, int, int, int]]):
     text = "+".join(f"({a})\\sqrt[{n}]{{\\frac{{{x}}}{{{y}}}}}" for a, n, x, y in drawn)
     places = needed(text)
     value = size(text, 2 * places + 50)
     assert value >= mpmath.mpf(10) ** -places or value < mpmath.mpf(10) ** (-2 * places)
 
 
-def test_what_can_not_be_told_apart_is_refused():
+def test_values_that_can_not_be_distinguished_are_refused():
     for text in (
         "+".join(f"\\sqrt{{{n}}}" for n in (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41)),
         "(1+10^{-100})^{10^{-100}}-1",
@@ -59,7 +59,7 @@ def test_what_can_not_be_told_apart_is_refused():
             needed(text)
 
 
-def test_which_are_algebraic():
+def test_algebraic_expressions():
     assert is_algebraic(parse("\\sqrt{2}+3^{1/3}+i"))
     for text in ("\\pi", "e", "2^{\\sqrt{2}}", "\\sin 1", "\\ln 2"):
         assert not is_algebraic(parse(text))

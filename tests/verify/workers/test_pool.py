@@ -1,9 +1,10 @@
-"""The pool: order, limits, workers that die, verifiers of your own."""
+"""The verifier pool: order, limits, workers that die, plug-in verifiers."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,7 +63,7 @@ def two_workers():
 
 
 def answers(count: int) -> list[str]:
-    """All right, all for computer algebra, none like another."""
+    """Different right answers that all need computer algebra."""
     return [f"\\boxed{{\\frac{{{n}}}{{{n}\\sqrt{{2}}}}}}" for n in range(2, count + 2)]
 
 
@@ -70,7 +71,7 @@ def workers(pool: VerifierPool) -> list[WorkerProcess]:
     return [slot.worker for slot in pool._slots if slot.worker is not None]
 
 
-def test_one():
+def test_verify_answer():
     verdict = verify_answer("so \\boxed{\\frac{1}{\\sqrt{2}}}", ROOT_HALF)
     assert (verdict.outcome, verdict.score, verdict.extracted) == ("correct", 1.0, "\\frac{1}{\\sqrt{2}}")
     assert (verdict.path, verdict.verifier) == ("symbolic", "math")
@@ -87,14 +88,14 @@ def test_computer_algebra_has_the_last_word(answer: str):
     )
 
 
-def test_a_batch_keeps_its_order_and_says_how_far_it_is(two_workers: VerifierPool):
+def test_a_batch_keeps_its_order_and_reports_progress(two_workers: VerifierPool):
     texts = [text for pair in zip(answers(20), ["\\boxed{1}"] * 20, strict=True) for text in pair]
-    seen: list[tuple[int, int]] = []
-    verdicts = two_workers.map(texts, [ROOT_HALF] * 40, lambda done, total: seen.append((done, total)))
+    progress: list[tuple[int, int]] = []
+    verdicts = two_workers.map(texts, [ROOT_HALF] * 40, lambda done, total: progress.append((done, total)))
     again = two_workers.map(texts, [ROOT_HALF] * 40)
     assert [verdict.outcome for verdict in verdicts] == ["correct", "wrong"] * 20
-    assert verdicts == again  # but for the time, which is not compared
-    assert seen == [(n, 40) for n in range(1, 41)]
+    assert verdicts == again  # except for the time, which is not compared
+    assert progress == [(n, 40) for n in range(1, 41)]
 
 
 def test_the_same_comparison_is_made_once(one_worker: VerifierPool):
@@ -123,37 +124,37 @@ MANY = "".join(f"+x_{{{n}}}" for n in range(20))
         ("7 cm", Problem("p", "in cm " * 2_000, "7"), "correct", "exact"),
     ],
 )
-def test_what_is_long_is_read_by_a_worker_with_the_same_verdict(
+def test_a_long_answer_is_judged_by_a_worker_with_the_same_verdict(
     answer: str, problem: Problem, outcome: str, path: str, one_worker: VerifierPool
 ):
     text = f"\\boxed{{{answer}}}"
-    found = start(text, problem)
-    assert isinstance(found, Work)
-    assert found.task["kind"] == "judge"
+    work = start(text, problem)
+    assert isinstance(work, Work)
+    assert work.task["kind"] == "judge"
     (verdict,) = one_worker.map([text], [problem])
     assert (verdict.outcome, verdict.path, verdict.extracted) == (outcome, path, answer)
-    here = judged(answer, problem)
-    assert isinstance(here, Work) if path == "symbolic" else here == verdict
+    inline = judged(answer, problem)
+    assert isinstance(inline, Work) if path == "symbolic" else inline == verdict
 
 
 def test_short_answers_begin_first():
-    """Five long ones come first in the list, and last to a worker; those that are the same are read once."""
+    """Five long answers are first in the list and last for a worker; equal ones are read once."""
     texts = [f"\\boxed{{{LONG}+{n}}}" for n in range(5)] * 2 + answers(100)[::-50] + answers(1)
     batch = Batch(len(texts), None)
-    for place, text in enumerate(texts):
-        batch.add(place, start(text, ROOT_HALF))
+    for index, text in enumerate(texts):
+        batch.add(index, start(text, ROOT_HALF))
     assert batch.ready == 3
     batch.all_added = True
-    begun = []
+    items = []
     while batch.ready:
-        begun.append(batch.next())
-    assert [item.task["kind"] for item in begun] == ["equal"] * 3 + ["judge"] * 5
-    lengths = [len(item.waiting[0][1].draft.extracted or "") for item in begun]
+        items.append(batch.next())
+    assert [item.task["kind"] for item in items] == ["equal"] * 3 + ["judge"] * 5
+    lengths = [len(item.waiting[0][1].draft.extracted or "") for item in items]
     assert lengths[:3] == sorted(lengths[:3])
-    assert [len(item.waiting) for item in begun] == [1] * 3 + [2] * 5
+    assert [len(item.waiting) for item in items] == [1] * 3 + [2] * 5
 
 
-def test_an_empty_batch_and_uneven_ones():
+def test_an_empty_batch_and_lists_of_different_lengths():
     with VerifierPool() as pool:
         assert pool.map([], []) == []
         with pytest.raises(InputError, match="2 texts, 1 problems"):
@@ -165,12 +166,12 @@ def test_an_empty_batch_and_uneven_ones():
 @pytest.mark.parametrize(
     "settings", [{"workers": 0}, {"timeout": 0.0}, {"timeout": float("nan")}, {"timeout": float("inf")}]
 )
-def test_settings_that_can_not_be(settings: dict):
+def test_impossible_settings_are_refused(settings: dict):
     with pytest.raises(InputError):
         VerifierPool(**settings)
 
 
-def test_your_own(own: Problem, one_worker: VerifierPool):
+def test_a_plugin_verifier(own: Problem, one_worker: VerifierPool):
     verdicts = one_worker.map(["is gold", "is other", "score 0.25", "score 0.75", "none", "print gold"], [own] * 6)
     assert [(v.outcome, v.score) for v in verdicts] == [
         ("correct", 1.0), ("wrong", 0.0), ("wrong", 0.25), ("correct", 0.75), ("no_answer", 0.0), ("correct", 1.0),
@@ -182,7 +183,7 @@ def test_your_own(own: Problem, one_worker: VerifierPool):
     assert "from 0 to 1" in out.reason
 
 
-def test_your_own_that_is_not_there(own: Problem, tmp_path: Path):
+def test_a_missing_or_broken_plugin_is_refused(own: Problem, tmp_path: Path):
     with pytest.raises(InputError, match="has no function 'missing'"):
         verify_answer("x", Problem("q", "", "a", own.verifier.replace(":check", ":missing")))
     with pytest.raises(InputError, match=r"nothing\.py can't be read"):
@@ -194,12 +195,12 @@ def test_your_own_that_is_not_there(own: Problem, tmp_path: Path):
         verify_answer("x", Problem("q", "", "a", "mth"))
 
 
-def test_what_hangs_costs_its_own_time_and_nothing_else(own: Problem):
+def test_a_hanging_item_costs_only_its_own_time(own: Problem):
     texts = ["is gold", "spin", "is gold", "memory", "is gold", "die", "is gold"] + ["is gold"] * 20
     with VerifierPool(workers=2, timeout=0.5) as pool:
         started = time.perf_counter()
         verdicts = pool.map(texts, [own] * len(texts))
-        taken = time.perf_counter() - started
+        seconds = time.perf_counter() - started
     assert [verdict.outcome for verdict in verdicts[:6]] == [
         "correct",
         "timeout",
@@ -212,11 +213,11 @@ def test_what_hangs_costs_its_own_time_and_nothing_else(own: Problem):
     assert 0.5 <= verdicts[1].seconds < 1.0
     assert "memory" in verdicts[3].reason
     assert "died 3 times" in verdicts[5].reason
-    assert taken < 8.0
+    assert seconds < 8.0
 
 
-def test_it_survives_the_death_of_its_workers(own: Problem):
-    """kill -9 of what works, then of what keeps it, again and again while it works."""
+def test_the_pool_survives_the_death_of_its_workers(own: Problem):
+    """kill -9 of the workers, then of their keepers, repeatedly during the work."""
     with VerifierPool(workers=2) as pool:
         pool.map(["is gold"] * 2, [own] * 2)
         done = threading.Event()
@@ -239,13 +240,13 @@ def test_it_survives_the_death_of_its_workers(own: Problem):
 
 
 @contextlib.contextmanager
-def _killing(pool: VerifierPool, most: int):
-    """kill -9 of every keeper and worker as soon as there is one, `most` times in all."""
+def _killing(pool: VerifierPool, limit: int):
+    """kill -9 of every keeper and worker as soon as there is one, `limit` times in all."""
     killed: set[int] = set()
     over = threading.Event()
 
     def kill() -> None:
-        while not over.is_set() and len(killed) < most:
+        while not over.is_set() and len(killed) < limit:
             for worker in workers(pool):
                 if worker.process.pid not in killed:
                     killed.add(worker.process.pid)
@@ -262,24 +263,24 @@ def _killing(pool: VerifierPool, most: int):
         killer.join()
 
 
-def test_it_goes_on_when_starts_were_prevented_for_a_while(own: Problem, monkeypatch: pytest.MonkeyPatch):
+def test_the_pool_recovers_when_starts_fail_for_a_while(own: Problem, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("rlvrscope.verify.workers.worker_slot._MAX_PAUSE_SECONDS", 0.02)
-    with VerifierPool(workers=1) as pool, _killing(pool, most=12) as killed:
+    with VerifierPool(workers=1) as pool, _killing(pool, limit=12) as killed:
         verdicts = pool.map(["is gold"] * 5, [own] * 5)
     assert len(killed) == 12
     assert {verdict.outcome for verdict in verdicts} == {"correct"}
 
 
-def test_it_ends_when_starts_are_prevented_for_good(own: Problem, monkeypatch: pytest.MonkeyPatch):
+def test_the_pool_gives_up_when_every_start_fails(own: Problem, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("rlvrscope.verify.workers.worker_slot._MAX_PAUSE_SECONDS", 0.002)
-    with VerifierPool(workers=1) as pool, _killing(pool, most=1000) as killed:
+    with VerifierPool(workers=1) as pool, _killing(pool, limit=1000) as killed:
         with pytest.raises(WorkError, match="killed 20 times in a row before they gave a verdict"):
             pool.map(["is gold"] * 5, [own] * 5)
         assert len(killed) == 20
         assert pool._slots == []
 
 
-def test_a_worker_that_can_not_start_says_why(own: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_worker_that_can_not_start_reports_why(own: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho starting >&2\necho no room >&2\nexit 3\n")
     python.chmod(0o755)
@@ -311,8 +312,8 @@ def _alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("text", ["is gold", "sleep 1"])
-def test_workers_of_a_pool_that_was_killed_end_by_themselves(own: Problem, text: str):
-    """Idle ones, and those that find nobody to answer to."""
+def test_workers_end_when_their_pool_is_killed(own: Problem, text: str):
+    """Idle workers, and workers whose reply nobody reads."""
     code = f"""
 import time
 from rlvrscope.verify import Problem, VerifierPool
@@ -335,20 +336,42 @@ time.sleep(60)
         time.sleep(0.05)
 
 
-def test_the_library_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("rlvrscope.verify.math.math_verifier.importlib.util.find_spec", lambda name: None)
     assert verify_answer("\\boxed{0.5}", Problem("p", "", "\\frac{1}{2}")).outcome == "correct"
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[math\]'"):
         verify_answer("\\boxed{\\sqrt{8}}", Problem("p", "", "2\\sqrt{2}"))
 
 
-def test_a_script_without_a_main_guard_may_verify(tmp_path: Path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import rlvrscope as rs\n"
-        "print(rs.verify.verify_answer(r'\\boxed{\\sqrt{8}}', rs.problem.Problem('p', '', r'2\\sqrt{2}')).outcome)\n"
+def run_script(folder: Path, code: str, package: Path) -> str:
+    """Run a script in its folder with this copy of the package on its path; return what it prints."""
+    script = folder / "script.py"
+    script.write_text(f"import sys\nsys.path.insert(0, {str(package.parent)!r})\n{code}")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=folder, env=environment)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_a_script_without_a_main_guard_can_verify(tmp_path: Path):
+    (tmp_path / "sympy.py").write_text("raise SystemExit('a file next to the script was imported')")
+    code = """
+import rlvrscope as rs
+print(rs.verify.verify_answer(r'\\boxed{\\sqrt{8}}', rs.problem.Problem('p', '', r'2\\sqrt{2}')).outcome)
+"""
+    assert run_script(tmp_path, code, Path(rlvrscope.__file__).parent) == "correct\n"
+
+
+def test_workers_run_the_package_of_their_pool_also_from_a_folder_with_a_space(tmp_path: Path):
+    folder = tmp_path / "a folder"
+    package = folder / "the package" / "rlvrscope"
+    shutil.copytree(Path(rlvrscope.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "mine.py").write_text(
+        "def check(text, problem):\n    import rlvrscope\n    return rlvrscope.__file__ == text\n"
     )
-    (tmp_path / "sympy.py").write_text("raise SystemExit('a file beside the script was imported')")
-    environment = os.environ | {"PYTHONPATH": str(Path(rlvrscope.__file__).parents[1])}
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert (done.stdout, done.stderr) == ("correct\n", "")
+    code = """
+import rlvrscope as rs
+problem = rs.problem.Problem('p', '', 'x', 'mine.py:check')
+print(rs.verify.verify_answer(rs.__file__, problem).outcome, rs.__file__)
+"""
+    assert run_script(folder, code, package) == f"correct {package / '__init__.py'}\n"
