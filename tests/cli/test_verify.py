@@ -23,7 +23,7 @@ ROWS = [
     {"problem": "b", "prompt": "?", "text": "\\boxed{9^{9^{9^9}}}", "answer": "\\frac{\\sqrt{2}}{2}"},
 ]
 QUICK = [*ROWS[:3], *ROWS[4:]]
-"""Without the one that needs a worker."""
+"""The rows that need no worker."""
 
 
 @pytest.fixture(autouse=True)
@@ -51,23 +51,23 @@ def refused(*words: str, code: int = 2) -> str:
 
 
 def test_outcomes_and_rate():
-    shown = run("verify", "s.jsonl").stdout
-    assert [line.split() for line in shown.splitlines()[1:7]] == [
+    output = run("verify", "s.jsonl").stdout
+    assert [line.split() for line in output.splitlines()[1:7]] == [
         ["correct", "2", "33.3%"], ["wrong", "1", "16.7%"], ["no_answer", "1", "16.7%"], ["rejected", "2", "33.3%"],
         ["timeout", "0", "0.0%"], ["error", "0", "0.0%"],
     ]  # fmt: skip
-    assert "6 items in " in shown
-    assert "correct: 0.3333" in shown
+    assert "6 items in " in output
+    assert "correct: 0.3333" in output
     facts = json.loads(run("verify", "s.jsonl", "--json", "--workers", "1").stdout)
     assert facts["outcomes"] == {"correct": 2, "wrong": 1, "no_answer": 1, "rejected": 2, "timeout": 0, "error": 0}
     assert facts["decided_by"] == {"rules": 2, "string": 1, "exact": 1, "extract": 1, "symbolic": 1}
 
 
-def test_the_verdicts_can_be_compared(at: Path):
+def test_verdicts_can_be_read_by_boundary(at: Path):
     run("verify", "s.jsonl", "--out", "v.jsonl")
-    found = [json.loads(line) for line in (at / "v.jsonl").read_text().splitlines()]
-    assert [row["outcome"] for row in found] == ["correct", "wrong", "no_answer", "correct", "rejected", "rejected"]
-    assert [row["problem"] for row in found] == list("aaabbb")
+    rows = [json.loads(line) for line in (at / "v.jsonl").read_text().splitlines()]
+    assert [row["outcome"] for row in rows] == ["correct", "wrong", "no_answer", "correct", "rejected", "rejected"]
+    assert [row["problem"] for row in rows] == list("aaabbb")
     (model,) = read_models("v.jsonl")
     assert (model.counts.n.tolist(), model.counts.c.tolist()) == ([3, 3], [1, 1])
 
@@ -92,17 +92,17 @@ def test_a_folder_of_samples(at: Path):
     assert "is part of the input" in refused("verify", "more", "--out", "more/v.jsonl")
 
 
-def test_why_a_verifier_of_yours_failed(at: Path):
+def test_the_first_error_of_a_plugin_is_shown(at: Path):
     (at / "mine.py").write_text("def fails(text, problem):\n    return 1 / text.count('391')\n")
-    shown = run("verify", "s.jsonl", "--verifier", "mine.py:fails").stdout
-    assert "The first error, in row 2: ZeroDivisionError: division by zero (mine.py, line 2)" in shown
+    output = run("verify", "s.jsonl", "--verifier", "mine.py:fails").stdout
+    assert "The first error, in row 2: ZeroDivisionError: division by zero (mine.py, line 2)" in output
 
 
-def test_an_extra_that_is_missing_is_found_before_the_work(monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_extra_is_reported_before_the_work(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("rlvrscope.verify.math.math_verifier.importlib.util.find_spec", lambda name: None)
-    said = refused("verify", "s.jsonl", "--out", "v.jsonl")
-    assert "problem 'b'" in said
-    assert "pip install '.[math]'" in said
+    message = refused("verify", "s.jsonl", "--out", "v.jsonl")
+    assert "problem 'b'" in message
+    assert "pip install '.[math]'" in message
     monkeypatch.setitem(sys.modules, "datasets", None)
     assert "pip install '.[hf]'" in refused("tasks", "export", "gsm8k", "--out", "g.jsonl")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -113,18 +113,18 @@ def test_an_extra_that_is_missing_is_found_before_the_work(monkeypatch: pytest.M
 
 
 def test_one_item_explained():
-    shown = run("verify", "s.jsonl", "--explain", "6").stdout
-    assert "extracted    9^{9^{9^9}}" in shown
-    assert "outcome      rejected (score 0)" in shown
-    assert "why          a power that is too large" in shown
-    assert "ms" in shown
-    told = json.loads(run("verify", "s.jsonl", "--explain", "4", "--json").stdout)
-    assert (told["outcome"], told["path"], told["gold"]) == ("correct", "symbolic", "\\frac{\\sqrt{2}}{2}")
+    output = run("verify", "s.jsonl", "--explain", "6").stdout
+    assert "extracted    9^{9^{9^9}}" in output
+    assert "outcome      rejected (score 0)" in output
+    assert "why          a power that is too large" in output
+    assert "ms" in output
+    facts = json.loads(run("verify", "s.jsonl", "--explain", "4", "--json").stdout)
+    assert (facts["outcome"], facts["path"], facts["gold"]) == ("correct", "symbolic", "\\frac{\\sqrt{2}}{2}")
     assert "\u202e" not in run("verify", "s.jsonl", "--explain", "5").stdout
     assert "there is no row 7" in refused("verify", "s.jsonl", "--explain", "7")
 
 
-def test_other_kinds_of_file_and_other_names(at: Path):
+def test_other_file_formats_and_column_names(at: Path):
     with gzip.open(at / "quick.jsonl.gz", "wt") as file:
         file.write((at / "quick.jsonl").read_text())
     with (at / "s.csv").open("w", newline="") as file:
@@ -166,32 +166,32 @@ def test_mistakes(at: Path):
 
 
 def test_tasks():
-    shown = run("tasks", "list", terminal=True).stdout
+    output = run("tasks", "list", terminal=True).stdout
     for name in ("math-500", "aime-2025", "countdown", "gym:NAME", "qwen-boxed", "choice"):
-        assert name in shown
-    assert max(map(len, shown.splitlines())) <= 80
+        assert name in output
+    assert max(map(len, output.splitlines())) <= 80
     assert "gsm8k" in json.loads(run("tasks", "list", "--json").stdout)["data_sets"]
-    shown = run("tasks", "show", "mmlu-pro").stdout
+    output = run("tasks", "show", "mmlu-pro").stdout
     for words in ("TIGER-Lab/MMLU-Pro", "revision", "test 12,032", "{options}"):
-        assert words in shown
+        assert words in output
     assert "What is " in run("tasks", "show", "chain-sum").stdout
     assert "<|im_start|>system" in run("tasks", "show", "math", "--template", "qwen-boxed").stdout
     assert "Nearest: gsm8k" in refused("tasks", "show", "gsm8")
     assert "Did you mean 'plain'?" in refused("tasks", "show", "math", "--template", "plane")
 
 
-def test_a_file_of_your_own_is_shown_as_a_task_is(at: Path):
+def test_a_file_is_shown_like_a_task(at: Path):
     rows = [{"question": "Which?", "gold": "B", "verifier": "choice", "choices": ["no", "yes"]}] * 2
     lines = [json.dumps({**row, "id": f"q{n}"}) for n, row in enumerate(rows)]
     (at / "mine.jsonl").write_text("\n".join(lines))
     words = ("--field", "prompt=question", "--field", "answer=gold")
-    shown = run("tasks", "show", "mine.jsonl", *words).stdout
+    output = run("tasks", "show", "mine.jsonl", *words).stdout
     for line in ("problems     2", "verifier     choice 2", "template     choice", "first id     q0", "gold answer  B"):
-        assert line in shown.splitlines()
-    assert "Which?\n\nA. no\nB. yes\n" in shown
-    told = json.loads(run("tasks", "show", "mine.jsonl", *words, "--template", "qwen-boxed", "--json").stdout)
-    assert (told["problems"], told["choices"], told["verifier"]) == (2, ["no", "yes"], {"choice": 2})
-    assert told["prompt"].startswith("<|im_start|>system")
+        assert line in output.splitlines()
+    assert "Which?\n\nA. no\nB. yes\n" in output
+    facts = json.loads(run("tasks", "show", "mine.jsonl", *words, "--template", "qwen-boxed", "--json").stdout)
+    assert (facts["problems"], facts["choices"], facts["verifier"]) == (2, ["no", "yes"], {"choice": 2})
+    assert facts["prompt"].startswith("<|im_start|>system")
     run("tasks", "export", "mine.jsonl", *words, "--out", "again.jsonl")
     assert [json.loads(line)["prompt"] for line in (at / "again.jsonl").read_text().splitlines()] == ["Which?"] * 2
     assert "Did you mean 'question'?" in refused("tasks", "show", "mine.jsonl", "--field", "prompt=qestion")
@@ -199,7 +199,7 @@ def test_a_file_of_your_own_is_shown_as_a_task_is(at: Path):
     assert "--field is for files" in refused("tasks", "export", "gsm8k", *words, "--out", "x.jsonl")
 
 
-def test_export_is_a_task_again(at: Path):
+def test_an_export_can_be_used_as_a_task(at: Path):
     run("tasks", "export", "countdown", "--count", "4", "--seed", "3", "--out", "c.jsonl")
     run("tasks", "export", "c.jsonl", "--out", "again.jsonl")
     assert (at / "again.jsonl").read_bytes() == (at / "c.jsonl").read_bytes()

@@ -1,6 +1,6 @@
-"""Texts made to be called correct, to hang the verifier, to take it over or to break it. None of them is right.
+"""Texts made to be called correct, or to hang, take over or break the verifier; every answer is wrong.
 
-Each is (name, text, gold answer) or (name, text, gold answer, verifier, metadata, prompt). Big ones are built here.
+Each is (name, text, gold answer) or (name, text, gold answer, verifier, metadata, prompt).
 """
 
 from __future__ import annotations
@@ -344,7 +344,7 @@ PAYLOADS = [
     "%s%n%x",
     "' OR 1=1 --",
 ]
-"""Code, and what looks like a message of ours; the gold answer is 2."""
+"""Code, and text that looks like a worker's message; the gold answer is 2."""
 
 ENCODINGS = [
     ("null byte", B % "2\x00", "2"),
@@ -405,17 +405,17 @@ BIG = [
 
 
 def cases() -> list[tuple[str, str, Problem]]:
-    """(name, text, problem) of all."""
-    found = [(f"slow: {name}", B % answer, SQRT, "math", {}, "") for name, answer in SLOW.items()]
-    found += [(f"slow, for a number: {name}", B % answer, "5", "math", {}, "") for name, answer in SLOW.items()]
+    """Return (name, text, problem) of every text."""
+    filled = [(f"slow: {name}", B % answer, SQRT, "math", {}, "") for name, answer in SLOW.items()]
+    filled += [(f"slow, for a number: {name}", B % answer, "5", "math", {}, "") for name, answer in SLOW.items()]
     for kind in (TRICKS, ENCODINGS, BIG):
-        found += [_filled(case) for case in kind]
-    found += [(f"payload {n}", B % text, "2", "math", {}, "") for n, text in enumerate(PAYLOADS)]
+        filled += [_filled(case) for case in kind]
+    filled += [(f"payload {n}", B % text, "2", "math", {}, "") for n, text in enumerate(PAYLOADS)]
     numbers = {"numbers": [2, 3]}
-    found += [(f"payload {n}, countdown", B % text, "2", "countdown", numbers, "") for n, text in enumerate(PAYLOADS)]
+    filled += [(f"payload {n}, countdown", B % text, "2", "countdown", numbers, "") for n, text in enumerate(PAYLOADS)]
     return [
         (name, text, Problem(name, prompt, gold, verifier, metadata=metadata))
-        for name, text, gold, verifier, metadata, prompt in found
+        for name, text, gold, verifier, metadata, prompt in filled
     ]
 
 

@@ -1,4 +1,4 @@
-"""Answers to verify: files and folders of them, whose they are, and what is refused."""
+"""Answers to verify: files, folders, labels, and refused input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def jsonl(path: Path, *rows: dict) -> Path:
     return path
 
 
-def test_a_folder_is_its_files_in_order(tmp_path: Path):
+def test_a_folder_is_read_in_the_order_of_its_files(tmp_path: Path):
     jsonl(tmp_path / "b.jsonl", {**ROW, "id": "b"})
     pq.write_table(pa.Table.from_pylist([{**ROW, "id": "c"}]), tmp_path / "c.parquet")
     (tmp_path / "d.csv").write_text("id,text,answer\nd,\\boxed{1},1\n")
@@ -29,9 +29,9 @@ def test_a_folder_is_its_files_in_order(tmp_path: Path):
         file.write(json.dumps({**ROW, "id": "a"}) + "\n")
     jsonl(tmp_path / ".hidden.jsonl", ROW)
     (tmp_path / "notes.txt").write_text("no table")
-    found = read_answers(tmp_path)
-    assert [problem.id for problem in found.problems] == ["a", "b", "c", "d"]
-    assert [labels["problem"] for labels in found.labels] == ["a", "b", "c", "d"]
+    answers = read_answers(tmp_path)
+    assert [problem.id for problem in answers.problems] == ["a", "b", "c", "d"]
+    assert [labels["problem"] for labels in answers.labels] == ["a", "b", "c", "d"]
     assert [problem.id for problem in read_answers(tmp_path, only=3).problems] == ["c"]
     with pytest.raises(InputError, match="there is no row 5"):
         read_answers(tmp_path, only=5)
@@ -46,26 +46,27 @@ def test_a_folder_is_its_files_in_order(tmp_path: Path):
         ({"text": "", "answer": "1"}, {}),
     ],
 )
-def test_whose_answer_it_is(tmp_path: Path, row: dict, labels: dict):
-    found = read_answers(jsonl(tmp_path / "a.jsonl", row))
-    assert found.labels == [labels]
-    assert found.problems[0].id == labels.get("problem", found.problems[0].id)
+def test_labels(tmp_path: Path, row: dict, labels: dict):
+    answers = read_answers(jsonl(tmp_path / "a.jsonl", row))
+    assert answers.labels == [labels]
+    assert answers.problems[0].id == labels.get("problem", answers.problems[0].id)
 
 
-def test_a_prompt_tells_problems_apart(tmp_path: Path):
+def test_a_prompt_identifies_its_problem(tmp_path: Path):
     rows = [{"prompt": prompt, "text": "", "answer": "1"} for prompt in ("a?", "b?", "a?")]
-    found = read_answers(jsonl(tmp_path / "a.jsonl", *rows))
-    a, b, again = (labels["problem"] for labels in found.labels)
+    answers = read_answers(jsonl(tmp_path / "a.jsonl", *rows))
+    a, b, again = (labels["problem"] for labels in answers.labels)
     assert a == again != b
-    assert found.problems[0] is found.problems[2]
+    assert answers.problems[0] is answers.problems[2]
 
 
-def test_of_a_chat_only_what_the_model_said_last_counts(tmp_path: Path):
-    asked = {"role": "user", "content": "Is it \\boxed{1}?"}
-    said = {"role": "assistant", "content": "I can't say."}
-    chats = [[said], [asked, said], [asked, said, asked, {**said, "content": "Yes."}, {**said, "content": "It is."}]]
-    found = read_answers(jsonl(tmp_path / "a.jsonl", *({**ROW, "text": chat} for chat in chats)))
-    assert found.texts == ["I can't say.", "I can't say.", "Yes.\nIt is."]
+def test_only_the_last_turn_of_the_model_in_a_chat_counts(tmp_path: Path):
+    question = {"role": "user", "content": "Is it \\boxed{1}?"}
+    reply = {"role": "assistant", "content": "I can't say."}
+    turn = [{**reply, "content": "Yes."}, {**reply, "content": "It is."}]
+    chats = [[reply], [question, reply], [question, reply, question, *turn]]
+    answers = read_answers(jsonl(tmp_path / "a.jsonl", *({**ROW, "text": chat} for chat in chats)))
+    assert answers.texts == ["I can't say.", "I can't say.", "Yes.\nIt is."]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_of_a_chat_only_what_the_model_said_last_counts(tmp_path: Path):
         ),
     ],
 )
-def test_what_is_refused_is_named_with_its_place(tmp_path: Path, rows: list[dict], message: str):
+def test_refused_input_is_named_with_its_row(tmp_path: Path, rows: list[dict], message: str):
     with pytest.raises(InputError, match=message):
         read_answers(jsonl(tmp_path / "a.jsonl", *rows))
 
@@ -99,7 +100,7 @@ def test_what_is_refused_is_named_with_its_place(tmp_path: Path, rows: list[dict
 @pytest.mark.parametrize(
     "extra", [{}, {"verifier": "countdown", "numbers": [1]}, {"verifier": "choice"}, {"verifier": "arithmetic"}]
 )
-def test_a_gold_answer_of_any_length_is_cut_in_the_message(tmp_path: Path, extra: dict):
+def test_a_long_gold_answer_is_shortened_in_the_message(tmp_path: Path, extra: dict):
     with pytest.raises(InputError, match=r"line 1: problem 'q': .*77777\.\.\.") as raised:
         read_answers(jsonl(tmp_path / "a.jsonl", {**ROW, "answer": "7" * 5_000, **extra}))
     assert len(str(raised.value)) < 400 + len(str(tmp_path))

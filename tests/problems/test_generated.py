@@ -1,4 +1,4 @@
-"""Generated problems: exact gold answers, the same for a seed; templates."""
+"""Generated problems: exact gold answers, reproducible by seed; templates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rlvrscope.verify import verify_answer
 
 
 @pytest.mark.parametrize("name", list(GENERATED))
-def test_a_seed_gives_the_same_problems_and_more_are_more_of_them(name: str):
+def test_problems_depend_on_the_seed_and_not_on_the_count(name: str):
     problems = load(name, count=30, seed=5)
     assert load(name, count=10, seed=5) == problems[:10]
     assert load(name, count=10, seed=6)[0].prompt != problems[0].prompt
@@ -27,13 +27,13 @@ def reachable(numbers: list[Fraction]) -> set[Fraction]:
     """Every value of an expression over all of the numbers, by brute force."""
     if len(numbers) == 1:
         return set(numbers)
-    found: set[Fraction] = set()
+    values: set[Fraction] = set()
     for i, j in itertools.permutations(range(len(numbers)), 2):
-        rest = [numbers[k] for k in range(len(numbers)) if k not in (i, j)]
+        others = [numbers[k] for k in range(len(numbers)) if k not in (i, j)]
         a, b = numbers[i], numbers[j]
         for value in {a + b, a - b, a * b} | ({a / b} if b else set()):
-            found |= reachable([*rest, value])
-    return found
+            values |= reachable([*others, value])
+    return values
 
 
 def test_every_countdown_target_can_be_reached():
@@ -41,7 +41,7 @@ def test_every_countdown_target_can_be_reached():
         assert Fraction(problem.answer) in reachable([Fraction(n) for n in problem.metadata["numbers"]])
 
 
-def test_gold_answers_are_what_python_works_out():
+def test_gold_answers_agree_with_python():
     for name, words in (("chain-sum", ("What is ", "?")), ("arithmetic", ("Work out ", ". Give"))):
         for problem in load(name, count=20):
             text = problem.prompt.partition(words[0])[2].partition(words[1])[0]
@@ -55,13 +55,13 @@ def _spaced(text: str) -> list[str]:
     return text.replace("(", " ( ").replace(")", " ) ").split()
 
 
-def test_too_many_are_not_made():
+def test_a_count_below_one_is_refused():
     with pytest.raises(InputError, match="count must be at least 1"):
         load("countdown", count=0)
 
 
 def test_reasoning_gym():
-    """Every task that is taken, but for one that reads a library of texts first."""
+    """Every task, except one that first reads a library of texts."""
     pytest.importorskip("reasoning_gym")
     for task in sorted({*GYM_NUMBERS, *GYM_TEXTS} - {"caesar_cipher"}):
         problems = load(f"gym:{task}", count=3, seed=1)
@@ -73,7 +73,7 @@ def test_reasoning_gym():
             assert verify_answer(f"\\boxed{{{problem.answer}x}}", problem).outcome != "correct"
 
 
-def test_tasks_of_reasoning_gym_that_are_not_taken():
+def test_other_tasks_of_reasoning_gym_are_refused():
     with pytest.raises(InputError, match=r"unknown reasoning-gym task 'countdown'"):
         load("gym:countdown", count=1)
     assert not set(GYM_NUMBERS) & set(GYM_TEXTS)

@@ -91,10 +91,10 @@ def test_every_data_set_has_a_golden_pair():
     assert {name for name, *_ in GOLDEN} == set(DATA_SETS)
 
 
-@pytest.mark.parametrize(("name", "row", "wanted", "texts"), GOLDEN, ids=[name for name, *_ in GOLDEN])
-def test_golden(name: str, row: dict, wanted: tuple, texts: tuple[str, str]):
+@pytest.mark.parametrize(("name", "row", "expected", "texts"), GOLDEN, ids=[name for name, *_ in GOLDEN])
+def test_golden(name: str, row: dict, expected: tuple, texts: tuple[str, str]):
     problem = DATA_SETS[name].to_problem(row)
-    assert (problem.answer, problem.verifier, dict(problem.metadata)) == wanted
+    assert (problem.answer, problem.verifier, dict(problem.metadata)) == expected
     assert problem.prompt == row.get("problem", row.get("question"))
     assert problem.verifier == DATA_SETS[name].verifier
     assert problem.id == IDS.get(name, problem.id)
@@ -103,11 +103,11 @@ def test_golden(name: str, row: dict, wanted: tuple, texts: tuple[str, str]):
 
 
 @pytest.mark.parametrize(("name", "row"), [(name, row) for name, row, *_ in GOLDEN], ids=[name for name, *_ in GOLDEN])
-def test_a_row_as_the_library_gives_it_is_the_same_problem(name: str, row: dict):
-    """Through Arrow and back: numbers, lists and structs keep what the reader looks at."""
+def test_a_row_read_by_the_library_gives_the_same_problem(name: str, row: dict):
+    """Arrow keeps the numbers, lists and structs of a row."""
     datasets = pytest.importorskip("datasets")
-    (given,) = datasets.Dataset.from_list([row])
-    assert DATA_SETS[name].to_problem(given) == DATA_SETS[name].to_problem(row)
+    (arrow_row,) = datasets.Dataset.from_list([row])
+    assert DATA_SETS[name].to_problem(arrow_row) == DATA_SETS[name].to_problem(row)
 
 
 @pytest.mark.parametrize(
@@ -119,11 +119,11 @@ def test_a_row_as_the_library_gives_it_is_the_same_problem(name: str, row: dict)
     ],
 )
 def test_other_copies_of_a_set(name: str, row: dict, gold: str):
-    """Repositories that hold the same problems under the other of two field names."""
+    """Repositories with the same problems under other field names."""
     assert DATA_SETS[name].to_problem(row).answer == gold
 
 
-def test_ids_without_one_in_the_data_are_of_the_content():
+def test_ids_come_from_the_content_if_the_data_has_none():
     first, second = ({"problem": f"What is {n}?", "solution": f"\\boxed{{{n}}}"} for n in (1, 2))
     ids = [math_problem(row).id for row in (first, second)]
     assert [math_problem(row).id for row in (second, first)] == ids[::-1]
@@ -160,12 +160,12 @@ def test_the_box_of_a_solution(solution: str, answer: str | None):
         ),
     ],
 )
-def test_rows_that_can_not_be(reader, row: dict, why: str):
+def test_unusable_rows_are_refused(reader, row: dict, why: str):
     with pytest.raises(InputError, match=why):
         reader(row)
 
 
-def test_a_split_that_is_not_there():
+def test_an_unknown_split_is_refused():
     with pytest.raises(InputError, match=r"gsm8k has no split 'tset'\. Did you mean 'test'\?"):
         list(read_hub("gsm8k", "tset"))
 
@@ -177,11 +177,11 @@ def test_a_problem_needs_an_id_and_an_answer():
 
 
 def copy_of_hub(folder: Path, rows: dict[tuple[str, str], list[dict]]) -> Path:
-    """A folder as the hub has it: Parquet files, and a card that says which config and split they are."""
+    """Write a folder like a repository of the hub: Parquet files, and a card with their configs and splits."""
     configs: dict[str, str] = {}
-    for (config, split), held in rows.items():
+    for (config, split), split_rows in rows.items():
         (folder / config).mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_pylist(held), folder / config / f"{split}.parquet")
+        pq.write_table(pa.Table.from_pylist(split_rows), folder / config / f"{split}.parquet")
         entry = f"  - split: {split}\n    path: {config}/{split}.parquet\n"
         configs[config] = configs.get(config, f"- config_name: {config}\n  data_files:\n") + entry
     (folder / "README.md").write_text(f"---\nconfigs:\n{''.join(configs.values())}---\n")
@@ -225,7 +225,7 @@ def test_nested_fields(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("_datasets")
-def test_a_gold_answer_that_can_not_be_read_is_found_when_the_task_loads(tmp_path: Path):
+def test_an_unreadable_gold_answer_is_reported_when_the_task_loads(tmp_path: Path):
     rows = [{"problem": "a", "answer": "1", "id": "a-1"}, {"problem": "b", "answer": "\\frac{1}{", "id": "b-2"}]
     source = copy_of_hub(tmp_path / "aime", {("default", "test"): rows})
     with pytest.raises(InputError, match=r"aime-2025 test, row 2: problem 'b-2': the gold answer .* can't be read"):
@@ -233,7 +233,7 @@ def test_a_gold_answer_that_can_not_be_read_is_found_when_the_task_loads(tmp_pat
 
 
 @pytest.mark.usefixtures("_datasets")
-def test_copies_that_will_not_do(tmp_path: Path):
+def test_unusable_copies_are_refused(tmp_path: Path):
     with pytest.raises(InputError, match="is not a folder"):
         load("gsm8k", source=tmp_path / "nothing")
     other = copy_of_hub(tmp_path / "other", {("main", "test"): [{"q": "x", "a": "y"}]})
@@ -247,7 +247,7 @@ def test_copies_that_will_not_do(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("_datasets")
-def test_a_problem_that_stands_there_twice_keeps_its_place(tmp_path: Path):
+def test_a_repeated_problem_keeps_its_position(tmp_path: Path):
     rows = [{"question": f"{n}?", "answer": f"#### {n}"} for n in (1, 2, 1, 1)]
     problems = load("gsm8k", source=copy_of_hub(tmp_path / "gsm8k", {("main", "test"): rows}))
     first, second = problems[0].id, problems[1].id
@@ -256,8 +256,8 @@ def test_a_problem_that_stands_there_twice_keeps_its_place(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("_datasets")
-def test_a_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch):
-    """The real library against an address where nobody listens."""
+def test_a_hub_that_does_not_respond(monkeypatch: pytest.MonkeyPatch):
+    """The real library with an address where nothing listens."""
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("datasets.config.HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(

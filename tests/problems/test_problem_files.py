@@ -1,4 +1,4 @@
-"""Problems from files of the user's: field maps, ids, and what is wrong with them."""
+"""Problems from the user's files: column names, ids, refused input."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def jsonl(path: Path, rows: list[dict]) -> Path:
     return path
 
 
-def test_three_kinds_of_file_hold_the_same(tmp_path: Path):
+def test_three_file_formats_give_the_same_problems(tmp_path: Path):
     first = read_problems(jsonl(tmp_path / "p.jsonl", ROWS))
     assert [problem.answer for problem in first] == ["2", "B", "5"]
     assert [problem.verifier for problem in first] == ["math", "choice", "countdown"]
@@ -56,9 +56,11 @@ def test_fields_and_defaults(tmp_path: Path):
 
 def test_ids_do_not_depend_on_the_order(tmp_path: Path):
     rows = [{"prompt": f"What is {n}?", "answer": str(n)} for n in range(6)]
-    there, back = (read_problems(jsonl(tmp_path / f"{n}.jsonl", held)) for n, held in enumerate((rows, rows[::-1])))
-    assert {p.id: p for p in there} == {p.id: p for p in back}
-    assert len({p.id for p in there}) == 6
+    forward, backward = (
+        read_problems(jsonl(tmp_path / f"{n}.jsonl", order)) for n, order in enumerate((rows, rows[::-1]))
+    )
+    assert {p.id: p for p in forward} == {p.id: p for p in backward}
+    assert len({p.id for p in forward}) == 6
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_ids_do_not_depend_on_the_order(tmp_path: Path):
         ([{"prompt": "a", "answer": "x", "evaluated": True}], [], "it is not a number"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, rows: list[dict], fields: list[str], message: str):
+def test_refused_input_is_named_with_its_row(tmp_path: Path, rows: list[dict], fields: list[str], message: str):
     with pytest.raises(InputError, match=message):
         read_problems(jsonl(tmp_path / "p.jsonl", rows), fields)
 

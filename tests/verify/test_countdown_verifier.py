@@ -1,4 +1,4 @@
-"""Countdown: our evaluator against Python's own arithmetic on trees that are written and read again."""
+"""Countdown: the evaluator against Python's own arithmetic."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def write(tree, draw) -> str:
 
 @settings(max_examples=200, deadline=None)
 @given(st.data(), trees)
-def test_it_agrees_with_python(data: st.DataObject, tree):
+def test_the_value_is_that_of_python(data: st.DataObject, tree):
     text = write(tree, data.draw)
     try:
-        wanted = value(tree)
+        expected = value(tree)
     except ZeroDivisionError:
         with pytest.raises((Unreadable, Refused)):
             evaluate(text)
@@ -66,15 +66,15 @@ def test_it_agrees_with_python(data: st.DataObject, tree):
         with pytest.raises(Refused):
             evaluate(text)
     else:
-        assert evaluate(text) == (wanted, leaves(tree))
+        assert evaluate(text) == (expected, leaves(tree))
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("+-*/"), st.integers(1, 30)), min_size=1, max_size=8), st.integers(1, 30))
-def test_without_brackets_it_binds_as_arithmetic_does(steps: list[tuple[str, int]], first: int):
+def test_precedence_without_brackets(steps: list[tuple[str, int]], first: int):
     text = str(first) + "".join(f"{sign}{n}" for sign, n in steps)
     as_python = "".join(f"Fraction({part})" if part.isdigit() else part for part in _parts(text))
-    assert evaluate(text)[0] == eval(as_python, {"Fraction": Fraction})  # noqa: S307  our own text, built above
+    assert evaluate(text)[0] == eval(as_python, {"Fraction": Fraction})  # noqa: S307  text built above
 
 
 def _parts(text: str) -> list[str]:
@@ -89,10 +89,10 @@ def _parts(text: str) -> list[str]:
 @example("3//2").via("integer division")
 @example("2**3").via("a power")
 @example("--2*(3-1)").via("signs")
-@example("1_2").via("a number to Python")
-@example("{1+2}\u00d73").via("spelled otherwise")
-def test_any_text_is_refused_or_comes_to_what_python_says(text: str):
-    """Nothing is read that Python reads otherwise, or not at all; the numbers are those that stand there."""
+@example("1_2").via("a number in Python")
+@example("{1+2}\u00d73").via("another spelling")
+def test_any_text_is_refused_or_has_pythons_value(text: str):
+    """Every text that is read has the value that Python gives it, and the numbers in it."""
     try:
         value, used = evaluate(text)
     except (Refused, Unreadable):
@@ -114,7 +114,7 @@ def verdict(expression: str, **metadata) -> str:
 
 def test_verdicts_by_hand():
     assert verdict("6*4") == "correct"
-    assert verdict("(6-3)*6+6") == "wrong"  # 6 is there twice, not three times
+    assert verdict("(6-3)*6+6") == "wrong"  # 6 is given twice, not three times
     assert verdict("3*4+6+6") == "correct"
     assert verdict("3*4+6+6 = 24") == "correct"
     assert verdict("3*4+6+6 = 25") == "wrong"
@@ -135,18 +135,18 @@ def test_verdicts_by_hand():
 @pytest.mark.parametrize(
     ("answer", "numbers"), [("24.5", [1]), ("x", [1]), ("24", []), ("24", None), ("24", ["3"]), ("24", [True])]
 )
-def test_problems_that_can_not_be(answer: str, numbers):
+def test_impossible_problems_are_refused(answer: str, numbers):
     with pytest.raises(InputError, match="problem 'p'"):
         verify_answer("\\boxed{1}", Problem("p", "", answer, "countdown", metadata={"numbers": numbers}))
 
 
 @pytest.mark.parametrize("answer", ["6 * 4 = 24.", "\\(6*4\\)", "6{\\times}4", "\\[6\\cdot 4\\] = 24", "{6}\\times{4}"])
-def test_what_is_only_spelling(answer: str):
+def test_spellings_of_a_right_answer(answer: str):
     problem = Problem("p", "", "24", "countdown", metadata={"numbers": [4, 6]})
     assert verify_answer(f"\\boxed{{{answer}}}", problem).outcome == "correct"
 
 
 @pytest.mark.parametrize("answer", ["6{\\times}5", "6*4 = 25.", "6*.4", "\\(6\\)4"])
-def test_what_is_spelled_so_and_wrong(answer: str):
+def test_spellings_of_a_wrong_answer(answer: str):
     problem = Problem("p", "", "24", "countdown", metadata={"numbers": [4, 6]})
     assert verify_answer(f"\\boxed{{{answer}}}", problem).outcome == "wrong"

@@ -1,4 +1,4 @@
-"""The same text, or one of several."""
+"""Exact text, and accepted alternatives."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from rlvrscope.problem import Problem
 from rlvrscope.verify import verify_answer
 
 
+def test_exact_text():
+    problem = Problem("p", "", "a b  c", "exact")
+    assert verify_answer("\\boxed{ a  b c }", problem).outcome == "correct"
+    assert verify_answer("\\boxed{A b c}", problem).outcome == "wrong"
+    assert verify_answer("\\boxed{ab c}", problem).outcome == "wrong"
+    assert verify_answer("\\boxed{a b\u200b c}", problem).outcome == "rejected"
+
+
 @pytest.mark.parametrize(
     ("text", "outcome"),
     [
@@ -17,13 +25,13 @@ from rlvrscope.verify import verify_answer
         ("", "no_answer"), (" \n", "no_answer"), ("NYC" + "!" * 10_000, "rejected"),
     ],
 )  # fmt: skip
-def test_the_whole_text_is_one_of_the_right_ones(text: str, outcome: str):
+def test_the_whole_text_equals_one_of_the_right_texts(text: str, outcome: str):
     also = ["NYC", "The Big  Apple"]
     problem = Problem("p", "?", "New York", verifier="exact", metadata={"also": also, "forms": ["whole"]})
     assert verify_answer(text, problem).outcome == outcome
 
 
 @pytest.mark.parametrize("also", ["NYC", [1], {"a": "b"}])
-def test_other_right_texts_are_a_list_of_texts(also: object):
+def test_alternatives_must_be_a_list_of_texts(also: object):
     with pytest.raises(InputError, match="also must be a list of texts"):
         verify_answer("x", Problem("p", "?", "New York", verifier="exact", metadata={"also": also}))

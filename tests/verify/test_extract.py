@@ -1,4 +1,4 @@
-"""Where the answer stands in a text."""
+"""Extraction of the answer from a text."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_last_complete_box(text: str, answer: str | None):
         ("tag", "<answer> 3+4 </answer> <answer>", " 3+4 "),
     ],
 )
-def test_other_forms_where_the_task_says_so(form: str, text: str, answer: str):
+def test_other_forms(form: str, text: str, answer: str):
     assert extract(text, [form]) == answer
     assert extract(text) is None
 
@@ -94,14 +94,14 @@ def test_many_different_answers_are_an_enumeration():
         extract(" ".join(f"#### {n}\n" for n in range(9)), ["hashes"])
 
 
-def test_only_the_tail_is_looked_at():
+def test_only_the_tail_is_searched():
     assert extract("\\boxed{5}" + " " * TAIL) is None
     assert extract("\\boxed{5}" + " " * (TAIL - 20)) == "5"
 
 
 def boxes_by_hand(text: str) -> list[str]:
-    """Every complete box in order of its end, for one opening after the other, character by character."""
-    found = []
+    """Return the contents of every complete box in order of its end, searched character by character."""
+    boxes = []
     for start in range(len(text)):
         opens = re.match(r"\\boxed\s*\{", text[start:])
         if opens is None or (start - len(text[:start].rstrip("\\"))) % 2:
@@ -114,24 +114,24 @@ def boxes_by_hand(text: str) -> list[str]:
             depth += {"{": 1, "}": -1}.get(text[at], 0)
             at += 1
         if depth == 0:
-            found.append((at, text[start + opens.end() : at - 1]))
-    return [content for _, content in sorted(found)]
+            boxes.append((at, text[start + opens.end() : at - 1]))
+    return [content for _, content in sorted(boxes)]
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
-def test_it_finds_what_a_plain_search_finds(text: str):
-    """Escapes before the first box can pair up another way, so texts begin with a box."""
+def test_extraction_agrees_with_a_plain_search(text: str):
+    """Texts begin with a box, because escapes before the first box can pair up differently."""
     text = "\\boxed{" + text
     by_hand = boxes_by_hand(text)
     if len({"".join(content.split()) for content in by_hand}) > MAX_ANSWERS or (by_hand and "\\boxed" in by_hand[-1]):
-        return  # an enumeration, or a box in a box
+        return  # an enumeration or a box in a box
     assert extract(text) == (by_hand[-1] if by_hand else None)
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=25), st.sampled_from(sorted(FORMS)))
-def test_any_text_has_an_answer_within_it_or_none(noise: str, pieces: list[str], form: str):
+def test_the_answer_is_part_of_the_text(noise: str, pieces: list[str], form: str):
     text = noise.join(pieces)
     try:
         answer = extract(text, [form])
