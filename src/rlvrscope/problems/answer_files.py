@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,14 +39,16 @@ def read_answers(
     files = files_in(path) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path}: there is no {', '.join(KINDS)} file in this folder")
-    rows = itertools.chain.from_iterable(_rows(file, fields) for file in files)
+    known = tuple(dict.fromkeys(("text", *FIELDS, *LABELS)))
+    rows = itertools.chain.from_iterable(read_rows(file, fields, ("text", "answer"), known) for file in files)
     answers = Answers()
     problem_by_row: dict[str, Problem] = {}
     first_gold: dict[str, tuple[str, str]] = {}
     for where, row in rows if only is None else itertools.islice(rows, only - 1, only):
         key = to_json([row.get(name) for name in (*FIELDS, "problem")])
         if key not in problem_by_row:
-            problem_by_row[key] = _problem(row, where, defaults or Defaults())
+            named_row = row if is_empty(row, "problem") else {**row, "id": row["problem"]}
+            problem_by_row[key] = problem_of(named_row, where, defaults or Defaults())
             _check_gold(problem_by_row[key], where, first_gold)
         answers.texts.append(_text(row.get("text"), where))
         answers.problems.append(problem_by_row[key])
@@ -54,14 +56,6 @@ def read_answers(
     if not answers.texts:
         raise InputError(f"{path}: no rows: nothing to verify" if only is None else f"{path}: there is no row {only}")
     return answers
-
-
-def _rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    return read_rows(path, fields, needed=("text", "answer"), known=tuple(dict.fromkeys(("text", *FIELDS, *LABELS))))
-
-
-def _problem(row: Mapping[str, Any], where: str, defaults: Defaults) -> Problem:
-    return problem_of(row if is_empty(row, "problem") else {**row, "id": row["problem"]}, where, defaults)
 
 
 def _check_gold(problem: Problem, where: str, first_gold: dict[str, tuple[str, str]]) -> None:

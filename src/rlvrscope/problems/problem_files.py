@@ -133,8 +133,12 @@ def _verifier(row: Row, where: str) -> str | None:
 
 
 def _metadata(name: str, value: Any, where: str) -> Any:
+    """The value of a metadata field: a flag, a list or a text."""
     if name == "evaluated":
-        return _flag(name, value, where)
+        text = to_text(value).strip().lower()
+        if text not in ("true", "1", "false", "0"):
+            raise InputError(f"{where}: {name} must be true or false; got {shorten(value)}")
+        return text in ("true", "1")
     if name not in _LISTS:
         return to_text(value)
     if isinstance(value, str):  # a CSV cell holds a list as JSON
@@ -145,10 +149,3 @@ def _metadata(name: str, value: Any, where: str) -> Any:
     if not isinstance(value, list):
         raise InputError(f"{where}: {name} must be a list; got {shorten(value)}")
     return value if name == "numbers" else [to_text(part) for part in value]
-
-
-def _flag(name: str, value: Any, where: str) -> bool:
-    text = to_text(value).strip().lower()
-    if text not in ("true", "1", "false", "0"):
-        raise InputError(f"{where}: {name} must be true or false; got {shorten(value)}")
-    return text in ("true", "1")

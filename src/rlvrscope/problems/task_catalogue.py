@@ -41,22 +41,21 @@ def load(
     Raises InputError for an unknown task or split (with the nearest name), a missing or unreadable gold answer (with
     the problem's id) and a duplicate id; WorkError if the hub can't be reached.
     """
-    if suffix_of(Path(task)):
-        _check_unused(split, source, "a file")
-        return read_problems(Path(task), fields)[:count]
-    name = str(task)
+    name, is_file = str(task), bool(suffix_of(Path(task)))
+    is_generated = name in GENERATED or name.startswith("gym:")
+    if (is_file or is_generated) and (split is not None or source is not None):
+        raise InputError(f"a {'file' if is_file else 'generated task'} has no split and no source: leave them out")
+    if is_file:
+        return read_problems(name, fields)[:count]
     if count is not None and count < 1:
         raise InputError(f"count must be at least 1; got {count}")
     if fields:
         raise InputError(f"--field is for files of your own; {name!r} is a task name: leave it out")
+    if is_generated:
+        return _checked(generate(name, 100 if count is None else count, seed), count)
     if name in DATA_SETS:
-        problems = read_hub(name, split, source)
-    elif name in GENERATED or name.startswith("gym:"):
-        _check_unused(split, source, "a generated task")
-        problems = generate(name, 100 if count is None else count, seed)
-    else:
-        raise unknown_task(name, names())
-    return _checked(problems, count)
+        return _checked(read_hub(name, split, source), count)
+    raise unknown_task(name, names())
 
 
 def unknown_task(name: str, known: Sequence[str]) -> InputError:
@@ -66,11 +65,6 @@ def unknown_task(name: str, known: Sequence[str]) -> InputError:
     return InputError(
         f"unknown task {name!r}. {hint}`rlvrscope tasks list` shows all; the name of a file ends in .csv, .jsonl, ..."
     )
-
-
-def _check_unused(split: str | None, source: Path | None, kind: str) -> None:
-    if split is not None or source is not None:
-        raise InputError(f"{kind} has no split and no source: leave them out")
 
 
 def _checked(located: Iterator[tuple[str, Problem]], count: int | None) -> list[Problem]:
