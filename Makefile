@@ -1,4 +1,5 @@
-# Every target sets up what it needs in .venv, from a fresh clone, in any order.
+# Every target installs what it needs into .venv, from a fresh clone, in any order. Paths are relative: the folder may have
+# spaces in its name.
 PYTHON ?= python3
 OUT ?= out/demo
 BIN := .venv/bin
@@ -8,7 +9,7 @@ STAMPS := .venv/.stamps
 .PHONY: demo test check bench soak docs clean
 
 demo: $(STAMPS)/demo
-	$(BIN)/rlvrscope demo --out $(OUT) $(DEMO_FLAGS)
+	$(BIN)/rlvrscope demo --out "$(OUT)" $(DEMO_FLAGS)
 
 test: check $(STAMPS)/dev
 	$(BIN)/pytest --numprocesses 2 $(PYTEST_FLAGS)
