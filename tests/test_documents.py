@@ -94,3 +94,10 @@ def every_command(command: Any) -> Iterator[Any]:
     yield command
     for below in subcommands(command).values():
         yield from every_command(below)
+
+
+@of_each_document
+def test_installation_is_from_a_clone(path: Path):
+    assert not re.search(r"pip install '?rlvrscope", path.read_text()), (
+        "the package is on no index: pip install '.[extra]'"
+    )
