@@ -183,7 +183,7 @@ def test_lab_train_prints_before_and_after(experiment: Path, cache: Path, recipe
         (["lab", "train", "none.toml", "--out", "x"], "cannot read none.toml: No such file"),
         (["lab", "train", "{recipe}", "--out", "x", "--set", "train.stepz=1"], "Did you mean 'steps'?"),
         (["lab", "train", "{recipe}", "--out", "{recipe}/x"], "Not a directory"),
-        (["lab", "train", "{recipe}", "--out", "x", "--device", "cuda:9"], "--device cuda:9 can't be used here"),
+        (["lab", "train", "{recipe}", "--out", "x", "--device", "cuda:9"], "--device cuda:9 is not available"),
         (
             ["lab", "train", "{recipe}", "--out", "x", "--set", "train.objective=pass-at-k"],
             "group_size must be at least 5 for objective 'pass-at-k'; got 4",

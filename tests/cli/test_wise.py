@@ -58,7 +58,7 @@ def test_end_to_end(base: Path, experiment: Path, recipe_file: Path, tmp_path: P
         ),
         (["{base}", "{run}", "--out", "x.safetensors"], "--out writes one mixture, so it needs one --alpha; got 0"),
         (["{base}", "{run}", "--out", "{base}", "--alpha", "0.5"], "is what the mixture is made of"),
-        (["{base}", "{run}", "--device", "cuda:9"], "--device cuda:9 can't be used here"),
+        (["{base}", "{run}", "--device", "cuda:9"], "--device cuda:9 is not available"),
     ],
 )
 def test_mistakes_are_one_line(base: Path, experiment: Path, words: list[str], message: str):
