@@ -54,10 +54,10 @@ def test_end_to_end(base: Path, experiment: Path, recipe_file: Path, tmp_path: P
         (["{base}", "none"], "cannot read none: there is no such checkpoint or run folder"),
         (
             ["{base}", "{run}", "--alpha", "1.5"],
-            "alpha is a share, from 0 (the base) to 1 (the trained model); got 1.5",
+            "alpha must be between 0 (the base) and 1 (the trained model); got 1.5",
         ),
         (["{base}", "{run}", "--out", "x.safetensors"], "--out writes one mixture, so it needs one --alpha; got 0"),
-        (["{base}", "{run}", "--out", "{base}", "--alpha", "0.5"], "is what the mixture is made of"),
+        (["{base}", "{run}", "--out", "{base}", "--alpha", "0.5"], "is one of the two models: choose another file"),
         (["{base}", "{run}", "--device", "cuda:9"], "--device cuda:9 is not available"),
     ],
 )
