@@ -146,7 +146,7 @@ def test_every_kind_of_file_gives_the_same(at: Path):
 @pytest.mark.usefixtures("at")
 def test_several_models_are_judged_together():
     shown = run("boundary", "base.csv", "grpo.csv", "other.csv", terminal=True).stdout
-    assert "2 models are judged at once: Holm's correction." in shown
+    assert "2 models are compared: Holm's correction is applied." in shown
     assert widths(shown) <= 80
     counts = {name: read_models(f"{name}.csv")[0].counts for name in ("base", "grpo", "other")}
     base = counts.pop("base")
@@ -175,8 +175,8 @@ def test_other_columns_scores_and_options(at: Path):
     named = ["--column", "problem=task", "--column", "score=reward"]
     found = facts("boundary", "scores.jsonl", "grpo.csv", *named, "--threshold", "0.5", "--options", "4")
     assert found["models"][0]["rows"] == facts("boundary", "base.csv", "grpo.csv")["models"][0]["rows"]
-    beside = {entry["metric"]: entry["values"] for entry in found["beside"]}
-    assert beside["pass@1 above guessing (0.250)"][0] == pytest.approx(found["models"][0]["rows"][0]["base"] - 0.25)
+    metrics = {entry["metric"]: entry["values"] for entry in found["metrics"]}
+    assert metrics["pass@1 above guessing (0.250)"][0] == pytest.approx(found["models"][0]["rows"][0]["base"] - 0.25)
     assert "or --threshold X be given" in refused("boundary", "scores.jsonl", "grpo.csv", *named)
 
 
@@ -195,17 +195,17 @@ def test_shared_problems(at: Path):
 @pytest.mark.usefixtures("at")
 def test_ks_beyond_the_samples_are_undefined_not_invented():
     shown = run("boundary", "base.csv", "grpo.csv", "--k", "8,16").stdout
-    assert "16      -      -" in shown
+    assert "16      –      –" in shown
     assert "pass@16 is undefined for 40 of 40 problems (n < 16)." in shown
     assert "nan" not in shown
     assert facts("boundary", "base.csv", "grpo.csv", "--k", "8,16")["models"][0]["rows"][1]["difference"] is None
-    assert "(no band)" in run("boundary", "base.csv", "grpo.csv", "--this-set").stdout
+    assert "no interval" in run("boundary", "base.csv", "grpo.csv", "--this-set").stdout
 
 
 def test_a_lab_experiment(experiment: Path):
     found = facts("boundary", f"{experiment}#base", experiment, "--samples", "64")
     assert [model["model"] for model in found["models"]] == ["grpo", "grpo-p"]
-    assert found["fewest_samples"] == 64
+    assert found["min_samples"] == 64
     assert facts("boundary", experiment, experiment, "--samples", "64") == found
     assert widths(run("boundary", experiment, experiment, terminal=True).stdout) <= 80
 
@@ -292,21 +292,21 @@ def text(name: str, content: str) -> Make:
         (
             text("bad.csv", "problem,n,c\na,1,1\nb,1,0\n"),
             ["bad.csv", "bad.csv", "--this-set"],
-            "from 2 samples of every",
+            "at least 2 samples of every",
         ),
         (None, ["base.csv", "none.csv"], "'none.csv': there is no such file or folder"),
         (None, ["base.csv", "grpo.csv", "--k", "0"], "every k must be 1 or more; got 0"),
-        (None, ["base.csv", "grpo.csv", "--k", "garbage"], "--k takes whole numbers with commas between"),
-        (None, ["base.csv", "grpo.csv", "--k", ""], "--k takes whole numbers with commas between"),
+        (None, ["base.csv", "grpo.csv", "--k", "garbage"], "--k needs whole numbers separated by commas"),
+        (None, ["base.csv", "grpo.csv", "--k", ""], "--k needs whole numbers separated by commas"),
         (None, ["base.csv", "grpo.csv", "--k", "9" * 30], "ks must be whole numbers from 1 up"),
         (None, ["base.csv", "grpo.csv", "--margin", "-0.1"], "a margin of at least 0"),
-        (None, ["base.csv", "grpo.csv", "--margin", "inf"], "the margin is at most 1; got inf"),
+        (None, ["base.csv", "grpo.csv", "--margin", "inf"], "the margin must be at most 1"),
         (None, ["base.csv", "grpo.csv", "--confidence", "1.5"], "confidence must lie between 0 and 1; got 1.5"),
         (None, ["base.csv", "grpo.csv", "--column", "problm=x"], "Did you mean 'problem'?"),
-        (None, ["base.csv", "grpo.csv", "--png", "a.gif"], "a picture is .png or .svg; got a.gif"),
-        (None, ["base.csv", "grpo.csv", "--html", "folder"], "folder is a folder, and a file's name is needed"),
-        (None, ["base.csv", "grpo.csv", "--csv", "grpo.csv"], "grpo.csv is read or written here already"),
-        (None, ["base.csv", "grpo.csv", "--csv", "x", "--html", "./x"], "x is read or written here already"),
+        (None, ["base.csv", "grpo.csv", "--png", "a.gif"], "--png must end in .png or .svg; got a.gif"),
+        (None, ["base.csv", "grpo.csv", "--html", "folder"], "folder is a folder; give a file name"),
+        (None, ["base.csv", "grpo.csv", "--csv", "grpo.csv"], "grpo.csv is already read or written"),
+        (None, ["base.csv", "grpo.csv", "--csv", "x", "--html", "./x"], "x is already read or written"),
     ],
 )
 def test_mistakes_are_one_line_and_nothing_is_written(at: Path, make: Make | None, words: list[str], message: str):
@@ -398,8 +398,8 @@ def test_plan_says_what_plan_computes():
             assert f"{option.total:,}" in shown
             assert f"{detectable:.3f}" in shown
         shown_words = " ".join(shown.split())
-        assert ("assuming" in shown) == (second is None)
-        assert "settled by 40 problems" in shown_words
+        assert ("Assumed:" in shown_words) == (second is None)
+        assert "detectable with 40 problems" in shown_words
         assert widths(shown) <= 80
 
 
@@ -437,4 +437,4 @@ def test_training_runs_in_several_files():
     assert (model["model"], model["scope"]) == ("grpo and 1 more", "this objective")
     means = [sum(row[key] for row in ROWS) / 320 for key in ("grpo", "other")]
     assert model["rows"][0]["trained"] == pytest.approx(sum(means) / 2)
-    assert any(note.startswith("* 2 training runs do not tell how runs vary") for note in found["notes"])
+    assert any("2 training runs are too few" in note for note in found["notes"])

@@ -1,4 +1,4 @@
-"""The boundary's findings, words, charts and page: by hand, against hostile text, and in a browser."""
+"""The boundary's comparison, sentences, charts and page: by hand, against hostile text, and in a browser."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import pytest
 import vl_convert
 
 from rlvrscope import InputError
-from rlvrscope.experiment.boundary import Boundary, Question, default_ks, named
+from rlvrscope.experiment.boundary import Boundary, Question, by_unique_name, default_ks
 from rlvrscope.readers import ModelCounts, read_models
 from rlvrscope.report.boundary.charts import charts, curves, moves
 from rlvrscope.report.boundary.page import render
-from rlvrscope.report.boundary.plain import as_csv, as_dict
 from rlvrscope.report.boundary.words import conclusion, notes
+from rlvrscope.report.boundary.write import as_csv, as_dict
 from rlvrscope.report.style import save
-from rlvrscope.report.text import one_line, printable
+from rlvrscope.report.text import number, one_line, printable
 from rlvrscope.stats.counts import GroupCounts
 
 HOSTILE = [
@@ -64,24 +64,24 @@ def spread_out(name: str, seed: int, n: int | Sequence[int] = 64, problems: int 
 # The words.
 
 
-def said(base: ModelCounts, trained: ModelCounts, **changes: Any) -> str:
+def verdict_on(base: ModelCounts, trained: ModelCounts, **changes: Any) -> str:
     return conclusion(Boundary.of(base, [trained], question(**changes)), trained.name)
 
 
 def test_a_shrunk_boundary_is_called_so():
-    sentence = said(WIDE, NARROW)
-    assert sentence.startswith("grpo: the boundary shrank: pass@64 -0.500 [")
-    assert "; pass@1 rose +0.188 [" in sentence
+    sentence = verdict_on(WIDE, NARROW)
+    assert sentence.startswith("grpo: the boundary shrank: pass@64 fell (-0.500 [")
+    assert ", pass@1 rose (+0.188 [" in sentence
     crossing = Boundary.of(WIDE, [NARROW], question()).comparisons["grpo"].crossover.k
-    assert f"; the curves cross at k = {crossing} (" in sentence
-    assert sentence.endswith("Said of this checkpoint on new problems of this kind.")
+    assert f"The curves cross at k = {crossing} (" in sentence
+    assert sentence.endswith("Applies to this checkpoint, on new problems of the same kind.")
 
 
 def test_an_expanded_boundary_is_called_so_and_curves_that_cross_upwards_have_no_crossover():
     """The crossover is the k from which the base is no worse: here it is better at k = 1 already."""
-    sentence = said(NARROW, WIDE)
-    assert sentence.startswith("base: the boundary expanded: pass@64 +0.500 [")
-    assert "; pass@1 fell -0.188 [" in sentence
+    sentence = verdict_on(NARROW, WIDE)
+    assert sentence.startswith("base: the boundary expanded: pass@64 rose (+0.500 [")
+    assert ", pass@1 fell (-0.188 [" in sentence
     assert "cross" not in sentence
     assert "cross at" not in json.dumps(panels(Boundary.of(NARROW, [WIDE], question())))
 
@@ -89,50 +89,53 @@ def test_an_expanded_boundary_is_called_so_and_curves_that_cross_upwards_have_no
 def test_no_change_must_be_shown():
     turn = np.tile([1, -1], 50)
     one, other = model("base", 32 + turn), model("grpo", 32 - turn)
-    assert said(one, other, ks=(1,), margin=0.05).startswith("grpo: pass@1 did not change: +0.000 [")
-    assert "100 problems do not settle pass@1: " in said(one, other, ks=(1,), margin=0.001)
-    assert "100 problems do not settle pass@2: " in said(one, other, ks=(1, 2), margin=0.001)
+    assert verdict_on(one, other, ks=(1,), margin=0.05).startswith("grpo: pass@1 did not change (0.000 [")
+    assert "100 problems do not settle pass@1 (" in verdict_on(one, other, ks=(1,), margin=0.001)
+    assert "100 problems do not settle pass@2 (" in verdict_on(one, other, ks=(1, 2), margin=0.001)
 
 
 def test_few_problems_settle_nothing_or_carry_a_star():
-    assert "4 problems do not settle pass@8: " in said(model("a", [1, 2, 3, 0], 8), model("b", [2, 1, 4, 1], 8))
+    assert "4 problems do not settle pass@8 (" in verdict_on(model("a", [1, 2, 3, 0], 8), model("b", [2, 1, 4, 1], 8))
     two = Boundary.of(model("a", [0, 0], 8), [model("b", [8, 8], 8)], question())
-    assert conclusion(two, "b") == "b: nothing can be said: too few problems differ for a band."
+    assert conclusion(two, "b") == "b: no conclusion: too few problems differ for a band."
     sure = Boundary.of(model("a", [0] * 10, 8), [model("b", [8] * 7 + [0] * 3, 8)], question())
-    assert "b: the boundary expanded *: pass@8 +0.700" in conclusion(sure, "b")
-    assert any(note.startswith("* Fewer than 10 problems' worth") for note in notes(sure))
+    assert "b: the boundary expanded *: pass@8 rose (+0.700" in conclusion(sure, "b")
+    assert any(
+        note == "* The band may be too narrow: fewer than 10 problems' worth carry this difference."
+        for note in notes(sure)
+    )
 
 
-def test_beyond_the_samples_nothing_can_be_said():
-    found = Boundary.of(WIDE, [NARROW], question(ks=(128, 256)))
-    expected = "nothing can be said: every k asked for is beyond the samples of some problem."
-    assert conclusion(found, "grpo") == f"grpo: {expected}"
-    assert notes(found) == [
+def test_beyond_the_samples_there_is_no_conclusion():
+    boundary = Boundary.of(WIDE, [NARROW], question(ks=(128, 256)))
+    expected = "no conclusion: every requested k is above the number of samples of some problem."
+    assert conclusion(boundary, "grpo") == f"grpo: {expected}"
+    assert notes(boundary) == [
         "base: pass@128 is undefined for 100 of 100 problems (n < 128).",
         "grpo: pass@128 is undefined for 100 of 100 problems (n < 128).",
     ]
 
 
 @pytest.mark.parametrize(
-    ("target", "kind"), [("new problems", "new problems of this kind"), ("this set", "this very set")]
+    ("target", "problems"), [("new problems", "new problems of the same kind"), ("this set", "these problems only")]
 )
-def test_several_runs_speak_for_the_objective(target: str, kind: str):
+def test_several_runs_apply_to_the_objective(target: str, problems: str):
     runs = {"problem": [f"p{i}" for i in range(100)] * 2, "seed": [0] * 100 + [1] * 100}
     twice = model("grpo", [*NARROW.counts.c, *NARROW.counts.c], **runs)
-    whom = "this objective" if target == "new problems" else "these checkpoints"
-    assert said(WIDE, twice, target=target).endswith(f"Said of {whom} on {kind}.")
-    assert said(WIDE, NARROW, target=target).endswith(f"Said of this checkpoint on {kind}.")
+    scope = "this objective" if target == "new problems" else "these checkpoints"
+    assert verdict_on(WIDE, twice, target=target).endswith(f"Applies to {scope}, on {problems}.")
+    assert verdict_on(WIDE, NARROW, target=target).endswith(f"Applies to this checkpoint, on {problems}.")
 
 
 def test_other_samples_of_one_sample_each_are_refused():
-    with pytest.raises(InputError, match="from 2 samples of every problem on"):
+    with pytest.raises(InputError, match="at least 2 samples of every problem"):
         Boundary.of(model("a", [0, 1, 1], 1), [model("b", [1, 1, 1], 1)], question(target="this set"))
 
 
 def test_several_models_are_noted():
-    found = Boundary.of(WIDE, [NARROW, WIDE], question(ks=(1,)))
-    assert list(found.trained) == ["grpo", "base (2)"]
-    assert "2 models are judged at once: Holm's correction." in notes(found)
+    boundary = Boundary.of(WIDE, [NARROW, WIDE], question(ks=(1,)))
+    assert list(boundary.trained) == ["grpo", "base (2)"]
+    assert "2 models are compared: Holm's correction is applied." in notes(boundary)
 
 
 # The findings.
@@ -141,18 +144,18 @@ def test_several_models_are_noted():
 def test_moves_by_hand():
     base = model("base", [0, 0, 1, 4, 7, 8, 8], 8)
     trained = model("grpo", [8, 8, 8, 3, 0, 1, 0], 8, problem=["p6", "p5", "p4", "p3", "p2", "p1", "p0"])
-    found = Boundary.of(base, [trained], question(ks=(1,)))
+    boundary = Boundary.of(base, [trained], question(ks=(1,)))
     # never: 0 of 8; rarely: under 4; often: 4 to 7; always: 8. p0 never -> never, p1 never -> rarely, p2 rarely ->
     # never, p3 often -> rarely, p4 often -> always, p5 and p6 always -> always.
     expected = [[1, 1, 0, 0], [1, 0, 0, 0], [0, 1, 0, 1], [0, 0, 0, 2]]
-    assert found.moves("grpo").tolist() == expected
-    assert as_dict(found)["models"][0]["moves"]["problems"] == expected
+    assert boundary.moves("grpo").tolist() == expected
+    assert as_dict(boundary)["models"][0]["moves"]["problems"] == expected
 
 
 def test_every_problem_moves_once():
     base, trained = spread_out("base", 1), spread_out("grpo", 2, gain=2.0)
-    found = Boundary.of(base, [trained], question(ks=(1,)))
-    table = found.moves("grpo")
+    boundary = Boundary.of(base, [trained], question(ks=(1,)))
+    table = boundary.moves("grpo")
     assert table.sum() == 60
     assert table.sum(axis=1)[[0, 3]].tolist() == [(base.counts.c == 0).sum(), (base.counts.c == 64).sum()]
     assert table.sum(axis=0)[[0, 3]].tolist() == [(trained.counts.c == 0).sum(), (trained.counts.c == 64).sum()]
@@ -162,9 +165,9 @@ def test_default_ks_end_at_the_fewest_samples():
     ragged = model("base", [1, 2, 3], [20, 64, 1000])
     assert default_ks([ragged.counts]) == (1, 2, 4, 8, 16)
     assert default_ks([ragged.counts, model("b", [1, 1, 1], 3).counts]) == (1, 2)
-    found = Boundary.of(ragged, [model("grpo", [2, 3, 4], 40)], question())
-    assert found.ks == (1, 2, 4, 8, 16)
-    assert "k ends at the fewest samples of a problem, 20; others have up to 1000. --k asks for more." in notes(found)
+    boundary = Boundary.of(ragged, [model("grpo", [2, 3, 4], 40)], question())
+    assert boundary.ks == (1, 2, 4, 8, 16)
+    assert "k ends at the fewest samples of a problem, 20; others have up to 1000. Use --k for more." in notes(boundary)
 
 
 @pytest.mark.parametrize("ks", [None, (1,)])
@@ -182,7 +185,7 @@ def test_impossible_margins_are_refused(margin: float):
 
 def test_a_taken_name_gets_a_number():
     models = [model(name, [1]) for name in ("a", "a (2)", "a", "a")]
-    assert list(named(models)) == ["a", "a (2)", "a (3)", "a (4)"]
+    assert list(by_unique_name(models)) == ["a", "a (2)", "a (3)", "a (4)"]
 
 
 def test_shared_problems_keep_their_order_and_pairs():
@@ -190,20 +193,20 @@ def test_shared_problems_keep_their_order_and_pairs():
     trained = model("grpo", [5, 6, 7], 8, problem=["d", "x", "b"])
     with pytest.raises(InputError, match=r"2 .* only in the base, 1 .* only in grpo, 2 in both.*--shared"):
         Boundary.of(base, [trained], question())
-    found = Boundary.of(base, [trained], question(), shared=True)
-    assert found.problems == 2
-    assert found.base.counts.problems == ["b", "d"]
-    assert found.trained["grpo"].counts.grid[1].tolist() == [[7, 5]]
+    boundary = Boundary.of(base, [trained], question(), shared=True)
+    assert boundary.num_problems == 2
+    assert boundary.base.counts.problems == ["b", "d"]
+    assert boundary.trained["grpo"].counts.grid[1].tolist() == [[7, 5]]
 
 
 def test_json_and_csv_hold_no_nan():
-    found = Boundary.of(WIDE, [model("grpo", [1] * 100, 32)], question(ks=(1, 32, 64), target="this set", options=4))
-    facts = json.loads(json.dumps(as_dict(found), allow_nan=False))
+    boundary = Boundary.of(WIDE, [model("grpo", [1] * 100, 32)], question(ks=(1, 32, 64), target="this set", options=4))
+    facts = json.loads(json.dumps(as_dict(boundary), allow_nan=False))
     undefined = facts["models"][0]["rows"][-1]
     assert undefined["difference"] is None
     assert undefined["problems_defined"] == 0
-    assert "nan" not in as_csv(found).lower()
-    assert as_csv(found).count("\n") == 4
+    assert "nan" not in as_csv(boundary).lower()
+    assert as_csv(boundary).count("\n") == 4
 
 
 def test_guessing_stands_once_where_one_sample_is_all():
@@ -223,8 +226,8 @@ def _one_bundle():
         yield
 
 
-def panels(found: Boundary) -> list[dict[str, Any]]:
-    return curves(found).to_dict()["concat"]
+def panels(boundary: Boundary) -> list[dict[str, Any]]:
+    return curves(boundary).to_dict()["concat"]
 
 
 def specs(page: str) -> dict[str, Any]:
@@ -247,29 +250,29 @@ def test_a_single_k_lies_inside_its_panel_with_a_bar(pages: dict[str, str]):
 
 def test_long_names_stay_over_their_panels():
     long = "a-model-with-a-name-" * 20
-    found = Boundary.of(model(f"{long}base", WIDE.counts.c), [model(f"{long}grpo", NARROW.counts.c)], question())
-    for panel in panels(found):
+    boundary = Boundary.of(model(f"{long}base", WIDE.counts.c), [model(f"{long}grpo", NARROW.counts.c)], question())
+    for panel in panels(boundary):
         (upper, lower) = panel["vconcat"]
         assert all(len(line) < 45 for line in upper["title"])
         assert "grpo" in upper["title"][0]
         assert "base" in upper["title"][1]
         assert "title" not in lower
-    assert long not in json.dumps(moves(found).to_dict())
+    assert long not in json.dumps(moves(boundary).to_dict())
 
 
 def test_ticks_stand_apart_however_many_ks():
-    found = Boundary.of(WIDE, [NARROW], question(ks=tuple(range(1, 65))))
-    ticks = json.loads(re.findall(r'"values": (\[1, [0-9, ]+\])', json.dumps(panels(found)))[0])
+    boundary = Boundary.of(WIDE, [NARROW], question(ks=tuple(range(1, 65))))
+    ticks = json.loads(re.findall(r'"values": (\[1, [0-9, ]+\])', json.dumps(panels(boundary)))[0])
     assert ticks[0] == 1
     assert len(ticks) <= 13
 
 
 def test_hostile_names_make_whole_pictures(tmp_path: Path):
     """An SVG with a NUL in it is no XML, and no PNG can be made of it."""
-    found = Boundary.of(
+    boundary = Boundary.of(
         model("".join(HOSTILE), [1, 2, 3], 8), [model("".join(HOSTILE[::-1]), [3, 4, 5], 8)], question()
     )
-    for name, chart in charts(found).items():
+    for name, chart in charts(boundary).items():
         save(chart, tmp_path / f"{name}.svg")
         ElementTree.fromstring((tmp_path / f"{name}.svg").read_text())
 
@@ -283,7 +286,7 @@ class Page(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.said: list[str] = []
+        self.texts: list[str] = []
         self._inside = ""
         self.feed(page)
 
@@ -296,15 +299,15 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._inside not in ("script", "style"):
-            self.said.append(data)
+            self.texts.append(data)
 
     @property
     def scripts(self) -> int:
         return [tag for tag, _ in self.tags].count("script")
 
 
-def page_of(found: Boundary) -> str:
-    return render(found, charts(found), {"base": "base.csv"})
+def page_of(boundary: Boundary) -> str:
+    return render(boundary, charts(boundary), {"base": "base.csv"})
 
 
 @pytest.fixture(scope="module")
@@ -324,7 +327,7 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_hostile_text_stays_text(hostile_page: str):
     page = Page(hostile_page)
-    text = "".join(page.said)
+    text = "".join(page.texts)
     assert page.scripts == 3
     assert {tag for tag, _ in page.tags}.isdisjoint({"b", "img", "iframe", "object", "link", "base", "form", "a"})
     assert "<script>alert(1)</script>" in text
@@ -406,13 +409,13 @@ def test_dark_screens_get_light_letters(in_a_browser: dict[str, tuple[str, str]]
 
 
 def test_the_page_says_what_the_findings_say(pages: dict[str, str]):
-    found = CASES["three"]()
+    boundary = CASES["three"]()
     page = Page(pages["three"])
-    text = "".join(page.said)
-    for name in found.trained:
-        assert conclusion(found, name) in text
-        for row in as_dict(found)["models"][list(found.trained).index(name)]["rows"]:
-            assert f"{row['difference']:+.3f}" in text
+    text = "".join(page.texts)
+    for name in boundary.trained:
+        assert conclusion(boundary, name) in text
+        for row in as_dict(boundary)["models"][list(boundary.trained).index(name)]["rows"]:
+            assert number(row["difference"], "+.3f") in text
     assert page.scripts == 3
     assert not [attrs for _, attrs in page.tags if {"src", "href"} & attrs.keys()], "something would be fetched"
     assert len(pages["three"].encode()) < 3_000_000

@@ -15,18 +15,21 @@ import pytest
 from rich.console import Console
 
 from rlvrscope import InputError, config
-from rlvrscope.experiment.baselines import COOLED
 from rlvrscope.experiment.curves import best_at, interpolated, mean_curve, start, trained
+from rlvrscope.experiment.equal_gain import COOLED
 from rlvrscope.experiment.findings import Findings
 from rlvrscope.experiment.outcomes import Entry
+from rlvrscope.experiment.prompt_changes import prompt_counts, prompt_pairs
 from rlvrscope.experiment.results import Experiment
 from rlvrscope.experiment.runner import run_experiment
 from rlvrscope.lab.recipe import Recipe
-from rlvrscope.report.experiment.captions import scope
 from rlvrscope.report.experiment.charts import charts
 from rlvrscope.report.experiment.page import render
-from rlvrscope.report.experiment.tables import pairs_table, ranking_table, summary_table, targets_table
-from rlvrscope.report.experiment.write import write_report
+from rlvrscope.report.experiment.tables import gains_table, models_table, pairs_table, ranking_table, result_tables
+from rlvrscope.report.experiment.words import between, scope, sentences
+from rlvrscope.report.experiment.write import summary, write_report
+from rlvrscope.report.table import Table, to_rich
+from rlvrscope.report.text import number
 from rlvrscope.runs import EvaluationRow, RunFolder, at_temperature
 from rlvrscope.stats import TrainingRun, pass_at_k_exact
 from rlvrscope.stats.matching import matched
@@ -81,6 +84,11 @@ def rising(risen: Path) -> Findings:
     return Findings(Experiment.read(risen))
 
 
+def missing_rows(table: Table, name: str) -> int:
+    """Rows of an arm without any number."""
+    return sum(row[0] == name and set(row[1:]) == {None} for row in table.rows)
+
+
 def page_of(findings: Findings) -> str:
     return render(findings, charts(findings))
 
@@ -115,7 +123,7 @@ def test_changes_are_paired_by_base(bases: Path, findings: Findings):
         - pass_at_k_exact(success(bases, f"grpo-base{base}-seed0", 0), [256]).mean()
         for base in (0, 1)
     ]
-    assert findings.outcomes[0].pass_at_256.value == pytest.approx(np.mean(gaps))
+    assert findings.outcomes[0].pass_at_boundary.value == pytest.approx(np.mean(gaps))
     assert findings.base.pass_at_1 == pytest.approx(
         np.mean([success(bases, f"grpo-base{base}-seed0", 0).mean() for base in (0, 1)])
     )
@@ -148,12 +156,12 @@ def test_what_the_intervals_speak_of(risen: Path, rising: Findings, tmp_path: Pa
             clone(out, base, seed)
         found.append(Findings(Experiment.read(out)))
     assert [each.outcomes[0].covers for each in found] == ["prompts", "seeds", "bases"]
-    said = [scope(each) for each in found]
-    assert "about these 2 bases and these runs" in said[0]
-    assert "not for other bases or other RL seeds (1 a base: too few to tell their spread)" in said[0]
-    assert "about these 2 bases: for other prompts (resampled) and other RL seeds" in said[1]
-    assert "not for other bases" in said[1]
-    assert "of other bases and RL seeds (Student's t over 4 bases, each the mean of its 2 seeds)" in said[2]
+    texts = [scope(each) for each in found]
+    assert "for these 2 bases and these runs only" in texts[0]
+    assert "1 RL seed per base are too few to estimate the spread between seeds" in texts[0]
+    assert "to new prompts (resampled) and new RL seeds" in texts[1]
+    assert "for these 2 bases only" in texts[1]
+    assert "new bases and new RL seeds (Student's t over 4 bases, each the mean of its 2 seeds)" in texts[2]
     # What two seeds a base add, by hand: their spread is half their distance, squared and summed over both bases, over
     # 2 degrees of freedom and, for the mean of two means of two, over 4; Student's t of 2 degrees is 4.3.
     finals = [[found[1].experiment.of("grpo")[i].success_SP()[-1].mean() for i in pair] for pair in ((0, 1), (2, 3))]
@@ -169,7 +177,10 @@ def test_what_the_intervals_speak_of(risen: Path, rising: Findings, tmp_path: Pa
     fail(out, "grpo-p-base3-seed1", "lost")
     less = Findings(Experiment.read(out))
     assert [outcome.covers for outcome in less.outcomes] == ["bases", "seeds"]
-    assert "For GRPO-P, of which runs failed, they are about its own bases only" in scope(less)
+    assert (
+        "For GRPO-P, which has failed runs, they generalise to new prompts and new RL seeds, but not to new bases"
+        in scope(less)
+    )
 
 
 def entry(findings: Findings, name: str) -> Entry:
@@ -181,10 +192,15 @@ def test_bounds_where_a_gain_is_out_of_reach(findings: Findings):
         near, far = entry(findings, name).targets
         assert near.runs == far.runs == 2
         assert far.reached == 0
-        assert not far.pass_at_256.known
-        assert far.pass_at_256.most == pytest.approx(findings.base.pass_at_256, abs=0.1)
-        assert far.pass_at_256.low <= far.pass_at_256.least < far.pass_at_256.most <= far.pass_at_256.high
-        assert far.pass_at_256.least == pytest.approx(findings.base.pass_at_1 + 0.3)
+        assert not far.pass_at_boundary.known
+        assert far.pass_at_boundary.most == pytest.approx(findings.base.pass_at_boundary, abs=0.1)
+        assert (
+            far.pass_at_boundary.low
+            <= far.pass_at_boundary.least
+            < far.pass_at_boundary.most
+            <= far.pass_at_boundary.high
+        )
+        assert far.pass_at_boundary.least == pytest.approx(findings.base.pass_at_1 + 0.3)
         assert (near.seconds is not None) == (near.reached > 0)
         assert far.seconds is None
 
@@ -199,7 +215,7 @@ def test_a_failed_run_is_listed_counted_and_shifts_no_curve(risen: Path, rising:
     whole, left = entry(rising, "grpo-p"), entry(found, "grpo-p")
     assert [target.runs for target in left.targets] == [2, 2], "the failed one never got there"
     assert left.targets[0].reached == whole.targets[0].reached - 1
-    assert "Runs that failed count as not having got there" in page
+    assert "Failed runs count as not having reached the gain" in page
     experiment = found.experiment
     np.testing.assert_allclose(start(experiment), start(rising.experiment))
     (lone,) = experiment.of("grpo-p")
@@ -214,7 +230,7 @@ def test_an_arm_without_a_base_in_common_is_not_compared(bases: Path, tmp_path: 
     fail(out, "grpo-base0-seed0", "lost, too")
     (pair,) = Findings(Experiment.read(out)).equal.pairs
     assert (pair.bases, pair.own, pair.common, pair.targets) == (0, None, None, (None, None))
-    assert "no base in common" in Findings(Experiment.read(out)).sentences[1]
+    assert "have no base in common" in sentences(Findings(Experiment.read(out)))[1]
 
 
 def test_an_arm_whose_every_run_failed_keeps_its_row(risen: Path, tmp_path: Path):
@@ -224,7 +240,7 @@ def test_an_arm_whose_every_run_failed_keeps_its_row(risen: Path, tmp_path: Path
     found = Findings(Experiment.read(out))
     assert found.experiment.missing_arms == ["grpo-p"]
     assert found.equal.pairs == []
-    assert page_of(found).count("<td>GRPO-P</td><td>–</td>") == 4, "one a table"
+    assert sum(missing_rows(table, "GRPO-P") for table in result_tables(found)) == 3, "one a table"
 
 
 def test_the_stated_pairs_are_compared(risen: Path, rising: Findings, tmp_path: Path):
@@ -241,11 +257,12 @@ def test_the_stated_pairs_are_compared(risen: Path, rising: Findings, tmp_path: 
     assert pair.own.span == was.own.span
     assert pair.own.difference.value == pytest.approx(-was.own.difference.value)
     assert pair.own.difference.low == pytest.approx(-was.own.difference.high)
-    assert "against GRPO-P, pass@256 was" in turned.sentences[1]
-    assert f"gains {pair.own.span}" in turned.sentences[1], "the range stands beside its value"
-    assert "<td>GRPO against GRPO-P</td>" in page_of(turned)
-    (held,) = turned.as_dict()["pairs"]
-    assert (held["arm"], held["against"]) == ("grpo", "grpo-p")
+    assert "Compared with GRPO-P at equal pass@1, pass@256 was" in sentences(turned)[1]
+    page = page_of(turned)
+    assert "GRPO minus GRPO-P</td>" in page
+    assert f"{pair.own.span}</td>" in page
+    (row,) = summary(turned)["pairs"]
+    assert (row["arm"], row["against"]) == ("grpo", "grpo-p")
 
 
 def test_one_range_for_all_arms(rising: Findings):
@@ -256,7 +273,7 @@ def test_one_range_for_all_arms(rising: Findings):
     common = rising.equal.common
     assert common is not None
     assert (common.since, common.upto) == (0.001, pytest.approx(min(reach.values())))
-    assert str(common) in rising.sentences[2]
+    assert str(common) in sentences(rising)[2]
     changes = []
     for name in ("grpo", "grpo-p"):
         change, own = entry(rising, name).change, rising.experiment.of(name)
@@ -289,10 +306,10 @@ def test_the_cooled_base_stands_beside_the_arms(rising: Findings):
         ends = [pass_at_k_exact(p, [256]).mean() for p in (one, less)]
         expected.append(ends[0] + share * (ends[1] - ends[0]))
     assert cooled.targets[0].reached == 2
-    assert cooled.targets[0].pass_at_256.least == pytest.approx(np.mean(expected))
+    assert cooled.targets[0].pass_at_boundary.least == pytest.approx(np.mean(expected))
     near = entry(rising, "grpo").targets[0]
     assert near.minus_cooled is not None
-    assert near.minus_cooled.most == pytest.approx(near.pass_at_256.most - np.mean(expected))
+    assert near.minus_cooled.most == pytest.approx(near.pass_at_boundary.most - np.mean(expected))
 
 
 @pytest.fixture(scope="module")
@@ -314,21 +331,23 @@ def test_tabular_arms_are_known_on_training_prompts_only(with_a_table: Path, tmp
     assert found.equal.pairs == []
     assert found.on_training is not None
     assert found.on_training.experiment.arms == ["grpo", "table"]
-    assert found.on_training.prompts == 20
+    assert found.on_training.num_prompts == 20
     (pair,) = found.on_training.equal.pairs
     assert (pair.arm, pair.against) == ("table", "grpo")
-    held_out, trained = page_of(found).split("<h2>On training prompts</h2>")
-    assert held_out.count("<td>table</td><td>–</td>") == 3, "after training, the common range, the gain"
-    assert "<td>table</td><td>–</td>" not in trained
+    trained = page_of(found).split("<h2>On training prompts</h2>")[1]
+    assert sum(missing_rows(table, "table") for table in result_tables(found)) == 3, (
+        "after training, common range, gain"
+    )
+    assert not any(missing_rows(table, "table") for table in result_tables(found.on_training))
     numbers = found.on_training.outcomes[1]
     rows = RunFolder(out / "runs/table-base0-seed0").rows(EvaluationRow)
     first, last = (at_temperature(rows[i].training).success_P for i in (0, -1))
     assert numbers.pass_at_1.value == pytest.approx((last - first).mean())
     assert numbers.model.greedy_accuracy is None, "of held-out prompts only"
-    assert f"<td>{numbers.model.pass_at_1:.3f}</td>" in trained
+    assert f">{numbers.model.pass_at_1:.3f}</td>" in trained
     (change,) = (entry.change for entry in found.on_training.equal.entries if entry.name == "table")
     assert change is not None
-    assert f"<td>{change.text('+.3f')}<br>" in trained
+    assert f">{between(change)}<br>" in trained
 
 
 def test_with_nothing_but_tables_the_page_is_about_training_prompts(with_a_table: Path, tmp_path: Path):
@@ -367,13 +386,13 @@ def test_tables_fit_80_columns(risen: Path, tmp_path: Path):
     findings.outcomes[1] = replace(findings.outcomes[1], model=replace(findings.outcomes[1].model, name=long))
     findings.equal.entries[1] = replace(findings.equal.entries[1], name=long)
     findings.equal.pairs[0] = replace(findings.equal.pairs[0], arm=long)
-    for table in (summary_table, ranking_table, pairs_table, targets_table):
-        console.print(table(findings))
+    for table in (models_table, ranking_table, pairs_table, gains_table):
+        console.print(to_rich(table(findings)))
     console.file.close()
     lines = (tmp_path / "out").read_text().splitlines()
     assert max(map(len, lines)) <= 80
-    assert sum("…" in line for line in lines) == 4, "the long name is clipped, and nothing else"
-    assert sum(bool(re.search(r" \d/2( |$)", line)) for line in lines) == 2 * 3 + 3, (
+    assert sum("…" in line for line in lines) == 5, "the long name is clipped, and nothing else"
+    assert sum(bool(re.search(r" \d of 2( |$)", line)) for line in lines) == 2 * 3 + 3, (
         "two gains and one range, three entries"
     )
 
@@ -404,9 +423,9 @@ def test_columns_of_graded_tasks_seconds_and_mixtures(risen: Path, tmp_path: Pat
     # From the base to the final model and nothing else: a straight line between them.
     ends = [trained(run)[[0, -1]] for run in found.experiment.of("grpo")]
     line = [one[0, 1] + found.gains[0] / (one[1, 0] - one[0, 0]) * (one[1, 1] - one[0, 1]) for one in ends]
-    assert wise.targets[0].pass_at_256.least == pytest.approx(np.mean(line))
+    assert wise.targets[0].pass_at_boundary.least == pytest.approx(np.mean(line))
     assert arm.targets[0].minus_wise is not None
-    assert arm.targets[0].minus_wise.least == pytest.approx(arm.targets[0].pass_at_256.least - np.mean(line))
+    assert arm.targets[0].minus_wise.least == pytest.approx(arm.targets[0].pass_at_boundary.least - np.mean(line))
     assert "WiSE of GRPO" in (out / "report.html").read_text()
     assert (out / "figures" / "graded.svg").read_text().count("common, held-out prompts") >= 1
     specs = json.loads(re.findall(r'id="specs">(.*?)</script>', (out / "report.html").read_text(), re.DOTALL)[0])
@@ -429,7 +448,7 @@ def test_columns_of_graded_tasks_seconds_and_mixtures(risen: Path, tmp_path: Pat
         (pair,) = looked_at.graded_pairs
         other = next(one for one in looked_at.graded if one.arm == pair.arm)
         assert pair.optimal.value == pytest.approx(other.optimal[2] - grpo.optimal[2])
-        assert f"{pair.optimal:+.3f}" in looked_at.sentences[-1]
+        assert number(pair.optimal.value, "+.3f") in sentences(looked_at)[-1]
 
 
 def test_training_prompts_are_looked_at_by_themselves(bases: Path, tmp_path: Path):
@@ -450,7 +469,7 @@ def test_training_prompts_are_looked_at_by_themselves(bases: Path, tmp_path: Pat
     assert found.base.pass_at_1 < 1.0
     assert found.graded == []
     assert found.on_training.equal.common is None, "nothing can rise above 1"
-    assert "no range of gains on which arms could be ranked" in found.on_training.sentences[2]
+    assert "There is no common range of gains" in sentences(found.on_training)[2]
 
 
 def test_runs_on_other_prompts_are_refused(bases: Path, tmp_path: Path):
@@ -461,24 +480,14 @@ def test_runs_on_other_prompts_are_refused(bases: Path, tmp_path: Path):
         for score in row["held_out"]:
             score["success_P"] = score["success_P"][:-1]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(InputError, match="same number of held-out prompts"):
+    with pytest.raises(InputError, match="the same number of held-out prompts"):
         Findings(Experiment.read(out))
-
-
-CHOOSE = """<script>setInterval(() => {
-    const [a, b] = document.querySelectorAll("#prompts select");
-    if (!b || document.body.dataset.chosen) return;
-    document.body.dataset.chosen = "yes";
-    for (const [box, at] of [[a, 0], [b, 2]]) { box.selectedIndex = at; box.dispatchEvent(new Event("change")); }
-}, 100)</script>"""
 
 
 @pytest.fixture(scope="module")
 def in_a_browser(rising: Findings, draw: Callable[..., dict], tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """The page as Chromium has it after drawing; and once more, after a choice of two others to compare."""
-    page = page_of(rising)
-    text, _, rest = page.rpartition("</body>")  # the library that draws holds that word, too
-    return draw(tmp_path_factory.mktemp("browser") / "pages", {"plain": page, "chosen": f"{text}{CHOOSE}</body>{rest}"})
+    """The page as Chromium has it after drawing."""
+    return draw(tmp_path_factory.mktemp("browser") / "pages", {"plain": page_of(rising)})
 
 
 def test_the_page_draws_in_a_browser(in_a_browser: dict, rising: Findings):
@@ -492,13 +501,36 @@ def test_the_page_draws_in_a_browser(in_a_browser: dict, rising: Findings):
         start = drawn.index(f'<div id="{name}"')
         assert "<svg" in drawn[start : start + 2000], f"{name} was not drawn"
     assert "NaN" not in "".join(re.findall(r"<path[^>]*>", drawn))
-    assert rising.sentences[0] in drawn
-    assert drawn.count("<li>") == len(rising.sentences) == 4
+    for sentence in sentences(rising):
+        assert sentence in drawn
 
 
-def test_choosing_two_arms_on_the_page(in_a_browser: dict):
-    before, after = (in_a_browser[name][0] for name in ("plain", "chosen"))
-    assert ">GRPO-P (up) against GRPO (across)<" in before, "the first pair stated"
-    assert ">GRPO (up) against BASE (across)<" in after
-    assert ">GRPO-P (up) against GRPO (across)<" not in after
-    assert ">48</text>" in after, "two bases of 24 prompts are counted"
+def test_the_page_opens_with_its_pictures(rising: Findings):
+    page = page_of(rising)
+    order = [page.index(part) for part in ('id="frontier"', 'id="mass-flow"', 'id="training"', "<table>")]
+    assert order == sorted(order)
+    assert page[: order[0]].count('<p class="claim">') == 3
+
+
+def test_prompts_lost_and_gained_by_hand(rising: Findings):
+    """Odd prompts gain and even ones are lost: see `rise`."""
+    (pair,) = prompt_pairs(rising)
+    assert (pair.arm, pair.against, len(pair.arm_N)) == ("grpo-p", "grpo", 2 * 24)
+    for base in (0, 1):
+        for arm, values_N in (("grpo-p", pair.arm_N), ("grpo", pair.against_N)):
+            (run,) = [run for run in rising.experiment.of(arm) if run.base == base]
+            own = np.array(pair.base_N) == base
+            np.testing.assert_allclose(values_N[own], pass_at_k_exact(run.success_SP()[-1], [256])[:, 0])
+    every = prompt_counts(pair)[-1]
+    assert (every.success_bin, every.prompts) == ("all prompts", 48)
+    was, arm, against = (values_N >= 0.5 for values_N in (pair.before_N, pair.arm_N, pair.against_N))
+    lost_arm, lost_against = was & ~arm, was & ~against
+    assert every.lost_by_arm_only + every.lost_by_both == lost_arm.sum()
+    assert every.lost_by_against_only + every.lost_by_both == lost_against.sum()
+    assert every.gained_by_arm_only + every.gained_by_both == (~was & arm).sum()
+    assert every.gained_by_against_only + every.gained_by_both == (~was & against).sum()
+    bins = prompt_counts(pair)[:-1]
+    assert sum(counts.prompts for counts in bins) == 48
+    assert sum(counts.lost_by_arm_only for counts in bins) == every.lost_by_arm_only
+    (unreached,) = prompt_pairs(rising, 0.3)
+    assert prompt_counts(unreached) == [], "no run gains 0.3"

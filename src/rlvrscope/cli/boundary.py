@@ -29,48 +29,48 @@ if TYPE_CHECKING:
     from rlvrscope.experiment.boundary import Boundary
     from rlvrscope.readers import ModelCounts
 
-SeedOption = Annotated[int, typer.Option("--seed", help="Of the resampling.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the resampling.")]
 
 
 @guarded
 def boundary(
     base: Annotated[str, typer.Argument(metavar="BASE", help=f"The model before training. {SOURCE}")],
     trained: Annotated[list[str], typer.Argument(metavar="TRAINED...", help="One or more trained models, likewise.")],
-    ks: Annotated[str | None, typer.Option("--k", help="The ks: 1,8,256. By default 1, 2, 4, ... samples.")] = None,
+    ks: Annotated[str | None, typer.Option("--k", help="Values of k: 1,8,256; by default 1, 2, 4, ...")] = None,
     confidence: ConfidenceOption = 0.95,
     this_set: Annotated[
-        bool, typer.Option("--this-set", help="Intervals over other samples of these problems, not over new problems.")
+        bool, typer.Option("--this-set", help="Intervals for new samples of these problems, not for new problems.")
     ] = False,
-    pointwise: Annotated[bool, typer.Option("--pointwise", help="A band for each k by itself.")] = False,
-    margin: Annotated[float, typer.Option("--margin", help="Differences within it are no change.")] = 0.01,
+    pointwise: Annotated[bool, typer.Option("--pointwise", help="A separate band for each k.")] = False,
+    margin: Annotated[float, typer.Option("--margin", help="Differences within it count as unchanged.")] = 0.01,
     seeds: Annotated[
-        bool, typer.Option("--seeds", help="The TRAINED are training runs of one objective, not rivals.")
+        bool, typer.Option("--seeds", help="Treat all TRAINED as training runs of one objective.")
     ] = False,
-    shared: Annotated[bool, typer.Option("--shared", help="Compare the problems that all models have.")] = False,
+    shared: Annotated[bool, typer.Option("--shared", help="Compare only the problems that all models have.")] = False,
     column: ColumnOption = None,
     threshold: ThresholdOption = None,
     samples: SamplesOption = 256,
     options: Annotated[
-        int | None, typer.Option("--options", min=1, help="Answers to choose from: adds the guessing baseline.")
+        int | None,
+        typer.Option("--options", min=1, help="Answers to choose from; adds the guessing baseline."),
     ] = None,
     problem: Annotated[
-        str | None, typer.Option("--problem", help="Show the right answers to this problem side by side instead.")
+        str | None, typer.Option("--problem", help="Only show the right answers to this problem, side by side.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Answers shown of each model, with --problem.")] = 4,
-    html: Annotated[Path | None, typer.Option("--html", help="Write the page, one offline file.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Answers shown per model, with --problem.")] = 4,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the page: one offline file.")] = None,
     png: Annotated[Path | None, typer.Option("--png", help="Write the curves as a picture (.png or .svg).")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the table as CSV.")] = None,
     seed: SeedOption = 0,
     resamples: Annotated[int, typer.Option("--resamples", min=2, help="Bootstrap draws.")] = 10_000,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare pass@k of a base and of what was trained from it: differences with bands, and a verdict for each k."""
-    written = [path for path in (html, png, csv) if path]
-    _check_outputs(written, [base, *trained], png, problem)
+    """Compare pass@k of a base and of models trained from it: differences with bands, and a verdict for each k."""
+    paths = [path for path in (html, png, csv) if path]
+    _check_outputs(paths, [base, *trained], png, problem)
     with needs_extra("report", "the report"):
         from rlvrscope.experiment.boundary import Boundary, Question
-        from rlvrscope.report.boundary.plain import as_dict
-        from rlvrscope.report.boundary.write import write_boundary
+        from rlvrscope.report.boundary.write import as_dict, write_boundary
         from rlvrscope.stats.standard_errors import NEW_PROBLEMS, THIS_SET
 
     with MESSAGES.status("reading"):
@@ -90,29 +90,28 @@ def boundary(
         options=options,
     )
     with MESSAGES.status("comparing"):
-        found = Boundary.of(before, after, question, shared)
-        write_boundary(found, html, png, csv, {"base": base, "trained": ", ".join(trained)})
-        facts = as_dict(found) if as_json else None
-    if facts is not None:
-        print_json(facts)
+        comparison = Boundary.of(before, after, question, shared)
+        write_boundary(comparison, html, png, csv, {"base": base, "trained": ", ".join(trained)})
+    if as_json:
+        print_json(as_dict(comparison))
     else:
-        _print(found, written)
+        _print(comparison, paths)
 
 
 def _check_outputs(paths: Sequence[Path], sources: Sequence[str], png: Path | None, problem: str | None) -> None:
-    """Before anything is read: nothing may be written over a source or twice, nor to a picture of another kind."""
+    """Refuse, before anything is read, outputs that overwrite a source or each other, and other kinds of pictures."""
     from rlvrscope.readers.models import Source
 
     if paths and problem is not None:
-        raise InputError("--problem shows answers and writes no file: leave out --html, --png and --csv")
+        raise InputError("--problem writes no file: leave out --html, --png and --csv")
     if png is not None and png.suffix not in (".png", ".svg"):
-        raise InputError(f"a picture is .png or .svg; got {png}")
+        raise InputError(f"--png must end in .png or .svg; got {png}")
     taken = {Source.parse(source).path.resolve() for source in sources} if paths else set()
     for path in paths:
         if path.is_dir():
-            raise InputError(f"{path} is a folder, and a file's name is needed")
+            raise InputError(f"{path} is a folder; give a file name")
         if path.resolve() in taken:
-            raise InputError(f"{path} is read or written here already: give every file a name of its own")
+            raise InputError(f"{path} is already read or written by this command: give every file its own name")
         taken.add(path.resolve())
 
 
@@ -122,46 +121,47 @@ def _parse_ks(text: str | None) -> tuple[int, ...] | None:
     try:
         ks = sorted({int(part) for part in text.split(",")})
     except ValueError:
-        raise InputError(f"--k takes whole numbers with commas between, such as 1,8,256; got {text!r}") from None
+        raise InputError(f"--k needs whole numbers separated by commas, such as 1,8,256; got {text!r}") from None
     if ks[0] < 1:
         raise InputError(f"every k must be 1 or more; got {ks[0]}")
     return tuple(ks)
 
 
-def _print(found: Boundary, written: Sequence[Path]) -> None:
+def _print(comparison: Boundary, paths: Sequence[Path]) -> None:
     from rlvrscope.report.boundary.tables import verdict_table
     from rlvrscope.report.boundary.words import conclusion, notes
+    from rlvrscope.report.table import to_rich
 
-    for name in found.trained:
-        OUTPUT.print(verdict_table(found, name))
+    for name in comparison.trained:
+        OUTPUT.print(to_rich(verdict_table(comparison, name)))
         OUTPUT.print()
-    for name in found.trained:
-        OUTPUT.print(conclusion(found, name))
-    for note in notes(found):
+    for name in comparison.trained:
+        OUTPUT.print(conclusion(comparison, name))
+    for note in notes(comparison):
         OUTPUT.print(note, style="dim")
-    for path in written:
+    for path in paths:
         OUTPUT.print(f"Written: {path}")
 
 
 def _show_problem(problem: str, models: Sequence[ModelCounts], limit: int, as_json: bool) -> None:
-    """The right answers of all models to one problem."""
-    from rlvrscope.experiment.boundary import named
+    """Print the right answers of all models to one problem."""
+    from rlvrscope.experiment.boundary import by_unique_name
     from rlvrscope.report.boundary.tables import answers_table
     from rlvrscope.tables.values import join_names
 
-    sides = named(models)
-    for name, model in sides.items():
+    by_name = by_unique_name(models)
+    for name, model in by_name.items():
         known = model.counts.problems
         if problem not in known:
             close = difflib.get_close_matches(problem, known, n=5, cutoff=0.5)
             hint = f"Nearest: {join_names(close)}" if close else f"It has {join_names(known)}"
             raise InputError(f"{join_names([name])} has no problem {problem!r}. {hint}")
-    if not any(model.has_texts for model in sides.values()):
-        raise InputError("these sources hold no texts: --problem needs rows of samples with a text column")
+    if not any(model.has_texts for model in by_name.values()):
+        raise InputError("these sources hold no texts: --problem needs one row per sample, with a text column")
     if as_json:
-        texts = {name: model.texts(problem, limit, correct=True) for name, model in sides.items()}
-        print_json({"problem": problem, "right": {name: list(map(asdict, found)) for name, found in texts.items()}})
+        texts = {name: model.texts(problem, limit, correct=True) for name, model in by_name.items()}
+        print_json({"problem": problem, "right": {name: list(map(asdict, rows)) for name, rows in texts.items()}})
     else:
-        table = answers_table(problem, sides, limit)
+        table = answers_table(problem, by_name, limit)
         table.expand = OUTPUT.is_terminal
         OUTPUT.print(table)

@@ -1,4 +1,4 @@
-"""`rlvrscope plan`: how many problems and samples would settle a difference."""
+"""`rlvrscope plan`: problems and samples needed to settle a difference."""
 
 from __future__ import annotations
 
@@ -26,50 +26,46 @@ from rlvrscope.cli.shared.sources import (
 def plan(
     pilot: Annotated[str, typer.Argument(metavar="PILOT", help=f"A pilot of the base. {SOURCE}")],
     trained: Annotated[
-        str | None, typer.Argument(metavar="[TRAINED]", help="A pilot of the trained model: measures what is assumed.")
+        str | None, typer.Argument(metavar="[TRAINED]", help="A pilot of the trained model; replaces --correlation.")
     ] = None,
     difference: Annotated[float, typer.Option("--difference", help="The difference in pass@k to settle.")] = 0.02,
     k: Annotated[int, typer.Option("--k", min=1, help="The k of pass@k.")] = 256,
     confidence: ConfidenceOption = 0.95,
-    power: Annotated[float, typer.Option("--power", help="How often a true difference should be settled.")] = 0.8,
+    power: Annotated[float, typer.Option("--power", help="Probability of settling a true difference.")] = 0.8,
     correlation: Annotated[
-        float, typer.Option("--correlation", help="Of the two models' pass@k over problems, without a second pilot.")
+        float, typer.Option("--correlation", help="Correlation of both models' pass@k over problems, without TRAINED.")
     ] = 0.9,
     column: ColumnOption = None,
     threshold: ThresholdOption = None,
     samples: SamplesOption = 256,
     as_json: JsonOption = False,
 ) -> None:
-    """Say how many problems and samples would settle a difference in pass@k, judging from a pilot."""
+    """Plan problems and samples to settle a difference in pass@k, from a pilot."""
     from rlvrscope.report.boundary.tables import plan_table
+    from rlvrscope.report.table import to_rich
     from rlvrscope.stats import plan as plan_for
 
     first = only_model(pilot, read(pilot, column or (), threshold, samples))
     second = None
     if trained is not None:
-        second = only_model(trained, others(first, read(trained, column or (), threshold, samples)))
-    found = plan_for(
-        first.counts,
-        difference,
-        k,
-        None if second is None else second.counts,
-        confidence=confidence,
-        power=power,
-        correlation=correlation,
-    )
+        second = only_model(trained, others(first, read(trained, column or (), threshold, samples))).counts
+    sizes = plan_for(first.counts, difference, k, second, confidence=confidence, power=power, correlation=correlation)
     if as_json:
-        print_json({"format_version": 1, **asdict(found)})
+        print_json({"format_version": 1, **asdict(sizes)})
         return
     OUTPUT.print(
-        f"To settle a difference of {difference:g} in pass@{k} ({confidence:.0%} confidence, {power:.0%} power) by "
-        f"`rlvrscope boundary ... --k {k}`, one trained model and training run:",
+        f"To detect a difference of {difference:g} in pass@{k} ({confidence:.0%} confidence, {power:.0%} power) with "
+        f"`rlvrscope boundary ... --k {k}`, for one trained model from one training run:"
     )
-    OUTPUT.print(plan_table(found))
-    if found.spread_k is None:
+    OUTPUT.print(to_rich(plan_table(sizes)))
+    if sizes.spread_k is None:
         basis = (
-            f"assuming that both models' pass@{k} correlate by {correlation:g} over problems; a pilot of the trained "
+            f"Assumed: pass@{k} of both models correlates by {correlation:g} over problems. A pilot of the trained "
+            "model, as second argument, measures this."
         )
-        basis += "model, as second argument, measures it"
     else:
-        basis = f"the true difference varies over problems by {found.spread:.3f} (measured at k = {found.spread_k})"
-    OUTPUT.print(f"Last column: the difference that as many problems as the pilot has would settle. Basis: {basis}.")
+        basis = (
+            f"Measured at k = {sizes.spread_k}: the true difference varies over problems with a standard deviation of "
+            f"{sizes.spread:.3f}."
+        )
+    OUTPUT.print(f"Last column: the difference that as many problems as the pilot has can detect. {basis}")

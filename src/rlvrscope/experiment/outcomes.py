@@ -1,85 +1,51 @@
-"""The numbers of a report: each with its interval, or its bounds."""
+"""The numbers of an experiment's report, each with its interval or its bounds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from rlvrscope.objectives import OBJECTIVES
-from rlvrscope.stats import BaseMeans, Interval
-from rlvrscope.stats.base_means import Covers
-from rlvrscope.stats.frontier import Seconds, bounds_interval
+if TYPE_CHECKING:  # rlvrscope.report.table needs Estimate and Bounded alone, and NumPy is slow to import
+    from rlvrscope.stats import Curve, Interval
+    from rlvrscope.stats.base_means import Covers
+    from rlvrscope.stats.frontier import Seconds
 
 EXTINCT = 1e-4
-"""Where the mass of optimal answers is below this, they are as good as gone."""
-
-
-def label(name: str) -> str:
-    """How an arm is written: names of the catalogue, and the base, in capitals, a user's own as they are."""
-    return name.upper() if name in OBJECTIVES or name == "base" else name
-
-
-def shown(value: float, form: str) -> str:
-    """Formatted, without a sign where it rounds to zero. Ends of intervals keep theirs: it tells their side of zero."""
-    text = format(value, form)
-    return text if any(digit in "123456789" for digit in text) else text.lstrip("+-")
+"""Mass of optimal answers below which they count as extinct."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate with its 95 % interval."""
+    """An estimate with its interval; NaN where undefined."""
 
     value: float
     low: float
     high: float
 
     @classmethod
-    def of(cls, interval: Interval) -> Estimate:
-        return cls(float(interval.estimate), float(interval.low), float(interval.high))
+    def of(cls, interval: Interval | Curve, index: int | None = None) -> Estimate:
+        """From an interval of one number, or from one entry of an interval of several."""
+        parts = (interval.estimate, interval.low, interval.high)
+        return cls(*(float(part if index is None else part[index]) for part in parts))
 
     @property
     def sign(self) -> int:
         """+1 or -1 where the interval excludes zero, else 0."""
         return int(self.low > 0.0) - int(self.high < 0.0)
 
-    @property
-    def text(self) -> str:
-        return f"{self.value:.3f}"
-
-    def __format__(self, form: str) -> str:
-        return f"{shown(self.value, form)} {self.ends(form)}"
-
-    def ends(self, form: str) -> str:
-        return f"[{self.low:{form}}, {self.high:{form}}]"
-
 
 @dataclass(frozen=True)
 class Bounded:
-    """A value between `least` and `most`, which are one where it is known; low, high: the 95 % interval around both."""
+    """A value between `least` and `most`, equal where it is known; low, high: the 95 % interval around both."""
 
     least: float
     most: float
     low: float
     high: float
 
-    @classmethod
-    def of(cls, low: BaseMeans, high: BaseMeans, within: tuple[float, float]) -> Bounded:
-        """From means that bound it, the interval cut to what is possible."""
-        interval = bounds_interval(low, high)
-        ends = max(float(interval.low), within[0]), min(float(interval.high), within[1])
-        return cls(float(low.estimate), float(high.estimate), *ends)
-
     @property
     def known(self) -> bool:
         return abs(self.most - self.least) < 1e-9
-
-    def __format__(self, form: str) -> str:
-        return f"{self.text(form)} {self.ends(form)}"
-
-    def ends(self, form: str) -> str:
-        return f"[{self.low:{form}}, {self.high:{form}}]"
-
-    def text(self, form: str = ".3f") -> str:
-        return shown(self.least, form) if self.known else f"{shown(self.least, form)} to {shown(self.most, form)}"
 
 
 @dataclass(frozen=True)
@@ -95,48 +61,44 @@ class GainRange:
 
 @dataclass(frozen=True)
 class Model:
-    """A model's scores: the base's, or those of an arm's final models, averaged over bases and their seeds.
+    """Scores of the base or of an arm's final models, averaged over bases and their seeds.
 
-    Greedy accuracy and token entropy are known on held-out prompts only.
+    pass_at_boundary: pass@k at k = BOUNDARY_K. Greedy accuracy and token entropy (nats): on held-out prompts only.
     """
 
     name: str
     runs: int
     pass_at_1: float
-    pass_at_256: float
+    pass_at_boundary: float
     greedy_accuracy: float | None
     token_entropy: float | None
     distinct_correct: float
     rare_mass: float
 
-    @property
-    def label(self) -> str:
-        return label(self.name)
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an arm's training changed, against its bases; covers: what its intervals speak of besides other prompts."""
+    """An arm's final model and its changes from the base; covers: the scope of the intervals besides new prompts."""
 
     model: Model
     pass_at_1: Estimate
-    pass_at_256: Estimate
+    pass_at_boundary: Estimate
     distinct_correct: Estimate
     covers: Covers
 
 
 @dataclass(frozen=True)
 class AtGain:
-    """An arm or a baseline where pass@1 had risen by `gain`: how many of its runs got there, and pass@256 there.
+    """An arm or a baseline at a declared gain in pass@1: how many of its runs reached it, and its boundary there.
 
-    minus_cooled, minus_wise: paired with the base merely cooled, and with the arm's own WiSE; None without them.
-    seconds: the median of the CPU seconds; None if no run got there, or no times were kept.
+    minus_cooled, minus_wise: paired differences from the cooled base and from the arm's own WiSE; None without them.
+    seconds: median CPU seconds to the gain; None if no run reached it or no times were recorded.
     """
 
     gain: float
     reached: int
     runs: int
-    pass_at_256: Bounded
+    pass_at_boundary: Bounded
     minus_cooled: Bounded | None
     minus_wise: Bounded | None
     seconds: Seconds | None
@@ -144,9 +106,9 @@ class AtGain:
 
 @dataclass(frozen=True)
 class Entry:
-    """An arm, or a baseline: pass@256 minus the base's, averaged over the common range, and at each declared gain.
+    """An arm or a baseline: its boundary minus the base's, averaged over the common range, and at each declared gain.
 
-    of: the arm whose WiSE it is. reached: how many of its runs reach the whole range. None where there is no range.
+    of: the arm that a WiSE baseline interpolates. reached: runs that reach the whole range; None without a range.
     """
 
     name: str
@@ -159,14 +121,10 @@ class Entry:
     minus_wise: Bounded | None
     targets: tuple[AtGain, ...]
 
-    @property
-    def label(self) -> str:
-        return f"WiSE of {label(self.of)}" if self.of else label(self.name)
-
 
 @dataclass(frozen=True)
 class Matched:
-    """The difference in pass@256 at equal pass@1: its mean over gains that every run of both arms reaches."""
+    """Mean difference in the boundary at equal pass@1, over the gains that every run of both arms reaches."""
 
     span: GainRange
     difference: Estimate
@@ -174,10 +132,10 @@ class Matched:
 
 @dataclass(frozen=True)
 class Pair:
-    """pass@256 of `arm` minus that of `against`, paired by base at equal pass@1; None where it is not defined.
+    """The boundary of `arm` minus that of `against`, paired by base at equal pass@1; None where undefined.
 
-    own: over the pair's own range. common: over the range of all arms. targets: at each declared gain.
-    bases: how many both were trained from.
+    bases: number of bases in common. own: over the pair's own range. common: over the range of all arms. targets: at
+    each declared gain.
     """
 
     arm: str
@@ -187,17 +145,13 @@ class Pair:
     common: Bounded | None
     targets: tuple[Bounded | None, ...]
 
-    @property
-    def label(self) -> str:
-        return f"{label(self.arm)} against {label(self.against)}"
-
 
 @dataclass(frozen=True)
 class Graded:
-    """Common answers (right, a lower reward) and optimal ones (reward 1) of an arm, means over prompts and bases.
+    """Common answers (right, reward below 1) and optimal ones (reward 1) of an arm, means over prompts and bases.
 
-    common: mass at the start and the end. optimal, boundary (pass@256 of optimal answers alone): start, lowest, end.
-    overtaken: the share of prompts whose optimal mass is above the common one at the end; extinct: below EXTINCT.
+    common: mass at the start and the end. optimal, boundary (pass@k of optimal answers alone): start, lowest, end.
+    overtaken: share of prompts with more optimal than common mass at the end; extinct: with less than EXTINCT.
     """
 
     arm: str
@@ -213,7 +167,7 @@ class Graded:
 
 @dataclass(frozen=True)
 class GradedPair:
-    """A stated pair: ours minus theirs in the mass of optimal answers at the end."""
+    """A stated pair: the final optimal mass of `arm` minus that of `against`."""
 
     arm: str
     against: str

@@ -1,4 +1,4 @@
-"""What `rlvrscope demo` and `rlvrscope lab compare` share: run an experiment, report it, say what failed."""
+"""Run an experiment and report it: shared by `rlvrscope demo` and `rlvrscope lab compare`."""
 
 from __future__ import annotations
 
@@ -23,18 +23,14 @@ with needs_extra("lab", "the lab"):
     from rlvrscope.lab.recipe import Recipe
 with needs_extra("report", "the report"):
     from rlvrscope.experiment.findings import Findings
-    from rlvrscope.report.experiment.tables import (
-        graded_table,
-        pairs_table,
-        ranking_table,
-        summary_table,
-        targets_table,
-    )
-    from rlvrscope.report.experiment.write import write_report
+    from rlvrscope.report.experiment.tables import graded_tables, result_tables
+    from rlvrscope.report.experiment.words import sentences
+    from rlvrscope.report.experiment.write import summary, write_report
+    from rlvrscope.report.table import to_rich
 
 
 def run_and_report(recipe: Recipe, out: Path, workers: int, device: str, as_json: bool) -> None:
-    """Run what is not done yet, write the page, print what was found. Exits with 1 if a run failed."""
+    """Do the missing runs, write the report and print its tables. Exits with 1 if a run failed."""
     started = time.monotonic()
     check_device(device)
     RunFolder(out).claim(config.dumps(recipe))
@@ -49,14 +45,14 @@ def run_and_report(recipe: Recipe, out: Path, workers: int, device: str, as_json
         findings = write_report(out)
     _warn_of_edges(out / "tuning.json")
     if as_json:
-        print_json(findings.as_dict())
+        print_json(summary(findings))
     else:
         _print(findings)
-        OUTPUT.print(f"\nThe page: {out / 'report.html'} ({time.monotonic() - started:.0f} s)")
+        OUTPUT.print(f"Report: {out / 'report.html'} ({time.monotonic() - started:.0f} s)")
     for failure in failures:
         MESSAGES.print(f"failed: {failure.job.name}: {failure.error}", style="red")
     if failures:
-        MESSAGES.print("The others are kept; the same command tries these again.")
+        MESSAGES.print("Finished runs are kept; run the same command again to retry the failed ones.")
         raise typer.Exit(1)
 
 
@@ -85,24 +81,11 @@ def _warn_of_edges(path: Path) -> None:
 
 
 def _print(findings: Findings) -> None:
-    _print_tables(findings)
-    for found in (findings.on_training, findings):
-        if found and found.graded:
-            OUTPUT.print(f"\nCommon and optimal answers, {found.experiment.prompts}:")
-            OUTPUT.print(graded_table(found))
+    tables = [*result_tables(findings), *graded_tables(findings)]
     if findings.on_training:
-        OUTPUT.print("\nThe same on training prompts:")
-        _print_tables(findings.on_training)
-    for sentence in findings.sentences:
+        tables += result_tables(findings.on_training)
+    for table in tables:
+        OUTPUT.print(to_rich(table))
+        OUTPUT.print()
+    for sentence in sentences(findings):
         OUTPUT.print(f"- {sentence}")
-
-
-def _print_tables(findings: Findings) -> None:
-    OUTPUT.print(summary_table(findings))
-    OUTPUT.print("\nAt equal pass@1, change from the base, mean over one common range of gains:")
-    OUTPUT.print(ranking_table(findings))
-    if findings.equal.pairs:
-        OUTPUT.print("\nPairs at equal pass@1, each over its own range of gains:")
-        OUTPUT.print(pairs_table(findings))
-    OUTPUT.print("\nWhere pass@1 had risen by each declared gain:")
-    OUTPUT.print(targets_table(findings))

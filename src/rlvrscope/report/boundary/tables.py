@@ -1,80 +1,118 @@
-"""The comparison as tables for a terminal of 80 columns."""
+"""The tables of a boundary and of a plan."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
 
-from rich.cells import cell_len, set_cell_size
-from rich.table import Table
+import rich.table
 
 from rlvrscope.experiment.boundary import Boundary
+from rlvrscope.experiment.outcomes import Estimate
 from rlvrscope.readers import ModelCounts
-from rlvrscope.report.boundary.words import starred
-from rlvrscope.report.text import clipped, one_line
-from rlvrscope.stats import Interval, Plan
+from rlvrscope.report.boundary.words import model_label, starred
+from rlvrscope.report.table import Column, Table
+from rlvrscope.report.text import clipped, fitted, one_line
+from rlvrscope.stats import Plan
 
 MAX_CHARACTERS, MAX_TITLE = 2_000, 200
-NAME_CELLS = 16
+MAX_NAME_CELLS = 16
+"""Width of a model's name in a terminal."""
 
 
 def verdict_table(boundary: Boundary, name: str) -> Table:
-    """k, base, trained, difference with its band, verdict; an asterisk where the band is not reliable."""
-    found = boundary.comparisons[name]
-    table = Table(box=None, pad_edge=False)
-    for head in ("k", _short(boundary.base.name), _short(name), "difference"):
-        table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for index, k in enumerate(found.ks):
-        table.add_row(
-            str(k),
-            _share(found.base.estimate[index]),
-            _share(found.trained.estimate[index]),
-            _band(found.difference, index),
-            found.verdicts[index] + (" *" if starred(found, index) else ""),
+    """Both curves, their difference and the verdict at each k; an asterisk where the band is not reliable."""
+    comparison = boundary.comparisons[name]
+    columns = (
+        Column("k"),
+        Column(model_label(boundary.base.name), terminal="value", max_cells=MAX_NAME_CELLS),
+        Column(model_label(name), terminal="value", max_cells=MAX_NAME_CELLS),
+        Column("difference", "+.3f"),
+        Column("verdict", align="left"),
+    )
+    rows = [
+        (
+            k,
+            Estimate.of(comparison.base, index),
+            Estimate.of(comparison.trained, index),
+            Estimate.of(comparison.difference, index),
+            comparison.verdicts[index] + (" *" if starred(comparison, index) else ""),
         )
-    return table
+        for index, k in enumerate(comparison.ks)
+    ]
+    return Table(columns, rows, title=model_label(name) if len(boundary.trained) > 1 else "")
+
+
+def curve_table(boundary: Boundary, name: str) -> Table:
+    """Every number of a comparison at each k: for JSON and CSV."""
+    comparison = boundary.comparisons[name]
+    headers = ("model", "k", "base", "trained", "difference", "p_value", "verdict", "reliable", "problems_defined")
+    rows = [
+        (
+            name,
+            k,
+            Estimate.of(comparison.base, index),
+            Estimate.of(comparison.trained, index),
+            Estimate.of(comparison.difference, index),
+            float(comparison.p_values[index]),
+            comparison.verdicts[index],
+            bool(comparison.reliable[index]),
+            int(min(comparison.base.num_defined[index], comparison.trained.num_defined[index])),
+        )
+        for index, k in enumerate(comparison.ks)
+    ]
+    return Table(tuple(map(Column, headers)), rows)
+
+
+def rates_table(boundary: Boundary, name: str) -> Table:
+    """The ledger's rates, against the base sampled twice."""
+    ledger, base = boundary.comparisons[name].ledger, model_label(boundary.base.name)
+    columns = (
+        Column(f"at k = {ledger.k}", align="left"),
+        Column(model_label(name)),
+        Column(f"{base} sampled twice"),
+        Column("difference", "+.3f"),
+    )
+    rows = [
+        (rate, Estimate.of(value.observed), Estimate.of(value.null), Estimate.of(value.difference))
+        for rate, value in ledger.rates.items()
+    ]
+    return Table(columns, rows)
+
+
+def metrics_table(boundary: Boundary) -> Table:
+    """Metrics other than pass@k, a column per model."""
+    names = (boundary.base.name, *boundary.trained)
+    columns = (Column("", align="left"), *(Column(model_label(name)) for name in names))
+    return Table(columns, [(metric.name, *metric.values) for metric in boundary.metrics])
 
 
 def plan_table(plan: Plan) -> Table:
-    """What settles the difference, by samples a problem."""
-    table = Table(box=None, pad_edge=False)
-    for head in ("samples a problem", "problems", "samples of one model", f"settled by {plan.pilot_problems} problems"):
-        table.add_column(head, justify="right")
-    for option, detectable in zip(plan.options, plan.detectable, strict=True):
-        table.add_row(f"{option.samples:,}", f"{option.problems:,}", f"{option.total:,}", f"{detectable:.3f}")
-    return table
+    """Problems that settle the difference, by samples per problem."""
+    columns = (
+        Column("samples/problem"),
+        Column("problems"),
+        Column("samples per model"),
+        Column(f"detectable with {plan.pilot_problems} problems"),
+    )
+    rows = [
+        (option.samples, option.problems, option.total, detectable)
+        for option, detectable in zip(plan.options, plan.detectable, strict=True)
+    ]
+    return Table(columns, rows)
 
 
-def answers_table(problem: str, models: Mapping[str, ModelCounts], limit: int) -> Table:
-    """The right answers of models to one problem, side by side."""
-    table = Table(title=one_line(problem, MAX_TITLE), show_lines=True, expand=True)
+def answers_table(problem: str, models: Mapping[str, ModelCounts], limit: int) -> rich.table.Table:
+    """The right answers of all models to one problem, side by side, for a terminal."""
+    table = rich.table.Table(title=one_line(problem, MAX_TITLE), show_lines=True, expand=True)
     columns = []
     for name, model in models.items():
         n_P, c_P = model.counts.pooled
-        at = model.counts.problems.index(problem)
-        table.add_column(f"{_short(name)}: {c_P[at]} of {n_P[at]} right", ratio=1, overflow="fold")
-        columns.append([clipped(sample.text, MAX_CHARACTERS) for sample in model.texts(problem, limit, correct=True)])
+        index = model.counts.problems.index(problem)
+        header = f"{fitted(name, MAX_NAME_CELLS)}: {c_P[index]} of {n_P[index]} right"
+        table.add_column(header, ratio=1, overflow="fold")
+        samples = model.texts(problem, limit, correct=True)
+        columns.append([clipped(sample.text, MAX_CHARACTERS) for sample in samples])
     for row in itertools.zip_longest(*columns, fillvalue=""):
         table.add_row(*row)
     return table
-
-
-def _band(difference: Interval, index: int) -> str:
-    estimate, low, high = (values[index] for values in (difference.estimate, difference.low, difference.high))
-    if estimate != estimate:
-        return "undefined"
-    return f"{estimate:+.3f} " + (f"[{low:+.3f}, {high:+.3f}]" if low == low else "(no band)")
-
-
-def _share(value: float) -> str:
-    return f"{value:.3f}" if value == value else "-"
-
-
-def _short(name: str) -> str:
-    """Both ends of a long name: models often differ in the last characters alone."""
-    name = one_line(name, 200)
-    if cell_len(name) <= NAME_CELLS:
-        return name
-    start = (NAME_CELLS - 1) // 2
-    return f"{set_cell_size(name, start)}…{set_cell_size(name[::-1], NAME_CELLS - 1 - start)[::-1]}"

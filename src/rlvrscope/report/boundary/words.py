@@ -1,151 +1,164 @@
-"""The comparison in plain words."""
+"""Conclusions and notes of a boundary, in sentences."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from rlvrscope.experiment.boundary import Boundary
-from rlvrscope.report.text import one_line
+from rlvrscope.experiment.outcomes import Estimate
+from rlvrscope.report.text import interval, number, one_line
 from rlvrscope.stats import Comparison, guessing_pass_at_k
 from rlvrscope.stats.comparison import EXPANDED, SHRUNK, UNCHANGED, UNDECIDED
 from rlvrscope.stats.standard_errors import NEW_PROBLEMS
 from rlvrscope.stats.training_runs import has_few_runs
 
-DID = {EXPANDED: "expanded", SHRUNK: "shrank", UNCHANGED: "did not change"}
-MOVED = {EXPANDED: "rose", SHRUNK: "fell", UNCHANGED: "did not change:", UNDECIDED: "did not clearly move:"}
+BOUNDARY_VERBS = {EXPANDED: "expanded", SHRUNK: "shrank", UNCHANGED: "did not change"}
+PASS_VERBS = {EXPANDED: "rose", SHRUNK: "fell", UNCHANGED: "did not change", UNDECIDED: "is undecided"}
 MAX_NAME = 40
 """Characters of a model's name in a sentence."""
-LEAST_BOUNDARY_K = 8
-"""What a model solves in fewer samples is no boundary."""
+MIN_BOUNDARY_K = 8
+"""Smallest k at which pass@k is called the boundary."""
 
 
 def conclusion(boundary: Boundary, name: str) -> str:
-    """What training did, in one sentence, and of what it is said."""
-    found, label = boundary.comparisons[name], one_line(name, MAX_NAME)
-    known = np.flatnonzero(np.isfinite(found.difference.low))
-    if not len(known):
-        return f"{label}: nothing can be said: {_why_unknown(found)}."
-    first, last = int(known[0]), int(known[-1])
-    middle = [index for index in known[1:-1] if found.verdicts[index] != UNDECIDED]
-    parts = [_settled(boundary, name, last)]
-    if found.verdicts[last] == UNDECIDED and middle:
-        parts.append(f"pass@{found.ks[middle[-1]]} {_moved(found, int(middle[-1]))}")
+    """The verdict on one trained model and its scope."""
+    comparison, label = boundary.comparisons[name], model_label(name)
+    known = np.flatnonzero(np.isfinite(comparison.difference.low)).tolist()
+    if not known:
+        return f"{label}: no conclusion: {_why_unknown(comparison)}."
+    first, last = known[0], known[-1]
+    decided = [index for index in known[1:-1] if comparison.verdicts[index] != UNDECIDED]
+    clauses = [_main_clause(boundary, name, last)]
+    if comparison.verdicts[last] == UNDECIDED and decided:
+        clauses.append(_moved(comparison, decided[-1]))
     if last > first:
-        parts.append(f"pass@{found.ks[first]} {_moved(found, first)}")
-    if crosses(found):
-        low, high = crossing_range(found)
-        parts.append(
-            f"the curves cross at k = {found.crossover.k} ({low} to {high} in {found.confidence:.0%} of resamples)"
-        )
-    if last < len(found.ks) - 1:
-        parts.append(f"nothing is known of pass@{found.ks[-1]}")
-    kind = "new problems of this kind" if boundary.question.target == NEW_PROBLEMS else "this very set"
-    return f"{label}: {'; '.join(parts)}. Said of {found.scope} on {kind}."
+        clauses.append(_moved(comparison, first))
+    sentences = [f"{label}: {', '.join(clauses)}."]
+    if crosses(comparison):
+        low, high = crossing_range(comparison)
+        share = f"{comparison.confidence:.0%} of resamples"
+        sentences.append(f"The curves cross at k = {comparison.crossover.k} ({low} to {high} in {share}).")
+    if last < len(comparison.ks) - 1:
+        sentences.append(f"pass@{comparison.ks[-1]} is unknown.")
+    problems = "new problems of the same kind" if boundary.question.target == NEW_PROBLEMS else "these problems only"
+    return " ".join([*sentences, f"Applies to {comparison.scope}, on {problems}."])
 
 
-def _settled(boundary: Boundary, name: str, last: int) -> str:
-    """The verdict at the largest k that is known."""
-    found = boundary.comparisons[name]
-    k, verdict, change = found.ks[last], found.verdicts[last], _change(found, last)
+def _main_clause(boundary: Boundary, name: str, last: int) -> str:
+    """The verdict at the largest k with a band."""
+    comparison = boundary.comparisons[name]
+    k, verdict = comparison.ks[last], comparison.verdicts[last]
     if verdict == UNDECIDED:
         runs = len(boundary.trained[name].counts.runs)
-        few = f" and {runs} training runs" if runs > 1 and boundary.question.target == NEW_PROBLEMS else ""
-        return f"{boundary.problems} problems{few} do not settle pass@{k}: {change}"
-    star = " *" if starred(found, last) else ""
-    if k < LEAST_BOUNDARY_K or last < len(found.ks) - 1:
-        return f"pass@{k} {_moved(found, last)}{star}"
-    return f"the boundary {DID[verdict]}{star}: pass@{k} {change}"
+        of_runs = f" and {runs} training runs" if runs > 1 and boundary.question.target == NEW_PROBLEMS else ""
+        return f"{boundary.num_problems} problems{of_runs} do not settle pass@{k} ({_change(comparison, last)})"
+    star = " *" if starred(comparison, last) else ""
+    if k < MIN_BOUNDARY_K or last < len(comparison.ks) - 1:
+        return f"{_moved(comparison, last)}{star}"
+    return f"the boundary {BOUNDARY_VERBS[verdict]}{star}: {_moved(comparison, last)}"
 
 
 def notes(boundary: Boundary) -> list[str]:
-    """What a reader must know before trusting the table."""
-    found = []
-    for model, curve in [
-        (boundary.base.name, boundary.base_curve),
-        *((name, comparison.trained) for name, comparison in boundary.comparisons.items()),
-    ]:
-        for k, defined in zip(curve.ks, curve.num_defined, strict=True):
-            if defined < curve.num_problems:
-                short = curve.num_problems - defined
-                name = one_line(model, MAX_NAME)
-                found.append(f"{name}: pass@{k} is undefined for {short} of {curve.num_problems} problems (n < {k}).")
-                break
-    found += _stars(boundary)
-    most = int(max(model.counts.n.max() for model in (boundary.base, *boundary.trained.values())))
-    if boundary.question.ks is None and most > boundary.fewest:
-        found.append(
-            f"k ends at the fewest samples of a problem, {boundary.fewest}; others have up to {most}. "
-            "--k asks for more."
+    """Caveats that a reader needs before the table."""
+    base, question = boundary.base, boundary.question
+    lines = [*_undefined(boundary), *_stars(boundary)]
+    max_samples = int(max(model.counts.n.max() for model in boundary.models))
+    if question.ks is None and max_samples > boundary.min_samples:
+        lines.append(
+            f"k ends at the fewest samples of a problem, {boundary.min_samples}; others have up to {max_samples}. "
+            "Use --k for more."
         )
-    base = boundary.base.counts
-    found += [
-        f"{one_line(name, MAX_NAME)} has the very same counts as {one_line(boundary.base.name, MAX_NAME)}."
+    lines += [
+        f"{model_label(name)} has exactly the same counts as {model_label(base.name)}."
         for name, model in boundary.trained.items()
-        if np.array_equal(model.counts.n, base.n) and np.array_equal(model.counts.c, base.c)
+        if np.array_equal(model.counts.n, base.counts.n) and np.array_equal(model.counts.c, base.counts.c)
     ]
-    found += [
-        f"{one_line(name, MAX_NAME)}: {left} problems that not all models have are left out."
-        for name, left in boundary.left_out.items()
-        if left
+    lines += [
+        f"{model_label(name)}: {number} problems are left out because not all models have them."
+        for name, number in boundary.left_out.items()
+        if number
     ]
-    if boundary.question.options is not None:
+    if question.options is not None:
         k = boundary.ks[-1]
-        guess = float(guessing_pass_at_k([boundary.question.options], [k])[0, 0])
-        found.append(f"Blind guessing among {boundary.question.options} options alone has pass@{k} = {guess:.3f}.")
+        guess = float(guessing_pass_at_k([question.options], [k])[0, 0])
+        lines.append(f"Guessing among {question.options} options alone gives pass@{k} = {guess:.3f}.")
     if len(boundary.trained) > 1:
-        found.append(f"{len(boundary.trained)} models are judged at once: Holm's correction.")
-    return found
+        lines.append(f"{len(boundary.trained)} models are compared: Holm's correction is applied.")
+    return lines
 
 
-def starred(found: Comparison, index: int) -> bool:
-    """Is there a difference at this k whose band is not reliable?"""
-    return bool(np.isfinite(found.difference.estimate[index]) and not found.reliable[index])
+def starred(comparison: Comparison, index: int) -> bool:
+    """Whether there is a difference at this k whose band is not reliable."""
+    return bool(np.isfinite(comparison.difference.estimate[index]) and not comparison.reliable[index])
 
 
-def crosses(found: Comparison) -> bool:
-    """Does the trained model go from surely better to surely worse, and is the crossover between?"""
-    verdicts, k = found.verdicts, found.crossover.k
+def crosses(comparison: Comparison) -> bool:
+    """Whether the crossover is between an *expanded* and a later *shrunk* k."""
+    verdicts, k = comparison.verdicts, comparison.crossover.k
     if k is None or not {EXPANDED, SHRUNK} <= set(verdicts):
         return False
-    return found.ks[verdicts.index(EXPANDED)] < k <= found.ks[len(verdicts) - 1 - verdicts[::-1].index(SHRUNK)]
+    last_shrunk = len(verdicts) - 1 - verdicts[::-1].index(SHRUNK)
+    return comparison.ks[verdicts.index(EXPANDED)] < k <= comparison.ks[last_shrunk]
 
 
-def _why_unknown(found: Comparison) -> str:
-    if np.isnan(found.difference.estimate).all():
-        return "every k asked for is beyond the samples of some problem"
-    if found.base.target == NEW_PROBLEMS:
+def crossing_range(comparison: Comparison) -> tuple[str, str]:
+    """The central `confidence` of the resampled crossovers."""
+    low, high = comparison.crossover.interval(comparison.confidence)
+    beyond = f"beyond {comparison.crossover.up_to}"
+    return beyond if low is None else str(low), beyond if high is None else str(high)
+
+
+def model_label(name: str) -> str:
+    return one_line(name, MAX_NAME)
+
+
+def _undefined(boundary: Boundary) -> list[str]:
+    """The first undefined k of each model."""
+    trained = ((name, comparison.trained) for name, comparison in boundary.comparisons.items())
+    lines = []
+    for name, curve in [(boundary.base.name, boundary.base_curve), *trained]:
+        short = [
+            (k, curve.num_problems - defined)
+            for k, defined in zip(curve.ks, curve.num_defined, strict=True)
+            if defined < curve.num_problems
+        ]
+        if short:
+            k, number = short[0]
+            label = model_label(name)
+            lines.append(f"{label}: pass@{k} is undefined for {number} of {curve.num_problems} problems (n < {k}).")
+    return lines
+
+
+def _why_unknown(comparison: Comparison) -> str:
+    if np.isnan(comparison.difference.estimate).all():
+        return "every requested k is above the number of samples of some problem"
+    if comparison.base.target == NEW_PROBLEMS:
         return "too few problems differ for a band"
     return "there are too few samples of each problem for a band"
 
 
 def _stars(boundary: Boundary) -> list[str]:
-    """What the asterisks mean, if there are any."""
-    starred_ones = [
+    """The meaning of asterisks, if there are any."""
+    names = [
         name
         for name, comparison in boundary.comparisons.items()
         if any(starred(comparison, index) for index in range(len(comparison.ks)))
     ]
-    if not starred_ones:
+    if not names:
         return []
     if boundary.question.target != NEW_PROBLEMS:
-        return ["* Beyond a quarter of the samples, or from under 3 problems' worth, their noise is not known well."]
-    few = {len(model.counts.runs) for model in (boundary.base, *(boundary.trained[name] for name in starred_ones))}
-    if any(has_few_runs(boundary.trained[name].counts) for name in starred_ones) or has_few_runs(boundary.base.counts):
-        return [f"* {max(few)} training runs do not tell how runs vary (5 do): the band may be too narrow."]
-    return ["* Fewer than 10 problems' worth carry this difference: its band may be too narrow."]
+        return ["* The band may be too narrow: k is above a quarter of the samples, or under 3 problems' worth vary."]
+    counts = [boundary.base.counts, *(boundary.trained[name].counts for name in names)]
+    if any(map(has_few_runs, counts)):
+        runs = max(len(side.runs) for side in counts)
+        return [f"* The band may be too narrow: {runs} training runs are too few to estimate their spread (5 suffice)."]
+    return ["* The band may be too narrow: fewer than 10 problems' worth carry this difference."]
 
 
-def _change(found: Comparison, index: int) -> str:
-    d = found.difference
-    return f"{d.estimate[index]:+.3f} [{d.low[index]:+.3f}, {d.high[index]:+.3f}]"
+def _change(comparison: Comparison, index: int) -> str:
+    change = Estimate.of(comparison.difference, index)
+    return f"{number(change.value, '+.3f')} {interval(change.low, change.high, '+.3f')}"
 
 
-def _moved(found: Comparison, index: int) -> str:
-    return f"{MOVED[found.verdicts[index]]} {_change(found, index)}"
-
-
-def crossing_range(found: Comparison) -> tuple[str, str]:
-    """The central `confidence` of the resampled crossovers."""
-    low, high = found.crossover.interval(found.confidence)
-    beyond = f"beyond {found.crossover.up_to}"
-    return beyond if low is None else str(low), beyond if high is None else str(high)
+def _moved(comparison: Comparison, index: int) -> str:
+    return f"pass@{comparison.ks[index]} {PASS_VERBS[comparison.verdicts[index]]} ({_change(comparison, index)})"

@@ -2,213 +2,257 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
-import numpy as np
 
+from rlvrscope.experiment.curves import (
+    MASS_KINDS,
+    TELEMETRY_WINDOW,
+    MassPoint,
+    StepValue,
+    envelopes,
+    frontier,
+    graded_series,
+    mass_series,
+    training_series,
+)
 from rlvrscope.experiment.findings import Findings
-from rlvrscope.experiment.outcomes import label
-from rlvrscope.experiment.results import Experiment
-from rlvrscope.report.experiment.equal_chart import at_equal_pass
-from rlvrscope.report.experiment.frontier_charts import envelopes, frontier
-from rlvrscope.report.experiment.graded_chart import graded
-from rlvrscope.report.experiment.prompts_chart import prompts
-from rlvrscope.report.style import BASE_COLOUR, COLOURS, by_model, number, styled, title
-from rlvrscope.runs.run import Run
+from rlvrscope.experiment.outcomes import Bounded, Estimate
+from rlvrscope.experiment.prompt_changes import BASE, prompt_pairs
+from rlvrscope.lab.recipe import BOUNDARY_K
+from rlvrscope.report.experiment.frontier_charts import (
+    PANELS_PER_ROW,
+    envelopes_chart,
+    frontier_chart,
+    prompts_chart,
+)
+from rlvrscope.report.experiment.words import BOUNDARY, arm_label, between, entry_label, pair_label
+from rlvrscope.report.style import (
+    BASE_COLOUR,
+    COLOURS,
+    by_model,
+    lines_by,
+    number,
+    panel_title,
+    styled,
+    title,
+)
+from rlvrscope.report.text import number as number_text
+from rlvrscope.runs.run import HELD_OUT, TRAINING
+from rlvrscope.stats import Interval
 
 KS = [2**power for power in range(11)]
-WINDOW = 10
-"""Steps averaged into one point of a telemetry curve."""
-
-MASS_KINDS = {
+MASS_LABELS = {
     "dominant": "right, dominant at the start",
     "other": "right, other",
-    "rare": "right, rare at the start (< 1/256)",
+    "rare": f"right, rare at the start (< 1/{BOUNDARY_K})",
     "wrong": "wrong",
 }
 MASS_COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#999999")
 MASS_DASHES = ((1, 0), (6, 3), (3, 2), (1, 3))
+GRADED_LINES = {
+    f"{name}, {prompts}": (colour, dash)
+    for prompts, dash in ((TRAINING, (1, 0)), (HELD_OUT, (3, 3)))
+    for name, colour in (("common", "#0072B2"), ("optimal", "#D55E00"))
+}
+MASS_TICKS = (1e-5, 1e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1)
 
 
 def charts(findings: Findings) -> dict[str, alt.TopLevelMixin]:
-    """Every chart by the name of its file."""
+    """Every chart by the name of its file, in the page's order."""
     experiment = findings.experiment
-    made = {"frontier": frontier(experiment)}
-    beside = at_equal_pass(findings)
-    if beside is not None:
-        made["equal-pass"] = beside
-    if len(experiment.recipe.evaluate.temperatures) > 1:
-        made["envelopes"] = envelopes(experiment)
-    made["prompts"] = prompts(findings)
-    if any(run.graded for run in experiment.runs):
-        made["graded"] = graded(experiment)
-    made["pass-at-k"] = pass_at_k_curves(findings)
-    made["training"] = training_curves(experiment)
-    made["mass-flow"] = mass_flow(experiment)
-    return {name: styled(chart) for name, chart in made.items()}
+    over = "bases and RL seeds" if len(findings.bases) > 1 else "RL seeds"
+    temperatures = experiment.recipe.evaluate.temperatures
+    drawn = {
+        "frontier": frontier_chart(frontier(experiment), findings.gains, experiment.prompts, over),
+        "mass-flow": mass_chart(mass_series(experiment), experiment.prompts),
+    }
+    equal_pass = equal_pass_chart(findings)
+    if equal_pass is not None:
+        drawn["equal-pass"] = equal_pass
+    if len(temperatures) > 1:
+        drawn["envelopes"] = envelopes_chart(envelopes(experiment), temperatures, over)
+    drawn["prompts"] = prompts_chart(prompt_pairs(findings))
+    if experiment.graded:
+        drawn["graded"] = graded_chart(graded_series(experiment))
+    curves = {arm: findings.pass_curve(arm, KS) for arm in (None, *experiment.arms)}
+    where = f"{findings.num_prompts} {experiment.prompts}"
+    drawn["pass-at-k"] = pass_at_k_chart(curves, where)
+    drawn["training"] = training_chart(training_series(experiment))
+    return {name: styled(chart) for name, chart in drawn.items()}
 
 
-def pass_at_k_curves(findings: Findings) -> Any:
-    """pass@k over k: the base against each arm after training, with 95 % intervals."""
-    names = findings.experiment.arms
+def equal_pass_chart(findings: Findings) -> Any:
+    """At equal pass@1: arms and baselines against the base, and the stated pairs; None if there is nothing to draw."""
+    equal = findings.equal
     panels = []
-    for index, name in enumerate(names):
+    if equal.common is not None:
+        rows = [_interval_row(entry_label(entry), entry.change, "") for entry in equal.ranked if entry.change]
+        panels.append(_interval_panel(rows, "minus the base", f"Every arm, gains {equal.common}"))
+    pairs = [
+        _interval_row(f"{pair_label(pair)}, {pair.own.span}", pair.own.difference, f"gains {pair.own.span}")
+        for pair in equal.pairs
+        if pair.own
+    ]
+    if pairs:
+        panels.append(_interval_panel(pairs, "difference", "Pairs, each over its own gains"))
+    if not panels:
+        return None
+    return alt.vconcat(*panels, spacing=24).properties(
+        title=title(
+            f"{BOUNDARY} at equal pass@1, mean over a range of gains",
+            "Dots: estimates with 95 % intervals. Bars without a dot: bounds, because some run does not reach all "
+            "gains. Dashed: no difference.",
+        )
+    )
+
+
+def pass_at_k_chart(curves: Mapping[str | None, Interval], where: str) -> Any:
+    """pass@k over k with 95 % intervals: the base (None) against each arm after training."""
+    arms = [arm for arm in curves if arm is not None]
+    panels = []
+    for index, arm in enumerate(arms):
+        names = [arm_label(BASE), arm_label(arm)]
         rows = [
-            {"model": model, "k": k, "pass": float(estimate), "low": float(low), "high": float(high)}
-            for model, arm in (("BASE", None), (label(name), name))
-            for k, estimate, low, high in _curve_points(findings, arm)
+            {"model": name, "k": k, "pass": float(estimate), "low": float(low), "high": float(high)}
+            for name, curve in zip(names, (curves[None], curves[arm]), strict=True)
+            for k, estimate, low, high in zip(KS, curve.estimate, curve.low, curve.high, strict=True)
         ]
-        colour = alt.Color(
-            "model:N",
-            scale=alt.Scale(domain=["BASE", label(name)], range=[BASE_COLOUR, COLOURS[index % len(COLOURS)]]),
-            legend=None,
+        colours = alt.Scale(domain=names, range=[BASE_COLOUR, COLOURS[index % len(COLOURS)]])
+        dashes = alt.Scale(domain=names, range=[[4, 3], [1, 0]])
+        y = {"title": _first_in_row("pass@k", index), "scale": alt.Scale(zero=False, domainMax=1.0)}
+        chart = alt.Chart(alt.Data(values=rows)).encode(
+            x=alt.X("k:Q", title="k (samples)", scale=alt.Scale(type="log", base=2), axis=alt.Axis(values=KS[::2])),
+            color=alt.Color("model:N", scale=colours, legend=None),
         )
-        dash = alt.StrokeDash(
-            "model:N", scale=alt.Scale(domain=["BASE", label(name)], range=[[4, 3], [1, 0]]), legend=None
-        )
-        x = alt.X("k:Q", title="k (samples)", scale=alt.Scale(type="log", base=2), axis=alt.Axis(values=KS[::2]))
-        y_title = "pass@k" if index % 3 == 0 else None
-        chart = alt.Chart(alt.Data(values=rows)).encode(x=x, color=colour)
-        band = chart.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title=y_title, scale=_PASS_SCALE), y2="high:Q")
+        band = chart.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", **y), y2="high:Q")
         line = chart.mark_line(strokeWidth=2).encode(
-            y=alt.Y("pass:Q", title=y_title, scale=_PASS_SCALE),
-            strokeDash=dash,
-            tooltip=[
-                alt.Tooltip("model:N"),
-                alt.Tooltip("k:Q"),
-                number("pass"),
-                number("low"),
-                number("high"),
-            ],
+            y=alt.Y("pass:Q", **y),
+            strokeDash=alt.StrokeDash("model:N", scale=dashes, legend=None),
+            tooltip=["model:N", "k:Q", number("pass"), number("low"), number("high")],
         )
-        panels.append((band + line).properties(width=225, height=190, title=f"{label(name)} (solid), base (dashed)"))
+        panels.append((band + line).properties(width=225, height=190, title=f"{arm_label(arm)} (solid), base (dashed)"))
     return (
-        alt.concat(*panels, columns=3)
+        alt.concat(*panels, columns=PANELS_PER_ROW)
         .resolve_scale(color="independent", strokeDash="independent")
         .properties(
             title=title(
                 "pass@k after training against the base",
-                f"Exact on {findings.prompts} {findings.experiment.prompts}; bands: pointwise 95 %, for what the "
-                "intervals in the tables speak of.",
+                f"Exact on {where}. Bands: pointwise 95 % intervals, of the same scope as in the tables.",
             )
         )
     )
 
 
-_PASS_SCALE = alt.Scale(zero=False, domainMax=1.0)
-
-
-def training_curves(experiment: Experiment) -> Any:
-    """pass@1, greedy accuracy, entropies and reward over steps, in the manner of the paper's Figure 2."""
-    panels = {
-        "pass@1 (held out)": lambda run: _evaluated(run, lambda row, score: score.pass_at_1),
-        "greedy accuracy (held out)": lambda run: _evaluated(run, lambda row, score: row.greedy_accuracy),
-        "pass@256 (held out)": lambda run: _evaluated(run, lambda row, score: score.pass_at_k),
-        "token entropy, nats (held out)": lambda run: _evaluated(run, lambda row, score: row.entropy),
-        "actor entropy loss, nats (training)": lambda run: _logged(run, "actor_entropy"),
-        "reward (training)": lambda run: _logged(run, "reward"),
-    }
-    colour, dash = by_model([label(name) for name in experiment.arms])
-    drawn = []
-    for heading, series in panels.items():
+def training_chart(series: Mapping[str, Mapping[str, Sequence[StepValue]]]) -> Any:
+    """Scores and telemetry over steps, one panel per quantity, as in the paper's Figure 2."""
+    arms = next(iter(series.values()))
+    colour, dash = by_model([arm_label(arm) for arm in arms])
+    panels = []
+    for quantity, by_arm in series.items():
         rows = [
-            {"model": label(name), "step": step, "value": value}
-            for name in experiment.arms
-            for step, value in _mean_series([series(run) for run in experiment.of(name)])
+            {"model": arm_label(arm), "step": step, "value": value}
+            for arm, points in by_arm.items()
+            for step, value in points
         ]
         chart = alt.Chart(alt.Data(values=rows)).mark_line(strokeWidth=2)
-        drawn.append(
+        panels.append(
             chart.encode(
                 x=alt.X("step:Q", title="RL step"),
                 y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
                 color=colour,
                 strokeDash=dash,
-                tooltip=[alt.Tooltip("model:N"), alt.Tooltip("step:Q"), number("value")],
-            ).properties(width=225, height=150, title=heading)
+                tooltip=["model:N", "step:Q", number("value")],
+            ).properties(width=225, height=150, title=quantity)
         )
-    return alt.concat(*drawn, columns=3).properties(
-        title=title("Over training", f"Mean over runs; training curves are means over {WINDOW} steps.")
+    return alt.concat(*panels, columns=PANELS_PER_ROW).properties(
+        title=title("Over training", f"Mean over runs; rewards and entropies of updates over {TELEMETRY_WINDOW} steps.")
     )
 
 
-def mass_flow(experiment: Experiment) -> Any:
-    """Where the mass goes: right answers by what they were under the base, and wrong ones, over steps."""
-    panels = []
-    domain = list(MASS_KINDS.values())
-    for index, name in enumerate(experiment.arms):
-        rows = [
-            {"kind": words, "step": step, "mass": mass}
-            for kind, words in MASS_KINDS.items()
-            for step, mass in _mean_series([_mass(run, kind) for run in experiment.of(name)])
-        ]
-        legend = alt.Legend(
-            orient="bottom",
-            columns=2,
-            title=None,
-            symbolType="stroke",
-            symbolStrokeWidth=2,
-            symbolSize=400,
-            labelLimit=260,
-        )
-        panels.append(
-            alt.Chart(alt.Data(values=rows))
-            .mark_line(strokeWidth=2)
-            .encode(
-                x=alt.X("step:Q", title="RL step"),
-                y=alt.Y(
-                    "mass:Q",
-                    title="probability mass (log scale)" if index % 3 == 0 else None,
-                    scale=alt.Scale(type="log", domainMax=1.0),
-                    axis=alt.Axis(format="~g", values=[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1]),
-                ),
-                color=alt.Color("kind:N", scale=alt.Scale(domain=domain, range=list(MASS_COLOURS)), legend=legend),
-                strokeDash=alt.StrokeDash(
-                    "kind:N", scale=alt.Scale(domain=domain, range=list(MASS_DASHES)), legend=legend
-                ),
-                tooltip=[alt.Tooltip("kind:N"), alt.Tooltip("step:Q"), alt.Tooltip("mass:Q", format=".4f")],
-            )
-            .properties(width=225, height=190, title=label(name))
-        )
-    return (
-        alt.concat(*panels, columns=3)
-        .resolve_scale(y="shared")
-        .properties(
-            title=title(
-                "Mass flow: where the probability goes",
-                "Mean over held-out prompts and runs; every right answer is listed, its mass is exact.",
-            )
-        )
+def mass_chart(series: Mapping[str, Sequence[MassPoint]], prompts: str) -> Any:
+    """Mass of right answers by their class under the base, and of wrong ones, over steps; one panel per arm."""
+    colour, dash = lines_by("kind", [MASS_LABELS[kind] for kind in MASS_KINDS], MASS_COLOURS, MASS_DASHES, columns=2)
+    panels = [
+        _mass_panel(arm, index, [point._replace(kind=MASS_LABELS[point.kind]) for point in points], colour, dash)
+        for index, (arm, points) in enumerate(series.items())
+    ]
+    return _mass_panels(
+        panels,
+        "Mass flow: where the probability goes",
+        f"Mean over {prompts} and runs. Every right answer is listed, so masses are exact.",
     )
 
 
-def _curve_points(findings: Findings, arm: str | None) -> zip[tuple[int, float, float, float]]:
-    curve = findings.pass_curve(arm, KS)
-    return zip(KS, curve.estimate, curve.low, curve.high, strict=True)
+def graded_chart(series: Mapping[str, Sequence[MassPoint]]) -> Any:
+    """Mass of optimal (reward 1) and of common right answers over steps; one panel per arm."""
+    drawn = [kind for kind in GRADED_LINES if any(point.kind == kind for points in series.values() for point in points)]
+    lines = [GRADED_LINES[kind] for kind in drawn]
+    colour, dash = lines_by("kind", drawn, [line[0] for line in lines], [line[1] for line in lines], columns=2)
+    panels = [_mass_panel(arm, index, points, colour, dash) for index, (arm, points) in enumerate(series.items())]
+    return _mass_panels(
+        panels,
+        "Common and optimal answers over training",
+        "Exact masses, mean over prompts and runs. Optimal: reward 1. Common: any other right answer.",
+    )
 
 
-def _evaluated(run: Run, value: Any) -> list[tuple[int, float]]:
-    return [(row.step, value(row, score)) for row, score in zip(run.evaluation, run.scores(), strict=True)]
+def _mass_panels(panels: Sequence[Any], heading: str, subtitle: str) -> Any:
+    concat = alt.concat(*panels, columns=PANELS_PER_ROW).resolve_scale(y="shared")
+    return concat.properties(title=title(heading, subtitle))
 
 
-def _logged(run: Run, name: str) -> list[tuple[int, float]]:
-    """Telemetry, averaged over windows of steps; a window without a value (no row was trained on) is left out."""
-    points = []
-    for start in range(0, len(run.telemetry), WINDOW):
-        rows = run.telemetry[start : start + WINDOW]
-        values = np.array([getattr(row, name) for row in rows])
-        if not np.isnan(values).all():
-            points.append((rows[-1].step, float(np.nanmean(values))))
-    return points
+def _mass_panel(arm: str, index: int, points: Sequence[MassPoint], colour: alt.Color, dash: alt.StrokeDash) -> Any:
+    """Masses over steps on a logarithmic axis, which has no place for zero."""
+    rows = [point._asdict() for point in points if point.mass > 0.0]
+    y = alt.Y(
+        "mass:Q",
+        title=_first_in_row("probability mass (log scale)", index),
+        scale=alt.Scale(type="log", domainMax=1.0),
+        axis=alt.Axis(format="~g", values=list(MASS_TICKS)),
+    )
+    chart = alt.Chart(alt.Data(values=rows)).mark_line(strokeWidth=2)
+    return chart.encode(
+        x=alt.X("step:Q", title="RL step"),
+        y=y,
+        color=colour,
+        strokeDash=dash,
+        tooltip=["kind:N", "step:Q", number("mass", ".4f")],
+    ).properties(width=225, height=190, title=arm_label(arm))
 
 
-def _mass(run: Run, kind: str) -> list[tuple[int, float]]:
-    mass_SP = 1.0 - run.success_SP() if kind == "wrong" else run.mass_SP(kind)
-    return list(zip(run.evaluation_steps, map(float, mass_SP.mean(axis=1)), strict=True))
+def _interval_row(name: str, value: Estimate | Bounded, span: str) -> dict[str, Any]:
+    if isinstance(value, Estimate):
+        known, text = value.value, number_text(value.value, "+.3f")
+    else:
+        known, text = (value.least if value.known else None), between(value)
+    return {"name": name, "difference": known, "low": value.low, "high": value.high, "text": text, "gains": span}
 
 
-def _mean_series(series: list[list[tuple[int, float]]]) -> list[tuple[int, float]]:
-    """Mean over runs at the steps that all of them have."""
-    tables = [dict(points) for points in series]
-    shared = [step for step in tables[0] if all(step in table for table in tables)]
-    return [(step, float(np.mean([table[step] for table in tables]))) for step in shared]
+def _interval_panel(rows: Sequence[dict[str, Any]], quantity: str, heading: str) -> Any:
+    """Intervals around zero. Those of bounds, which are far wider, are cut."""
+    ends = [abs(end) for row in rows if row["difference"] is not None for end in (row["low"], row["high"])]
+    limit = 1.1 * max(ends, default=1.0)
+    scale = alt.Scale(domain=[-limit, limit], nice=False)
+    names = alt.Y("name:N", sort=[row["name"] for row in rows], title=None, axis=alt.Axis(labelLimit=320))
+    chart = alt.Chart(alt.Data(values=list(rows))).encode(y=names)
+    details = ["name:N", "text:N", "gains:N", number("low", "+.3f"), number("high", "+.3f")]
+    bar = chart.mark_rule(strokeWidth=2, clip=True, color=COLOURS[0]).encode(
+        x=alt.X("low:Q", title=f"{BOUNDARY} {quantity}", scale=scale, axis=alt.Axis(tickCount=5)),
+        x2="high:Q",
+        tooltip=details,
+    )
+    dot = chart.transform_filter("isValid(datum.difference)").mark_circle(size=60, opacity=1, color=COLOURS[0])
+    zero = alt.Chart(alt.Data(values=[{"low": 0.0}])).mark_rule(color=BASE_COLOUR, strokeDash=[4, 4])
+    return alt.layer(
+        zero.encode(x=alt.X("low:Q", scale=scale)),
+        bar,
+        dot.encode(x=alt.X("difference:Q", scale=scale), tooltip=details),
+    ).properties(width=420, height=alt.Step(20), title=panel_title(heading))
+
+
+def _first_in_row(text: str, index: int) -> str | None:
+    """The title of an axis that a row of panels shares."""
+    return None if index % PANELS_PER_ROW else text

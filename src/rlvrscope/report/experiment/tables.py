@@ -1,119 +1,277 @@
-"""Tables for a terminal of 80 columns."""
+"""The tables of an experiment. A terminal of 80 columns shows a part of their columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
-from rlvrscope.experiment.findings import Findings
-from rlvrscope.experiment.outcomes import Entry, Graded, Model, label, shown
-from rlvrscope.report.text import one_line
+from rlvrscope.experiment.findings import FRONTIER_RESAMPLES, RESAMPLES, Findings
+from rlvrscope.experiment.outcomes import AtGain, Entry, Estimate, Model
+from rlvrscope.experiment.prompt_changes import PromptPair, prompt_counts
+from rlvrscope.experiment.results import Experiment
+from rlvrscope.report.experiment.words import (
+    BOUNDARY,
+    GRADED_NOTE,
+    arm_label,
+    entry_label,
+    models_note,
+    pair_label,
+)
+from rlvrscope.report.table import Cell, Column, Table, facts_table
+from rlvrscope.report.text import MISSING, number
+from rlvrscope.runs.rows import TimingRow
+from rlvrscope.runs.run import HELD_OUT
 from rlvrscope.stats.frontier import Seconds
 
-COLUMNS = ("", "pass@1", "greedy", "entropy", "distinct", "pass@256", "change in pass@256")
-NAME_WIDTH, WIDE_NAME = 14, 30
+NAME = Column("", align="left", max_cells=14)
+WIDE_NAME = Column("", align="left", max_cells=30)
 
 
-def summary_table(findings: Findings) -> Table:
-    """The base and every arm after training."""
-    table = _table(COLUMNS)
-    table.add_row(*_scores(findings.base), "")
-    for outcome in findings.outcomes:
-        table.add_row(*_scores(outcome.model), shown(outcome.pass_at_256.value, "+.3f"))
-    for arm in findings.experiment.missing_arms:
-        table.add_row(one_line(label(arm), NAME_WIDTH), *["–"] * (len(COLUMNS) - 1))
-    return table
+def result_tables(findings: Findings) -> list[Table]:
+    """The tables of one set of prompts that have rows."""
+    makers = (models_table, ranking_table, pairs_table, gains_table)
+    return [table for table in (make(findings) for make in makers) if table.rows]
+
+
+def graded_tables(findings: Findings) -> list[Table]:
+    """Common and optimal answers, on training prompts first; empty where rewards are not graded."""
+    scored = [one for one in (findings.on_training, findings) if one]
+    tables = [table for one in scored for table in (graded_table(one), graded_pairs_table(one))]
+    return [table for table in tables if table.rows]
+
+
+def models_table(findings: Findings) -> Table:
+    """The base and every arm after training. Greedy accuracy and entropy are known on held-out prompts only."""
+    held_out = findings.experiment.prompts == HELD_OUT
+    columns = (
+        NAME,
+        Column("pass@1"),
+        Column("change in pass@1", "+.3f", terminal="hidden"),
+        Column(BOUNDARY),
+        Column(f"change in {BOUNDARY}", "+.3f", terminal="value"),
+        *((Column("greedy"), Column("entropy")) if held_out else ()),
+        Column("distinct", ".1f"),
+        Column("rare mass", ".4f", terminal="hidden"),
+    )
+
+    def row(model: Model, first: Estimate | None, boundary: Estimate | None) -> tuple[Cell, ...]:
+        known = (model.greedy_accuracy, model.token_entropy) if held_out else ()
+        scores = (model.pass_at_1, first, model.pass_at_boundary, boundary)
+        return (arm_label(model.name), *scores, *known, model.distinct_correct, model.rare_mass)
+
+    rows = [row(findings.base, None, None)]
+    rows += [row(outcome.model, outcome.pass_at_1, outcome.pass_at_boundary) for outcome in findings.outcomes]
+    return Table(columns, [*rows, *_missing_arms(findings, columns)], "After training", models_note(held_out))
 
 
 def ranking_table(findings: Findings) -> Table:
-    """Every arm and baseline by one number: the change in pass@256 over the common range of gains."""
-    common = findings.equal.common
-    table = _table(("", f"pass@256, gains\n{common}" if common else "pass@256", "95 % interval", "reached"))
-    for entry in ranked(findings.equal.entries):
-        change = entry.change
-        cells = ("–", "–") if change is None else (change.text("+.3f"), change.ends("+.3f"))
-        reached = "–" if entry.reached is None else f"{entry.reached}/{entry.runs}"
-        table.add_row(one_line(entry.label, WIDE_NAME), *cells, reached)
-    for arm in findings.experiment.missing_arms:
-        table.add_row(one_line(label(arm), WIDE_NAME), "–", "–", "–")
-    return table
+    """Every arm and baseline by its change in the boundary over the common range of gains."""
+    equal = findings.equal
+    baselines = _baseline_columns(findings)
+    columns = (WIDE_NAME, Column(f"change in {BOUNDARY}", "+.3f"), Column("runs"), *baselines)
+    rows = [
+        (
+            entry_label(entry),
+            entry.change,
+            None if entry.reached is None else f"{entry.reached} of {entry.runs}",
+            *_minus_baselines(entry, baselines),
+        )
+        for entry in equal.ranked
+    ]
+    over = f"mean over gains of {equal.common}" if equal.common else "no common range of gains"
+    title = f"At equal pass@1, {over}: change from the base; runs that reach all gains"
+    return Table(columns, [*rows, *_missing_arms(findings, columns)], title)
 
 
 def pairs_table(findings: Findings) -> Table:
-    """The stated pairs, each over its own range of gains."""
-    table = _table(("", "pass@256", "95 % interval", "gains"))
-    for pair in findings.equal.pairs:
-        own = pair.own
-        cells = (
-            (shown(own.difference.value, "+.3f"), own.difference.ends("+.3f"), str(own.span))
-            if own
-            else ("–", "–", "–")
-        )
-        table.add_row(one_line(pair.label, WIDE_NAME), *cells)
-    return table
-
-
-def targets_table(findings: Findings) -> Table:
-    """Every arm, and the cooled base, at each declared gain."""
-    table = _table(("", "gain", "reached", "pass@256", "CPU s"))
-    for entry in findings.equal.entries:
-        for index, target in enumerate(entry.targets if entry.of is None else ()):
-            name = one_line(entry.label, WIDE_NAME) if index == 0 else ""
-            reached = f"{target.reached}/{target.runs}"
-            seconds = seconds_text(target.seconds, ".0f")
-            table.add_row(name, f"+{target.gain:g}", reached, target.pass_at_256.text(".3f"), seconds)
-    return table
-
-
-def ranked(entries: Sequence[Entry]) -> list[Entry]:
-    """By the change over the common range, the largest first; those that are only bounded at the end."""
-    return sorted(
-        entries, key=lambda entry: (1, 0.0) if not (entry.change and entry.change.known) else (0, -entry.change.most)
+    """The stated pairs, over their own range of gains, over the common range, and at each declared gain."""
+    common = findings.equal.common
+    columns = (
+        WIDE_NAME,
+        Column(f"{BOUNDARY}, own range", "+.3f"),
+        Column("own range of gains"),
+        Column(f"over gains {common}" if common else "over a common range", "+.3f", terminal="hidden"),
+        *(Column(f"at a gain of {gain:g}", "+.3f", terminal="hidden") for gain in findings.gains),
     )
+    rows = [
+        (
+            pair_label(pair),
+            pair.own and pair.own.difference,
+            pair.own and str(pair.own.span),
+            pair.common,
+            *pair.targets,
+        )
+        for pair in findings.equal.pairs
+    ]
+    return Table(columns, rows, f"Pairs at equal pass@1: difference in {BOUNDARY}")
 
 
-def seconds_text(seconds: Seconds | None, form: str) -> str:
-    """A median of CPU seconds, or its bound."""
-    return "–" if seconds is None else f"{'' if seconds.known else '≥ '}{seconds.least:{form}}"
-
-
-GRADED_HEADS = ("", "common", "optimal", "lowest", "at step", "pass@256\nof optimal", "over-\ntaken", "extinct")
+def gains_table(findings: Findings) -> Table:
+    """Every arm and baseline at each declared gain."""
+    baselines = _baseline_columns(findings)
+    columns = (
+        WIDE_NAME,
+        Column("gain", "+g"),
+        Column("runs"),
+        Column(BOUNDARY, terminal="value"),
+        *baselines,
+        Column("CPU seconds"),
+    )
+    rows = [
+        (
+            entry_label(entry),
+            gain,
+            f"{target.reached} of {target.runs}",
+            target.pass_at_boundary,
+            *_minus_baselines(target, baselines),
+            _seconds(target.seconds),
+        )
+        for index, gain in enumerate(findings.gains)
+        for entry in findings.equal.entries
+        for target in (entry.targets[index],)
+    ]
+    return Table(
+        columns, [*rows, *_missing_arms(findings, columns)], "At each declared gain in pass@1; runs that reach it"
+    )
 
 
 def graded_table(findings: Findings) -> Table:
-    """What became of common and of optimal answers, where rewards are graded: masses, then shares of prompts."""
-    table = _table(GRADED_HEADS)
-    for graded in findings.graded:
-        table.add_row(one_line(label(graded.arm), NAME_WIDTH), *graded_cells(graded))
-    return table
-
-
-def graded_cells(graded: Graded) -> tuple[str, ...]:
-    (common, common_end), (start, lowest, end) = graded.common, graded.optimal
-    return (
-        f"{common:.2f}>{common_end:.2f}",
-        f"{start:.3f}>{end:.3f}",
-        f"{lowest:.3f}",
-        str(graded.lowest_step),
-        ">".join(f"{value:.2f}" for value in graded.boundary),
-        f"{graded.overtaken:.2f}",
-        f"{graded.extinct:.2f}",
+    """Common and optimal answers: masses, then shares of prompts."""
+    columns = (
+        NAME,
+        Column("common"),
+        Column("optimal"),
+        Column("lowest"),
+        Column("at step"),
+        Column(f"{BOUNDARY} of optimal", terminal="hidden"),
+        Column("overtaken", ".2f"),
+        Column("extinct", ".2f"),
+        Column("change in optimal", "+.3f", terminal="hidden"),
+        Column(f"change in {BOUNDARY} of optimal", "+.3f", terminal="hidden"),
     )
+    rows = [
+        (
+            arm_label(graded.arm),
+            _path(graded.common, ".2f"),
+            _path(graded.optimal[::2], ".3f"),
+            graded.optimal[1],
+            graded.lowest_step,
+            _path(graded.boundary, ".2f"),
+            graded.overtaken,
+            graded.extinct,
+            graded.optimal_change,
+            graded.boundary_change,
+        )
+        for graded in findings.graded
+    ]
+    return Table(columns, rows, f"Common and optimal answers on {findings.experiment.prompts}", GRADED_NOTE)
 
 
-def _table(columns: tuple[str, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", no_wrap=True)
-    return table
+def graded_pairs_table(findings: Findings) -> Table:
+    """The stated pairs by their final mass of optimal answers."""
+    columns = (WIDE_NAME, Column("optimal mass", "+.3f"))
+    rows = [(pair_label(pair), pair.optimal) for pair in findings.graded_pairs]
+    return Table(columns, rows, f"Pairs at the end of training, on {findings.experiment.prompts}")
 
 
-def _scores(model: Model) -> tuple[str, ...]:
-    values = (model.pass_at_1, model.greedy_accuracy, model.token_entropy)
-    return (
-        one_line(model.label, NAME_WIDTH),
-        *("–" if value is None else f"{value:.3f}" for value in values),
-        f"{model.distinct_correct:.1f}",
-        f"{model.pass_at_256:.3f}",
+def prompts_table(pairs: Sequence[PromptPair]) -> Table:
+    """Prompts lost and gained by each pair, by the base's success rate."""
+    columns = (
+        Column("arm", align="left"),
+        Column("against", align="left"),
+        Column("when", align="left"),
+        Column("P(right) of the base", align="left"),
+        Column("prompts"),
+        Column("base, mean"),
+        Column("arm, mean"),
+        Column("against, mean"),
+        *(
+            Column(f"{change} by {who}")
+            for change in ("lost", "gained")
+            for who in ("arm only", "against only", "both")
+        ),
     )
+    rows = [
+        (
+            arm_label(pair.arm),
+            arm_label(pair.against),
+            "after training" if pair.gain is None else f"gain of {pair.gain:g}",
+            counts.success_bin,
+            counts.prompts,
+            counts.before,
+            counts.arm,
+            counts.against,
+            counts.lost_by_arm_only,
+            counts.lost_by_against_only,
+            counts.lost_by_both,
+            counts.gained_by_arm_only,
+            counts.gained_by_against_only,
+            counts.gained_by_both,
+        )
+        for pair in pairs
+        for counts in prompt_counts(pair)
+    ]
+    note = (
+        f"Means are of {BOUNDARY}. In reach: {BOUNDARY} of at least one half. Lost: in reach of the base, out of reach "
+        "of the model. Gained: the other way round. Pairs have no rows at gains that some run never reached."
+    )
+    return Table(columns, rows, note=note)
+
+
+def environment_table(experiment: Experiment) -> Table:
+    """Seeds, versions and machine."""
+    compare = experiment.compare
+    seeds = (
+        f"bases {list(compare.bases)}, RL {list(compare.seeds)}; bootstrap 0, {RESAMPLES:,} resamples "
+        f"({FRONTIER_RESAMPLES:,} at equal pass@1)"
+    )
+    facts = [(name.replace("_", " "), str(value)) for name, value in experiment.environment.items()]
+    return facts_table([("seeds", seeds), *facts])
+
+
+def times_table(experiment: Experiment) -> Table:
+    """Seconds of each run, by phase."""
+    rows = []
+    for run in experiment.runs:
+        sums = [float(sum(_known(getattr(row, phase)) for row in run.timing)) for phase in TimingRow.PHASES]
+        cpu_S = run.cpu_seconds_S
+        rows.append((run.name, *sums, sum(sums), None if cpu_S is None else float(cpu_S[-1])))
+    headers = (*TimingRow.PHASES, "all", "CPU, training")
+    columns = (Column("run", align="left"), *(Column(header, ".1f") for header in headers))
+    return Table(columns, rows, "Seconds of each run, by phase")
+
+
+def _baseline_columns(findings: Findings) -> list[Column]:
+    """Differences from those baselines that exist."""
+    entries = findings.equal.entries
+    headers = {
+        MINUS_COOLED: any(entry.minus_cooled for entry in entries),
+        MINUS_WISE: any(entry.minus_wise for entry in entries),
+    }
+    return [Column(header, "+.3f", terminal="hidden") for header, exists in headers.items() if exists]
+
+
+MINUS_COOLED, MINUS_WISE = "minus the cooled base", "minus its WiSE"
+
+
+def _minus_baselines(entry: Entry | AtGain, columns: Sequence[Column]) -> list[Cell]:
+    cells: dict[str, Cell] = {MINUS_COOLED: entry.minus_cooled, MINUS_WISE: entry.minus_wise}
+    return [cells[column.header] for column in columns]
+
+
+def _missing_arms(findings: Findings, columns: Sequence[Column]) -> list[tuple[Cell, ...]]:
+    """A row for each arm without runs on these prompts."""
+    return [(arm_label(arm), *[None] * (len(columns) - 1)) for arm in findings.experiment.missing_arms]
+
+
+def _path(values: Sequence[float], form: str) -> str:
+    return " → ".join(number(value, form) for value in values)
+
+
+def _seconds(seconds: Seconds | None) -> str:
+    if seconds is None:
+        return MISSING
+    return f"{'' if seconds.known else '≥ '}{number(seconds.least, '.1f')}"
+
+
+def _known(value: float) -> float:
+    return 0.0 if value != value else value
