@@ -282,7 +282,7 @@ def text(name: str, content: str) -> Make:
     [
         (text("bad.csv", "problem,n,c\na,4,5\n"), ["base.csv", "bad.csv"], "bad.csv: line 2: 'c' must be at most n"),
         (text("bad.csv", "problem,n,c\na,4,-1\n"), ["base.csv", "bad.csv"], "'c' must be a whole number, 0 or more"),
-        (text("bad.csv", "problem,n,c\na,4,1\na,4,1\n"), ["base.csv", "bad.csv"], "they stand at bad.csv: line 2"),
+        (text("bad.csv", "problem,n,c\na,4,1\na,4,1\n"), ["base.csv", "bad.csv"], "the first are at bad.csv: line 2"),
         (text("bad.csv", "task,tries\na,4\n"), ["base.csv", "bad.csv"], "It has task, tries"),
         (text("bad.csv", "problem,n,c\n"), ["base.csv", "bad.csv"], "no rows: there is nothing to count"),
         (text("bad.csv", ""), ["base.csv", "bad.csv"], "needs a first line that names its columns"),
