@@ -14,6 +14,7 @@ from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json, say
 from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import FieldOption, JsonOption, SourceOption, SplitOption
 from rlvrscope.errors import InputError
+from rlvrscope.report.table import Cell, Column, Table, to_rich
 
 if TYPE_CHECKING:
     from rlvrscope.problem import Problem
@@ -50,12 +51,15 @@ def list_tasks(as_json: JsonOption = False) -> None:
             }
         )
         return
-    rows = [(name, f"{next(iter(data.splits.values())):,}", data.about) for name, data in DATA_SETS.items()]
+    rows: list[tuple[str, Cell, str]]
+    rows = [(name, next(iter(data.splits.values())), data.about) for name, data in DATA_SETS.items()]
     rows += [(name, "any", family.about) for name, family in GENERATED.items()]
     rows += [("gym:NAME", "any", f"reasoning-gym: {', '.join(gym)}")]
-    _print_table(("task", "problems", "about"), rows)
+    name, about = Column("task", align="left"), Column("about", align="left", wrap=True)
+    OUTPUT.print(to_rich(Table((name, Column("problems"), about), rows)))
     OUTPUT.print()
-    _print_table(("template", "", "about"), [(name, "", template.about) for name, template in TEMPLATES.items()])
+    templates = [(name, template.about) for name, template in TEMPLATES.items()]
+    OUTPUT.print(to_rich(Table((Column("template", align="left"), about), templates)))
 
 
 @app.command("show")
@@ -164,14 +168,3 @@ def _data_set(name: str) -> dict[str, Any]:
         "configs": ", ".join(data.configs), "splits": dict(data.splits), "verifier": data.verifier,
         "template": data.template,
     }  # fmt: skip
-
-
-def _print_table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for head in heads:
-        table.add_column(head, justify="right" if head == "problems" else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    OUTPUT.print(table)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from rlvrscope import config
 from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json, say
@@ -14,6 +13,7 @@ from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import DeviceOption, JsonOption
 from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
+from rlvrscope.report.table import Column, Table, to_rich
 
 if TYPE_CHECKING:
     from rlvrscope.runs import EvaluationRow
@@ -64,7 +64,7 @@ def wise(
         files = {"base": str(base), "trained": str(trained), "checkpoint": None if out is None else str(out)}
         print_json({"format_version": 2, **files, "prompts": settings.evaluate.prompts, "rows": rows})
         return
-    OUTPUT.print(_table(rows))
+    OUTPUT.print(to_rich(_table(rows)))
     if out is not None:
         say(f"Checkpoint: {out}")
 
@@ -86,10 +86,12 @@ def _summary(alpha: float, row: EvaluationRow) -> dict[str, Any]:
 
 def _table(rows: list[dict[str, Any]]) -> Table:
     """Table that fits 80 columns."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("alpha", *(f"pass@{k}" for k in rows[0]["pass_at_k"]), "distinct", "entropy"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in rows:
-        passes = (f"{value:.3f}" for value in row["pass_at_k"].values())
-        table.add_row(f"{row['alpha']:g}", *passes, f"{row['distinct_correct']:.1f}", f"{row['entropy']:.3f}")
-    return table
+    scores = ("distinct_correct", "entropy")
+    columns = (
+        Column("alpha", "g"),
+        *(Column(f"pass@{k}") for k in rows[0]["pass_at_k"]),
+        Column("distinct", ".1f"),
+        Column("entropy"),
+    )
+    cells = [(row["alpha"], *row["pass_at_k"].values(), *(row[score] for score in scores)) for row in rows]
+    return Table(columns, cells)

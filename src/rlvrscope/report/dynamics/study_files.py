@@ -52,7 +52,7 @@ def study_page(study: Study, chart: Any, facts: Mapping[str, str]) -> str:
         {study.name: chart},
         title=study.heading,
         lead=" ".join(study.setting),
-        figure={"name": study.name, "heading": "The figure", "caption": study.caption},
+        figure=html.Figure(study.name, "The figure", study.caption),
         summary=summary_table(study),
         facts=facts_table(list(facts.items())),
     )
