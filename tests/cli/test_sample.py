@@ -34,14 +34,14 @@ def run(*words: str, code: int = 0) -> Result:
 
 def test_from_a_sample_to_the_boundary(words: list[str], tmp_path: Path):
     plan = json.loads(run(*words, "--samples", "8", "--dry-run", "--json").stdout)
-    assert (plan["wanted"], plan["missing"]) == (192, 192)
+    assert (plan["total"], plan["missing"]) == (192, 192)
     assert not Path("out").exists()
-    assert "192 of 192 cells are filled, 192 of them now" in run(*words, "--samples", "8").stdout
-    assert "0 of them now" in run(*words, "--samples", "8").stdout
+    assert "192 of 192 samples are in the store, 192 of them new" in run(*words, "--samples", "8").stdout
+    assert "0 of them new" in run(*words, "--samples", "8").stdout
     more = json.loads(run(*words, "--samples", "12", "--json").stdout)
     assert (more["done"], more["new"], sum(more["outcomes"].values())) == (288, 96, 96)
     told = run(*words, "--samples", "20", "--dry-run").stdout
-    assert "288 there, 192 to draw" in told
+    assert "288 in the store, 192 to draw" in told
     assert "MB more" in told
     run(*words[:-1], "out/b", "--samples", "12", "--temperature", "0.5")
     found = json.loads(run("boundary", "out/a", "out/b", "--k", "1,4", "--json").stdout)
@@ -59,7 +59,7 @@ def test_another_population_is_refused_with_the_difference(words: list[str]):
     run(*words, "--samples", "2")
     for more in ([], ["--dry-run"]):
         told = run(*words, "--samples", "4", "--temperature", "0.5", "--seed", "3", *more, code=2).stderr
-        assert "another population: seed is 0 there, 3 here; temperature is 1.0 there, 0.5 here" in told
+        assert "another model or settings: seed was 0, is now 3; temperature was 1.0, is now 0.5" in told
 
 
 def test_verify_fills_in_verdicts(words: list[str]):
@@ -108,8 +108,8 @@ def test_ctrl_c_finishes_the_batch_and_the_command_goes_on(words: list[str]):
     process.send_signal(signal.SIGINT)
     told, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "of 2,400,000 cells are filled" in told
-    assert "finishing the batch at hand" in errors
+    assert "of 2,400,000 samples are in the store" in told
+    assert "finishing the current batch" in errors
     assert "run the same command to continue" in errors
     with SampleStore("out/a") as opened:
         done = sum(counts.total() for counts in opened.counts("samples").values())

@@ -58,7 +58,7 @@ def test_a_folder_sampled_twice_gives_the_same_cells(tiny_model: Path, problems:
     words = ["sample", problems, "--engine", "transformers", "--model", str(tiny_model), "--max-tokens", "1",
              "--template", "none"]  # fmt: skip
     told = run(*words, "--samples", "12", "--out", "a").stdout
-    assert "60 of 60 cells are filled, 60 of them now" in told
+    assert "60 of 60 samples are in the store, 60 of them new" in told
     run(*words, "--samples", "5", "--count", "3", "--out", "b")
     run(*words, "--samples", "12", "--out", "b")
     assert rows("a") == rows("b")
@@ -70,7 +70,7 @@ def test_a_folder_sampled_twice_gives_the_same_cells(tiny_model: Path, problems:
     told = (facts["engine"], facts["dtype"], facts["max_tokens"], facts["chat"])
     assert told == ("transformers", "float32", 1, False)
     refused = run(*words, "--samples", "12", "--chat", "--out", "a", code=2).stderr
-    assert "chat is False there, True here" in refused
+    assert "chat was False, is now True" in refused
 
 
 @pytest.fixture
@@ -109,9 +109,9 @@ def test_a_real_server_fills_a_store(server: str, tiny_model: Path, problems: st
     words = ["sample", problems, "--engine", "openai", "--model", str(tiny_model), "--max-tokens", "8",
              "--template", "none", "--url", server]  # fmt: skip
     told = run(*words, "--samples", "3", "--out", "a").stdout
-    assert "15 of 15 cells are filled, 15 of them now" in told
-    assert "0 of them now" in run(*words, "--samples", "3", "--out", "a").stdout
-    assert "20 of 20 cells are filled, 5 of them now" in run(*words, "--samples", "4", "--out", "a").stdout
+    assert "15 of 15 samples are in the store, 15 of them new" in told
+    assert "0 of them new" in run(*words, "--samples", "3", "--out", "a").stdout
+    assert "20 of 20 samples are in the store, 5 of them new" in run(*words, "--samples", "4", "--out", "a").stdout
     with SampleStore("a", write=False) as store:
         samples = list(store.samples("samples"))
     assert sorted((sample.problem, sample.index) for sample in samples) == [

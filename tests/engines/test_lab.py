@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlvrscope.engines import Completion, Settings, open_engine
-from rlvrscope.engines.engine import Request
+from rlvrscope.engines import Completion, Request, ScoreRequest, Settings, open_engine, open_scorer
 from rlvrscope.engines.lab import problems_of
 from rlvrscope.errors import InputError
 from rlvrscope.lab import checkpoint
@@ -114,7 +113,7 @@ def test_verdicts_are_the_tasks(problems: list[Problem]):
 def test_what_does_not_fit_is_refused(saved: str, recipe: Recipe, tmp_path: Path):
     engine = open_engine("lab", saved)
     foreign = Problem("p", "What is 1+1?", "2")
-    with pytest.raises(InputError, match="not of the lab"):
+    with pytest.raises(InputError, match="not the lab's"):
         list(engine.run(iter(requests_for([foreign], range(1)))))
     longer = recipe.model_copy(update={"task": recipe.task.model_copy(update={"steps": 3})})
     with pytest.raises(InputError, match="a model of another task"):
@@ -125,3 +124,53 @@ def test_what_does_not_fit_is_refused(saved: str, recipe: Recipe, tmp_path: Path
         open_engine("lab", str(tmp_path))
     with pytest.raises(InputError, match="Did you mean 'lab'"):
         open_engine("labs", saved)
+
+
+def test_scores_are_those_of_the_solution_set(saved: str, model: Transformer, recipe: Recipe, problems: list[Problem]):
+    """Every right completion of 24 prompts, against the lab's own teacher forcing."""
+    tokens = np.array([problem.metadata["tokens"] for problem in problems])
+    solutions = SolutionSet.of(recipe.task, tokens, model.device)
+    requests = [
+        ScoreRequest(problem, problem.prompt, text)
+        for problem in problems
+        for text in (problem.answer, *problem.metadata["also"])
+    ]
+    scores = open_scorer("lab", saved).score(requests)
+    exact_Y = solutions.logp(model)[0].tolist()
+    assert [score.logp for score in scores] == pytest.approx(exact_Y, abs=1e-6)
+    assert [score.token_ids for score in scores] == [tuple(row) for row in solutions.completions_YT.tolist()]
+
+
+def test_scores_of_drawn_completions_are_their_log_probabilities(saved: str, problems: list[Problem]):
+    results = list(open_engine("lab", saved).run(iter(requests_for(problems[:6], range(5)))))
+    drawn = [completion for _, completion in results if isinstance(completion, Completion)]
+    requests = [ScoreRequest(r.problem, r.prompt, said.text) for (r, _), said in zip(results, drawn, strict=True)]
+    scores = open_scorer("lab", saved).score(requests)
+    assert [score.logp for score in scores] == pytest.approx([said.logp for said in drawn], abs=1e-5)
+    assert {score.tokens for score in scores} == {drawn[0].tokens}
+
+
+def test_a_part_of_a_completion_is_scored_as_within_the_whole(saved: str, problems: list[Problem]):
+    """From none of its words on; texts of all lengths and problems in one call."""
+    words = problems[0].answer.split()
+    parts = [ScoreRequest(problems[0], "", " ".join(words[:count])) for count in range(len(words) + 1)]
+    others = [ScoreRequest(problem, "", problem.answer) for problem in problems[:9]]
+    scores = open_scorer("lab", saved).score([*parts, *others])
+    assert (scores[0].logp, scores[0].tokens) == (0.0, 0)
+    for count, score in enumerate(scores[: len(parts)]):
+        assert score.token_logps == pytest.approx(scores[len(parts)].token_logps[:count], abs=1e-5)
+
+
+def test_completions_that_can_not_be_scored_are_refused(saved: str, problems: list[Problem]):
+    scorer, problem = open_scorer("lab", saved), problems[0]
+    for text, message in (("7 fish", "'fish' is no token"), (f"{problem.answer} 1", "has at most")):
+        with pytest.raises(InputError, match=message):
+            scorer.score([ScoreRequest(problem, "", text)])
+    with pytest.raises(InputError, match="not the lab's"):
+        scorer.score([ScoreRequest(Problem("p", "What is 1+1?", "2"), "", "2")])
+    with pytest.raises(InputError, match="at temperature 1"):
+        open_scorer("lab", saved, Settings(temperature=0.5))
+    with pytest.raises(InputError, match="openai engine can't score"):
+        open_scorer("openai", "tiny")
+    with pytest.raises(InputError, match="Did you mean 'lab'"):
+        open_scorer("labs", saved)

@@ -19,7 +19,7 @@ pytest.importorskip("httpx")
 pytest.importorskip("zstandard")
 
 from rlvrscope.engines import Completion, Failure, Request, Settings, open_engine
-from rlvrscope.engines.openai import KEY, OpenAIEngine
+from rlvrscope.engines.openai import API_KEY_VARIABLE, OpenAIEngine
 from rlvrscope.engines.openai_reply import HopelessError, RefusedError, TroubleError, read_reply, retry_after
 from rlvrscope.errors import InputError, WorkError
 from rlvrscope.problem import Problem
@@ -135,7 +135,7 @@ def check_complete(requests: Sequence[Request], results: Sequence[tuple[Request,
 
 
 def test_what_is_sent_and_what_is_kept(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(KEY, raising=False)
+    monkeypatch.delenv(API_KEY_VARIABLE, raising=False)
     server, requests = serve(), requests_of()
     results = list(engine_of(server.url).run(iter(requests)))
     check_complete(requests, results)
@@ -323,7 +323,7 @@ def test_the_same_refusal_of_all_ends_it(serve: Callable[..., Server]) -> None:
 def test_the_key_is_sent_and_never_told(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(KEY, "sk-very-secret")
+    monkeypatch.setenv(API_KEY_VARIABLE, "sk-very-secret")
 
     def behave(handler: Any) -> bool:
         refused = handler.body["prompt"] != "0?"
@@ -386,7 +386,7 @@ def test_an_end_midway_lets_go_at_once(serve: Callable[..., Server]) -> None:
         (Settings(max_tokens=8, urls=("localhost:8000",)), "must be like"),
         (Settings(max_tokens=8, urls=("http://h:port/v1",)), "must be like"),
         (Settings(max_tokens=8, urls=("http://me:hidden@h/v1",)), "no password"),
-        (Settings(max_tokens=8, urls=("http://h/v1", "http://h/v1/chat/completions")), "say --chat"),
+        (Settings(max_tokens=8, urls=("http://h/v1", "http://h/v1/chat/completions")), "add --chat"),
     ],
 )
 def test_settings_that_cannot_be(settings: Settings, message: str) -> None:

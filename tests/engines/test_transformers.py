@@ -19,10 +19,10 @@ import torch
 import transformers
 
 from random_weights import with_random_weights
-from rlvrscope.engines import Completion, Failure, Request, Settings, open_engine
+from rlvrscope.engines import Completion, Failure, Request, ScoreRequest, Settings, open_engine, open_scorer
 from rlvrscope.engines.memory import rows_that_fit
 from rlvrscope.engines.transformers import TransformersEngine
-from rlvrscope.errors import InputError
+from rlvrscope.errors import InputError, WorkError
 from rlvrscope.problem import Problem
 from rlvrscope.sampling.fill import sample_seed
 
@@ -204,7 +204,7 @@ SIZES = {"vocab_size": 14, "hidden_size": 32, "intermediate_size": 64, "num_hidd
 def test_a_model_that_looks_ahead_is_refused(tiny_model: Path, tmp_path: Path):
     """An encoder loads as a causal model, and reads what follows."""
     made = transformers.BertLMHeadModel(transformers.BertConfig(**SIZES))
-    with pytest.raises(InputError, match="changes by"):
+    with pytest.raises(InputError, match="change by"):
         engine_of(saved(made, tiny_model, tmp_path / "bert"))
 
 
@@ -260,13 +260,13 @@ from rlvrscope.problem import Problem
 
 engine = open_engine("transformers", sys.argv[1], Settings(max_tokens=8, batch=4096))
 asked = [Request(Problem("p", "1 2 3", "1"), index, "1 2 3", index) for index in range(32)]
-engine.sizes = {64: 32}
+engine.batches.sizes = {64: 32}
 list(engine.run(iter(asked)))  # what a first batch needs once is there
-engine.sizes = {64: 4096}  # as if the estimate had been too high
+engine.batches.sizes = {64: 4096}  # as if the estimate had been too high
 held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (held + 100_000_000, -1))
 found = list(engine.run(iter(asked)))
-print(json.dumps([engine.sizes[64], [[r.index, said.text, said.note] for r, said in found]]))
+print(json.dumps([engine.batches.sizes[64], [[r.index, said.text, said.note] for r, said in found]]))
 """
 
 
@@ -284,7 +284,7 @@ def test_without_memory_batches_are_halved_and_say_so(tiny_model: Path):
 
 
 def test_the_estimate_of_rows_falls_with_their_length(tiny_model: Path):
-    model = engine_of(tiny_model).model
+    model = engine_of(tiny_model).pretrained.model
     fitting = [
         rows_that_fit(model, width, limit) for width, limit in ((64, 10), (4096, 10), (4096, 10**6), (64, 10**12))
     ]
@@ -292,3 +292,87 @@ def test_the_estimate_of_rows_falls_with_their_length(tiny_model: Path):
     assert fitting[0] > 1000
     assert fitting[-1] == 1
     assert all(rows & (rows - 1) == 0 for rows in fitting)
+
+
+def score_request(prompt: str, completion: str, ended: bool = False) -> ScoreRequest:
+    return ScoreRequest(Problem("p", "?", "1"), prompt, completion, ended)
+
+
+def one_by_one(folder: Path, prompt: str, completion: str) -> list[float]:
+    """Log-probability of each token of the completion: one unpadded forward pass for each."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    before, logps = tokenizer(prompt)["input_ids"], []
+    for token in tokenizer(completion, add_special_tokens=False)["input_ids"]:
+        with torch.no_grad():
+            logps.append(model(torch.tensor([before])).logits[0, -1].double().log_softmax(0)[token].item())
+        before = [*before, token]
+    return logps
+
+
+def test_scores_are_those_of_single_forward_passes(tiny_model: Path):
+    """Prompts and completions of very different lengths in one call, in batches of two rows."""
+    pairs = [("1 2 3", "4 5"), ("5 " * 70, "1"), ("4", "9 boxed 0 " * 5), ("7 8", "1 2 3"), ("9", "")]
+    scores = open_scorer("transformers", str(tiny_model), Settings(batch=2)).score([score_request(*p) for p in pairs])
+    for pair, score in zip(pairs, scores, strict=True):
+        assert score.token_logps == pytest.approx(one_by_one(tiny_model, *pair), abs=1e-5)
+        assert score.tokens == len(pair[1].split())
+    assert scores[-1].logp == 0.0
+
+
+def test_scores_of_drawn_completions_are_their_log_probabilities(tiny_model: Path):
+    """With the end token where the completion ended by itself; texts that hide a special token are left out."""
+    for chat in (False, True):
+        results = drawn(engine_of(tiny_model, chat=chat), requests_for(PROMPTS, 20))
+        told = [
+            (PROMPTS[int(problem[1:])], said)
+            for (problem, _), said in results.items()
+            if len(said.text.split()) + (said.finish == "stop") == said.tokens
+        ]
+        assert {said.finish for _, said in told} == {"stop", "length"}
+        requests = [score_request(prompt, said.text, said.finish == "stop") for prompt, said in told]
+        scores = open_scorer("transformers", str(tiny_model), Settings(chat=chat)).score(requests)
+        assert [score.logp for score in scores] == pytest.approx([said.logp for _, said in told], abs=1e-5)
+        assert [score.tokens for score in scores] == [said.tokens for _, said in told]
+
+
+def test_padding_does_not_change_a_score(tiny_model: Path):
+    scorer = open_scorer("transformers", str(tiny_model))
+    short, long = score_request("1 2 3", "4 5"), score_request("6 " * 50, "7 8")
+    (alone,) = scorer.score([short])
+    assert scorer.score([long, short])[1].token_logps == pytest.approx(alone.token_logps, abs=1e-6)
+    assert scorer.score([]) == []
+
+
+def test_texts_that_can_not_be_scored_are_refused(tiny_model: Path, tmp_path: Path):
+    scorer = open_scorer("transformers", str(tiny_model))
+    with pytest.raises(InputError, match="have 257 tokens; the model holds 256"):
+        scorer.score([score_request("1", "2 " * 256)])
+    with pytest.raises(InputError, match="its prompt has no tokens"):
+        scorer.score([score_request("", "2")])
+    with pytest.raises(InputError, match="leave max_tokens out"):
+        open_scorer("transformers", str(tiny_model), Settings(max_tokens=5))
+    made = transformers.BertLMHeadModel(transformers.BertConfig(**SIZES))
+    with pytest.raises(InputError, match="change by"):
+        open_scorer("transformers", str(saved(made, tiny_model, tmp_path / "bert")))
+
+
+def test_a_score_without_memory_halves_the_batch(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
+    """A model that holds no more than three rows: batches of 8, 4, then 2."""
+    scorer: Any = open_scorer("transformers", str(tiny_model), Settings(batch=8))
+    requests = [score_request("1 2 3", f"{number} {number}") for number in range(8)]
+    plain = scorer.score(requests)
+    forward = scorer.pretrained.model.forward
+
+    def small(input_ids: torch.Tensor, **rest: Any) -> Any:
+        if len(input_ids) > 3:
+            raise torch.OutOfMemoryError("no memory")
+        return forward(input_ids=input_ids, **rest)
+
+    monkeypatch.setattr(scorer.pretrained.model, "forward", small)
+    for score, whole in zip(scorer.score(requests), plain, strict=True):
+        assert score.token_logps == pytest.approx(whole.token_logps, abs=1e-6)
+    assert scorer.batches.sizes == {64: 2}
+    monkeypatch.setattr(scorer.pretrained.model, "forward", lambda **_: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(WorkError, match="memory does not suffice"):
+        scorer.score(requests)

@@ -142,7 +142,7 @@ def test_a_run_without_samples_may_begin_anew(tmp_path: Path):
         assert fill(store, filler.PROBLEMS, filler.Guesser({"max_tokens": 5000}, fails=everything), 3).failed == 18
         fill(store, filler.PROBLEMS, filler.Guesser({"max_tokens": 300}), 3)
         assert store.runs()["samples"]["max_tokens"] == 300
-        with pytest.raises(InputError, match="another population"):
+        with pytest.raises(InputError, match="another model or settings"):
             fill(store, filler.PROBLEMS, filler.Guesser({"max_tokens": 5000}), 4)
 
 
@@ -213,11 +213,11 @@ def test_what_came_before_an_engine_gave_up_is_kept(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"identity": {"engine": "guesser", "temperature": 0.7}}, "temperature is 1.0 there, 0.7 here"),
-        ({"seed": 1}, "seed is 0 there, 1 here"),
-        ({"template": "plain"}, "template is None there, 'plain' here"),
-        ({"problem": Problem("p0", "What is 0+2?", "1")}, "problem 'p0' is another one there: prompt is"),
-        ({"problem": Problem("p0", "What is 0+1?", "2")}, "answer is '1' there, '2' here"),
+        ({"identity": {"engine": "guesser", "temperature": 0.7}}, "temperature was 1.0, is now 0.7"),
+        ({"seed": 1}, "seed was 0, is now 1"),
+        ({"template": "plain"}, "template was None, is now 'plain'"),
+        ({"problem": Problem("p0", "What is 0+2?", "1")}, "problem 'p0' has changed: prompt was"),
+        ({"problem": Problem("p0", "What is 0+1?", "2")}, "answer was '1', is now '2'"),
     ],
 )
 def test_populations_are_never_mixed(tmp_path: Path, change: dict, told: str):
@@ -226,7 +226,7 @@ def test_populations_are_never_mixed(tmp_path: Path, change: dict, told: str):
         before = filler.cells(tmp_path)
         engine = filler.Guesser(**({"identity": change.pop("identity")} if "identity" in change else {}))
         problems = [change.pop("problem"), *filler.PROBLEMS[1:]] if "problem" in change else filler.PROBLEMS
-        with pytest.raises(InputError, match="there") as refused:
+        with pytest.raises(InputError, match="is now") as refused:
             fill(store, problems, engine, 4, **change)
     assert told in str(refused.value)
     assert not engine.asked
@@ -237,7 +237,7 @@ def test_a_model_that_has_moved_is_the_same_model(tmp_path: Path):
     with SampleStore(tmp_path) as store:
         for place in ("here", "there"):
             fill(store, filler.PROBLEMS, filler.Guesser({"model": place, "model_hash": "ab"}), 2)
-        with pytest.raises(InputError, match="model_hash is 'ab' there, 'cd' here"):
+        with pytest.raises(InputError, match="model_hash was 'ab', is now 'cd'"):
             fill(store, filler.PROBLEMS, filler.Guesser({"model": "here", "model_hash": "cd"}), 2)
 
 

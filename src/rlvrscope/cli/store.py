@@ -1,9 +1,10 @@
-"""`rlvrscope store`: look into a store of samples, check it, export it."""
+"""`rlvrscope store`: check a store of samples, export it, show its statistics."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,9 @@ from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import JsonOption
 from rlvrscope.errors import InputError
 
+if TYPE_CHECKING:
+    from rlvrscope.sampling.store.check import RunStats
+
 app = typer.Typer(help="Stores of samples: check, export, stats.", no_args_is_help=True, rich_markup_mode=None)
 PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="samples.sqlite, or the run's folder.")]
 
@@ -19,12 +23,12 @@ PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="samples.sqli
 @app.command()
 @guarded
 def check(path: PathArgument, as_json: JsonOption = False) -> None:
-    """Read every page, row and text: is it whole? Nothing is changed."""
+    """Verify every page, row and text. Nothing is changed."""
     from rlvrscope.sampling import SampleStore
-    from rlvrscope.sampling.store.check import check as check_all
+    from rlvrscope.sampling.store.check import check as check_store
 
-    with SampleStore(_there(path), write=False) as store:
-        samples = check_all(store)
+    with SampleStore(_existing(path), write=False) as store:
+        samples = check_store(store)
     if as_json:
         print_json({"format_version": 1, "file": str(store.path), "whole": True, "samples": samples})
     else:
@@ -40,10 +44,10 @@ def export(
 ) -> None:
     """Write the samples with their verdicts as Parquet, which `rlvrscope boundary` reads too."""
     from rlvrscope.sampling import SampleStore
-    from rlvrscope.sampling.store.export import export as write
+    from rlvrscope.sampling.store.export import export as write_parquet
 
-    with SampleStore(_there(path), write=False) as store:
-        rows = write(store, out)
+    with SampleStore(_existing(path), write=False) as store:
+        rows = write_parquet(store, out)
     if as_json:
         print_json({"format_version": 1, "rows": rows, "file": str(out)})
     else:
@@ -53,36 +57,37 @@ def export(
 @app.command()
 @guarded
 def stats(path: PathArgument, as_json: JsonOption = False) -> None:
-    """What is in it: runs with their model and settings, samples, tokens, outcomes."""
-    from rlvrscope.report.text import one_line
+    """Show each run's model and settings, samples, tokens and outcomes."""
     from rlvrscope.sampling import SampleStore
-    from rlvrscope.sampling.store.check import stats as facts_of
+    from rlvrscope.sampling.store.check import stats as stats_of
 
-    with SampleStore(_there(path), write=False) as store:
-        facts = facts_of(store)
+    with SampleStore(_existing(path), write=False) as store:
+        runs, size = stats_of(store), store.path.stat().st_size
     if as_json:
-        print_json(facts)
+        rows = {name: asdict(run) for name, run in runs.items()}
+        print_json({"format_version": 1, "file": str(store.path), "bytes": size, "runs": rows})
         return
-    say(f"{facts['file']}: {facts['bytes'] / 1e6:,.2f} MB")
-    for name, run in facts["runs"].items():
-        least, most = run["samples_of_a_problem"]
-        each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-        say(f"run {one_line(name, 100)}: {run['samples']:,} samples of {run['problems']:,} problems ({each} each)")
-        told = {outcome: count for outcome, count in run["outcomes"].items() if count}
-        told |= {"without a verdict": run["without_verdict"]} if run["without_verdict"] else {}
-        say(
-            "  outcomes: "
-            + ", ".join(f"{what} {count:,} ({count / run['samples']:.1%})" for what, count in told.items())
-        )
-        say(
-            f"  tokens: {run['tokens']:,}; ended by: "
-            + ", ".join(f"{one_line(k, 40)} {n:,}" for k, n in run["finish"].items())
-        )
-        for fact, value in run["identity"].items():
-            say(f"  {fact}: {one_line(str(value), 300)}")
+    say(f"{store.path}: {size / 1e6:,.2f} MB")
+    for name, run in runs.items():
+        _print_run(name, run)
 
 
-def _there(path: Path) -> Path:
+def _print_run(name: str, run: RunStats) -> None:
+    from rlvrscope.report.text import one_line
+
+    low, high = run.samples_per_problem
+    each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    say(f"run {one_line(name, 100)}: {run.samples:,} samples of {run.problems:,} problems ({each} each)")
+    outcomes = {**run.outcomes, "without a verdict": run.without_verdict}
+    shares = [f"{outcome} {n:,} ({n / run.samples:.1%})" for outcome, n in outcomes.items() if n]
+    say(f"  outcomes: {', '.join(shares)}")
+    ends = ", ".join(f"{one_line(finish, 40)} {n:,}" for finish, n in run.finish.items())
+    say(f"  tokens: {run.tokens:,}; ended by: {ends}")
+    for fact, value in run.identity.items():
+        say(f"  {fact}: {one_line(str(value), 300)}")
+
+
+def _existing(path: Path) -> Path:
     from rlvrscope.sampling.store.store_file import store_path
 
     if not store_path(path).is_file():

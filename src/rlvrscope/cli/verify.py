@@ -211,12 +211,14 @@ def _verify_store(path: Path, verifier: str | None, workers: int | None, timeout
         use_verifiers(store, problems)
         with MESSAGES.status("verifying"):
             new = sum(verify_missing(store, run, problems, pool) for run in store.runs())
-        columns = ("samples", "outcomes", "rate")
-        runs = {run: {name: facts[name] for name in columns} for run, facts in stats(store)["runs"].items()}
+        runs = stats(store)
     if as_json:
-        print_json({"format_version": 1, "file": str(store.path), "new_verdicts": new, "runs": runs})
+        rows = {
+            name: {"samples": run.samples, "outcomes": run.outcomes, "rate": run.rate} for name, run in runs.items()
+        }
+        print_json({"format_version": 1, "file": str(store.path), "new_verdicts": new, "runs": rows})
         return
     say(f"{new:,} new verdicts in {store.path}")
-    for run, facts in runs.items():
-        counts = ", ".join(f"{outcome} {count:,}" for outcome, count in facts["outcomes"].items() if count)
-        say(f"run {run}: {facts['samples']:,} samples; {counts}; correct: {facts['rate'] or 0.0:.4f}")
+    for name, run in runs.items():
+        counts = ", ".join(f"{outcome} {count:,}" for outcome, count in run.outcomes.items() if count)
+        say(f"run {name}: {run.samples:,} samples; {counts}; correct: {run.rate or 0.0:.4f}")

@@ -1,23 +1,36 @@
-"""Engines: what draws samples. One is one file here with an `open_engine`; it is imported when it is asked for."""
+"""Engines: language models to draw from and to score with. Each is one module, imported when it is opened."""
 
 from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from types import ModuleType
 
-from rlvrscope.engines.engine import Completion, Engine, Failure, Request, Result
+from rlvrscope.engines.engine import (
+    Completion,
+    Engine,
+    Failure,
+    Request,
+    Result,
+    Scorer,
+    ScoreRequest,
+    TokenScores,
+)
 from rlvrscope.errors import InputError, did_you_mean
+from rlvrscope.extras import needs_extra
 
-ENGINES = {name: f"rlvrscope.engines.{name}" for name in ("lab", "transformers", "openai")}
-"""The module of each, with `open_engine(model, settings) -> Engine`."""
+ENGINES = {"lab": "lab", "transformers": "hf", "openai": "sample"}
+"""Engines by name, with the extra that each needs. Module `rlvrscope.engines.<name>` has `open_engine(model, settings)`
+and, for those in SCORERS, `open_scorer(model, settings)`."""
+SCORERS = ("lab", "transformers")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to sample; None: the engine's own default. An engine refuses what it can't do.
+    """Sampling settings; None: the engine's default. An engine refuses settings it does not support.
 
-    max_tokens: of a completion. chat: put the model's own chat template around prompts. batch: cells at a time. urls:
-    of servers. They say nothing of which cells to fill.
+    max_tokens: of a completion. chat: apply the model's own chat template to prompts. batch: samples drawn at a time.
+    urls: of servers.
     """
 
     temperature: float = 1.0
@@ -40,10 +53,42 @@ class Settings:
 
 
 def open_engine(name: str, model: str, settings: Settings | None = None) -> Engine:
-    """The engine of this name with a model. Raises InputError for an unknown name, and what the engine raises."""
+    """Open a model to draw from. Raises InputError for an unknown name, and whatever the engine raises."""
+    return _module(name).open_engine(model, settings or Settings())
+
+
+def open_scorer(name: str, model: str, settings: Settings | None = None) -> Scorer:
+    """Open a model to score completions with, at temperature 1 over all tokens.
+
+    Raises InputError for an unknown name, an engine that can't score, and a temperature or top-p other than 1.
+    """
+    settings = settings or Settings()
+    if name in ENGINES and name not in SCORERS:
+        raise InputError(f"the {name} engine can't score given completions: use one of {', '.join(SCORERS)}")
+    if settings.temperature != 1.0 or settings.top_p != 1.0:
+        raise InputError("scores are log-probabilities at temperature 1 and top-p 1: leave those settings out")
+    return _module(name).open_scorer(model, settings)
+
+
+def _module(name: str) -> ModuleType:
     if name not in ENGINES:
         raise InputError(f"no engine is called {name!r}. {did_you_mean(name, list(ENGINES))}")
-    return importlib.import_module(ENGINES[name]).open_engine(model, settings or Settings())
+    with needs_extra(ENGINES[name], f"the {name} engine"):
+        return importlib.import_module(f"rlvrscope.engines.{name}")
 
 
-__all__ = ["ENGINES", "Completion", "Engine", "Failure", "Request", "Result", "Settings", "open_engine"]
+__all__ = [
+    "ENGINES",
+    "SCORERS",
+    "Completion",
+    "Engine",
+    "Failure",
+    "Request",
+    "Result",
+    "ScoreRequest",
+    "Scorer",
+    "Settings",
+    "TokenScores",
+    "open_engine",
+    "open_scorer",
+]

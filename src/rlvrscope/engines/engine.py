@@ -1,8 +1,9 @@
-"""What an engine is: requests go in, completions come out. Adding one is one file beside this."""
+"""Interfaces of engines: `Engine` draws completions, `Scorer` gives log-probabilities of existing ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,7 @@ Fact = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class Request:
-    """One cell to fill. prompt: whole, in its template. seed: the cell's own, from 0 to 2^63 - 1."""
+    """One sample to draw. prompt: complete, template included. seed: the sample's own, from 0 to 2^63 - 1."""
 
     problem: Problem
     index: int
@@ -23,11 +24,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Completion:
-    """What the model said, without the prompt.
+    """A model's text, without the prompt.
 
-    tokens: of the completion. finish: why it ended, "stop" or "length" (the limit), or the server's word. logp: the sum
-    of its tokens' log-probabilities in nats, of the kind that the engine's identity names. note: what was unusual, such
-    as a batch that was halved for lack of memory, so that the text may differ from another time's.
+    tokens: length of the completion. finish: why it ended: "stop", "length" (the token limit), or the server's word.
+    logp: sum of its tokens' log-probabilities in nats, of the kind that the engine's identity names. note: anything
+    that may make the text differ from another run's, such as a batch halved for lack of memory.
     """
 
     text: str
@@ -39,7 +40,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that could not be filled, and why, in one line. It is tried again by the next command."""
+    """A sample that could not be drawn, with a one-line reason. The next command tries it again."""
 
     reason: str
 
@@ -52,29 +53,80 @@ class Engine(Protocol):
 
     @property
     def identity(self) -> Mapping[str, Fact]:
-        """What tells this population of samples from another; a store refuses to mix two.
+        """Facts that identify the distribution; a store refuses to mix samples of two.
 
         At least "engine", "model" (a name to show), "model_hash" (of the weights, or None where only the server knows),
-        what shapes the distribution ("temperature", "top_p", the limit of tokens) and "logprobs": "raw" (the model's
-        own, at temperature 1, untruncated), "processed" (those drawn from) or None. Not what leaves the distribution
-        alone: addresses, batch sizes, keys.
+        what shapes the distribution ("temperature", "top_p", the token limit) and "logprobs": "raw" (the model's own,
+        at temperature 1, untruncated), "processed" (of the distribution drawn from) or None. Exclude what leaves the
+        distribution unchanged: addresses, batch sizes, keys.
         """
         ...
 
     @property
     def honours_seeds(self) -> bool:
-        """Whether a cell's text depends on its prompt and seed alone, whatever the order and the interruptions."""
+        """True if a text depends on its prompt and seed alone, whatever the order and the interruptions."""
         ...
 
     def run(self, requests: Iterator[Request]) -> Iterator[Result]:
-        """A result for each request, in any order, as they come.
+        """Yield one result for each request, in any order.
 
-        Take requests from this one thread, as many at a time as make a batch or keep servers busy. They may end at any
-        moment (Ctrl-C): then finish those that were taken. They come problem by problem, in order of their index. What
-        fails for one cell is a Failure; WorkError is for what ends all of it.
+        Requests come problem by problem, in order of their index. Take them from this one thread, as many at a time as
+        fill a batch or keep servers busy. They may end at any moment (Ctrl-C): finish those already taken. Return a
+        Failure for a single sample; raise WorkError for what ends the whole run.
         """
         ...
 
     def close(self) -> None:
-        """Let go of memory and connections."""
+        """Release memory and connections."""
+        ...
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """A completion to score after a prompt (complete, template included).
+
+    ended: include the end token, as after a completion that finished by "stop". The lab reads its tokens from the
+    problem and has no end token.
+    """
+
+    problem: Problem
+    prompt: str
+    completion: str
+    ended: bool = False
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """Log-probabilities of a completion's tokens in nats at temperature 1, each given the prompt and tokens before."""
+
+    token_ids: tuple[int, ...]
+    token_logps: tuple[float, ...]
+
+    @property
+    def tokens(self) -> int:
+        return len(self.token_ids)
+
+    @property
+    def logp(self) -> float:
+        """log-probability of the completion: the sum over its tokens, 0 for an empty one."""
+        return math.fsum(self.token_logps)
+
+
+class Scorer(Protocol):
+    """Scores given completions under one model by teacher forcing."""
+
+    @property
+    def identity(self) -> Mapping[str, Fact]:
+        """Facts that identify the model: at least "engine", "model" and "model_hash"."""
+        ...
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[TokenScores]:
+        """Return scores in the order of the requests.
+
+        Raises InputError for a prompt or completion that the model can't hold.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release memory."""
         ...

@@ -1,7 +1,7 @@
-"""The lab's own models: a checkpoint, sampled in batches of one shape, so that a cell's text is its seed's alone.
+"""The lab's models as an engine: a checkpoint, sampled in batches of a fixed shape, or used to score completions.
 
-A batch is PROMPTS prompts with ROWS rows each, whatever is left to fill: matrix products of another shape round
-otherwise. Sample i of a problem is always row i mod ROWS of its prompt.
+A batch has PROMPTS prompts with ROWS rows each, however few samples are left to draw: matrix products of another shape
+round differently. Sample i of a problem is always row i mod ROWS of its prompt, so its text depends on its seed alone.
 """
 
 from __future__ import annotations
@@ -16,28 +16,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from rlvrscope import config
-from rlvrscope.engines.engine import Completion, Fact, Request, Result
+from rlvrscope.arrays import Ints
+from rlvrscope.engines.engine import Completion, Fact, Request, Result, ScoreRequest, TokenScores
 from rlvrscope.errors import InputError, file_errors
-from rlvrscope.extras import needs_extra
+from rlvrscope.lab import checkpoint
+from rlvrscope.lab.device import check_device
+from rlvrscope.lab.model import Transformer, token_logp
+from rlvrscope.lab.pretrain import base_path, ensure_base, load_base
+from rlvrscope.lab.prompts import evaluation_prompts
+from rlvrscope.lab.recipe import Recipe
+from rlvrscope.lab.sampler import draw
+from rlvrscope.lab.tasks import AnyTask
 from rlvrscope.problem import Problem
 from rlvrscope.seeding import uniform_rows
 
 if TYPE_CHECKING:
     from rlvrscope.engines import Settings
-    from rlvrscope.lab.model import Transformer
-    from rlvrscope.lab.recipe import Recipe
-    from rlvrscope.lab.tasks import Task
 
 PROMPTS, ROWS = 32, 8
+MAX_SCORED_ROWS = 2048
 Block = list[Request]
-"""Cells of one prompt that are rows of one batch."""
+"""Requests of one prompt that are rows of one batch."""
 
 
 @dataclass(frozen=True, eq=False)
 class LabEngine:
-    """A checkpoint of the lab, and how to sample it."""
+    """Draws from a checkpoint of the lab."""
 
     model: Transformer
     identity: Mapping[str, Fact]
@@ -46,143 +53,181 @@ class LabEngine:
     def run(self, requests: Iterator[Request]) -> Iterator[Result]:
         """Raises InputError for a problem that is not the lab's, or of a task that the model does not fit."""
         blocks = itertools.groupby(requests, lambda request: (request.problem.id, request.index // ROWS))
-        open_blocks: list[Block] = []
-        for block in (list(cells) for _, cells in blocks):
-            if open_blocks and (len(open_blocks) == PROMPTS or _task_key(block[0]) != _task_key(open_blocks[0][0])):
-                yield from self._batch(open_blocks)
-                open_blocks = []
-            open_blocks.append(block)
-        if open_blocks:
-            yield from self._batch(open_blocks)
+        batch: list[Block] = []
+        for block in (list(block) for _, block in blocks):
+            if batch and (len(batch) == PROMPTS or _task_key(block[0].problem) != _task_key(batch[0][0].problem)):
+                yield from self._draw(batch)
+                batch = []
+            batch.append(block)
+        if batch:
+            yield from self._draw(batch)
 
     def close(self) -> None:
-        """Nothing is held but memory."""
+        """Nothing to release but memory."""
 
-    def _batch(self, blocks: Sequence[Block]) -> list[Result]:
-        import torch
-
-        from rlvrscope.lab.sampler import draw
-
-        task = self._task(blocks[0][0].problem)
-        cells = [
-            (slot * ROWS + request.index % ROWS, request) for slot, block in enumerate(blocks) for request in block
-        ]
-        seed_B = [0] * (PROMPTS * ROWS)
-        for row, request in cells:
-            seed_B[row] = request.seed
+    def _draw(self, blocks: Sequence[Block]) -> list[Result]:
+        task = _fitting_task(blocks[0][0].problem, self.model)
+        request_of = {
+            slot * ROWS + request.index % ROWS: request for slot, block in enumerate(blocks) for request in block
+        }
+        seed_B = [request_of[row].seed if row in request_of else 0 for row in range(PROMPTS * ROWS)]
         prompts = [block[0].problem.metadata["tokens"] for block in blocks]
         prompts_PT = torch.tensor(prompts + prompts[:1] * (PROMPTS - len(blocks)), device=self.model.device)
         uniform_TB = np.ascontiguousarray(uniform_rows(seed_B, task.completion_length).T)
-        drawn = draw(
+        rollouts = draw(
             self.model,
             prompts_PT,
             torch.from_numpy(uniform_TB),
             temperature=float(self.identity["temperature"] or 1.0),
             top_p=float(self.identity["top_p"] or 1.0),
         )
-        tokens_BT = drawn.completions_BT.cpu().numpy()
-        logp_B = drawn.logp_BT.double().sum(dim=1).tolist()
-        length = task.completion_length
-        return [(request, Completion(task.text(tokens_BT[row]), length, "stop", logp_B[row])) for row, request in cells]
+        tokens_BT = rollouts.completions_BT.cpu().numpy()
+        logp_B = rollouts.logp_BT.double().sum(dim=1).tolist()
+        return [
+            (request, Completion(task.text(tokens_BT[row]), task.completion_length, "stop", logp_B[row]))
+            for row, request in request_of.items()
+        ]
 
-    def _task(self, problem: Problem) -> Task:
-        found = problem.metadata
-        if "lab" not in found or "tokens" not in found:
-            raise InputError(
-                f"problem {problem.id!r} is not of the lab, and its models know no other: name a lab recipe as the task"
-            )
-        task = _parsed_task(json.dumps(found["lab"], sort_keys=True))
-        sizes = task.vocab_size, task.prompt_length + task.completion_length
-        if sizes != (self.model.vocab_size, self.model.context):
-            raise InputError(
-                f"the model has {self.model.vocab_size} tokens and a context of {self.model.context}, and the task "
-                f"needs {sizes[0]} and {sizes[1]}: it is a model of another task"
-            )
-        return task
+
+@dataclass(frozen=True, eq=False)
+class LabScorer:
+    """Scores completions, written in the task's token names, under a checkpoint of the lab."""
+
+    model: Transformer
+    identity: Mapping[str, Fact]
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[TokenScores]:
+        """Score completions of any length up to the task's.
+
+        Raises InputError for a problem that is not the lab's or of another task, and for a completion that is too long
+        or holds words that are not tokens.
+        """
+        scores: list[TokenScores] = []
+        for _, same_task in itertools.groupby(requests, lambda request: _task_key(request.problem)):
+            while batch := list(itertools.islice(same_task, MAX_SCORED_ROWS)):
+                scores += self._score(batch)
+        return scores
+
+    def close(self) -> None:
+        """Nothing to release but memory."""
+
+    @torch.no_grad()
+    def _score(self, requests: Sequence[ScoreRequest]) -> list[TokenScores]:
+        """Score completions of one task; each prompt is read once. The padding follows a row, so it changes nothing."""
+        task = _fitting_task(requests[0].problem, self.model)
+        rows = [_completion_ids(task, request) for request in requests]
+        padded_BT = [[*row, *[0] * (task.completion_length - len(row))] for row in rows]
+        prompt_B = [tuple(request.problem.metadata["tokens"]) for request in requests]
+        place_of = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompt_B))}
+        prompts_PT, completions_BT, place_B = (
+            torch.tensor(ids, device=self.model.device)
+            for ids in (list(place_of), padded_BT, [place_of[prompt] for prompt in prompt_B])
+        )
+        logits_BTV = self.model.completion_logits(prompts_PT, completions_BT, place_B)
+        logp_BT = token_logp(logits_BTV, completions_BT).double().tolist()
+        return [TokenScores(tuple(row), tuple(logps[: len(row)])) for row, logps in zip(rows, logp_BT, strict=True)]
 
 
 def open_engine(model: str, settings: Settings) -> LabEngine:
-    """model: a run's folder (its final checkpoint) or a checkpoint file.
+    """Open a run's folder (its final checkpoint) or a checkpoint file to draw from.
 
-    Raises InputError for what is no checkpoint, and for a limit of tokens: the task says how long a completion is.
+    Raises InputError for a path without a checkpoint, and for a token limit: the task sets the completion length.
     """
-    with needs_extra("lab", "the lab engine"):
-        import torch
+    loaded, identity = _open(model, settings)
+    return LabEngine(
+        loaded, {**identity, "temperature": settings.temperature, "top_p": settings.top_p, "logprobs": "raw"}
+    )
 
-        from rlvrscope.lab import checkpoint
-    if settings.max_tokens is not None or settings.batch is not None or settings.urls or settings.chat:
-        raise InputError(
-            "the lab engine has completions and batches of a fixed size, no server and no chat: leave those out"
-        )
-    path = _checkpoint(Path(model))
-    torch.set_num_threads(1)  # more lose time on such small products
-    loaded, _, _ = checkpoint.load(path, _device(settings.device))
-    with file_errors("read", path):
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    identity: dict[str, Fact] = {
-        "engine": "lab", "model": str(path), "model_hash": sha256, "temperature": settings.temperature,
-        "top_p": settings.top_p, "logprobs": "raw",
-    }  # fmt: skip
-    return LabEngine(loaded, identity)
+
+def open_scorer(model: str, settings: Settings) -> LabScorer:
+    """Open a run's folder (its final checkpoint) or a checkpoint file to score with. Raises InputError."""
+    return LabScorer(*_open(model, settings))
 
 
 def problems_of(recipe: Recipe, device: str = "cpu") -> list[Problem]:
-    """The held-out prompts that runs of this recipe are evaluated on, as problems.
+    """Return the held-out prompts that runs of this recipe are evaluated on, as problems.
 
     A problem's metadata holds its tokens, its task and every right answer. A recipe with a [select] needs its base,
     which is pre-trained first if it is not in the cache.
     """
-    with needs_extra("lab", "the lab's problems"):
-        from rlvrscope.lab.prompts import evaluation_prompts
-
-    base: Any = None if recipe.select is None else _base(recipe, device)
+    base: Any = None  # without a [select] none is needed
+    if recipe.select is not None:
+        where = check_device(device)
+        base = load_base(recipe, ensure_base(recipe, base_path(recipe, where), where), where)
     prompts_PT = evaluation_prompts(recipe.task, recipe.evaluate, recipe.select, base)
-    return [_problem(recipe, prompt_T) for prompt_T in prompts_PT]
+    return [_problem(recipe.task, prompt_T) for prompt_T in prompts_PT]
 
 
-def _problem(recipe: Recipe, prompt_T: Any) -> Problem:
-    text = recipe.task.text(prompt_T)
-    right = [recipe.task.text(completion_T) for completion_T in recipe.task.solutions(prompt_T)]
-    if not right:
+def _open(model: str, settings: Settings) -> tuple[Transformer, dict[str, Fact]]:
+    if settings.max_tokens is not None or settings.batch is not None or settings.urls or settings.chat:
+        raise InputError(
+            "the lab engine has completions and batches of a fixed size, no server and no chat: leave those out"
+        )
+    path = Path(model)
+    path = path / "checkpoints" / "final.safetensors" if path.is_dir() else path
+    if not path.is_file():
+        raise InputError(
+            f"{model}: the lab engine takes a run's folder or a .safetensors file; there is no {path}. "
+            "`rlvrscope lab pretrain RECIPE` prints where a base is."
+        )
+    torch.set_num_threads(1)  # more threads are slower on such small products
+    loaded, _, _ = checkpoint.load(path, check_device(settings.device or "cpu"))
+    with file_errors("read", path):
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return loaded, {"engine": "lab", "model": str(path), "model_hash": sha256}
+
+
+def _problem(task: AnyTask, prompt_T: Ints) -> Problem:
+    text = task.text(prompt_T)
+    answers = [task.text(completion_T) for completion_T in task.solutions(prompt_T)]
+    if not answers:
         raise InputError(f"the prompt {text!r} has no right answer")
     metadata = {
         "tokens": prompt_T.tolist(),
-        "lab": recipe.task.model_dump(mode="json"),
-        "also": right[1:],
+        "lab": task.model_dump(mode="json"),
+        "also": answers[1:],
         "forms": ["whole"],
     }
-    return Problem(id=text, prompt=text, answer=right[0], verifier="exact", metadata=metadata)
+    return Problem(id=text, prompt=text, answer=answers[0], verifier="exact", metadata=metadata)
 
 
-def _base(recipe: Recipe, device: str) -> Transformer:
-    from rlvrscope.lab.pretrain import base_path, ensure_base, load_base
-
-    where = _device(device)
-    return load_base(recipe, ensure_base(recipe, base_path(recipe, where), where), where)
-
-
-def _checkpoint(path: Path) -> Path:
-    found = path / "checkpoints" / "final.safetensors" if path.is_dir() else path
-    if not found.is_file():
+def _fitting_task(problem: Problem, model: Transformer) -> AnyTask:
+    if "lab" not in problem.metadata or "tokens" not in problem.metadata:
         raise InputError(
-            f"{path}: the lab engine takes a run's folder or a .safetensors file; there is no {found}. "
-            "`rlvrscope lab pretrain RECIPE` prints where a base lies."
+            f"problem {problem.id!r} is not the lab's, and the lab's models know no others: name a lab recipe as the "
+            "task"
         )
-    return found
+    task = _task(_task_key(problem))
+    vocabulary, context = task.vocab_size, task.prompt_length + task.completion_length
+    if (vocabulary, context) != (model.vocab_size, model.context):
+        raise InputError(
+            f"the model has {model.vocab_size} tokens and a context of {model.context}, and the task needs "
+            f"{vocabulary} and {context}: it is a model of another task"
+        )
+    return task
 
 
-def _device(name: str | None) -> Any:
-    from rlvrscope.lab.device import check_device
+def _completion_ids(task: AnyTask, request: ScoreRequest) -> list[int]:
+    words, ids = request.completion.split(), _token_ids(_task_key(request.problem))
+    unknown = next((word for word in words if word not in ids), None)
+    if unknown is not None:
+        raise InputError(f"problem {request.problem.id!r}: {unknown!r} is no token of the task")
+    if len(words) > task.completion_length:
+        limit = task.completion_length
+        raise InputError(f"problem {request.problem.id!r}: a completion has at most {limit} tokens; got {len(words)}")
+    return [ids[word] for word in words]
 
-    return check_device(name or "cpu")
 
-
-def _task_key(request: Request) -> str:
-    return json.dumps(request.problem.metadata.get("lab"), sort_keys=True)
+def _task_key(problem: Problem) -> str:
+    return json.dumps(problem.metadata.get("lab"), sort_keys=True)
 
 
 @cache
-def _parsed_task(text: str) -> Task:
-    from rlvrscope.lab.recipe import Recipe
+def _task(key: str) -> AnyTask:
+    return config.parse({"task": json.loads(key)}, Recipe, "the problem's task").task
 
-    return config.parse({"task": json.loads(text)}, Recipe, "the problem's task").task
+
+@cache
+def _token_ids(key: str) -> dict[str, int]:
+    task = _task(key)
+    return {task.text(np.array([token])): token for token in range(task.vocab_size)}

@@ -1,6 +1,6 @@
-"""Servers that speak OpenAI's API (vLLM, Ray Serve, SGLang, llama.cpp ...): several at once, `n` choices a request.
+"""Servers with an OpenAI-compatible API (vLLM, Ray Serve, SGLang, llama.cpp ...): several at once, `n` choices a call.
 
-Which draws a server makes is its own affair: seeds are sent, and nothing is promised. A cell is given once or fails.
+Seeds are sent, but servers promise nothing about them. Each sample is returned once or fails.
 """
 
 from __future__ import annotations
@@ -18,94 +18,103 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import httpx
+
 from rlvrscope.engines.engine import Completion, Fact, Failure, Request, Result
 from rlvrscope.engines.openai_reply import HopelessError, RefusedError, TroubleError, UnreachedError, read_reply
 from rlvrscope.errors import InputError, WorkError
-from rlvrscope.extras import needs_extra
 
 if TYPE_CHECKING:
-    import httpx
-
     from rlvrscope.engines import Settings
 
-KEY = "RLVRSCOPE_API_KEY"
-"""The environment variable with the key, if one is needed: a name of our own, so that no other key goes astray."""
-CHUNK, IN_FLIGHT = 64, 8
-"""Cells of one request, by default; requests at a time for each server."""
-TRIES, LOST, UNREACHED = 8, 3, 4
-"""Failures in a row that give a chunk up; problems in a row without any answer that give all up; failures to connect in
-a row that do, where no server has ever answered."""
-LONGEST_WAIT = 300.0
-"""Seconds that a server's Retry-After is believed."""
-MEGABYTE, TOKEN_BYTES = 1 << 20, 1 << 10
-"""An answer may be as long as the first and so much for each token it may have: its text and its log-probability."""
-EXTRAS = "logprobs", "seed"
-"""What a request is sent without if the server refuses it."""
+API_KEY_VARIABLE = "RLVRSCOPE_API_KEY"
+"""The environment variable with the key, if one is needed. The name is our own, so that no other key is sent."""
+DEFAULT_CHUNK, MAX_IN_FLIGHT = 64, 8
+"""Samples of one HTTP request; HTTP requests at a time to each server."""
+MAX_TRIES = 8
+"""Failures in a row after which a chunk is given up."""
+MAX_LOST_PROBLEMS = 3
+"""Problems in a row without any answer, or refused for the same reason, after which the run ends."""
+MAX_UNREACHED = 4
+"""Failures to connect in a row after which the run ends, if no server has ever answered."""
+MAX_RETRY_AFTER = 300.0
+"""Seconds that a server's Retry-After is heeded."""
+MAX_BACKOFF = 60.0
+"""Seconds between two tries."""
+BASE_BYTES, TOKEN_BYTES = 1 << 20, 1 << 10
+"""Largest accepted reply: a base, plus room for each token's text and log-probability."""
+OPTIONAL_FIELDS = "logprobs", "seed"
+"""Fields that are left out if the server refuses the request with them."""
+WITHOUT_OPTIONAL, ONE_CHOICE = 1, 2
+"""Fallback levels after a refusal: without the optional fields, then with n = 1 as well."""
 
 
 @dataclass
 class _Server:
-    """An endpoint. streak: failures since its last answer; rung: what it refused (1: EXTRAS, 2: n above 1 too)."""
+    """An endpoint. failures: in a row; fallback: the level of requests it accepts."""
 
     url: str
     busy: int = 0
-    streak: int = 0
-    rung: int = 0
+    failures: int = 0
+    fallback: int = 0
 
 
 @dataclass
-class _Line:
-    """What the requests of one run share."""
+class _Run:
+    """State that the requests of one run share. refused: problems by the reason, before anything was answered."""
 
     client: httpx.AsyncClient
     servers: list[_Server]
     answered: bool = False
     lost: set[str] = field(default_factory=set)
     refused: dict[str, set[str]] = field(default_factory=dict)
-    """Problems that were refused for the same reason, before anything was answered."""
     fatal: str = ""
 
-    def pick(self) -> _Server:
-        """The least busy; one that failed is asked when the others have much more to do."""
-        return min(self.servers, key=lambda server: server.busy + 4 * server.streak)
+    def least_busy(self) -> _Server:
+        """Choose a server; one that failed is tried when the others have much more to do."""
+        return min(self.servers, key=lambda server: server.busy + 4 * server.failures)
 
     def lose(self, problem: str, reason: str) -> None:
         self.lost.add(problem)
-        if len(self.lost) >= LOST:
-            self.fatal = self.fatal or f"{len(self.lost)} problems in a row got no answer; the last: {reason}"
+        if len(self.lost) >= MAX_LOST_PROBLEMS:
+            self.end(f"{len(self.lost)} problems in a row got no answer; the last: {reason}")
 
     def refuse(self, problem: str, reason: str) -> None:
-        """As of a model that the servers do not have: some say so of each request."""
+        """Count a refusal: some servers answer each request so for a model that they do not have."""
         if not self.answered:
             self.refused.setdefault(reason, set()).add(problem)
-            if len(self.refused[reason]) >= LOST:
-                self.fatal = self.fatal or reason
+            if len(self.refused[reason]) >= MAX_LOST_PROBLEMS:
+                self.end(reason)
+
+    def end(self, reason: str) -> None:
+        self.fatal = self.fatal or reason
 
 
 @dataclass(frozen=True, eq=False)
 class OpenAIEngine:
-    """urls: whole endpoints, all of one kind. pause: seconds before a second try, doubled each time. timeout: too."""
+    """urls: complete endpoints, all of one kind. pause: seconds before the second try, doubled each time. timeout:
+    seconds for one reply."""
 
     urls: tuple[str, ...]
     settings: Settings
     identity: Mapping[str, Fact]
-    chunk: int = CHUNK
+    chunk: int = DEFAULT_CHUNK
     key: str = field(default="", repr=False)
     pause: float = 1.0
     timeout: float = 1800.0
     honours_seeds: bool = False
 
     def run(self, requests: Iterator[Request]) -> Iterator[Result]:
-        """Raises WorkError where a server refuses the model, the key or the address, or nothing is answered at all."""
-        with _loop() as loop:
-            line = asyncio.run_coroutine_threadsafe(self._open(), loop).result()
+        """Raises WorkError where a server refuses the model, the key or the address, or no server answers."""
+        with _event_loop() as loop:
+            run = asyncio.run_coroutine_threadsafe(self._open(), loop).result()
             waiting: set[concurrent.futures.Future[list[Result]]] = set()
             chunks = self._chunks(requests)
             try:
                 while True:
-                    free = 0 if line.fatal else IN_FLIGHT * len(self.urls) - len(waiting)
-                    for cells in itertools.islice(chunks, free):
-                        waiting.add(asyncio.run_coroutine_threadsafe(self._fill(line, cells), loop))
+                    free = 0 if run.fatal else MAX_IN_FLIGHT * len(self.urls) - len(waiting)
+                    for chunk in itertools.islice(chunks, free):
+                        waiting.add(asyncio.run_coroutine_threadsafe(self._fill(run, chunk), loop))
                     if not waiting:
                         break
                     done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
@@ -114,120 +123,115 @@ class OpenAIEngine:
             finally:
                 for future in waiting:
                     future.cancel()
-                with contextlib.suppress(Exception):  # what came before it matters more
-                    asyncio.run_coroutine_threadsafe(line.client.aclose(), loop).result(5.0)
-            if line.fatal:
-                raise WorkError(f"{line.fatal}. What had come is kept; the same command goes on")
+                with contextlib.suppress(Exception):  # an error raised before matters more
+                    asyncio.run_coroutine_threadsafe(run.client.aclose(), loop).result(5.0)
+            if run.fatal:
+                raise WorkError(f"{run.fatal}. Samples drawn before are kept; the same command resumes")
 
     def close(self) -> None:
-        """Connections are those of a run, and end with it."""
+        """Nothing to release: connections end with a run."""
 
     def _chunks(self, requests: Iterator[Request]) -> Iterator[list[Request]]:
-        for _, cells in itertools.groupby(requests, lambda request: (request.problem.id, request.prompt)):
-            while chunk := list(itertools.islice(cells, self.chunk)):
+        for _, same_prompt in itertools.groupby(requests, lambda request: (request.problem.id, request.prompt)):
+            while chunk := list(itertools.islice(same_prompt, self.chunk)):
                 yield chunk
 
-    async def _open(self) -> _Line:
-        import httpx
-
+    async def _open(self) -> _Run:
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=IN_FLIGHT * len(self.urls))
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IN_FLIGHT * len(self.urls))
         client = httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(None, connect=10.0), limits=limits)
-        return _Line(client, [_Server(url) for url in self.urls])
+        return _Run(client, [_Server(url) for url in self.urls])
 
-    async def _fill(self, line: _Line, cells: Sequence[Request]) -> list[Result]:
-        """A result for each cell. Fewer choices than asked are kept, and the rest is asked for again."""
+    async def _fill(self, run: _Run, chunk: Sequence[Request]) -> list[Result]:
+        """Return a result for each request. If a reply has fewer choices than asked, the rest is asked for again."""
         results: list[Result] = []
-        left, most, tries, rung, reason = list(cells), len(cells), 0, 0, ""
-        while left:
-            server = line.pick()
-            rung = max(rung, server.rung)
-            asked = left[: 1 if rung == 2 else most]
+        problem = chunk[0].problem.id
+        missing, max_choices, tries, fallback, reason = list(chunk), len(chunk), 0, 0, ""
+        while missing:
+            server = run.least_busy()
+            fallback = max(fallback, server.fallback)
+            requests = missing[: 1 if fallback == ONE_CHOICE else max_choices]
             try:
-                said = await self._ask(line, server, asked, rung)
+                completions = await self._ask(run, server, requests, fallback)
             except RefusedError as error:
-                reason, rung = str(error), rung + 1
-                if rung > 2:
-                    line.refuse(cells[0].problem.id, reason)
+                reason, fallback = str(error), fallback + 1
+                if fallback > ONE_CHOICE:
+                    run.refuse(problem, reason)
                     break
             except HopelessError as error:
-                reason = line.fatal = line.fatal or str(error)
+                run.end(str(error))
+                reason = run.fatal
                 break
             except TroubleError as error:
                 reason, tries = str(error), tries + 1
-                if tries == UNREACHED and isinstance(error, UnreachedError) and not line.answered:
-                    line.fatal = line.fatal or f"no server can be reached; the last: {reason}"
-                if tries == TRIES:
-                    line.lose(cells[0].problem.id, reason)
-                if tries == TRIES or line.fatal:
+                if tries == MAX_UNREACHED and isinstance(error, UnreachedError) and not run.answered:
+                    run.end(f"no server can be reached; the last: {reason}")
+                if tries == MAX_TRIES:
+                    run.lose(problem, reason)
+                if tries == MAX_TRIES or run.fatal:
                     break
-                backoff = min(60.0, self.pause * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)
-                await asyncio.sleep(max(backoff, min(error.wait, LONGEST_WAIT)))
+                backoff = min(MAX_BACKOFF, self.pause * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)
+                await asyncio.sleep(max(backoff, min(error.wait, MAX_RETRY_AFTER)))
             else:
-                line.answered = True
-                line.lost.clear()
-                server.rung, tries, most = rung, 0, len(said)
-                results += zip(asked, said, strict=False)
-                left = left[len(said) :]
-        return results + [(request, Failure(self._hidden(reason))) for request in left]
+                run.answered = True
+                run.lost.clear()
+                server.fallback, tries, max_choices = fallback, 0, len(completions)
+                results += zip(requests, completions, strict=False)
+                missing = missing[len(completions) :]
+        return results + [(request, Failure(self._redacted(reason))) for request in missing]
 
-    async def _ask(self, line: _Line, server: _Server, cells: Sequence[Request], rung: int) -> list[Completion]:
-        """One exchange: from one completion to as many as there are cells."""
-        import httpx
-
+    async def _ask(self, run: _Run, server: _Server, requests: Sequence[Request], fallback: int) -> list[Completion]:
+        """Send one HTTP request; return at least one completion and at most one for each sample."""
         server.busy += 1
+        max_bytes = BASE_BYTES + len(requests) * TOKEN_BYTES * (self.settings.max_tokens or 0)
         try:
             async with asyncio.timeout(self.timeout):
-                asked = json.dumps(self._body(cells, rung))
-                async with line.client.stream("POST", server.url, content=asked) as reply:
-                    content = await _limited(
-                        reply, MEGABYTE + len(cells) * TOKEN_BYTES * (self.settings.max_tokens or 0)
-                    )
-            found = read_reply(reply.status_code, reply.headers, content, len(cells))
+                body = json.dumps(self._body(requests, fallback))
+                async with run.client.stream("POST", server.url, content=body) as reply:
+                    content = await _read_limited(reply, max_bytes)
+            completions = read_reply(reply.status_code, reply.headers, content, len(requests))
         except TroubleError as error:
-            server.streak += 1
-            raise TroubleError(self._told(server, error), error.wait) from None
+            server.failures += 1
+            raise TroubleError(self._message(server, error), error.wait) from None
         except (RefusedError, HopelessError) as error:
-            raise type(error)(self._told(server, error)) from None
+            raise type(error)(self._message(server, error)) from None
         except TimeoutError:
-            server.streak += 1
+            server.failures += 1
             raise TroubleError(f"{server.url}: no whole answer within {self.timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            server.streak += 1
+            server.failures += 1
             kind = UnreachedError if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else TroubleError
-            raise kind(self._told(server, f"{type(error).__name__} {error}".strip())) from None
+            raise kind(self._message(server, f"{type(error).__name__} {error}".strip())) from None
         finally:
             server.busy -= 1
-        server.streak = 0
-        return found
+        server.failures = 0
+        return completions
 
-    def _body(self, cells: Sequence[Request], rung: int) -> dict[str, Any]:
-        chat, prompt = self.settings.chat, cells[0].prompt
+    def _body(self, requests: Sequence[Request], fallback: int) -> dict[str, Any]:
+        chat, prompt = self.settings.chat, requests[0].prompt
         body: dict[str, Any] = {
             "model": self.identity["model"], "temperature": self.settings.temperature, "top_p": self.settings.top_p,
-            "max_tokens": self.settings.max_tokens, "n": len(cells), "stream": False, "seed": cells[0].seed,
+            "max_tokens": self.settings.max_tokens, "n": len(requests), "stream": False, "seed": requests[0].seed,
         }  # fmt: skip
         body |= {"messages": [{"role": "user", "content": prompt}]} if chat else {"prompt": prompt}
         if self.identity["logprobs"]:
             body["logprobs"] = True if chat else 1
-        return {name: value for name, value in body.items() if rung == 0 or name not in EXTRAS}
+        return {name: value for name, value in body.items() if fallback == 0 or name not in OPTIONAL_FIELDS}
 
-    def _told(self, server: _Server, error: object) -> str:
-        return self._hidden(f"{server.url}: {error}")
+    def _message(self, server: _Server, error: object) -> str:
+        return self._redacted(f"{server.url}: {error}")
 
-    def _hidden(self, text: str) -> str:
-        """A server may quote the key in what it complains of."""
+    def _redacted(self, text: str) -> str:
+        """Remove the key, which a server may quote in its errors."""
         return text.replace(self.key, "***") if self.key else text
 
 
 def open_engine(model: str, settings: Settings) -> OpenAIEngine:
-    """model: the name that the servers know it by. No server is asked yet.
+    """Open servers to draw from; model: the name they know it by. No request is sent yet.
 
-    A URL is a base (".../v1"), and /completions is added; for chat, where the server puts its own template around the
-    prompt, /chat/completions. The key, if any, is in the environment variable RLVRSCOPE_API_KEY. Raises InputError.
+    A URL is a base (".../v1"), to which /completions is added; for chat, where the server applies the model's template,
+    /chat/completions. The key, if any, is in the environment variable RLVRSCOPE_API_KEY. Raises InputError.
     """
-    with needs_extra("sample", "the openai engine"):
-        import httpx  # noqa: F401
     if settings.device is not None:
         raise InputError("the openai engine has no device: its servers have")
     if not settings.urls:
@@ -239,47 +243,47 @@ def open_engine(model: str, settings: Settings) -> OpenAIEngine:
     identity: dict[str, Fact] = {
         "engine": "openai", "model": model, "model_hash": None, "chat": settings.chat,
         "temperature": settings.temperature, "top_p": settings.top_p, "max_tokens": settings.max_tokens,
-        "logprobs": "raw" if plain else None,  # the API does not say which it means: only where both are the same
+        "logprobs": "raw" if plain else None,  # the API does not define which: only where both are the same
     }  # fmt: skip
-    return OpenAIEngine(urls, settings, identity, settings.batch or CHUNK, _key())
+    return OpenAIEngine(urls, settings, identity, settings.batch or DEFAULT_CHUNK, _api_key())
 
 
-async def _limited(reply: httpx.Response, most: int) -> bytes:
-    """The answer's bytes. Raises RefusedError for more than `most`: no more of it is held than that."""
+async def _read_limited(reply: httpx.Response, max_bytes: int) -> bytes:
+    """Read the reply's bytes. Raises RefusedError beyond `max_bytes`, without reading on."""
     content = bytearray()
     async for part in reply.aiter_bytes():
         content += part
-        if len(content) > most:
-            raise RefusedError(f"an answer of more than {most / MEGABYTE:.0f} MB, which no such request has")
+        if len(content) > max_bytes:
+            raise RefusedError(f"an answer of more than {max_bytes / BASE_BYTES:.0f} MB, more than its tokens can fill")
     return bytes(content)
 
 
 def _endpoint(url: str, chat: bool) -> str:
     try:
-        found = urlsplit(url)
-        right = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         raise InputError("a --url must be like http://localhost:8000/v1") from None
-    if found.username is not None or found.password is not None or found.query or found.fragment:
-        raise InputError(f"a --url must hold no password, query or fragment; a key goes into {KEY}")
-    if not right:
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise InputError(f"a --url must hold no password, query or fragment; a key goes into {API_KEY_VARIABLE}")
+    if not valid:
         raise InputError(f"a --url must be like http://localhost:8000/v1; got {url!r}")
     base = url.rstrip("/").removesuffix("/completions")
     if base.endswith("/chat") and not chat:
-        raise InputError(f"{url} puts a chat's template around prompts: say --chat, or name its base")
+        raise InputError(f"{url} applies a chat template to prompts: add --chat, or give the base URL")
     return f"{base.removesuffix('/chat')}/{'chat/' if chat else ''}completions"
 
 
-def _key() -> str:
-    key = os.environ.get(KEY, "").strip()
+def _api_key() -> str:
+    key = os.environ.get(API_KEY_VARIABLE, "").strip()
     if not (key.isascii() and key.isprintable()):
-        raise InputError(f"{KEY} holds characters that no key has")
+        raise InputError(f"{API_KEY_VARIABLE} holds characters that no key has")
     return key
 
 
 @contextlib.contextmanager
-def _loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """An event loop in a thread of its own: requests go on while a batch is committed, also in a notebook."""
+def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop in its own thread: requests continue while a batch is committed, also in a notebook."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="rlvrscope-openai", daemon=True)
     thread.start()

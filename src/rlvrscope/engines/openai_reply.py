@@ -1,4 +1,4 @@
-"""What a server of OpenAI's API replied: completions, or which kind of trouble. Everything in it may be wrong."""
+"""Replies of OpenAI-compatible servers: completions, or the kind of trouble. Nothing in a reply is trusted."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 
 from rlvrscope.engines.engine import Completion
 
-LONGEST_EXCERPT = 200
-BROKEN_OFF = "abort", "error", "timeout", "cancelled"
-"""Finish reasons of a text that the server cut short: no sample of the model's."""
+MAX_EXCERPT, MAX_FINISH = 200, 40
+"""Characters shorten of a bad reply, and kept of a finish reason."""
+ABORTED = "abort", "error", "timeout", "cancelled"
+"""Finish reasons of a text that the server cut short, which is no sample of the model."""
 
 
 class TroubleError(Exception):
-    """It may work another time. wait: seconds that the server asks for."""
+    """The same request may succeed later. wait: seconds that the server asks for."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -25,48 +26,48 @@ class TroubleError(Exception):
 
 
 class UnreachedError(TroubleError):
-    """Nobody listens at the address."""
+    """No server listens at the address."""
 
 
 class RefusedError(Exception):
-    """This request won't work, here or another time; another one may."""
+    """This request will never succeed; another one may."""
 
 
 class HopelessError(Exception):
-    """No request will work: a wrong key, model or address."""
+    """No request will succeed: a wrong key, model or address."""
 
 
-def read_reply(status: int, headers: Mapping[str, str], body: bytes, wanted: int) -> list[Completion]:
-    """At least one completion, and no more than wanted, in the order of their index.
+def read_reply(status: int, headers: Mapping[str, str], body: bytes, limit: int) -> list[Completion]:
+    """Return 1 to `limit` completions, in the order of their index.
 
     Raises TroubleError (408, 409, 425, 429, 5xx, or no usable choice), HopelessError (3xx, 401 to 405) and RefusedError
     (other 4xx).
     """
     if status != 200:
-        said = f"status {status}: {_excerpt(body)}"
+        reason = f"status {status}: {_excerpt(body)}"
         if status in (408, 409, 425, 429) or status >= 500:
-            raise TroubleError(said, retry_after(headers.get("retry-after", "")))
-        raise (HopelessError if status < 400 or status in (401, 402, 403, 404, 405) else RefusedError)(said)
+            raise TroubleError(reason, retry_after(headers.get("retry-after", "")))
+        raise (HopelessError if status < 400 or status in (401, 402, 403, 404, 405) else RefusedError)(reason)
     try:
-        found = json.loads(body)
+        reply = json.loads(body)
     except (ValueError, RecursionError):
         raise TroubleError(f"no JSON: {_excerpt(body)}") from None
-    choices = found.get("choices") if isinstance(found, dict) else None
+    choices = reply.get("choices") if isinstance(reply, dict) else None
     if not isinstance(choices, list) or not choices:
         raise TroubleError(f"no choices: {_excerpt(body)}")
-    by_index: dict[Any, Completion] = {}  # a choice that came twice is one choice
+    by_index: dict[int, Completion] = {}  # a repeated choice counts once
     for place, choice in enumerate(choices):
-        said = _completion(choice, found.get("usage") if len(choices) == 1 else None)
+        completion = _completion(choice, reply.get("usage") if len(choices) == 1 else None)
         index = choice.get("index", place) if isinstance(choice, dict) else place
-        if said is not None and type(index) is int:
-            by_index.setdefault(index, said)
+        if completion is not None and type(index) is int:
+            by_index.setdefault(index, completion)
     if not by_index:
         raise TroubleError(f"no choice with a text and a reason why it ended: {_excerpt(body)}")
-    return [by_index[index] for index in sorted(by_index)][:wanted]
+    return [by_index[index] for index in sorted(by_index)][:limit]
 
 
 def retry_after(value: str, now: float | None = None) -> float:
-    """Seconds to wait, from a number or a date; 0 for neither.
+    """Return the seconds to wait, from a number or a date; 0 for anything else.
 
     >>> retry_after("2.5"), retry_after("Thu, 01 Jan 1970 00:01:00 GMT", now=50.0), retry_after("soon")
     (2.5, 10.0, 0.0)
@@ -82,40 +83,38 @@ def retry_after(value: str, now: float | None = None) -> float:
 
 
 def _completion(choice: Any, usage: Any) -> Completion | None:
-    """One choice of either API, or None. An empty text is a sample where the model chose to stop; null is not."""
+    """A choice of either API, or None. An empty text is a sample where the model chose to stop; null is not."""
     if not isinstance(choice, dict):
         return None
     message = choice.get("message")
     text = message.get("content") if isinstance(message, dict) else choice.get("text")
     finish = choice.get("finish_reason")
-    if not isinstance(text, str) or not isinstance(finish, str) or not finish or finish in BROKEN_OFF:
+    if not isinstance(text, str) or not isinstance(finish, str) or not finish or finish in ABORTED:
         return None
-    logps = _logps(choice.get("logprobs"))
+    logps = _token_logps(choice.get("logprobs"))
     tokens = None if logps is None else len(logps)
     if tokens is None and isinstance(usage, dict) and type(usage.get("completion_tokens")) is int:
         tokens = max(0, usage["completion_tokens"])
-    known = logps is not None and all(
-        isinstance(logp, int | float) and not isinstance(logp, bool) and math.isfinite(logp) for logp in logps
-    )
-    return Completion(_storable(text), tokens, finish[:40], math.fsum(logps) if logps and known else None)
+    finite = logps is not None and all(type(logp) in (int, float) and math.isfinite(logp) for logp in logps)
+    return Completion(_storable(text), tokens, finish[:MAX_FINISH], math.fsum(logps) if logps and finite else None)
 
 
-def _logps(found: Any) -> list[Any] | None:
-    """Of each token: `token_logprobs` of completions, `content` of chats."""
-    if not isinstance(found, dict):
+def _token_logps(logprobs: Any) -> list[Any] | None:
+    """Log-probabilities of the tokens: `token_logprobs` of completions, `content` of chats."""
+    if not isinstance(logprobs, dict):
         return None
-    if isinstance(found.get("token_logprobs"), list):
-        return found["token_logprobs"]
-    if isinstance(found.get("content"), list):
-        return [token.get("logprob") if isinstance(token, dict) else None for token in found["content"]]
+    if isinstance(logprobs.get("token_logprobs"), list):
+        return logprobs["token_logprobs"]
+    if isinstance(logprobs.get("content"), list):
+        return [token.get("logprob") if isinstance(token, dict) else None for token in logprobs["content"]]
     return None
 
 
 def _storable(text: str) -> str:
-    r"""Half a surrogate pair, which JSON can name and UTF-8 can't hold, becomes U+FFFD."""
+    r"""Replace half a surrogate pair, which JSON can hold and UTF-8 can't, by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _excerpt(body: bytes) -> str:
-    text = " ".join(body[: 4 * LONGEST_EXCERPT].decode("utf-8", "replace").split())
-    return text[:LONGEST_EXCERPT] or "(nothing)"
+    text = " ".join(body[: 4 * MAX_EXCERPT].decode("utf-8", "replace").split())
+    return text[:MAX_EXCERPT] or "(nothing)"

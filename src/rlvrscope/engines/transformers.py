@@ -1,195 +1,160 @@
-"""Any causal model that transformers can load: rows of one shape, in fp32, each drawn with its own cell's numbers.
+"""Any causal model that transformers can load, in fp32: batches of a fixed shape to draw from, padded ones to score.
 
-A row is a prompt, padded on the left to the next multiple of WIDTH; a batch holds rows of one width, filled up with
-copies: matrix products of another shape round otherwise. `generate` draws rows jointly, so it is handed its tokens.
+A drawn row is a prompt, padded on the left to the next multiple of WIDTH; a batch holds rows of one width, filled up
+with copies, because matrix products of another shape round differently. Each row is drawn with its own sample's random
+numbers: `generate` draws rows jointly, so a logits processor hands it the drawn tokens.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from rlvrscope.engines.engine import Completion, Fact, Failure, Request, Result
-from rlvrscope.engines.memory import is_out_of_memory, rows_that_fit
+import torch
+from torch import Tensor
+
+from rlvrscope.engines.engine import Completion, Fact, Failure, Request, Result, ScoreRequest, TokenScores
+from rlvrscope.engines.memory import BatchSizes
+from rlvrscope.engines.pretrained import Pretrained, quiet, reason_of
 from rlvrscope.errors import InputError, WorkError
-from rlvrscope.extras import needs_extra
+from rlvrscope.lab.decoding import inverse_transform, next_token_logp
+from rlvrscope.lab.device import check_device
 from rlvrscope.seeding import generator, uniform_rows
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from rlvrscope.engines import Settings
 
 ROWS, WIDTH = 64, 64
-"""Rows of a batch, where memory allows it; tokens to whose multiples prompts are padded."""
-APART = 1e-3
-"""Nats by which one text's log-probabilities may differ between two ways of reading it."""
-Row = tuple[Request, list[int]]
-"""A cell and the tokens of its prompt."""
+"""Rows of a batch, where memory allows it; rows are padded to multiples of this many tokens."""
+MAX_GAP = 1e-3
+"""Nats by which a text's log-probabilities may differ between two ways of reading it."""
+NOT_FINITE = "the model's log-probabilities are not finite: it has diverged, or its weights are damaged"
+PromptRow = tuple[Request, list[int]]
+"""A request and the tokens of its prompt."""
+ScoreRow = tuple[list[int], list[int]]
+"""The tokens of a prompt and of a completion."""
 
 
 @dataclass(eq=False)
 class TransformersEngine:
-    """A model and its tokenizer. ends: tokens that end a completion. context: tokens that it holds, where it says so.
+    """Draws from a pretrained model.
 
-    rows: of a batch, wanted; sizes: of a batch of each width, as memory allowed. honours_seeds: False for a model whose
-    rows look at each other's rounding, such as mixtures of experts: a text may then differ, once in a long while.
+    honours_seeds: False for models whose rows affect each other's rounding, such as mixtures of experts: a text may
+    then rarely differ.
     """
 
-    model: Any
-    tokenizer: Any
+    pretrained: Pretrained
     settings: Settings
     identity: Mapping[str, Fact]
-    ends: tuple[int, ...]
-    context: int | None
+    batches: BatchSizes
     honours_seeds: bool = True
-    rows: int = ROWS
-    sizes: dict[int, int] = field(default_factory=dict)
 
     def run(self, requests: Iterator[Request]) -> Iterator[Result]:
-        """A prompt that leaves no room for a completion is a Failure, as is one that one row's memory can't hold.
+        """A prompt that leaves no room for a completion is a Failure, as is one whose single row exceeds memory.
 
-        Raises WorkError for a model whose probabilities are no numbers.
+        Raises WorkError for a model whose probabilities are not finite.
         """
-        waiting: dict[int, list[Row]] = {}
+        waiting: dict[int, list[PromptRow]] = {}
         prompt: str | None = None
-        tokens: list[int] = []
+        ids: list[int] = []
         for request in requests:
             if request.prompt != prompt:
-                prompt, tokens = request.prompt, self.tokens(request.prompt)
-            if (reason := self._unfit(tokens)) is not None:
+                prompt, ids = request.prompt, self.pretrained.prompt_ids(request.prompt, self.settings.chat)
+            if (reason := self._misfit(ids)) is not None:
                 yield request, Failure(reason)
                 continue
-            width = -(-len(tokens) // WIDTH) * WIDTH
-            batch = waiting.setdefault(width, [])
-            batch.append((request, tokens))
-            if len(batch) >= self._size(width):
-                yield from self._batch(width, waiting.pop(width))
-        for width, batch in waiting.items():
-            yield from self._batch(width, batch)
+            width = _padded(len(ids))
+            rows = waiting.setdefault(width, [])
+            rows.append((request, ids))
+            if len(rows) >= self.batches.size(width):
+                yield from self._draw_rows(width, waiting.pop(width))
+        for width, rows in waiting.items():
+            yield from self._draw_rows(width, rows)
 
     def close(self) -> None:
-        """Let go of the weights."""
-        self.model = None
-
-    def tokens(self, prompt: str) -> list[int]:
-        """As the tokenizer has them; of a chat, in the model's own template, with what begins an answer."""
-        if not self.settings.chat:
-            return self.tokenizer(prompt)["input_ids"]
-        said = [{"role": "user", "content": prompt}]
-        text = self.tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        """Release the weights."""
+        self.pretrained.model = self.batches.model = None
 
     def draw(self, rows: Sequence[Sequence[int]], width: int, uniform_BT: Tensor) -> tuple[list[list[int]], Tensor]:
-        """Tokens drawn after each of the rows, and log pi of each, (B, T): T as many as were needed.
+        """Return tokens drawn after each row, and their log-probabilities in nats, (B, T'), T' <= T as needed.
 
-        What stands behind the token that ends a row is no part of it. uniform_BT: a number for each token to draw.
+        Tokens after a row's end token do not count. uniform_BT: a random number for each token to draw.
         """
-        import torch
-
-        from rlvrscope.engines.pretrained import quiet
-
-        device = self.model.device
-        start_B = [width - len(row) for row in rows]
-        mask_BW = torch.tensor([[0] * start + [1] * (width - start) for start in start_B], device=device)
+        device = self.pretrained.device
+        padding_B = [width - len(row) for row in rows]
+        mask_BW = torch.tensor([[0] * padding + [1] * (width - padding) for padding in padding_B], device=device)
         ids_BW = torch.tensor(
-            [[0] * start + list(row) for start, row in zip(start_B, rows, strict=True)], device=device
+            [[0] * padding + list(row) for padding, row in zip(padding_B, rows, strict=True)], device=device
         )
-        given = _Given(uniform_BT.to(device).double(), self.settings.temperature, self.settings.top_p)
-        with torch.inference_mode(), quiet():  # padding is counted as if it were text: no cause for warnings
-            out_BT = self.model.generate(
-                input_ids=ids_BW, attention_mask=mask_BW, max_new_tokens=uniform_BT.shape[1], logits_processor=[given]
+        chooser = _TokenChooser(uniform_BT.to(device).double(), self.settings.temperature, self.settings.top_p)
+        with torch.inference_mode(), quiet():  # padding tokens are counted as text: no cause for warnings
+            out_BT = self.pretrained.model.generate(
+                input_ids=ids_BW, attention_mask=mask_BW, max_new_tokens=uniform_BT.shape[1], logits_processor=[chooser]
             )
-        return out_BT[:, width:].tolist(), torch.stack(given.logp, dim=1)
+        return out_BT[:, width:].tolist(), torch.stack(chooser.logp, dim=1)
 
     def length(self, drawn: Sequence[int]) -> int:
-        """Tokens of a completion, with the one that ends it."""
-        return next((place + 1 for place, token in enumerate(drawn) if token in self.ends), len(drawn))
+        """Return the tokens of a completion, including the end token."""
+        return next((place + 1 for place, token in enumerate(drawn) if token in self.pretrained.ends), len(drawn))
 
-    @property
-    def _limit(self) -> int:
-        return self.settings.max_tokens or 0
-
-    def _unfit(self, tokens: Sequence[int]) -> str | None:
-        if not tokens:
+    def _misfit(self, ids: Sequence[int]) -> str | None:
+        if not ids:
             return "its prompt has no tokens"
-        if self.context is not None and len(tokens) + self._limit > self.context:
-            return (
-                f"its prompt has {len(tokens)} tokens and the completion up to {self._limit}; "
-                f"the model holds {self.context}"
-            )
+        context, limit = self.pretrained.context, self.batches.limit
+        if context is not None and len(ids) + limit > context:
+            return f"its prompt has {len(ids)} tokens and the completion up to {limit}; the model holds {context}"
         return None
 
-    def _size(self, width: int) -> int:
-        if width not in self.sizes:
-            self.sizes[width] = min(self.rows, rows_that_fit(self.model, width, self._limit))
-        return self.sizes[width]
+    def _draw_rows(self, width: int, rows: Sequence[PromptRow]) -> list[Result]:
+        results = self.batches.run(width, rows, lambda part, size: self._draw_batch(width, part, size))
+        if results is None:
+            return [(request, Failure("the memory does not suffice for one row of it")) for request, _ in rows]
+        return results
 
-    def _batch(self, width: int, rows: Sequence[Row]) -> list[Result]:
-        """Halved for as long as memory does not suffice: it stays so for this width."""
-        import torch
-
-        while True:
-            size = self._size(width)
-            try:
-                parts = [rows[first : first + size] for first in range(0, len(rows), size)]
-                return [result for part in parts for result in self._filled(width, part, size)]
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            if size == 1:
-                return [(request, Failure("the memory does not suffice for one row of it")) for request, _ in rows]
-            self.sizes[width] = size // 2
-            if self.model.device.type == "cuda":
-                torch.cuda.empty_cache()
-
-    def _filled(self, width: int, rows: Sequence[Row], size: int) -> list[Result]:
-        """One batch of `size` rows, those that are left over filled with the first."""
-        import torch
-
+    def _draw_batch(self, width: int, rows: Sequence[PromptRow], size: int) -> list[Result]:
+        """Draw one batch of `size` rows; missing rows are copies of the first."""
         filled = [*rows, *[rows[0]] * (size - len(rows))]
-        uniform_BT = torch.from_numpy(uniform_rows([request.seed for request, _ in filled], self._limit))
-        out_BT, logp_BT = self.draw([tokens for _, tokens in filled], width, uniform_BT)
+        uniform_BT = torch.from_numpy(uniform_rows([request.seed for request, _ in filled], self.batches.limit))
+        out_BT, logp_BT = self.draw([ids for _, ids in filled], width, uniform_BT)
         note = self._note(size)
         return [
-            (request, self._completion(drawn, logp, note))
-            for (request, _), drawn, logp in zip(rows, out_BT, logp_BT.tolist(), strict=False)
+            (request, self._completion(drawn, logps, note))
+            for (request, _), drawn, logps in zip(rows, out_BT, logp_BT.tolist(), strict=False)
         ]
 
-    def _completion(self, drawn: list[int], logp: list[float], note: str) -> Completion:
-        count = self.length(drawn)
-        total = sum(logp[:count])
-        if not total > -float("inf"):
-            raise WorkError("the model's log-probabilities are not finite: it has diverged, or its weights are damaged")
-        ended = drawn[count - 1] in self.ends
-        said = drawn[: count - 1] if ended else drawn
-        text = self.tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return Completion(text, count, "stop" if ended else "length", total, note)
+    def _completion(self, drawn: list[int], logps: list[float], note: str) -> Completion:
+        tokens = self.length(drawn)
+        logp = sum(logps[:tokens])
+        if not logp > -math.inf:
+            raise WorkError(NOT_FINITE)
+        ended = drawn[tokens - 1] in self.pretrained.ends
+        text = self.pretrained.tokenizer.decode(
+            drawn[: tokens - 1] if ended else drawn, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return Completion(text, tokens, "stop" if ended else "length", logp, note)
 
     def _note(self, size: int) -> str:
-        """Of another shape or device than the usual one: a text may then differ from another time's."""
-        device = self.model.device.type
+        """Note a shape or device other than the usual one: the text may differ from another run's."""
+        device = self.pretrained.device.type
         if size == ROWS and device == "cpu":
             return ""
-        return f"{size} rows on {device}" + (f", for lack of memory for {self.rows}" if size < self.rows else "")
+        max_rows = self.batches.max_rows
+        return f"{size} rows on {device}" + (f", for lack of memory for {max_rows}" if size < max_rows else "")
 
 
 @dataclass(eq=False)
-class _Given:
+class _TokenChooser:
     """A logits processor that leaves one token a row: drawn by inverse transform with the row's own numbers."""
 
     uniform_BT: Tensor
     temperature: float
     top_p: float
     logp: list[Tensor] = field(default_factory=list)
-    """Of each step: log pi of the token, at temperature 1 and whole."""
+    """The tokens' log-probabilities at each step, at temperature 1 over all tokens."""
 
     def __call__(self, _input_ids: Tensor, scores: Tensor) -> Tensor:
-        import torch
-
-        from rlvrscope.lab.decoding import inverse_transform, next_token_logp
-
         logits_BV = scores.double()  # in fp32 a running sum over a large vocabulary loses the rare tokens
         plain_BV = logits_BV.log_softmax(dim=1)
         drawn_BV = next_token_logp(logits_BV, plain_BV, self.temperature, self.top_p)
@@ -198,87 +163,158 @@ class _Given:
         return torch.full_like(scores, -torch.inf).scatter_(1, token_B1, 0.0)
 
 
-def open_engine(model: str, settings: Settings) -> TransformersEngine:
-    """model: a folder as `save_pretrained` writes it, or the hub's name of one (NAME@REVISION), which is fetched.
+@dataclass(eq=False)
+class TransformersScorer:
+    """Scores completions under a pretrained model, in batches padded on the right, which causal models do not read.
 
-    Weights are read from safetensors only, and no code of the model's. Raises InputError for what can't be loaded, and
-    for a model that does not say the same of a text padded or not, read at once or token by token.
+    Prompt and completion are tokenised separately. Where that splits a drawn text into other tokens than were drawn,
+    the score is that of the new split.
     """
-    with needs_extra("hf", "the transformers engine"):
-        import transformers
 
-        from rlvrscope.engines.pretrained import context_of, ends_of, find_folder, load, sha256_of
-    from rlvrscope.lab.device import check_device
+    pretrained: Pretrained
+    identity: Mapping[str, Fact]
+    chat: bool
+    batches: BatchSizes
 
+    def score(self, requests: Sequence[ScoreRequest]) -> list[TokenScores]:
+        """Raises InputError for an empty prompt and for a text longer than the model holds; WorkError where a single
+        row exceeds memory, and for a model whose probabilities are not finite."""
+        rows = [self._row(request) for request in requests]
+        places_of: dict[int, list[int]] = {}
+        for place, (prompt, completion) in enumerate(rows):
+            places_of.setdefault(_padded(len(prompt) + len(completion)), []).append(place)
+        score_of: dict[int, TokenScores] = {}
+        for width, places in places_of.items():
+            scores = self.batches.run(width, [rows[place] for place in places], lambda part, _: self._score(part))
+            if scores is None:
+                raise WorkError(f"the memory does not suffice to score one text of {width} tokens")
+            score_of |= zip(places, scores, strict=True)
+        return [score_of[place] for place in range(len(rows))]
+
+    def close(self) -> None:
+        """Release the weights."""
+        self.pretrained.model = self.batches.model = None
+
+    def _row(self, request: ScoreRequest) -> ScoreRow:
+        prompt = self.pretrained.prompt_ids(request.prompt, self.chat)
+        completion = self.pretrained.completion_ids(request.completion, request.ended)
+        tokens, context = len(prompt) + len(completion), self.pretrained.context
+        if not prompt:
+            raise InputError(f"problem {request.problem.id!r}: its prompt has no tokens")
+        if context is not None and tokens > context:
+            raise InputError(
+                f"problem {request.problem.id!r}: prompt and completion have {tokens} tokens; the model holds {context}"
+            )
+        return prompt, completion
+
+    @torch.inference_mode()
+    def _score(self, rows: Sequence[ScoreRow]) -> list[TokenScores]:
+        width = max(len(prompt) + len(completion) for prompt, completion in rows)
+        padded = [[*prompt, *completion] + [0] * (width - len(prompt) - len(completion)) for prompt, completion in rows]
+        mask = [[int(place < len(prompt) + len(completion)) for place in range(width)] for prompt, completion in rows]
+        device = self.pretrained.device
+        logits_BTV = self.pretrained.model(
+            input_ids=torch.tensor(padded, device=device),
+            attention_mask=torch.tensor(mask, device=device),
+            use_cache=False,
+        ).logits
+        return [_token_scores(logits_TV, *row) for logits_TV, row in zip(logits_BTV, rows, strict=True)]
+
+
+def _token_scores(logits_TV: Tensor, prompt: Sequence[int], completion: Sequence[int]) -> TokenScores:
+    """Scores of one row: the logits at a token predict the next one."""
+    first = len(prompt) - 1
+    logp_TV = logits_TV[first : first + len(completion)].double().log_softmax(dim=1)
+    token_T1 = torch.tensor(completion, dtype=torch.long, device=logits_TV.device)[:, None]
+    logps = logp_TV.gather(1, token_T1)[:, 0].tolist()
+    if not all(map(math.isfinite, logps)):
+        raise WorkError(NOT_FINITE)
+    return TokenScores(tuple(completion), tuple(logps))
+
+
+def open_engine(model: str, settings: Settings) -> TransformersEngine:
+    """Open a folder as `save_pretrained` writes it, or a hub model (NAME or NAME@REVISION), to draw from.
+
+    Raises InputError for what can't be loaded, and for a model whose log-probabilities depend on padding or on later
+    tokens.
+    """
     if settings.max_tokens is None:
-        raise InputError("the transformers engine needs --max-tokens: models have no limit of their own")
+        raise InputError("the transformers engine needs --max-tokens: models set none")
+    return _open(model, settings, settings.max_tokens)
+
+
+def open_scorer(model: str, settings: Settings) -> TransformersScorer:
+    """Open a folder or a hub model to score with, after the same checks as `open_engine`. Raises InputError."""
+    if settings.max_tokens is not None:
+        raise InputError("a scorer draws nothing: leave max_tokens out")
+    engine = _open(model, settings, max_tokens=1)
+    identity = {name: engine.identity[name] for name in ("engine", "model", "model_hash", "chat", "dtype")}
+    batches = BatchSizes(engine.pretrained.model, engine.batches.max_rows, logits=2, every_token=True)
+    return TransformersScorer(engine.pretrained, identity, settings.chat, batches)
+
+
+def _open(model: str, settings: Settings, max_tokens: int) -> TransformersEngine:
     if settings.urls:
         raise InputError("the transformers engine has no server: leave --url out")
-    device = check_device(settings.device or "cpu")
-    folder = find_folder(model)
-    loaded, tokenizer = load(folder, model, device)
-    if settings.chat and tokenizer.chat_template is None:
+    pretrained = Pretrained.load(model, check_device(settings.device or "cpu"))
+    if settings.chat and pretrained.tokenizer.chat_template is None:
         raise InputError(f"{model}: its tokenizer has no chat template: leave --chat out, or name a --template")
-    context = context_of(loaded.config)
-    if context is not None and settings.max_tokens >= context:
-        raise InputError(f"{model} holds {context} tokens: --max-tokens must leave room for a prompt")
-    ends = ends_of(loaded.generation_config, tokenizer)
-    # its own file may hold top-k, penalties and more, which would make another distribution of it
-    loaded.generation_config = transformers.GenerationConfig(
-        eos_token_id=list(ends) or None, pad_token_id=0, do_sample=False
-    )
+    if pretrained.context is not None and max_tokens >= pretrained.context:
+        raise InputError(f"{model} holds {pretrained.context} tokens: --max-tokens must leave room for a prompt")
     identity: dict[str, Fact] = {
-        "engine": "transformers", "model": model, "model_hash": sha256_of(folder), "chat": settings.chat,
-        "temperature": settings.temperature, "top_p": settings.top_p, "max_tokens": settings.max_tokens,
-        "dtype": "float32", "logprobs": "raw",
+        "engine": "transformers", "model": model, "model_hash": pretrained.sha256, "chat": settings.chat,
+        "temperature": settings.temperature, "top_p": settings.top_p, "max_tokens": max_tokens, "dtype": "float32",
+        "logprobs": "raw",
     }  # fmt: skip
-    engine = TransformersEngine(loaded, tokenizer, settings, identity, ends, context, rows=settings.batch or ROWS)
-    engine.honours_seeds = _check_law(engine, model)
-    return engine
+    batches = BatchSizes(pretrained.model, settings.batch or ROWS, max_tokens)
+    engine = TransformersEngine(pretrained, settings, identity, batches)
+    return replace(engine, honours_seeds=_check_distribution(engine))
 
 
-def _check_law(engine: TransformersEngine, model: str) -> bool:
-    """Whether a row is the same, to the last bit, whatever rows are beside it; tried on a prompt of random tokens.
+def _check_distribution(engine: TransformersEngine) -> bool:
+    """Return whether a row is bit-identical whatever rows share its batch, tried on random prompts.
 
-    Raises InputError if what is drawn, padded and token by token, is not what the model says of the whole text read at
-    once: so of recurrent models that read the padding, and of those that look ahead.
+    Raises InputError if tokens drawn one by one, with padding, have other log-probabilities than the whole text read at
+    once: so for recurrent models that read the padding, and for encoders that look ahead.
     """
-    from rlvrscope.engines.pretrained import reason_of
-
+    name = engine.pretrained.name
     try:
-        engine.tokens("1 + 1 =")
-        apart, alike = _tried(engine)
+        engine.pretrained.prompt_ids("1 + 1 =", engine.settings.chat)
+        gap, identical = _try_drawing(engine)
     except Exception as error:
-        raise InputError(f"{model}: it can be loaded, and nothing drawn from it: {reason_of(error)}") from error
-    if apart != apart:
-        raise InputError(f"{model}: its probabilities are no numbers: it has diverged, or its weights are damaged")
-    if apart > APART:
+        raise InputError(f"{name}: it can be loaded, and nothing drawn from it: {reason_of(error)}") from error
+    if math.isnan(gap):
+        raise InputError(f"{name}: its probabilities are no numbers: it has diverged, or its weights are damaged")
+    if gap > MAX_GAP:
         raise InputError(
-            f"{model}: what it says of a text changes by {apart:.2g} nats with padding or with what follows: "
-            "the transformers engine can't sample it. A server may (--engine openai)."
+            f"{name}: its log-probabilities of a text change by {gap:.2g} nats with padding or with later tokens: the "
+            "transformers engine can't use it. A server may (--engine openai)."
         )
-    return alike
+    return identical
 
 
-def _tried(engine: TransformersEngine) -> tuple[float, bool]:
-    """The largest difference of a log-probability from that of the text read at once; and whether bits are alike."""
-    import torch
-
-    rng = generator(0, "law")
-    vocabulary, room = engine.model.config.get_text_config().vocab_size, engine.context or 64
-    count = min(4, room - 1)
-    rows = [rng.integers(vocabulary, size=min(10, room - count)).tolist() for _ in range(12)]
-    uniform_BT, width = torch.from_numpy(rng.random((8, count))), min(64, room - count)
-    once, again = (engine.draw([*rows[:4], *others], width, uniform_BT) for others in (rows[4:8], rows[8:]))
-    apart, alike = 0.0, True
+def _try_drawing(engine: TransformersEngine) -> tuple[float, bool]:
+    """Return the largest gap in nats to the text read at once, and whether rows are bit-identical in other batches."""
+    rng = generator(0, "trial")
+    model, context = engine.pretrained.model, engine.pretrained.context or 64
+    count = min(4, context - 1)
+    vocabulary = model.config.get_text_config().vocab_size
+    rows = [rng.integers(vocabulary, size=min(10, context - count)).tolist() for _ in range(12)]
+    uniform_BT, width = torch.from_numpy(rng.random((8, count))), min(64, context - count)
+    first, second = (engine.draw([*rows[:4], *others], width, uniform_BT) for others in (rows[4:8], rows[8:]))
+    gap, identical = 0.0, True
     for place, row in enumerate(rows[:4]):
-        drawn, logp_T = once[0][place], once[1][place]
+        drawn, logp_T = first[0][place], first[1][place]
         length = engine.length(drawn)
-        alike &= drawn[:length] == again[0][place][:length]
-        alike &= torch.equal(logp_T[:length], again[1][place][:length])
-        whole = torch.tensor([row + drawn[:length]], device=engine.model.device)
+        identical &= drawn[:length] == second[0][place][:length]
+        identical &= torch.equal(logp_T[:length], second[1][place][:length])
         with torch.inference_mode():
-            law_TV = engine.model(whole).logits[0].double().log_softmax(dim=1)
-        said_T = law_TV[len(row) - 1 : -1].gather(1, whole[0, len(row) :, None])[:, 0]
-        apart = max(apart, (said_T - logp_T[:length]).abs().max().item(), key=lambda gap: (gap != gap, gap))
-    return apart, alike
+            logits_TV = model(torch.tensor([row + drawn[:length]], device=model.device)).logits[0].double()
+        logp_TV = logits_TV[len(row) - 1 : -1].log_softmax(dim=1)
+        plain_T = logp_TV.gather(1, torch.tensor(drawn[:length], device=model.device)[:, None])[:, 0]
+        gap = max(gap, (plain_T - logp_T[:length]).abs().max().item(), key=lambda value: (math.isnan(value), value))
+    return gap, identical
+
+
+def _padded(tokens: int) -> int:
+    return -(-tokens // WIDTH) * WIDTH

@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 
 
 class Key(NamedTuple):
-    """What a count belongs to. None: the table does not say."""
+    """Model, step, run and problem of a count. None: the table does not say."""
 
     model: str | None
     step: int | None

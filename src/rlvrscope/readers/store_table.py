@@ -1,39 +1,49 @@
-"""A store as a table of one row a sample: what reads tables of samples reads stores too."""
+"""A sample store as a table with one row per sample, so that readers of tables read stores too."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rlvrscope.errors import InputError
-from rlvrscope.sampling.store.sample_store import IN_USE, SampleStore
+from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, SampleStore
 from rlvrscope.sampling.store.store_file import sqlite_errors
 from rlvrscope.tables.table import BATCH_ROWS, Batch, Column
 
 _QUERY = """
 SELECT p.name, v.outcome, v.score, v.extracted, s.number {more}
 FROM problems p JOIN samples s ON s.run = ?1 AND s.problem = p.id
-LEFT JOIN verdicts v ON v.verifier = {in_use} AND v.run = s.run AND v.problem = s.problem AND v.number = s.number
+LEFT JOIN verdicts v ON v.verifier = {verifier} AND v.run = s.run AND v.problem = s.problem AND v.number = s.number
 ORDER BY p.id, s.number
 """
 _TEXT = ", s.text, s.dictionary"
 Row = tuple[Any, ...]
+"""A row of the query."""
+
+
+class StoredRun(NamedTuple):
+    """A run of a store, with its number of samples."""
+
+    id: int
+    name: str
+    samples: int
 
 
 @dataclass(frozen=True)
 class StoreTable:
-    """Columns problem, correct, score, outcome, answer (as it was extracted), index and text; verdicts by the versions
-    in use. model: the run, where there are several; cluster: where problems have one."""
+    """Columns problem, correct, score, outcome, answer (extracted), index and text, with the current verdicts.
+
+    model: the run, where there are several; cluster: where problems have one. A part is a run.
+    """
 
     path: Path
     names: Sequence[str]
     parts: Sequence[int]
-    runs: Sequence[tuple[int, str, int]]
-    """(id, name, samples) of each."""
+    runs: Sequence[StoredRun]
     clusters: dict[str, str]
     numeric: Sequence[str] = ("correct", "score")
     columnar: bool = True
@@ -45,12 +55,12 @@ class StoreTable:
         with SampleStore(path, write=False) as store:
             with sqlite_errors(path):
                 query = "SELECT id, name, (SELECT count(*) FROM samples WHERE run = runs.id) FROM runs ORDER BY id"
-                runs = [run for run in store.connection.execute(query) if run[2]]
-            known = store.problems()
+                runs = [run for run in map(StoredRun._make, store.connection.execute(query)) if run.samples]
+            problems = store.problems()
         if not runs:
             raise InputError(f"{path} holds no samples yet")
-        clustered = any(problem.cluster is not None for problem in known.values())
-        clusters = {name: problem.cluster or name for name, problem in known.items()} if clustered else {}
+        clustered = any(problem.cluster is not None for problem in problems.values())
+        clusters = {name: problem.cluster or name for name, problem in problems.items()} if clustered else {}
         names = ["problem", "correct", "score", "outcome", "answer", "index", "text"]
         names += ["model"] * (len(runs) > 1) + ["cluster"] * clustered
         return cls(path, names, range(len(runs)), runs, clusters)
@@ -58,25 +68,25 @@ class StoreTable:
     def batches(
         self, columns: Sequence[str], parts: Sequence[int] | None = None, rows: int = BATCH_ROWS
     ) -> Iterator[Batch]:
-        """Raises InputError for samples that no verdict in use is on."""
+        """Raises InputError for samples without a verdict by the current version."""
+        query = _QUERY.format(more=_TEXT if "text" in columns else "", verifier=CURRENT_VERIFIER)
         with SampleStore(self.path, write=False, examined=True) as store, sqlite_errors(self.path):
             for part in self.parts if parts is None else parts:
-                number, name, _ = self.runs[part]
-                row = 1 + sum(count for _, _, count in self.runs[:part])
-                query = _QUERY.format(more=_TEXT if "text" in columns else "", in_use=IN_USE)
-                cursor = store.connection.execute(query, (number,))
-                while found := cursor.fetchmany(rows):
-                    self._check(found)
-                    values = self._columns(found, name, store.unpack)
+                first = 1 + sum(run.samples for run in self.runs[:part])
+                cursor = store.connection.execute(query, (self.runs[part].id,))
+                while batch := cursor.fetchmany(rows):
+                    self._check(batch)
+                    values = self._columns(batch, self.runs[part].name, store.unpack)
                     coded = {column: Column.of(values[column]()) for column in columns}
-                    yield Batch(np.arange(row, row + len(found)), coded)
-                    row += len(found)
+                    yield Batch(np.arange(first, first + len(batch)), coded)
+                    first += len(batch)
 
     def _check(self, rows: Sequence[Row]) -> None:
-        if any(row[1] is None for row in rows):
+        unverified = next((row[0] for row in rows if row[1] is None), None)
+        if unverified is not None:
             raise InputError(
-                f"{self.path}: samples of problem {next(row[0] for row in rows if row[1] is None)!r} have no verdict "
-                f"by the version in use: run `rlvrscope verify {self.path}`"
+                f"{self.path}: samples of problem {unverified!r} have no verdict by the current version: "
+                f"run `rlvrscope verify {self.path}`"
             )
 
     def _columns(

@@ -26,7 +26,7 @@ MAX_COMMIT_SECONDS = 10.0
 MIN_REPEATS = 8
 """With at least this many repeated texts and no varied problem, an engine counts as not drawing at random."""
 MAX_FAILURES = 1_000
-"""Failed samples that are listed; all are counted."""
+"""Failed samples that are join_names; all are counted."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class FillProgress:
 
     @property
     def identical(self) -> bool:
-        """Whether each problem's samples are all the same, as from a server that always decodes greedily."""
+        """True if each problem's samples are all the same, as from a server that always decodes greedily."""
         return self.repeats >= MIN_REPEATS and not self.varied
 
     @property

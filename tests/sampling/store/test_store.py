@@ -201,7 +201,7 @@ def test_the_export_says_what_the_store_says(tmp_path: Path):
     with SampleStore(tmp_path / "run") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 50)
         assert export(store, tmp_path / "run.parquet") == 300
-        facts = stats(store)["runs"]["samples"]
+        facts = stats(store)["samples"]
     inside = filler.cells(tmp_path / "run")
     rows = pq.read_table(tmp_path / "run.parquet").to_pylist()
     assert {(row["problem"], row["index"]): row["text"] for row in rows} == {
@@ -213,9 +213,9 @@ def test_the_export_says_what_the_store_says(tmp_path: Path):
     assert direct.texts("p1") == exported.texts("p1")
     assert direct.answers() == exported.answers()
     assert direct.name == exported.name == "run"
-    assert facts["samples"] == 300
-    assert facts["tokens"] == 6000
-    assert facts["outcomes"]["correct"] == direct.counts.c.sum()
+    assert facts.samples == 300
+    assert facts.tokens == 6000
+    assert facts.outcomes["correct"] == direct.counts.c.sum()
 
 
 def test_datasets_reads_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,89 +1,72 @@
-"""How far sampling is: a live line in a terminal, a line now and then elsewhere; and Ctrl-C that ends the batch."""
+"""Progress of sampling, and Ctrl-C that finishes the current batch."""
 
 from __future__ import annotations
 
-import signal
-import time
+import contextlib
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Column
 
-from rlvrscope.cli.shared.progress import duration
+from rlvrscope.cli.shared.console import MESSAGES
+from rlvrscope.cli.shared.guard import on_interrupt
+from rlvrscope.cli.shared.progress import duration, progress_bar
 
 if TYPE_CHECKING:
     from rlvrscope.sampling import FillProgress
 
-EVERY = 30.0
-"""Seconds between lines where there is no terminal."""
+LINE_SECONDS = 30.0
+"""Seconds between progress lines where there is no terminal."""
 
 
 class SamplingProgress:
-    """Shows a `FillProgress` as it grows. `stopped` is true after the first Ctrl-C; a second one ends all at once."""
+    """A context manager that shows a FillProgress as it grows.
 
-    def __init__(self, console: Console) -> None:
+    stopped: Ctrl-C was pressed once, and the current batch is being finished; a second one interrupts at once.
+    """
+
+    def __init__(self, console: Console = MESSAGES) -> None:
         self.stopped = False
         self._console = console
-        words = TextColumn("{task.description}", table_column=Column(overflow="fold"))
-        self._bar = Progress(BarColumn(10), words, console=console, transient=True)
-        self._task = self._bar.add_task("", total=None)
-        self._told = time.monotonic()
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self._handler = signal.getsignal(signal.SIGINT)
-        if self._handler is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._interrupt)
-        if self._console.is_terminal:
-            self._bar.start()
+        self._stack.enter_context(on_interrupt(self._interrupt))
+        bar = progress_bar("sampling", line_every=LINE_SECONDS, console=self._console)
+        self._advance = self._stack.enter_context(bar)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._console.is_terminal:
-            self._bar.stop()
-        signal.signal(signal.SIGINT, self._handler)
+        self._stack.close()
 
-    def show(self, filled: FillProgress) -> None:
-        far = f"{filled.done:,} of {filled.total:,}"
-        if self._console.is_terminal:
-            words = "\n".join([far, *_lines(filled)])
-            self._bar.update(self._task, completed=filled.done, total=filled.total, description=words)
-        elif time.monotonic() - self._told > EVERY:
-            self._told = time.monotonic()
-            self._say(f"{far}: {told(filled)}")
+    def show(self, progress: FillProgress) -> None:
+        self._advance(progress.done, progress.total, "\n".join(_lines(progress)))
 
     def _interrupt(self, *_: Any) -> None:
         if self.stopped:
             raise KeyboardInterrupt
         self.stopped = True
-        self._say("finishing the batch at hand; Ctrl-C again to end at once")
-
-    def _say(self, line: str) -> None:
-        self._console.print(line)
+        self._console.print("finishing the current batch; Ctrl-C again to end at once")
 
 
-def told(filled: FillProgress) -> str:
-    """How fast it goes, and what was found, in one line."""
-    return ", ".join(_lines(filled))
+def summary(progress: FillProgress) -> str:
+    """Return rate and outcomes in one line."""
+    return ", ".join(_lines(progress))
 
 
-def _lines(filled: FillProgress) -> list[str]:
-    """Rate, tokens and time left; and the shares of outcomes among the new samples.
-
-    The shares are of what was verified, which is all that is committed.
-    """
-    seconds = max(filled.seconds, 1e-9)
-    rate = filled.new / seconds
-    pace = [f"{rate:,.1f}/s", f"{filled.tokens / seconds:,.0f} tokens/s"]
-    if filled.new and filled.done < filled.total:
-        pace.append(f"about {duration((filled.total - filled.done - filled.failed) / rate)} left")
-    found, verified = [], sum(filled.outcomes.values())
-    if verified:
-        found.append(f"{verified / max(filled.new, 1):.0%} verified")
-        found += [f"{outcome} {count / verified:.1%}" for outcome, count in filled.outcomes.most_common()]
-    if filled.identical:
-        found.append("all samples of a problem alike")
-    if filled.failed:
-        found.append(f"{filled.failed:,} failed")
-    return [", ".join(words) for words in (pace, found) if words]
+def _lines(progress: FillProgress) -> list[str]:
+    """Rate and time left; and the outcomes' shares of the new samples, all of which are verified when committed."""
+    seconds = max(progress.seconds, 1e-9)
+    rate = progress.new / seconds
+    speed = [f"{rate:,.1f} samples/s", f"{progress.tokens / seconds:,.0f} tokens/s"]
+    if progress.new and progress.done < progress.total:
+        speed.append(f"about {duration((progress.total - progress.done - progress.failed) / rate)} left")
+    results = []
+    if verified := progress.outcomes.total():
+        results.append(f"{verified / max(progress.new, 1):.0%} verified")
+        results += [f"{outcome} {count / verified:.1%}" for outcome, count in progress.outcomes.most_common()]
+    if progress.identical:
+        results.append("all samples of a problem are identical")
+    if progress.failed:
+        results.append(f"{progress.failed:,} failed")
+    return [", ".join(words) for words in (speed, results) if words]

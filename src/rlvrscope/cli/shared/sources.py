@@ -1,4 +1,4 @@
-"""Sources of samples on the command line: their options, and which of their models is meant."""
+"""Sources of counts and samples on the command line: their options, and the choice of a model."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ColumnOption = Annotated[
     list[str] | None, typer.Option("--column", help="A column's name in the files: problem=task_id (repeatable).")
 ]
 ThresholdOption = Annotated[
-    float | None, typer.Option("--threshold", help="A sample is right if its score is at least this.")
+    float | None, typer.Option("--threshold", help="A sample is correct if its score is at least this.")
 ]
 SamplesOption = Annotated[
-    int, typer.Option("--samples", min=1, help="Samples to draw a prompt from a lab run's exact probabilities.")
+    int, typer.Option("--samples", min=1, help="Samples to draw for each prompt from a lab run's exact probabilities.")
 ]
-ConfidenceOption = Annotated[float, typer.Option("--confidence", help="Of bands and intervals.")]
+ConfidenceOption = Annotated[float, typer.Option("--confidence", help="Confidence level of bands and intervals.")]
 
 
 def read(source: str, column: Sequence[str], threshold: float | None, samples: int) -> list[ModelCounts]:
@@ -34,20 +34,20 @@ def read(source: str, column: Sequence[str], threshold: float | None, samples: i
 def read_all(
     base: str, trained: Sequence[str], column: Sequence[str], threshold: float | None, samples: int
 ) -> tuple[ModelCounts, list[ModelCounts]]:
-    """The base, and every trained model; of a source that holds the base too, the others."""
-    before = only_model(base, read(base, column, threshold, samples))
-    after = [model for source in trained for model in others(before, read(source, column, threshold, samples))]
-    return before, after
+    """Return the base, and every trained model; a source that holds the base as well gives its other models."""
+    base_model = only_model(base, read(base, column, threshold, samples))
+    sources = [read(source, column, threshold, samples) for source in trained]
+    return base_model, [model for models in sources for model in others(base_model, models)]
 
 
 def others(base: ModelCounts, models: Sequence[ModelCounts]) -> Sequence[ModelCounts]:
-    """The models that are not called as the base is; all, if there is but one."""
-    rest = [model for model in models if model.name != base.name]
-    return rest if len(models) > 1 and rest else models
+    """Return the models with another name than the base's; all of them if none has, or if there is only one."""
+    renamed = [model for model in models if model.name != base.name]
+    return renamed if len(models) > 1 and renamed else models
 
 
 def only_model(source: str, models: Sequence[ModelCounts]) -> ModelCounts:
-    """The one model of a source, or the one that is called base."""
+    """Return the only model of a source, or the one named base. Raises InputError where neither exists."""
     from rlvrscope.tables.values import join_names
 
     named = [model for model in models if model.name == "base"] or models
@@ -60,7 +60,7 @@ def only_model(source: str, models: Sequence[ModelCounts]) -> ModelCounts:
 
 
 def as_runs(models: Sequence[ModelCounts]) -> ModelCounts:
-    """Models as training runs of one objective, each a seed. Raises InputError where they have seeds already."""
+    """Combine models as training runs of one objective, one seed each. Raises InputError if they have seeds already."""
     from rlvrscope.readers import ModelCounts
     from rlvrscope.stats.counts import GroupCounts
 
@@ -68,14 +68,14 @@ def as_runs(models: Sequence[ModelCounts]) -> ModelCounts:
         raise InputError(
             "--seeds makes every TRAINED a training run; these have a seed column already, so leave it out"
         )
-    sides = [model.counts for model in models]
+    parts = [model.counts for model in models]
     counts = GroupCounts(
-        problem=[problem for side in sides for problem in side.problem],
-        n=[n for side in sides for n in side.n],
-        c=[c for side in sides for c in side.c],
-        seed=[number for number, side in enumerate(sides) for _ in side.problem],
-        base=_all_or_none([side.base for side in sides]),
-        cluster=_all_or_none([side.cluster for side in sides]),
+        problem=[problem for part in parts for problem in part.problem],
+        n=[n for part in parts for n in part.n],
+        c=[c for part in parts for c in part.c],
+        seed=[number for number, part in enumerate(parts) for _ in part.problem],
+        base=_all_or_none([part.base for part in parts]),
+        cluster=_all_or_none([part.cluster for part in parts]),
     )
     return ModelCounts(f"{models[0].name} and {len(models) - 1} more", counts)
 

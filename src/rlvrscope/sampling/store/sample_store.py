@@ -1,4 +1,4 @@
-"""SampleStore: samples and verdicts in one SQLite file that survives kills, loss of power and a full disk."""
+"""SampleStore: samples and verdicts in one SQLite file that survives kills, power cuts and a full disk."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from rlvrscope.sampling.store.texts import Texts
 from rlvrscope.tables.values import shorten, to_text
 
 RUN = "samples"
-"""The name of a store's run unless another is given."""
+"""Default name of a run."""
 BATCH = 256
-"""Samples a commit."""
-IN_USE = "(SELECT w.id FROM verifiers w WHERE w.name = p.verifier ORDER BY w.used DESC LIMIT 1)"
-"""SQL: the version of its verifier whose verdicts on problem p are read."""
+"""Samples of a commit."""
+CURRENT_VERIFIER = "(SELECT w.id FROM verifiers w WHERE w.name = p.verifier ORDER BY w.used DESC LIMIT 1)"
+"""SQL: id of the verifier version whose verdicts on problem p are read, the one used last."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A filled cell of a run: which sample of which problem, the seed it was drawn with, and what was said."""
+    """One sample of a problem: its index, the seed it was drawn with, and the completion."""
 
     problem: str
     index: int
@@ -50,18 +50,17 @@ class Sample:
 class SampleStore:
     """One file of samples; a context manager. One process writes at a time, any number read.
 
-    Of one process' threads, one may add while another asks what is `done`.
+    Within a process, one thread may add samples while another calls `existing`.
 
-    path: the file, or a folder with samples.sqlite in it; made if it is not there. write: False opens it to read only,
-    and `examined` without looking for damage again.
-    Raises InputError for a damaged, foreign or newer file and on a network file system, which are left as they are;
-    WorkError where another process writes to it, and for what the disk refuses; MissingExtraError without zstandard.
+    path: the file, or a folder for samples.sqlite; created if missing. write: False opens it read-only. examined: skip
+    the check for damage. Raises InputError for a damaged, foreign or newer file and on a network file system, and
+    changes nothing; WorkError where another process is writing or the disk fails; MissingExtraError without zstandard.
     """
 
     def __init__(self, path: Path | str, *, write: bool = True, examined: bool = False) -> None:
         self.path = store_path(path)
-        self._locked = contextlib.ExitStack()
-        self._turn = threading.RLock()
+        self._lock_stack = contextlib.ExitStack()
+        self._mutex = threading.RLock()
         if write:
             refuse_network(self.path)
             self._lock()
@@ -73,7 +72,7 @@ class SampleStore:
             self.connection = (connect_to_write if write else connect_to_read)(self.path)
             self._texts = Texts(self.connection, self.path)
         except BaseException:
-            self._locked.close()
+            self._lock_stack.close()
             raise
 
     def __enter__(self) -> Self:
@@ -83,52 +82,54 @@ class SampleStore:
         self.close()
 
     def close(self) -> None:
-        with self._turn, contextlib.suppress(sqlite3.Error):  # what was committed is safe, whatever closing meets
+        with self._mutex, contextlib.suppress(sqlite3.Error):  # every commit is safe already
             self.connection.close()
-        self._locked.close()
+        self._lock_stack.close()
 
     # --- runs and problems
 
     def runs(self) -> dict[str, dict[str, Fact]]:
-        """The identity of every run, by name, in the order they were begun."""
+        """Return the identity of every run, by name, in the order they were begun."""
         with sqlite_errors(self.path):
             rows = self.connection.execute("SELECT name, identity FROM runs ORDER BY id").fetchall()
         return {name: json.loads(identity) for name, identity in rows}
 
     def begin(self, run: str, identity: Mapping[str, Fact], problems: Sequence[Problem]) -> None:
-        """Add a run and its problems, or find them there. Raises InputError where it would mix two populations."""
+        """Add a run and its problems unless they exist. Raises InputError as `check_identity` does."""
         self.check_identity(run, identity, problems)
-        known, held = self.runs(), self._contents()
-        told = _plain(identity)
-        new = [(problem.id, problem.verifier, _content(problem)) for problem in problems if problem.id not in held]
+        runs, stored = self.runs(), self._contents()
+        facts = _json(identity)
+        new = [(problem.id, problem.verifier, _content(problem)) for problem in problems if problem.id not in stored]
         with self._transaction() as connection:
-            if run not in known:
-                connection.execute("INSERT INTO runs (name, identity) VALUES (?, ?)", (run, told))
+            if run not in runs:
+                connection.execute("INSERT INTO runs (name, identity) VALUES (?, ?)", (run, facts))
             elif self._is_empty(run):
-                connection.execute("UPDATE runs SET identity = ? WHERE name = ?", (told, run))
+                connection.execute("UPDATE runs SET identity = ? WHERE name = ?", (facts, run))
             connection.executemany("INSERT INTO problems (name, verifier, content) VALUES (?, ?, ?)", new)
 
     def check_identity(self, run: str, identity: Mapping[str, Fact], problems: Sequence[Problem]) -> None:
-        """Raises InputError, with the differences, for a run of another population and for another problem's id."""
-        known = self.runs().get(run)
-        if known is not None and _told_by(known) != _told_by(identity) and not self._is_empty(run):
-            gap = _gap(_told_by(known), _told_by(identity))
-            raise InputError(f"{self.path}: run {run!r} holds samples of another population: {gap}")
-        held = self._contents()
+        """Raises InputError, with the differences, if the run's samples have another identity or a problem changed.
+
+        A run without samples may still change its identity.
+        """
+        stored = self.runs().get(run)
+        if stored is not None and _compared(stored) != _compared(identity) and not self._is_empty(run):
+            changes = _changes(_compared(stored), _compared(identity))
+            raise InputError(f"{self.path}: run {run!r} was sampled with another model or settings: {changes}")
+        contents = self._contents()
         for problem in problems:
-            there, here = held.get(problem.id), _content(problem)
-            if there is not None and there != here:
-                gap = _gap(json.loads(there), json.loads(here))
-                raise InputError(f"{self.path}: problem {shorten(problem.id)} is another one there: {gap}")
+            before, now = contents.get(problem.id), _content(problem)
+            if before is not None and before != now:
+                changes = _changes(json.loads(before), json.loads(now))
+                raise InputError(f"{self.path}: problem {shorten(problem.id)} has changed: {changes}")
 
     def _is_empty(self, run: str) -> bool:
-        """Of a run that has no sample yet the population may still change: nothing is mixed."""
         query = "SELECT 1 FROM samples WHERE run = (SELECT id FROM runs WHERE name = ?) LIMIT 1"
         with sqlite_errors(self.path):
             return self.connection.execute(query, (run,)).fetchone() is None
 
     def problems(self) -> dict[str, Problem]:
-        """Every problem, by id, in the order they came."""
+        """Return every problem, by id, in the order they were added."""
         return {name: Problem(id=name, **json.loads(content)) for name, content in self._contents().items()}
 
     def _contents(self) -> dict[str, str]:
@@ -138,19 +139,19 @@ class SampleStore:
     # --- samples
 
     def existing(self, run: str, problem: str, indices: range = range(1 << 62)) -> set[int]:
-        """Which of these indices are filled."""
+        """Return those of the indices that have a sample."""
         query = (
             "SELECT number FROM samples WHERE run = (SELECT id FROM runs WHERE name = ?) "
             "AND problem = (SELECT id FROM problems WHERE name = ?) AND number >= ? AND number < ?"
         )
-        with self._turn, sqlite_errors(self.path):
+        with self._mutex, sqlite_errors(self.path):
             rows = self.connection.execute(query, (run, problem, indices.start, indices.stop))
             return {number for (number,) in rows}
 
     def add(self, run: str, samples: Sequence[Sample], verdicts: Sequence[Verdict] = ()) -> int:
-        """Add samples, and a verdict on each if they are given, in one commit; how many were new.
+        """Add samples, with a verdict on each if given, in one commit; return how many were new.
 
-        A cell that is filled already stays as it is.
+        An existing sample is never replaced.
         """
         with self._transaction() as connection:
             run_id = self._id("runs", run)
@@ -172,7 +173,7 @@ class SampleStore:
         return len(new)
 
     def _new(self, run: str, samples: Sequence[Sample]) -> list[int]:
-        """The places of samples whose cell is not filled, the first of each cell."""
+        """Return the places of samples that the store lacks, the first of each (problem, index)."""
         place_of = {(sample.problem, sample.index): place for place, sample in reversed(list(enumerate(samples)))}
         spans: dict[str, list[int]] = {}
         for problem, index in place_of:
@@ -183,7 +184,7 @@ class SampleStore:
         return sorted(place_of.values())
 
     def samples(self, run: str, problem: str | None = None, indices: range = range(1 << 62)) -> Iterator[Sample]:
-        """The samples of a run (of one problem), problem by problem, read as they are asked for."""
+        """Yield the samples of a run (of one problem), problem by problem, lazily."""
         query = (
             "SELECT p.name, s.number, s.seed, s.text, s.dictionary, s.tokens, s.finish, s.logp, s.note "
             "FROM samples s JOIN problems p ON p.id = s.problem "
@@ -199,7 +200,7 @@ class SampleStore:
     # --- verdicts
 
     def use_verifier(self, name: str, version: str) -> None:
-        """From now on this version's verdicts are those that are read; other versions' stay."""
+        """Read this version's verdicts from now on; other versions' verdicts are kept."""
         with sqlite_errors(self.path):
             query = "SELECT version FROM verifiers WHERE name = ? ORDER BY used DESC LIMIT 1"
             if self.connection.execute(query, (name,)).fetchone() == (version,):
@@ -212,20 +213,20 @@ class SampleStore:
             )
 
     def unverified(self, run: str, problem: str) -> list[int]:
-        """The indices of samples without a verdict by the version in use."""
+        """Return the indices of samples without a verdict by the current version."""
         query = (
             f"SELECT s.number FROM runs r, problems p JOIN samples s ON s.run = r.id AND s.problem = p.id "
-            f"LEFT JOIN verdicts v ON v.verifier = {IN_USE} AND v.run = r.id AND v.problem = p.id "
+            f"LEFT JOIN verdicts v ON v.verifier = {CURRENT_VERIFIER} AND v.run = r.id AND v.problem = p.id "
             "AND v.number = s.number WHERE r.name = ? AND p.name = ? AND v.number IS NULL ORDER BY s.number"
         )
         with sqlite_errors(self.path):
             return [number for (number,) in self.connection.execute(query, (run, problem))]
 
     def counts(self, run: str) -> dict[str, Counter[str]]:
-        """By problem, how many samples had each outcome by the version in use; "" where there is no verdict."""
+        """Return, by problem, how many samples have each outcome by the current version; "": no verdict."""
         query = (
             f"SELECT p.name, v.outcome, count(*) FROM runs r, problems p "
-            f"JOIN verdicts v ON v.verifier = {IN_USE} AND v.run = r.id AND v.problem = p.id "
+            f"JOIN verdicts v ON v.verifier = {CURRENT_VERIFIER} AND v.run = r.id AND v.problem = p.id "
             "WHERE r.name = ? GROUP BY p.id, v.outcome ORDER BY p.id"
         )
         totals = (
@@ -233,22 +234,22 @@ class SampleStore:
             "WHERE r.name = ? GROUP BY p.id ORDER BY p.id"
         )
         with sqlite_errors(self.path):
-            found = {name: Counter({"": count}) for name, count in self.connection.execute(totals, (run,))}
+            counts = {name: Counter({"": count}) for name, count in self.connection.execute(totals, (run,))}
             for name, outcome, count in self.connection.execute(query, (run,)):
-                found[name][outcome] += count
-                found[name][""] -= count
-        return {name: +counter for name, counter in found.items()}
+                counts[name][outcome] += count
+                counts[name][""] -= count
+        return {name: +counter for name, counter in counts.items()}
 
-    def add_verdicts(self, run: str, cells: Sequence[tuple[str, int, Verdict]]) -> None:
-        """Add verdicts on (problem, index) in one commit; one that is there by the same version stays."""
+    def add_verdicts(self, run: str, verdicts: Sequence[tuple[str, int, Verdict]]) -> None:
+        """Add (problem, index, verdict) in one commit; an existing verdict by the same version is kept."""
         with self._transaction():
-            ids = {name: self._id("problems", name) for name in {name for name, _, _ in cells}}
+            ids = {name: self._id("problems", name) for name in {name for name, _, _ in verdicts}}
             self._insert_verdicts(
-                self._id("runs", run), [(ids[name], index, verdict) for name, index, verdict in cells]
+                self._id("runs", run), [(ids[name], index, verdict) for name, index, verdict in verdicts]
             )
 
-    def _insert_verdicts(self, run: int, cells: Sequence[tuple[int, int, Verdict]]) -> None:
-        by_version = {(verdict.verifier, verdict.version) for _, _, verdict in cells}
+    def _insert_verdicts(self, run: int, verdicts: Sequence[tuple[int, int, Verdict]]) -> None:
+        by_version = {(verdict.verifier, verdict.version) for _, _, verdict in verdicts}
         verifier: dict[tuple[str, str], int] = {}
         for name, version in by_version:
             insert = (
@@ -263,14 +264,14 @@ class SampleStore:
             [
                 (verifier[v.verifier, v.version], run, problem, index, v.outcome, v.score, _plain_text(v.extracted),
                  v.path, _plain_text(v.reason))
-                for problem, index, v in cells
+                for problem, index, v in verdicts
             ],
         )  # fmt: skip
 
-    # --- underneath
+    # --- internals
 
     def unpack(self, text: bytes, dictionary: int | None) -> str:
-        """A text as it lies in the table. Raises InputError for a damaged one."""
+        """Decompress a text of the samples table. Raises InputError for a damaged one."""
         return self._texts.unpack(text, dictionary)
 
     def _id(self, table: str, name: str) -> int:
@@ -281,8 +282,8 @@ class SampleStore:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing. Raises WorkError where the disk refuses; the store is then as it was."""
-        with self._turn:
+        """Commit all of the block or nothing. Raises WorkError where the disk fails; the store is then unchanged."""
+        with self._mutex:
             try:
                 with sqlite_errors(self.path):
                     self.connection.execute("BEGIN IMMEDIATE")
@@ -296,14 +297,14 @@ class SampleStore:
                 raise
 
     def _lock(self) -> None:
-        """Held until the process ends, however it ends."""
+        """Lock the file until it is closed or the process ends, however it ends."""
         with needs_extra("sample", "a store of samples"):
             from filelock import FileLock, Timeout
         lock = self.path.with_name(f"{self.path.name}.lock")
         with file_errors("write", self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                self._locked.enter_context(FileLock(lock, timeout=0))
+                self._lock_stack.enter_context(FileLock(lock, timeout=0))
             except Timeout as error:
                 raise WorkError(
                     f"another process is writing to {self.path}: wait until it ends, or choose another --out"
@@ -312,30 +313,30 @@ class SampleStore:
 
 def _content(problem: Problem) -> str:
     fields = {name: getattr(problem, name) for name in ("prompt", "answer", "verifier", "cluster")}
-    return _plain(fields | {"metadata": dict(problem.metadata)})
+    return _json(fields | {"metadata": dict(problem.metadata)})
 
 
-def _plain(value: Mapping[str, Any]) -> str:
+def _json(value: Mapping[str, Any]) -> str:
     return json.dumps(dict(value), sort_keys=True)
 
 
 def _facts(sample: Sample) -> tuple[Any, ...]:
-    said = sample.completion
-    return said.tokens, said.logp, said.finish, sample.seed, said.note
+    completion = sample.completion
+    return completion.tokens, completion.logp, completion.finish, sample.seed, completion.note
 
 
 def _plain_text(text: str | None) -> str | None:
-    """What SQLite takes as text: half a surrogate pair becomes a question mark."""
+    """Replace half a surrogate pair, which SQLite does not take as text, by a question mark."""
     return text if text is None or text.isascii() else to_text(text)
 
 
-def _told_by(identity: Mapping[str, Fact]) -> dict[str, Fact]:
-    """A model with a hash may be called otherwise: it may have moved."""
+def _compared(identity: Mapping[str, Fact]) -> dict[str, Fact]:
+    """Drop the name of a model with a hash: its folder may have moved."""
     hashed = identity.get("model_hash") is not None
     return {name: value for name, value in identity.items() if name != "model" or not hashed}
 
 
-def _gap(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """Every difference, with both values."""
-    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-    return "; ".join(f"{name} is {shorten(there.get(name))} there, {shorten(here.get(name))} here" for name in names)
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """List every difference, with both values."""
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return "; ".join(f"{name} was {shorten(before.get(name))}, is now {shorten(now.get(name))}" for name in names)

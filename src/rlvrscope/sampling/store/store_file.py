@@ -1,4 +1,4 @@
-"""The store as a file: its tables, how one is made, and what is refused before anything is touched."""
+"""The store's SQLite file: its tables, its creation, and the checks before it is opened."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rlvrscope.errors import InputError, WorkError, file_errors
 FILE_NAME = "samples.sqlite"
 SUFFIXES = (".sqlite", ".db")
 FORMAT_VERSION = 1
-APPLICATION = int.from_bytes(b"RLVS", "big")
-"""SQLite keeps it in the file's header (bytes 68 to 71), beside our format version (60 to 63)."""
-LOG_PAGES = 4_000
-"""Of 4 KiB: so large the log grows before its pages are moved to the file."""
-NETWORK = (
+APPLICATION_ID = int.from_bytes(b"RLVS", "big")
+"""SQLite's application id, in bytes 68 to 71 of the file; the format version is in bytes 60 to 63."""
+MAX_LOG_PAGES = 4_000
+"""Size of the write-ahead log, in pages of 4 KiB, at which its pages are moved to the file."""
+NETWORK_FILE_SYSTEMS = (
     "nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "afs", "ceph", "lustre", "glusterfs", "gpfs", "beegfs",
     "fuse.sshfs", "fuse.glusterfs", "fuse.ceph",
 )  # fmt: skip
@@ -47,30 +47,30 @@ CREATE INDEX outcomes ON verdicts (verifier, run, problem, outcome);
 
 
 def store_path(path: Path | str) -> Path:
-    """The file itself: of a folder, there or to be made, its samples.sqlite."""
+    """Return the store's file: the path itself, or samples.sqlite in that folder, which need not exist yet."""
     path = Path(path)
     named = path.suffix in SUFFIXES and not path.is_dir()
     return path if named or path.is_file() else path / FILE_NAME
 
 
 def is_store(path: Path) -> bool:
-    """A file called so, or a folder with a store."""
+    """Return whether the path is a file with a store's suffix, or a folder with a store."""
     return (path / FILE_NAME).is_file() or (path.is_file() and path.suffix in SUFFIXES)
 
 
 def create(path: Path) -> None:
-    """An empty store, there whole or not at all. Raises WorkError (space, permission)."""
-    temporary = path.with_name(f".{path.name}.new")  # the lock is held: no other process makes one
+    """Create an empty store atomically. The caller holds the lock. Raises WorkError (space, permission)."""
+    temporary = path.with_name(f".{path.name}.new")
     with file_errors("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
-        for gone in (temporary, path):  # SQLite would play the logs of files that are gone into the new one
+        for gone in (temporary, path):  # SQLite would replay a deleted file's log into the new one
             for log in ("-journal", "-wal", "-shm"):
                 gone.with_name(gone.name + log).unlink(missing_ok=True)
     with sqlite_errors(path):
         connection = sqlite3.connect(temporary, isolation_level=None)
         try:
-            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
             connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
             connection.execute("PRAGMA journal_mode = WAL")
@@ -82,10 +82,13 @@ def create(path: Path) -> None:
 
 
 def examine(path: Path) -> None:
-    """Look without touching. Raises InputError for a foreign, newer or damaged file; WorkError if it can't be read."""
+    """Check the file without changing it.
+
+    Raises InputError for a foreign, newer or damaged file; WorkError if it can't be read.
+    """
     with file_errors("read", path), path.open("rb") as file:
         header = file.read(100)
-    if header[:16] != b"SQLite format 3\0" or int.from_bytes(header[68:72], "big") != APPLICATION:
+    if header[:16] != b"SQLite format 3\0" or int.from_bytes(header[68:72], "big") != APPLICATION_ID:
         raise InputError(f"{path} is not a store of samples: rlvrscope did not write it. Choose another path.")
     version = int.from_bytes(header[60:64], "big")
     if version > FORMAT_VERSION:
@@ -93,36 +96,39 @@ def examine(path: Path) -> None:
     connection = connect_to_read(path)
     try:
         with sqlite_errors(path):
-            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     finally:
         connection.close()
-    if found != "ok":
-        raise _damaged(path, found)
+    if problem != "ok":
+        raise _damaged(path, problem)
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that can't write; without a log beside the file nobody writes, and nothing is made beside it."""
+    """Open a read-only connection. Without a log no process is writing, and no helper files are created."""
     log = path.with_name(f"{path.name}-wal")
-    alone = not log.exists() or log.stat().st_size == 0
+    unused = not log.exists() or log.stat().st_size == 0
     with sqlite_errors(path):
-        return sqlite3.connect(f"{path.resolve().as_uri()}?{'immutable=1' if alone else 'mode=ro'}", uri=True)
+        return sqlite3.connect(f"{path.resolve().as_uri()}?{'immutable=1' if unused else 'mode=ro'}", uri=True)
 
 
 def connect_to_write(path: Path) -> sqlite3.Connection:
-    """A commit has reached the disk when it returns (WAL, synchronous FULL). For several threads, in turns."""
+    """Open a connection whose commits are on disk when they return (WAL, synchronous FULL).
+
+    Threads may share it if they take turns.
+    """
     with sqlite_errors(path):
         connection = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {MAX_LOG_PAGES}")
         return connection
 
 
 def refuse_network(path: Path, mounts: Path = MOUNTS) -> None:
-    """Raises InputError on a network file system, where SQLite's log and locks do not hold.
+    """Raises InputError on a network file system, where SQLite's log and locks do not work.
 
-    Told by the system's list of mounts (Linux) and by \\\\server paths (Windows); elsewhere not told.
+    Recognised by the list of mounts (Linux) and by \\\\server paths (Windows); not on other systems.
     """
     place = path.resolve()
     kind = "network share" if str(place).startswith("\\\\") else _kind_of(place, mounts)
@@ -134,7 +140,7 @@ def refuse_network(path: Path, mounts: Path = MOUNTS) -> None:
 
 
 def _kind_of(place: Path, mounts: Path) -> str | None:
-    """The network kind of the innermost mount that holds the path; None if it is local or can't be told."""
+    """Return the network file system of the innermost mount with the path; None if it is local or unknown."""
     with contextlib.suppress(OSError):
         best, kind = -1, ""
         for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -143,13 +149,13 @@ def _kind_of(place: Path, mounts: Path) -> str | None:
                 point = Path(fields[1].replace("\\040", " "))
                 if (place == point or point in place.parents) and len(point.parts) >= best:
                     best, kind = len(point.parts), fields[2]
-        return kind if kind in NETWORK else None
+        return kind if kind in NETWORK_FILE_SYSTEMS else None
     return None
 
 
 @contextlib.contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """SQLite's refusals as one line that says what to do. Raises InputError for damage, else WorkError."""
+    """Turn SQLite's errors into one line that says what to do. Raises InputError for damage, else WorkError."""
     try:
         yield
     except sqlite3.Error as error:
@@ -170,7 +176,7 @@ def _damaged(path: Path, reason: str) -> InputError:
 
 
 def _flush_folder(folder: Path) -> None:
-    """So that the new file's name survives a loss of power; Windows has no such call."""
+    """Flush the folder, so that the new file's name survives a power cut; Windows has no such call."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:
