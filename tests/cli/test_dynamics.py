@@ -120,7 +120,7 @@ def test_the_setting_is_said(tmp_path: Path):
     shown = run(
         "simulate", *FEW, "--eps", ".01", "--kl", ".1", "--clip", "none", "--threshold", ".4", "--out", tmp_path
     )
-    for part in ("60 steps", "12 seeds", "ε = 0.01", "KL 0.1", "no clip", "reached: mass above 0.4", "population std"):
+    for part in ("60 steps", "12 seeds", "ε = 0.01", "KL 0.1", "no clip", "threshold 0.4", "population std"):
         assert part in shown.stdout
 
 

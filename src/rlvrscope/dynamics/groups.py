@@ -95,7 +95,7 @@ def count_vectors(group_size: int, classes: int) -> NDArray[np.int32]:
 
 
 def group_weights(rewards_R: Floats, counts_NR: NDArray[np.int32], objective: Objective) -> Floats:
-    """Weight of a rollout of each class in each group, 0 where the group has none of that class. Shape (N, R).
+    """Weight of a rollout of each class in each group, 0 if no rollout is of that class. Shape (N, R).
 
     Raises InputError if rollouts of one group and one reward get different weights.
     """

@@ -86,7 +86,7 @@ def signal(rewards_V: Floats, objective: Objective) -> Floats:
 
 
 def is_relative(objective: Objective) -> bool:
-    """Whether the weight of a rollout depends on the others of its group."""
+    """True if the weight of a rollout depends on the others of its group."""
     return objective.baseline != "none" or objective.scale != "none" or objective.shape is not None
 
 

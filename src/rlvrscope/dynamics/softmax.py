@@ -31,5 +31,5 @@ def entropy(probs: Floats) -> Floats:
 
 
 def policy_gradient(probs_V: Floats, advantage_V: Floats, total: Sum = math.fsum) -> Floats:
-    """Gradient of sum_v pi_v A_v in the logits, A held fixed: pi_v (A_v - sum_u pi_u A_u). Shape (V,)."""
+    """Gradient of sum_v pi_v A_v in the logits, A constant: pi_v (A_v - sum_u pi_u A_u). Shape (V,)."""
     return probs_V * (advantage_V - total(probs_V * advantage_V))

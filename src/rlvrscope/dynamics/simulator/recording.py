@@ -1,4 +1,4 @@
-"""What a simulation records: the seeds, steps and sets asked for, and the arrays that fill up."""
+"""Recording of a simulation: the requested seeds, steps and sets, and the arrays that fill up."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """What to record: S seeds at T steps; watched_W: the actions of each watched set, by name."""
+    """The request: S seeds at T steps; watched_W: the actions of each watched set, by name."""
 
     seeds: Ints
     steps_T: Ints

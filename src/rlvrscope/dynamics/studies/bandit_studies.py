@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,8 +29,7 @@ from rlvrscope.dynamics.studies.study import (
     final_shares,
     mass_points,
     passage,
-    simulate_ends,
-    simulate_final_probs,
+    simulate_setting,
     spread,
 )
 from rlvrscope.errors import InputError
@@ -38,8 +38,8 @@ from rlvrscope.objectives import OBJECTIVES, Objective
 FIGURE1_REWARDS = ((0.8, 1.0, 0.0), (0.5, 1.0, 0.0))
 FIGURE1_PROBS = ((0.49, 0.02, 0.49), (0.3, 0.2, 0.5), (0.15, 0.05, 0.8))
 CURVES_CAPTION = "Lines: medians over seeds. Shaded: 10 to 90 % of the seeds."
-FIELD_OF_PART = {"rare": "start", "dominant": "rewards"}
-"""The part of a setting's description that these knobs change."""
+DESCRIBED = {"rare": "start", "dominant": "rewards"}
+"""Knobs that change a part of the described setting, not a whole field."""
 
 
 def simulate_plan(setting: Setting, objective: str) -> StudyPlan:
@@ -112,17 +112,15 @@ def _curves(
 
 def _passage_title(passage: Passage) -> str:
     if passage.steps_50 is None:
-        return f"best action: never reached in {passage.never:.0%} of the seeds"
-    return f"best action: reached at step {passage.steps_50:,} (median)"
+        return f"threshold never reached in {passage.never:.0%} of the seeds"
+    return f"threshold reached at step {passage.steps_50:,} (median)"
 
 
 def objectives_plan(setting: Setting, names: Sequence[str]) -> StudyPlan:
     """Objectives on one problem, by default all without a shape; those with the same update share a line."""
     default = [*(name for name, objective in OBJECTIVES.items() if objective.shape is None), "w-relative"]
     groups = _same_updates([named_objective(name, setting) for name in names or default], setting)
-    cases = [
-        Case((", ".join(objective.name for objective in group),), group[0], setting, simulate_ends) for group in groups
-    ]
+    cases = [Case((", ".join(one.name for one in group),), group[0], setting, simulate_setting) for group in groups]
 
     def build(results: Sequence[Result]) -> Study:
         passages = [passage(case, path)._replace(objective=case.key[0]) for case, path in results]
@@ -131,7 +129,7 @@ def objectives_plan(setting: Setting, names: Sequence[str]) -> StudyPlan:
             name="objectives",
             heading="Steps until the best action dominates, by objective",
             setting=describe(cases),
-            caption="Bar: steps by which 10 to 90 % of the seeds reached it. Dot: half of them.",
+            caption="Bar: steps by which 10 to 90 % of the seeds reached the threshold. Dot: half of them.",
             figure=PassageTimes(passages, setting.steps),
             rows=rows,
             summary=rows,
@@ -159,8 +157,9 @@ def binary_plan(setting: Setting, names: Sequence[str], rates: Sequence[float]) 
 
     setting.steps is for the first rate; the others keep rate x steps.
     """
+    keep_all = functools.partial(simulate_setting, keep_probs=True)
     cases = [
-        Case((name, eta), named_objective(name, setting), _at_rate(setting, eta, rates[0]), simulate_final_probs)
+        Case((name, eta), named_objective(name, setting), _at_rate(setting, eta, rates[0]), keep_all)
         for eta in rates
         for name in names
     ]
@@ -205,12 +204,12 @@ def phase_plan(
     for y_value in y_values:
         for x_value in x_values:
             turned = turn_knob(turn_knob(setting, x_name, x_value), y_name, y_value)
-            cases.append(Case((x_value, y_value), named_objective(objective, turned), turned, simulate_ends))
+            cases.append(Case((x_value, y_value), named_objective(objective, turned), turned, simulate_setting))
     chosen = cases[0].objective
     varied = [field for name in (x_name, y_name) if (field := KNOBS[name].field)]
     lines = describe([Case((), chosen, setting), *cases], *varied)
-    caption = "Grey: never reached in half of the seeds or more."
-    parts = " and ".join(part for name, part in FIELD_OF_PART.items() if name in (x_name, y_name))
+    caption = "Grey: half of the seeds or more never reach the threshold."
+    parts = " and ".join(part for name, part in DESCRIBED.items() if name in (x_name, y_name))
     if parts:
         caption += f" The axes change the {parts} given above."
 

@@ -80,7 +80,7 @@ class Setting:
             phrases["inner_epochs"] = f"{self.inner_epochs} inner epochs"
         if self.clip is not None:
             phrases["clip"] = "no clip" if self.clip == NO_CLIP else f"clip {join_numbers(self.clip)}"
-        phrases |= {"threshold": f"reached: mass above {self.threshold:g}", "seeds": f"{self.seeds:,} seeds"}
+        phrases |= {"threshold": f"threshold {self.threshold:g}", "seeds": f"{self.seeds:,} seeds"}
         return [phrase for field, phrase in phrases.items() if field not in omit]
 
 

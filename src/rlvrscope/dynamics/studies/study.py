@@ -33,26 +33,17 @@ Row = Mapping[str, str | int | float | None]
 def simulate_curves(objective: Objective, setting: Setting, on_progress: Progress) -> Trajectory:
     """Record masses over steps: of every action, or of the best ones only if there are many."""
     keep_probs = len(setting.rewards) <= MAX_ACTIONS
-    return _simulate(objective, setting, on_progress, setting.recorded_steps.tolist(), keep_probs)
+    return simulate_setting(objective, setting, on_progress, setting.recorded_steps.tolist(), keep_probs)
 
 
-def simulate_ends(objective: Objective, setting: Setting, on_progress: Progress) -> Trajectory:
-    """Record the mass of the best actions at the start and the end only."""
-    return _simulate(objective, setting, on_progress, setting.steps, False)
-
-
-def simulate_final_probs(objective: Objective, setting: Setting, on_progress: Progress) -> Trajectory:
-    """Record the masses of all actions at the start and the end only."""
-    return _simulate(objective, setting, on_progress, setting.steps, True)
-
-
-def _simulate(
+def simulate_setting(
     objective: Objective,
     setting: Setting,
     on_progress: Progress,
-    record_every: int | Sequence[int],
-    keep_probs: bool,
+    record_every: int | Sequence[int] | None = None,
+    keep_probs: bool = False,
 ) -> Trajectory:
+    """Record, by default, the mass of the best actions at the start and the end only."""
     return simulate(
         setting.rewards,
         objective,
@@ -62,7 +53,7 @@ def _simulate(
         learning_rate=setting.learning_rate,
         steps=setting.steps,
         seeds=setting.seeds,
-        record_every=record_every,
+        record_every=record_every or setting.steps,
         kl_coef=setting.kl_coef,
         inner_epochs=setting.inner_epochs,
         clip=setting.clip,
@@ -114,7 +105,7 @@ class MassPoint(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """When the best actions reach the threshold: steps by which 10, 50, 90 % of the seeds did, None if fewer ever did.
+    """Steps by which 10, 50, 90 % of the seeds had the best actions above the threshold; None if fewer ever did.
 
     never: share of the seeds. lowest, final: medians over seeds of their lowest and final mass. final_entropy: nats.
     """
@@ -215,7 +206,7 @@ Figure = MassCurves | PassageTimes | ShareHistograms | PhaseMap
 
 @dataclass(frozen=True)
 class Study:
-    """What was measured. setting: lines above the figure. rows: the numbers behind it. summary: its main table."""
+    """Results as data. setting: lines above the figure. rows: the numbers behind it. summary: its main table."""
 
     name: str
     heading: str

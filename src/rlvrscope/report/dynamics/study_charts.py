@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
 from rlvrscope.dynamics.studies.study import (
+    LINE_WIDTH,
     MassCurves,
     MassPanel,
     PassageTimes,
@@ -37,7 +39,9 @@ def study_chart(study: Study) -> Any:
             chart = _share_histograms(study.figure)
         case PhaseMap():
             chart = _phase_map(study.figure)
-    return styled(chart.properties(title=title(study.heading, [*study.setting, study.caption])))
+    return styled(
+        chart.properties(title=title(study.heading, [*study.setting, *textwrap.wrap(study.caption, LINE_WIDTH)]))
+    )
 
 
 def _panel_title(lines: Sequence[str]) -> alt.TitleParams:
@@ -76,7 +80,7 @@ def _mass_panel(panel: MassPanel, axis_start: float, x_title: str) -> Any:
 
 
 def _passage_times(figure: PassageTimes) -> Any:
-    """A line per objective: steps by which 10, 50 and 90 % of the seeds passed; beside it, the share that never did."""
+    """A line per objective: steps by which 10, 50 and 90 % of the seeds passed, and the share that never did."""
     rows = [
         {
             **passage._asdict(),
@@ -93,7 +97,7 @@ def _passage_times(figure: PassageTimes) -> Any:
     times = _time_bars(data.encode(y=y.axis(y_axis)), figure.steps).properties(width=470, height=height)
     text = data.mark_text(align="left", color=BASE_COLOUR, fontSize=12)
     text = text.encode(y=y.axis(None), text="text:N", x=alt.value(0))
-    words = "never reached · lowest mass on the path (median)"
+    words = "never reached · lowest mass on the path"
     never = text.properties(
         width=210,
         height=height,

@@ -23,7 +23,7 @@ from rlvrscope.dynamics.simulator.streams import GAMMA
 from rlvrscope.dynamics.simulator.update_rule import UpdateRule
 
 MIN_TOTAL, MAX_TOTAL = 1e-200, 1e200
-"""Range of the sum of weights; outside it, weights are scaled anew."""
+"""Range of the sum of weights; outside it, weights are rescaled."""
 MAX_SERIES_PULL = 0.05
 """Largest pull for which a series of 9 terms replaces exp: its error is 0.05^10 / 10!, below rounding."""
 RENEWAL_STEPS = 64
