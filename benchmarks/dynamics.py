@@ -1,11 +1,10 @@
-"""The simulator against the loop that one would write with torch autograd, in one run.
+"""Speed of the simulator compared with a plain loop of torch autograd.
 
     python benchmarks/dynamics.py [--repeats 3]
 
-Seed-steps a second on one thread: the naive loop, the NumPy version over 200 seeds at once, the kernel; at V = 3, n = 8
-(GRPO), and at V = 1000, n = 16 dense (GRPO-N, which moves every logit) and sparse (GRPO, which moves those drawn). Then
-the base case, 1,000 seeds x 40,000 steps, on 2 threads. Compile time apart: the kernel is kept on disk. Medians over
-the repeats, taken in turns.
+Seed-steps per second on one thread: the loop, NumPy over 200 seeds at once, the kernel; at V = 3, n = 8 (GRPO), and at
+V = 1000, n = 16 dense (GRPO-N, which moves every logit) and sparse (GRPO, which moves those drawn). Then the base case,
+1,000 seeds x 40,000 steps, on 2 threads. Without compile time. Medians over the repeats, with the versions interleaved.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ GRPO_N = OBJECTIVES["grpo-n"].replace(std_ddof=0)
 BASE = (np.array([0.8, 1.0, 0.0]), np.array([0.49, 0.02, 0.49]))
 
 
-def naive(problem: tuple, group_size: int, steps: int, negative_only: bool) -> None:
-    """One seed, step by step, as a tutorial has it."""
+def torch_loop(problem: tuple, group_size: int, steps: int, negative_only: bool) -> None:
+    """One seed, step by step, as in a tutorial."""
     rewards, probs = problem
     reward, logits = torch.tensor(rewards), torch.tensor(np.log(probs), requires_grad=True)
     optimizer = torch.optim.SGD([logits], lr=0.1)
@@ -43,7 +42,7 @@ def naive(problem: tuple, group_size: int, steps: int, negative_only: bool) -> N
         optimizer.step()
 
 
-def fast(problem: tuple, objective: Objective, group_size: int, steps: int, seeds: int, **knobs) -> None:
+def simulated(problem: tuple, objective: Objective, group_size: int, steps: int, seeds: int, **knobs) -> None:
     rewards, probs = problem
     rng = generator(0, "benchmark")
     simulate(
@@ -58,17 +57,17 @@ def rate(call: Callable[[], None], seed_steps: int) -> float:
 
 
 def compare(name: str, problem: tuple, objective: Objective, group_size: int, seeds: int, repeats: int) -> None:
-    fast(problem, objective, group_size, 2, 1)  # compiled, or read from disk
-    only = objective.positive_weight == 0.0
-    ways: dict[str, tuple[Callable[[], None], int]] = {
-        "torch": (lambda: naive(problem, group_size, 1500, only), 1500),
-        "numpy": (lambda: fast(problem, objective, group_size, 50, 200, backend="numpy"), 50 * 200),
-        "kernel": (lambda: fast(problem, objective, group_size, 2000, seeds, threads=1), 2000 * seeds),
+    simulated(problem, objective, group_size, 2, 1)  # compiled, or read from disk
+    negative_only = objective.positive_weight == 0.0
+    versions: dict[str, tuple[Callable[[], None], int]] = {
+        "torch": (lambda: torch_loop(problem, group_size, 1500, negative_only), 1500),
+        "numpy": (lambda: simulated(problem, objective, group_size, 50, 200, backend="numpy"), 50 * 200),
+        "kernel": (lambda: simulated(problem, objective, group_size, 2000, seeds, threads=1), 2000 * seeds),
     }
-    turns = [{way: rate(call, work) for way, (call, work) in ways.items()} for _ in range(repeats)]
-    middle = {way: statistics.median(turn[way] for turn in turns) for way in ways}
-    shown = ", ".join(f"{way} {value:,.0f}/s" for way, value in middle.items())
-    print(f"{name}: {shown}: {middle['kernel'] / middle['torch']:,.0f} times torch")
+    turns = [{version: rate(call, work) for version, (call, work) in versions.items()} for _ in range(repeats)]
+    middle = {version: statistics.median(turn[version] for turn in turns) for version in versions}
+    rates = ", ".join(f"{version} {value:,.0f}/s" for version, value in middle.items())
+    print(f"{name}: {rates}: {middle['kernel'] / middle['torch']:,.0f} times torch")
 
 
 def main() -> None:
@@ -78,12 +77,12 @@ def main() -> None:
     torch.set_num_threads(1)
     rng = generator(0, "benchmark", "many")
     many = rng.random(1000), rng.dirichlet(np.ones(1000))
-    print("seed-steps a second, one thread")
+    print("seed-steps per second, one thread")
     compare("V=3 n=8 grpo", BASE, GRPO, 8, 1000, repeats)
     compare("V=1000 n=16 grpo-n (dense)", many, GRPO_N, 16, 100, repeats)
     compare("V=1000 n=16 grpo (sparse)", many, GRPO, 16, 400, repeats)
     started = time.perf_counter()
-    fast(BASE, GRPO, 8, 40_000, 1000, threads=2)
+    simulated(BASE, GRPO, 8, 40_000, 1000, threads=2)
     print(f"base case, 1,000 seeds x 40,000 steps, 2 threads: {time.perf_counter() - started:.1f} s")
 
 

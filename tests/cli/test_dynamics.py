@@ -73,14 +73,14 @@ def test_simulate_gives_the_librarys_numbers(tmp_path: Path):
     np.testing.assert_allclose(last["p2"].to_numpy(), path.mass([1])[:, -1], rtol=1e-14)
 
 
-def test_the_law_beside_tokens_is_read_at_every_update(tmp_path: Path):
+def test_the_mean_field_of_tokens_is_read_at_every_update(tmp_path: Path):
     """Its passage is that of `sequence_flow` with every update recorded, not of the curve's points."""
     words = ("--seeds", "3", "--steps", "250", "--eta", "3.2", "--epochs", "1,2")
     facts = json.loads(run("sequences", *words, "--out", tmp_path, "--json").stdout)
     rewards, probs = np.outer([0.8, 1, 0], [1, 0, 0]).ravel(), np.outer([0.49, 0.02, 0.49], [0.5, 0.25, 0.25]).ravel()
     objective = OBJECTIVES["grpo"].replace(std_ddof=0)
-    law = dynamics.sequence_flow(rewards, objective, 8, tokens=3, probs_Y=probs, learning_rate=3.2, steps=250)
-    mass_T = law.mass([3, 4, 5])[0]
+    mean_field = dynamics.sequence_flow(rewards, objective, 8, tokens=3, probs_Y=probs, learning_rate=3.2, steps=250)
+    mass_T = mean_field.mass([3, 4, 5])[0]
     passage = int(np.argmax(mass_T > 0.5))
     assert passage not in np.linspace(0, 250, 101).round(), "not a point of the curve"
     for row in facts["rows"]:
@@ -108,7 +108,7 @@ def test_a_map_over_the_other_knobs(tmp_path: Path):
         run("phase", *FEW, "--x", knobs[0], "--y", knobs[1], "--out", tmp_path)
 
 
-def test_kl_is_the_objectives_own_unless_said(tmp_path: Path):
+def test_kl_is_the_objectives_own_by_default(tmp_path: Path):
     names = ("--objective", "grpo", "--objective", "grpo-kl-forward", "--objective", "grpo-kl-reverse")
     own = json.loads(run("objectives", *FEW, *names, "--out", tmp_path, "--json").stdout)
     assert len(own["rows"]) == 3
@@ -116,12 +116,12 @@ def test_kl_is_the_objectives_own_unless_said(tmp_path: Path):
     assert [row["objective"] for row in none["rows"]] == [", ".join(names[1::2])]
 
 
-def test_the_setting_is_said(tmp_path: Path):
-    shown = run(
+def test_the_setting_is_printed(tmp_path: Path):
+    output = run(
         "simulate", *FEW, "--eps", ".01", "--kl", ".1", "--clip", "none", "--threshold", ".4", "--out", tmp_path
     )
     for part in ("60 steps", "12 seeds", "ε = 0.01", "KL 0.1", "no clip", "threshold 0.4", "population std"):
-        assert part in shown.stdout
+        assert part in output.stdout
 
 
 OWN = """
@@ -129,13 +129,13 @@ def rare_first(rewards_PG, advantages_PG):
     return advantages_PG * (1.0 + 3.0 * (rewards_PG > 0.9))
 
 
-def beside(rewards_PG, advantages_PG):
+def batch_dependent(rewards_PG, advantages_PG):
     return advantages_PG - advantages_PG.max()
 """
 
 
 def test_a_users_function_is_an_objective(tmp_path: Path):
-    """It runs on the NumPy path, which the summary says; a function that mixes groups is refused."""
+    """It runs on NumPy, which the setting says; a function that mixes groups is refused."""
     (tmp_path / "mine.py").write_text(OWN)
     names = ("grpo", "pass-at-k", f"{tmp_path}/mine.py:rare_first")
     words = [word for name in names for word in ("--objective", name)]
@@ -143,16 +143,16 @@ def test_a_users_function_is_an_objective(tmp_path: Path):
     assert [row["objective"] for row in facts["rows"]] == ["grpo", "pass-at-k", "rare_first"]
     assert "NumPy instead of the kernel, because of their shape: pass-at-k, rare_first." in facts["setting"]
     assert facts["rows"][2]["lowest"] != facts["rows"][0]["lowest"]
-    done = run("simulate", *FEW, "--objective", f"{tmp_path}/mine.py:beside", "--out", tmp_path, code=2)
+    done = run("simulate", *FEW, "--objective", f"{tmp_path}/mine.py:batch_dependent", "--out", tmp_path, code=2)
     assert "must weigh each group independently" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 def test_help_fits_a_narrow_terminal():
     for name in ("simulate", "figure1", "figure5", "objectives", "binary", "phase", "sequences"):
-        shown = CliRunner().invoke(app, ["dynamics", name, "--help"], env={"COLUMNS": "80"}).stdout
-        assert "--threshold" in shown
-        assert max(map(len, shown.splitlines())) <= 80
+        output = CliRunner().invoke(app, ["dynamics", name, "--help"], env={"COLUMNS": "80"}).stdout
+        assert "--threshold" in output
+        assert max(map(len, output.splitlines())) <= 80
 
 
 def test_the_same_command_writes_the_same_numbers(tmp_path: Path):
@@ -162,10 +162,10 @@ def test_the_same_command_writes_the_same_numbers(tmp_path: Path):
 
 
 def test_the_table_names_what_was_run(tmp_path: Path):
-    shown = run("objectives", *FEW, "--std", "sample", "--out", tmp_path).stdout
-    assert {"grpo,", "gspo,", "dapo,", "cispo"} <= set(shown.split()), "one update here, so one line"
-    assert "sample std" in shown
-    assert "w-relative" in shown
+    output = run("objectives", *FEW, "--std", "sample", "--out", tmp_path).stdout
+    assert {"grpo,", "gspo,", "dapo,", "cispo"} <= set(output.split()), "one update here, so one line"
+    assert "sample std" in output
+    assert "w-relative" in output
 
 
 def test_many_actions_show_the_best_ones(tmp_path: Path):
@@ -261,7 +261,7 @@ def test_mistakes_are_found_before_the_first_simulation(
     assert file.read_text() == "kept"
 
 
-def test_the_starts_share_is_said(tmp_path: Path):
+def test_the_initial_share_is_printed(tmp_path: Path):
     """By hand: .15 of the .5 on right answers."""
     run("binary", *FEW, "--start", ".35,.15,.5", "--objective", "nsr", "--out", tmp_path)
     assert "Initial share: 0.3 in every seed." in (tmp_path / "binary.svg").read_text()

@@ -72,9 +72,9 @@ def test_kappa_is_conserved_while_the_rare_action_is_rare(objective: str):
     path = flow(rewards, objective, 8, probs_V=start(1e-6), learning_rate=0.05, steps=2000)
     assert path.probs_STV is not None
     row = path.probs_STV[0]
-    there = int(np.argmax(row[:, 2] < 0.5 * math.exp(-2)))
-    assert there > 0
-    assert kappa(rewards, row[there]) == pytest.approx(kappa(rewards, row[0]), rel=1e-4)
+    index = int(np.argmax(row[:, 2] < 0.5 * math.exp(-2)))
+    assert index > 0
+    assert kappa(rewards, row[index]) == pytest.approx(kappa(rewards, row[0]), rel=1e-4)
 
 
 @pytest.mark.parametrize("objective", ["grpo-n", "psr", "w-reinforce", "wapo"])

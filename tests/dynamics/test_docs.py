@@ -1,4 +1,4 @@
-"""docs/dynamics.md: its Python runs, and prints and says what the page has."""
+"""docs/dynamics.md: its Python runs and prints what the page shows."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "dynamics.md").read_text(
 
 def test_the_examples_run_and_print_what_the_page_says():
     exact, simulated = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    (shown,) = re.findall(r"which prints\n+```text\n(.*?)```", PAGE, re.DOTALL)
+    (printed,) = re.findall(r"which prints\n+```text\n(.*?)```", PAGE, re.DOTALL)
     command = [sys.executable, "-W", "error", "-c", exact + simulated]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == shown
+    assert done.stdout == printed
 
 
 def test_the_closed_forms_are_the_pages():

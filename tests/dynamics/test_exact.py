@@ -44,9 +44,9 @@ def by_autograd(rewards_V: np.ndarray, probs_V: np.ndarray, objective: Objective
 def test_equals_autograd_over_every_group(objective: Objective, group_size: int):
     group_size = max(group_size, objective.min_group_size)
     expected = by_autograd(REWARDS, PROBS, objective, group_size)
-    found = expected_update(REWARDS, objective, group_size, probs_V=PROBS)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
-    assert abs(found.sum()) < 1e-15  # identity 1
+    update_V = expected_update(REWARDS, objective, group_size, probs_V=PROBS)
+    np.testing.assert_allclose(update_V, expected, rtol=0, atol=1e-12)
+    assert abs(update_V.sum()) < 1e-15  # identity 1
 
 
 def test_by_hand():
@@ -59,17 +59,17 @@ def test_by_hand():
 @pytest.mark.parametrize("group_size", [2, 3, 8, 40])
 def test_rloo_is_the_policy_gradient_and_a_mean_without_std_a_share_of_it(group_size: int):
     gradient = PROBS * (REWARDS - PROBS @ REWARDS)
-    found = expected_update(REWARDS, "rloo", group_size, probs_V=PROBS, learning_rate=0.5)
-    np.testing.assert_allclose(found, 0.5 * gradient, rtol=1e-11)
-    found = expected_update(REWARDS, "dr-grpo", group_size, probs_V=PROBS)
-    np.testing.assert_allclose(found, (group_size - 1) / group_size * gradient, rtol=1e-11)
+    update_V = expected_update(REWARDS, "rloo", group_size, probs_V=PROBS, learning_rate=0.5)
+    np.testing.assert_allclose(update_V, 0.5 * gradient, rtol=1e-11)
+    update_V = expected_update(REWARDS, "dr-grpo", group_size, probs_V=PROBS)
+    np.testing.assert_allclose(update_V, (group_size - 1) / group_size * gradient, rtol=1e-11)
 
 
 def test_a_fixed_advantage_is_theorem_1_of_the_paper():
     # PSR looks at no other rollout: A = (+1 where right, else 0) whatever the group.
     fixed = np.array([1.0, 1.0, 0.0, 1.0])
-    found = expected_update(REWARDS, "psr", 7, probs_V=PROBS)
-    np.testing.assert_allclose(found, PROBS * (fixed - PROBS @ fixed), rtol=1e-14)
+    update_V = expected_update(REWARDS, "psr", 7, probs_V=PROBS)
+    np.testing.assert_allclose(update_V, PROBS * (fixed - PROBS @ fixed), rtol=1e-14)
 
 
 def test_std_normalisation_nears_the_infinite_group_as_one_over_n():
@@ -82,8 +82,8 @@ def test_std_normalisation_nears_the_infinite_group_as_one_over_n():
 @pytest.mark.parametrize("gap", [1e-3, 5.0])
 def test_a_lone_better_answer_weighs_the_same_whatever_the_gap(ddof: int, size: float, gap: float):
     objective = OBJECTIVES["grpo"].replace(std_ddof=ddof, std_eps=1e-12)
-    found = effective_advantage([0.0, gap], objective, 8, probs_V=[1 - 1e-9, 1e-9])
-    assert found[1] == pytest.approx(size, rel=1e-6)
+    advantage_V = effective_advantage([0.0, gap], objective, 8, probs_V=[1 - 1e-9, 1e-9])
+    assert advantage_V[1] == pytest.approx(size, rel=1e-6)
 
 
 @pytest.mark.parametrize(("token", "sequence"), [("grpo", "gspo"), ("grpo-n", "gspo-n")])
@@ -102,8 +102,8 @@ def test_binary_rewards_have_one_direction_with_known_scalars(group_size: int, p
     scalars = {"grpo": s / (p * (1 - p)), "grpo-p": s / p, "grpo-n": s / (1 - p)}
     for name, scalar in scalars.items():
         objective = OBJECTIVES[name].replace(std_ddof=0, std_eps=1e-12)
-        found = expected_update(rewards, objective, group_size, probs_V=probs)
-        np.testing.assert_allclose(found, scalar * direction, rtol=1e-9, atol=1e-15)
+        update_V = expected_update(rewards, objective, group_size, probs_V=probs)
+        np.testing.assert_allclose(update_V, scalar * direction, rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", ["grpo", "grpo-n", "grpo-p", "psr", "nsr", "rloo"])
@@ -181,7 +181,7 @@ def test_logits_and_many_actions_of_few_rewards():
     ],
 )
 def test_bad_input_is_one_clear_line(changes: dict, message: str):
-    given = {"rewards_V": [1.0, 0.0], "objective": "grpo", "group_size": 4, "probs_V": [0.5, 0.5], **changes}
+    arguments = {"rewards_V": [1.0, 0.0], "objective": "grpo", "group_size": 4, "probs_V": [0.5, 0.5], **changes}
     with pytest.raises(InputError, match=message) as caught:
-        expected_update(**given)
+        expected_update(**arguments)
     assert "\n" not in str(caught.value)

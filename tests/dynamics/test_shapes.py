@@ -19,7 +19,7 @@ OWN = """
 def bonus(rewards_PG, advantages_PG):
     return advantages_PG + (rewards_PG > 0.9)
 
-def beside(rewards_PG, advantages_PG):
+def batch_dependent(rewards_PG, advantages_PG):
     return advantages_PG - advantages_PG.max()
 
 def first_only(rewards_PG, advantages_PG):
@@ -63,18 +63,18 @@ def by_groups(objective: Objective, size: int) -> np.ndarray:
 @pytest.mark.parametrize("size", [3, 5])
 def test_the_expected_update_is_that_of_every_group(name: str, size: int, own):
     objective = own("bonus") if name == "own" else named(name)
-    found = expected_update(REWARDS, objective, size, probs_V=PROBS)
-    np.testing.assert_allclose(found, by_groups(objective, size), rtol=0, atol=1e-12)
+    update_V = expected_update(REWARDS, objective, size, probs_V=PROBS)
+    np.testing.assert_allclose(update_V, by_groups(objective, size), rtol=0, atol=1e-12)
     flowed = flow(REWARDS, objective, size, probs_V=PROBS, steps=1, learning_rate=0.5).probs_STV
     assert flowed is not None
-    expected = PROBS * np.exp(0.5 * found)
+    expected = PROBS * np.exp(0.5 * update_V)
     np.testing.assert_allclose(flowed[0, 1], expected / expected.sum(), rtol=1e-12)
 
 
 def test_by_hand(own):
     """n = 1, no baseline: At_v is the shaped reward itself, and the function adds 1 to the best one."""
-    plain = own("bonus").replace(baseline="none", scale="none")
-    np.testing.assert_allclose(effective_advantage(REWARDS, plain, 1, probs_V=PROBS), [0.8, 2.0, 0.0])
+    uncompared = own("bonus").replace(baseline="none", scale="none")
+    np.testing.assert_allclose(effective_advantage(REWARDS, uncompared, 1, probs_V=PROBS), [0.8, 2.0, 0.0])
 
 
 @pytest.mark.parametrize("name", ["pass_at_k", "quantile", "own"])
@@ -106,9 +106,8 @@ def test_the_kernel_refuses_a_shape():
         simulate(REWARDS, named("focal"), 8, probs_V=PROBS, backend="kernel", rng=generator(0))
 
 
-@pytest.mark.parametrize("name", ["beside", "counted"])
-def test_a_function_that_looks_beside_its_group_is_refused(name: str, own):
-    """Whether at other groups or at what it did before."""
+@pytest.mark.parametrize("name", ["batch_dependent", "counted"])
+def test_a_function_that_depends_on_other_groups_or_earlier_calls_is_refused(name: str, own):
     answers = {"tokens": 3, "probs_Y": PROBS}
     for call in (
         lambda: simulate(REWARDS, own(name), 8, probs_V=PROBS, rng=generator(0)),

@@ -1,4 +1,4 @@
-"""What is read off a trajectory."""
+"""Statistics of a trajectory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator: kernel and clear version agree, seeds keep their paths, and the toy's table comes out."""
+"""The simulator: both backends agree, seeds keep their paths, Ctrl-C keeps finished seeds."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from rlvrscope.seeding import generator
 
 BASE = {"rewards_V": [0.8, 1.0, 0.0], "probs_V": [0.49, 0.02, 0.49], "group_size": 8, "learning_rate": 0.1}
 GRPO = OBJECTIVES["grpo"].replace(std_ddof=0)
-PLAIN = [objective for objective in OBJECTIVES.values() if objective.shape is None]  # the kernel knows no shapes
+UNSHAPED = [objective for objective in OBJECTIVES.values() if objective.shape is None]  # the kernel has no shapes
 VARIANTS = [
-    *PLAIN,
-    *(objective.replace(std_ddof=0, std_eps=0.1) for objective in PLAIN),
+    *UNSHAPED,
+    *(objective.replace(std_ddof=0, std_eps=0.1) for objective in UNSHAPED),
     GRPO.replace(name="no-baseline", baseline="none"),
     GRPO.replace(name="signed", signal="signed", threshold=0.7, baseline="leave_one_out"),
 ]
@@ -47,7 +47,7 @@ def probs(path: Trajectory) -> np.ndarray:
 
 @pytest.mark.parametrize("objective", VARIANTS, ids=lambda o: f"{o.name}-{o.std_ddof}")
 @pytest.mark.parametrize(("size", "rewards"), [(2, [0.8, 1.0, 0.0]), (5, [-0.3, 0.7, 0.5, 2.0]), (8, [0.1, 0.3, 0.2])])
-def test_the_kernels_weights_are_those_of_objectives(objective: Objective, size: int, rewards: list[float]):
+def test_the_kernel_weighs_groups_as_objectives_do(objective: Objective, size: int, rewards: list[float]):
     """On every count vector: equal to 1e-12, and exactly 0 in the same places."""
     rewards_V = np.array(rewards)
     counts_NR = count_vectors(size, len(rewards))
@@ -73,7 +73,7 @@ def test_the_kernels_weights_are_those_of_objectives(objective: Objective, size:
     ],
     ids=["plain", "kl", "epochs", "both"],
 )
-def test_the_kernel_equals_the_clear_version(objective: Objective, knobs: dict):
+def test_the_kernel_equals_the_numpy_backend(objective: Objective, knobs: dict):
     fast, clear = (
         run(objective, backend=backend, steps=120, watch={"rare": [1]}, **knobs) for backend in ("kernel", "numpy")
     )
@@ -86,7 +86,7 @@ def test_the_kernel_equals_the_clear_version(objective: Objective, knobs: dict):
 
 @pytest.mark.parametrize("name", ["grpo", "rloo", "grpo-n"])
 @pytest.mark.parametrize("size", [60, 1000])
-def test_many_actions_equal_the_clear_version(name: str, size: int):
+def test_many_actions_equal_the_numpy_backend(name: str, size: int):
     """Full objectives run on the tree of sums, -N on the dense path."""
     rng = generator(0, "many", size)
     problem = {"rewards_V": rng.random(size), "probs_V": rng.dirichlet(np.ones(size)), "group_size": 16}
@@ -126,19 +126,19 @@ def test_negative_only_lifts_what_was_not_drawn_in_proportion_to_its_mass():
 def test_a_step_with_a_kl_term_is_that_of_the_loss(estimator: str):
     """From logits away from the start, the reference: dz = -eta grad of `policy_loss` on the same draws."""
     objective = GRPO.replace(name="kl", kl_coef=0.5, kl_estimator=estimator)
-    start = make_bandit([0.8, 1.0, 0.0], [0.5, 0.2, 0.3], None)
-    plain = BanditLearner(start, objective, update_rule(objective, 8, 0.3, objective.kl_coef))
+    bandit = make_bandit([0.8, 1.0, 0.0], [0.5, 0.2, 0.3], None)
+    learner = BanditLearner(bandit, objective, update_rule(objective, 8, 0.3, objective.kl_coef))
     logits_SV, keys_S = np.log([[0.2, 0.5, 0.3], [0.7, 0.1, 0.2]]), seed_keys(generator(0, "kl"), np.arange(2))
-    moved_SV = plain.step(logits_SV, keys_S, 0) - logits_SV
+    moved_SV = learner.step(logits_SV, keys_S, 0) - logits_SV
     action_SG = sample(log_softmax(logits_SV), uniforms(keys_S, 0, 8))
     for row, action_G in enumerate(action_SG):
         logits = torch.tensor(logits_SV[row], requires_grad=True)
         logp_G1 = logits.log_softmax(0)[action_G][:, None]
-        advantage_G = torch.from_numpy(advantages(start.rewards_V[action_G][None], objective)[0])
-        ref_G1 = torch.from_numpy(start.log_probs_V[action_G])[:, None]
+        advantage_G = torch.from_numpy(advantages(bandit.rewards_V[action_G][None], objective)[0])
+        ref_G1 = torch.from_numpy(bandit.log_probs_V[action_G])[:, None]
         loss = policy_loss(logp_G1, logp_G1.detach(), advantage_G, logp_G1 < 0, objective, ref_logp_BT=ref_G1).loss
-        (slope,) = torch.autograd.grad(loss, logits)
-        np.testing.assert_allclose(moved_SV[row], -0.3 * slope.numpy(), rtol=1e-12, atol=1e-15)
+        (gradient,) = torch.autograd.grad(loss, logits)
+        np.testing.assert_allclose(moved_SV[row], -0.3 * gradient.numpy(), rtol=1e-12, atol=1e-15)
 
 
 def test_on_policy_the_sequence_ratio_changes_nothing_and_off_policy_it_does():

@@ -36,8 +36,8 @@ SECOND_TOKEN = 0.5
 CURVE_POINTS = 100
 """Intervals of a curve."""
 CAPTION = (
-    "A completion is one of the bandit's actions, then a token that has to be right (1/2 at the start). Flow: expected "
-    "updates, without sampling noise. Shaded: 10 to 90 % of the seeds. Times count η x updates."
+    "A completion is one of the bandit's actions, then a token that has to be right (1/2 at the start). "
+    "Flow: expected updates, no sampling noise. Shaded: 10 to 90 % of the seeds. Times: η x updates."
 )
 
 

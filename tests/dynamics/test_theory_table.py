@@ -1,4 +1,4 @@
-"""What the toy shows: the table of the theory within its sampling error, and the identities beside it."""
+"""The toy problem: the table of the theory within its sampling error, and its identities."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def run(objective: Objective | str = GRPO, **changes) -> Trajectory:
 def test_the_toys_table(
     name: str, seeds: int, steps: int, early: int, middle: int, late: int | None, lowest: float, within: float
 ):
-    """Steps with 10, 50, 90 % of the seeds there. within: about 3 standard errors of quantiles of so many seeds."""
+    """Steps by which 10, 50, 90 % of the seeds passed. within: about 3 standard errors of the quantiles."""
     path = run(named_objective(name, Setting()), steps=steps, seeds=seeds, record_every=steps, watch={"rare": [1]})
-    found = path.passage_quantiles("rare")
-    for value, expected in zip(found, (early, middle, late), strict=True):
+    quantiles = path.passage_quantiles("rare")
+    for value, expected in zip(quantiles, (early, middle, late), strict=True):
         if expected is not None:
             assert value == pytest.approx(expected, rel=within)
     assert np.median(path.lowest["rare"]) == pytest.approx(lowest, rel=0.07)
@@ -47,7 +47,7 @@ def test_the_toys_table(
 
 
 @pytest.mark.parametrize("name", ["grpo-n", "psr", "nsr", "w-reinforce"])
-def test_the_objectives_that_never_get_there(name: str):
+def test_objectives_that_never_reach_the_best_action(name: str):
     path = run(named_objective(name, Setting()), steps=40_000, seeds=40, record_every=10_000, watch={"rare": [1]})
     assert path.share_never("rare") == 1.0
     assert 0.0002 < np.median(path.lowest["rare"]) < 0.0006
@@ -87,11 +87,11 @@ def test_more_rollouts_are_faster(size: int, median: float):
     assert path.passage_quantiles("rare")[1] == pytest.approx(median, rel=0.07)
 
 
-def test_negative_only_never_gets_there_from_this_start_and_does_from_another():
+def test_negative_only_reaches_the_best_action_from_another_start_only():
     stuck = run("grpo-n", steps=10_000, seeds=100, record_every=10_000, watch={"rare": [1]})
     assert stuck.share_never("rare") == 1.0
-    there = run("grpo-n", probs_V=[0.3, 0.2, 0.5], steps=40_000, seeds=20, record_every=40_000, watch={"rare": [1]})
-    assert there.share_never("rare") < 0.5
+    reached = run("grpo-n", probs_V=[0.3, 0.2, 0.5], steps=40_000, seeds=20, record_every=40_000, watch={"rare": [1]})
+    assert reached.share_never("rare") < 0.5
 
 
 @pytest.mark.parametrize(
