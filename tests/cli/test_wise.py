@@ -44,7 +44,7 @@ def test_end_to_end(base: Path, experiment: Path, recipe_file: Path, tmp_path: P
     assert lines[0].split() == ["alpha", "pass@1", "pass@8", "pass@256", "distinct", "entropy"]
     assert [line.split()[0] for line in lines[1:]] == ["0", "0.25", "0.5", "0.75", "1"]
     for line, row in ((lines[1], done["rows"][0]), (lines[-1], done["rows"][1])):
-        assert line.split()[1:4] == [f"{row[f'pass_at_{k}']:.3f}" for k in (1, 8, 256)]
+        assert line.split()[1:4] == [f"{row['pass_at_k'][str(k)]:.3f}" for k in (1, 8, 256)]
 
 
 @pytest.mark.parametrize(
