@@ -88,7 +88,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def facts(*words: str | Path) -> dict[str, Any]:
-    """What --json says; NaN and Infinity are no JSON."""
+    """The output of --json. NaN and Infinity are not valid JSON."""
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} is no JSON")
@@ -116,9 +116,9 @@ def test_the_numbers_are_those_of_compare(at: Path, words: list[str], settings: 
     (base,), (trained,) = read_models("base.csv"), read_models("grpo.csv")
     ks, seed = ([1, 8] if "--k" in words else KS), (3 if "--seed" in words else 0)
     expected = compare(base.counts, trained.counts, ks, rng=generator(seed, "boundary"), **settings)
-    found = facts("boundary", "base.csv", "grpo.csv", *words)
-    (model,) = found["models"]
-    shown = run("boundary", "base.csv", "grpo.csv", *words, "--csv", "table.csv", terminal=True).stdout
+    result = facts("boundary", "base.csv", "grpo.csv", *words)
+    (model,) = result["models"]
+    output = run("boundary", "base.csv", "grpo.csv", *words, "--csv", "table.csv", terminal=True).stdout
     table = list(csv.DictReader((at / "table.csv").open()))
     assert [row["k"] for row in model["rows"]] == ks
     for index, row in enumerate(model["rows"]):
@@ -127,11 +127,11 @@ def test_the_numbers_are_those_of_compare(at: Path, words: list[str], settings: 
             number = float(getattr(expected.difference, part)[index])
             assert row[key] == (number if np.isfinite(number) else None)
             assert table[index][key] == ("" if row[key] is None else repr(row[key]))
-            assert row[key] is None or f"{row[key]:+.3f}" in shown
+            assert row[key] is None or f"{row[key]:+.3f}" in output
         assert row["base"] == expected.base.estimate[index]
-        assert f"{row['base']:.3f}" in shown
-    assert " ".join(model["conclusion"].split()) in " ".join(shown.split())
-    assert widths(shown) <= 80
+        assert f"{row['base']:.3f}" in output
+    assert " ".join(model["conclusion"].split()) in " ".join(output.split())
+    assert widths(output) <= 80
 
 
 def test_every_kind_of_file_gives_the_same(at: Path):
@@ -145,9 +145,9 @@ def test_every_kind_of_file_gives_the_same(at: Path):
 
 @pytest.mark.usefixtures("at")
 def test_several_models_are_judged_together():
-    shown = run("boundary", "base.csv", "grpo.csv", "other.csv", terminal=True).stdout
-    assert "2 models are compared: Holm's correction is applied." in shown
-    assert widths(shown) <= 80
+    output = run("boundary", "base.csv", "grpo.csv", "other.csv", terminal=True).stdout
+    assert "2 models are compared: Holm's correction is applied." in output
+    assert widths(output) <= 80
     counts = {name: read_models(f"{name}.csv")[0].counts for name in ("base", "grpo", "other")}
     base = counts.pop("base")
     expected = compare_all(base, counts, KS, rng=generator(0, "boundary"))
@@ -173,10 +173,10 @@ def test_other_columns_scores_and_options(at: Path):
     rows = [{"task": row["problem"], "reward": 0.9 if row["correct"] else 0.3} for row in samples("base", "base")]
     write_jsonl(at / "scores.jsonl", rows)
     named = ["--column", "problem=task", "--column", "score=reward"]
-    found = facts("boundary", "scores.jsonl", "grpo.csv", *named, "--threshold", "0.5", "--options", "4")
-    assert found["models"][0]["rows"] == facts("boundary", "base.csv", "grpo.csv")["models"][0]["rows"]
-    metrics = {entry["metric"]: entry["values"] for entry in found["metrics"]}
-    assert metrics["pass@1 above guessing (0.250)"][0] == pytest.approx(found["models"][0]["rows"][0]["base"] - 0.25)
+    result = facts("boundary", "scores.jsonl", "grpo.csv", *named, "--threshold", "0.5", "--options", "4")
+    assert result["models"][0]["rows"] == facts("boundary", "base.csv", "grpo.csv")["models"][0]["rows"]
+    metrics = {entry["metric"]: entry["values"] for entry in result["metrics"]}
+    assert metrics["pass@1 above guessing (0.250)"][0] == pytest.approx(result["models"][0]["rows"][0]["base"] - 0.25)
     assert "or --threshold X be given" in refused("boundary", "scores.jsonl", "grpo.csv", *named)
 
 
@@ -185,28 +185,28 @@ def test_shared_problems(at: Path):
     message = refused("boundary", "base.csv", "few.csv")
     assert "20 (such as 'p00') only in the base, 1 (such as 'new') only in few, 20 in both" in message
     assert "--shared" in message
-    found = facts("boundary", "base.csv", "few.csv", "--shared")
-    assert found["problems"] == 20
+    result = facts("boundary", "base.csv", "few.csv", "--shared")
+    assert result["problems"] == 20
     same = write_counts(at / "same.csv", "base", ROWS[1::2])
     rows = facts("boundary", same, write_counts(at / "half.csv", "grpo", ROWS[1::2]))["models"][0]["rows"]
-    assert [row["difference"] for row in rows] == [row["difference"] for row in found["models"][0]["rows"]]
+    assert [row["difference"] for row in rows] == [row["difference"] for row in result["models"][0]["rows"]]
 
 
 @pytest.mark.usefixtures("at")
 def test_ks_beyond_the_samples_are_undefined_not_invented():
-    shown = run("boundary", "base.csv", "grpo.csv", "--k", "8,16").stdout
-    assert "16      –      –" in shown
-    assert "pass@16 is undefined for 40 of 40 problems (n < 16)." in shown
-    assert "nan" not in shown
+    output = run("boundary", "base.csv", "grpo.csv", "--k", "8,16").stdout
+    assert "16      –      –" in output
+    assert "pass@16 is undefined for 40 of 40 problems (n < 16)." in output
+    assert "nan" not in output
     assert facts("boundary", "base.csv", "grpo.csv", "--k", "8,16")["models"][0]["rows"][1]["difference"] is None
     assert "no interval" in run("boundary", "base.csv", "grpo.csv", "--this-set").stdout
 
 
 def test_a_lab_experiment(experiment: Path):
-    found = facts("boundary", f"{experiment}#base", experiment, "--samples", "64")
-    assert [model["model"] for model in found["models"]] == ["grpo", "grpo-p"]
-    assert found["min_samples"] == 64
-    assert facts("boundary", experiment, experiment, "--samples", "64") == found
+    result = facts("boundary", f"{experiment}#base", experiment, "--samples", "64")
+    assert [model["model"] for model in result["models"]] == ["grpo", "grpo-p"]
+    assert result["min_samples"] == 64
+    assert facts("boundary", experiment, experiment, "--samples", "64") == result
     assert widths(run("boundary", experiment, experiment, terminal=True).stdout) <= 80
 
 
@@ -216,15 +216,15 @@ def test_a_lab_experiment(experiment: Path):
 @pytest.mark.usefixtures("at")
 def test_the_answers_to_one_problem():
     words = ["boundary", "all.jsonl", "all.jsonl", "--problem", "p02"]
-    shown = run(*words, terminal=True).stdout
-    assert "base: 2 of 8 right" in shown
-    assert "grpo: 6 of 8 right" in shown
-    assert "base says 1" in shown
-    assert "base says 2" not in shown, "a wrong one"
-    assert "grpo says 4" not in shown, "beyond the limit"
-    assert widths(shown) <= 80
+    output = run(*words, terminal=True).stdout
+    assert "base: 2 of 8 right" in output
+    assert "grpo: 6 of 8 right" in output
+    assert "base says 1" in output
+    assert "base says 2" not in output, "a wrong one"
+    assert "grpo says 4" not in output, "beyond the limit"
+    assert widths(output) <= 80
     right = facts(*words, "--limit", "1")["right"]
-    assert {name: [sample["text"] for sample in found] for name, found in right.items()} == {
+    assert {name: [sample["text"] for sample in result] for name, result in right.items()} == {
         "base": ["base says 0"],
         "grpo": ["grpo says 0"],
         "other": ["other says 0"],
@@ -341,15 +341,15 @@ EVIL = "[bold]x[/] [/] <script>alert(1)</script> {{ 7*7 }}\x1b[31m\x1b]0;t\x07 \
 def test_hostile_text_can_not_touch_the_terminal(at: Path):
     rows = [{**row, "problem": row["problem"] + EVIL} for row in ROWS[:6]]
     for name, key in ((f"one {EVIL}", "base"), (f"two {EVIL}", "grpo")):
-        found = [
+        result = [
             {**row, "text": EVIL + "x" * (row["problem"] == rows[0]["problem"]) * 1_000_000}
             for row in samples(name, key, rows)
         ]
-        write_jsonl(at / f"{key}.jsonl", found)
+        write_jsonl(at / f"{key}.jsonl", result)
     words = ["boundary", "base.jsonl", "grpo.jsonl"]
-    shown = run(*words, terminal=True).stdout
-    assert not controls(shown)
-    assert widths(shown) <= 80
+    output = run(*words, terminal=True).stdout
+    assert not controls(output)
+    assert widths(output) <= 80
     problem = rows[1]["problem"]
     answers = run(*words, "--problem", problem, terminal=True).stdout
     assert not controls(answers)
@@ -370,8 +370,8 @@ def test_long_and_wide_names_keep_the_table_in_80_columns(at: Path):
     write_jsonl(
         at / "grpo.jsonl", [*samples("a-long-name-of-step-100", "grpo"), *samples("a-long-name-of-step-200", "other")]
     )
-    shown = run("boundary", "base.jsonl", "grpo.jsonl").stdout
-    heads = [line for line in shown.splitlines() if "difference" in line]
+    output = run("boundary", "base.jsonl", "grpo.jsonl").stdout
+    heads = [line for line in output.splitlines() if "difference" in line]
     assert len(heads) == 2
     assert "step-100" in heads[0]
     assert "step-200" in heads[1]
@@ -386,21 +386,21 @@ def test_plan_says_what_plan_computes():
     (base,), (trained,) = read_models("base.csv"), read_models("grpo.csv")
     for words, second in ((["base.csv"], None), (["base.csv", "grpo.csv"], trained.counts)):
         expected = plan(base.counts, 0.05, 4, second)
-        found = facts("plan", *words, "--difference", "0.05", "--k", "4")
-        shown = run("plan", *words, "--difference", "0.05", "--k", "4", terminal=True).stdout
-        assert found["spread"] == expected.spread
-        assert found["detectable"] == list(expected.detectable)
-        assert [(o["samples"], o["problems"]) for o in found["options"]] == [
+        result = facts("plan", *words, "--difference", "0.05", "--k", "4")
+        output = run("plan", *words, "--difference", "0.05", "--k", "4", terminal=True).stdout
+        assert result["spread"] == expected.spread
+        assert result["detectable"] == list(expected.detectable)
+        assert [(o["samples"], o["problems"]) for o in result["options"]] == [
             (option.samples, option.problems) for option in expected.options
         ]
         for option, detectable in zip(expected.options, expected.detectable, strict=True):
-            assert f"{option.problems:,}" in shown
-            assert f"{option.total:,}" in shown
-            assert f"{detectable:.3f}" in shown
-        shown_words = " ".join(shown.split())
+            assert f"{option.problems:,}" in output
+            assert f"{option.total:,}" in output
+            assert f"{detectable:.3f}" in output
+        shown_words = " ".join(output.split())
         assert ("Assumed:" in shown_words) == (second is None)
         assert "detectable with 40 problems" in shown_words
-        assert widths(shown) <= 80
+        assert widths(output) <= 80
 
 
 def test_plan_takes_the_trained_model_of_a_source_with_both(at: Path):
@@ -432,9 +432,9 @@ def test_help_fits_a_narrow_terminal():
 
 @pytest.mark.usefixtures("at")
 def test_training_runs_in_several_files():
-    found = facts("boundary", "base.csv", "grpo.csv", "other.csv", "--seeds")
-    (model,) = found["models"]
+    result = facts("boundary", "base.csv", "grpo.csv", "other.csv", "--seeds")
+    (model,) = result["models"]
     assert (model["model"], model["scope"]) == ("grpo and 1 more", "this objective")
     means = [sum(row[key] for row in ROWS) / 320 for key in ("grpo", "other")]
     assert model["rows"][0]["trained"] == pytest.approx(sum(means) / 2)
-    assert any("2 training runs are too few" in note for note in found["notes"])
+    assert any("2 training runs are too few" in note for note in result["notes"])

@@ -36,11 +36,11 @@ for (const name of NAMES) {
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
         assert "CI" not in os.environ, "CI must have chromium"
         pytest.skip("no chromium on this machine: install Debian's, or Chrome, to test the page")
-    return found
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +58,11 @@ def draw(chromium: str) -> Callable[..., Drawn]:
             [*command, f"--user-data-dir={folder / 'chromium'}", f"file://{whole}"], capture_output=True, timeout=240
         )
         console = re.findall(r".*CONSOLE.*\n", done.stderr.decode(errors="replace"))
-        shown = re.findall(r'<pre id="([\w-]+)">(.*?)</pre>', done.stdout.decode(), re.DOTALL)
-        found = {name: html.unescape(text) for name, text in shown}
+        dumps = re.findall(r'<pre id="([\w-]+)">(.*?)</pre>', done.stdout.decode(), re.DOTALL)
+        pages_by_name = {name: html.unescape(text) for name, text in dumps}
         return {
-            name: (found.get(name, ""), "".join(line for line in console if f"{name}.html" in line)) for name in pages
+            name: (pages_by_name.get(name, ""), "".join(line for line in console if f"{name}.html" in line))
+            for name in pages
         }
 
     return drawn

@@ -147,16 +147,16 @@ def clone(folder: Path, base: int, seed: int) -> None:
         (out / "evaluation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_what_the_intervals_speak_of(risen: Path, rising: Findings, tmp_path: Path):
+def test_scope_of_the_intervals(risen: Path, rising: Findings, tmp_path: Path):
     """Two bases of one seed: these runs. Of two seeds: these bases, other seeds. Four bases: other bases, too."""
     out = copy(risen, tmp_path / "out")
-    found = [rising]
+    results = [rising]
     for cells in ([(0, 1), (1, 1)], [(2, 0), (3, 0), (2, 1), (3, 1)]):
         for base, seed in cells:
             clone(out, base, seed)
-        found.append(Findings(Experiment.read(out)))
-    assert [each.outcomes[0].covers for each in found] == ["prompts", "seeds", "bases"]
-    texts = [scope(each) for each in found]
+        results.append(Findings(Experiment.read(out)))
+    assert [each.outcomes[0].covers for each in results] == ["prompts", "seeds", "bases"]
+    texts = [scope(each) for each in results]
     assert "for these 2 bases and these runs only" in texts[0]
     assert "1 RL seed per base are too few to estimate the spread between seeds" in texts[0]
     assert "to new prompts (resampled) and new RL seeds" in texts[1]
@@ -164,11 +164,11 @@ def test_what_the_intervals_speak_of(risen: Path, rising: Findings, tmp_path: Pa
     assert "new bases and new RL seeds (Student's t over 4 bases, each the mean of its 2 seeds)" in texts[2]
     # What two seeds a base add, by hand: their spread is half their distance, squared and summed over both bases, over
     # 2 degrees of freedom and, for the mean of two means of two, over 4; Student's t of 2 degrees is 4.3.
-    finals = [[found[1].experiment.of("grpo")[i].success_SP()[-1].mean() for i in pair] for pair in ((0, 1), (2, 3))]
+    finals = [[results[1].experiment.of("grpo")[i].success_SP()[-1].mean() for i in pair] for pair in ((0, 1), (2, 3))]
     spread = np.sqrt(sum((one - other) ** 2 / 2 for one, other in finals) / 2 / 4)
-    change = found[1].outcomes[0].pass_at_1
+    change = results[1].outcomes[0].pass_at_1
     assert change.high - change.value > 4.3 * spread > 0
-    # Runs that failed leave too few bases: said of their arm alone.
+    # Failed runs leave too few bases for their arm alone.
     recipe = config.load(out / "recipe.toml", Recipe)
     assert recipe.compare is not None
     compare = recipe.compare.model_copy(update={"bases": (0, 1, 2, 3), "seeds": (0, 1)})
@@ -208,15 +208,15 @@ def test_bounds_where_a_gain_is_out_of_reach(findings: Findings):
 def test_a_failed_run_is_listed_counted_and_shifts_no_curve(risen: Path, rising: Findings, tmp_path: Path):
     out = copy(risen, tmp_path / "out")
     fail(out, LOST, "the loss is not finite at step 3 <b>")
-    found = write_report(out)
+    results = write_report(out)
     page = (out / "report.html").read_text()
     assert f"<strong>{LOST}</strong>: the loss is not finite at step 3 &lt;b&gt;" in page
     assert json.loads((out / "summary.json").read_text())["failed"][0]["run"] == LOST
-    whole, left = entry(rising, "grpo-p"), entry(found, "grpo-p")
+    whole, left = entry(rising, "grpo-p"), entry(results, "grpo-p")
     assert [target.runs for target in left.targets] == [2, 2], "the failed one never got there"
     assert left.targets[0].reached == whole.targets[0].reached - 1
     assert "Failed runs count as not having reached the gain" in page
-    experiment = found.experiment
+    experiment = results.experiment
     np.testing.assert_allclose(start(experiment), start(rising.experiment))
     (lone,) = experiment.of("grpo-p")
     curve = mean_curve(experiment, [lone], trained)
@@ -237,10 +237,10 @@ def test_an_arm_whose_every_run_failed_keeps_its_row(risen: Path, tmp_path: Path
     out = copy(risen, tmp_path / "out")
     fail(out, LOST, "lost")
     fail(out, LOST.replace("base1", "base0"), "lost, too")
-    found = Findings(Experiment.read(out))
-    assert found.experiment.missing_arms == ["grpo-p"]
-    assert found.equal.pairs == []
-    assert sum(missing_rows(table, "GRPO-P") for table in result_tables(found)) == 3, "one a table"
+    results = Findings(Experiment.read(out))
+    assert results.experiment.missing_arms == ["grpo-p"]
+    assert results.equal.pairs == []
+    assert sum(missing_rows(table, "GRPO-P") for table in result_tables(results)) == 3, "one a table"
 
 
 def test_the_stated_pairs_are_compared(risen: Path, rising: Findings, tmp_path: Path):
@@ -326,26 +326,26 @@ def with_a_table(cache: Path, recipe: Recipe, once: Callable[..., Path]) -> Path
 def test_tabular_arms_are_known_on_training_prompts_only(with_a_table: Path, tmp_path: Path):
     out = copy(with_a_table, tmp_path / "out")
     rise(out)
-    found = Findings(Experiment.read(out))
-    assert (found.experiment.arms, found.experiment.missing_arms) == (["grpo"], ["table"])
-    assert found.equal.pairs == []
-    assert found.on_training is not None
-    assert found.on_training.experiment.arms == ["grpo", "table"]
-    assert found.on_training.num_prompts == 20
-    (pair,) = found.on_training.equal.pairs
+    results = Findings(Experiment.read(out))
+    assert (results.experiment.arms, results.experiment.missing_arms) == (["grpo"], ["table"])
+    assert results.equal.pairs == []
+    assert results.on_training is not None
+    assert results.on_training.experiment.arms == ["grpo", "table"]
+    assert results.on_training.num_prompts == 20
+    (pair,) = results.on_training.equal.pairs
     assert (pair.arm, pair.against) == ("table", "grpo")
-    trained = page_of(found).split("<h2>On training prompts</h2>")[1]
-    assert sum(missing_rows(table, "table") for table in result_tables(found)) == 3, (
+    trained = page_of(results).split("<h2>On training prompts</h2>")[1]
+    assert sum(missing_rows(table, "table") for table in result_tables(results)) == 3, (
         "after training, common range, gain"
     )
-    assert not any(missing_rows(table, "table") for table in result_tables(found.on_training))
-    numbers = found.on_training.outcomes[1]
+    assert not any(missing_rows(table, "table") for table in result_tables(results.on_training))
+    numbers = results.on_training.outcomes[1]
     rows = RunFolder(out / "runs/table-base0-seed0").rows(EvaluationRow)
     first, last = (at_temperature(rows[i].training).success_P for i in (0, -1))
     assert numbers.pass_at_1.value == pytest.approx((last - first).mean())
     assert numbers.model.greedy_accuracy is None, "of held-out prompts only"
     assert f">{numbers.model.pass_at_1:.3f}</td>" in trained
-    (change,) = (entry.change for entry in found.on_training.equal.entries if entry.name == "table")
+    (change,) = (entry.change for entry in results.on_training.equal.entries if entry.name == "table")
     assert change is not None
     assert f">{between(change)}<br>" in trained
 
@@ -353,11 +353,11 @@ def test_tabular_arms_are_known_on_training_prompts_only(with_a_table: Path, tmp
 def test_with_nothing_but_tables_the_page_is_about_training_prompts(with_a_table: Path, tmp_path: Path):
     out = copy(with_a_table, tmp_path / "out")
     shutil.rmtree(out / "runs" / "grpo-base0-seed0")
-    found = Findings(Experiment.read(out))
-    assert found.experiment.prompts == "training prompts"
-    assert found.on_training is None
-    assert found.outcomes[0].model.name == "table"
-    assert "20 training prompts" in page_of(found)
+    results = Findings(Experiment.read(out))
+    assert results.experiment.prompts == "training prompts"
+    assert results.on_training is None
+    assert results.outcomes[0].model.name == "table"
+    assert "20 training prompts" in page_of(results)
 
 
 def test_envelopes_hold_every_point(findings: Findings):
@@ -398,7 +398,7 @@ def test_tables_fit_80_columns(risen: Path, tmp_path: Path):
 
 
 def test_columns_of_graded_tasks_seconds_and_mixtures(risen: Path, tmp_path: Path):
-    """What the trainer adds where the recipe asks for it, read back by hand."""
+    """Optional columns of the trainer, read back by hand."""
     out = copy(risen, tmp_path / "out")
 
     def grade(row: dict[str, Any]) -> None:
@@ -412,17 +412,17 @@ def test_columns_of_graded_tasks_seconds_and_mixtures(risen: Path, tmp_path: Pat
         first, *_, last = (json.loads(line) for line in (run / "evaluation.jsonl").read_text().splitlines())
         rows = [{"step": 6, "alpha": alpha, "held_out": row["held_out"]} for alpha, row in ((0.7, last), (0.3, first))]
         (run / "interpolation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = write_report(out)
-    run = found.experiment.runs[0]
+    results = write_report(out)
+    run = results.experiment.runs[0]
     assert run.graded
     assert run.cpu_seconds_S is not None
     np.testing.assert_allclose(run.cpu_seconds_S, np.array(run.evaluation_steps) * 0.5)
     np.testing.assert_allclose(interpolated(run), trained(run)[[0, -1]], err_msg="in order of alpha")
-    wise, arm = entry(found, "WiSE of grpo"), entry(found, "grpo")
+    wise, arm = entry(results, "WiSE of grpo"), entry(results, "grpo")
     assert (wise.of, wise.trained, wise.runs) == ("grpo", False, 2)
     # From the base to the final model and nothing else: a straight line between them.
-    ends = [trained(run)[[0, -1]] for run in found.experiment.of("grpo")]
-    line = [one[0, 1] + found.gains[0] / (one[1, 0] - one[0, 0]) * (one[1, 1] - one[0, 1]) for one in ends]
+    ends = [trained(run)[[0, -1]] for run in results.experiment.of("grpo")]
+    line = [one[0, 1] + results.gains[0] / (one[1, 0] - one[0, 0]) * (one[1, 1] - one[0, 1]) for one in ends]
     assert wise.targets[0].pass_at_boundary.least == pytest.approx(np.mean(line))
     assert arm.targets[0].minus_wise is not None
     assert arm.targets[0].minus_wise.least == pytest.approx(arm.targets[0].pass_at_boundary.least - np.mean(line))
@@ -431,15 +431,15 @@ def test_columns_of_graded_tasks_seconds_and_mixtures(risen: Path, tmp_path: Pat
     specs = json.loads(re.findall(r'id="specs">(.*?)</script>', (out / "report.html").read_text(), re.DOTALL)[0])
     values = [value for panel in specs["graded"]["concat"] for value in panel["data"]["values"]]
     first = next(v for v in values if v["kind"] == "optimal, held-out prompts" and v["step"] == 0)
-    assert first["mass"] == pytest.approx(found.base.pass_at_1 / 4)
+    assert first["mass"] == pytest.approx(results.base.pass_at_1 / 4)
     page = (out / "report.html").read_text()
     assert "On training prompts" in page
     assert "On held-out prompts" in page
-    for looked_at in (found, found.on_training):
+    for looked_at in (results, results.on_training):
         assert looked_at is not None
         grpo = looked_at.graded[0]
         # A quarter of every right answer's mass is optimal: common is three times it, and never overtaken.
-        assert grpo.optimal[0] == pytest.approx(found.base.pass_at_1 / 4)
+        assert grpo.optimal[0] == pytest.approx(results.base.pass_at_1 / 4)
         assert grpo.common[0] == pytest.approx(3 * grpo.optimal[0])
         assert grpo.optimal[1] == pytest.approx(min(grpo.optimal[1:]))
         assert grpo.overtaken == 0.0
@@ -451,7 +451,7 @@ def test_columns_of_graded_tasks_seconds_and_mixtures(risen: Path, tmp_path: Pat
         assert number(pair.optimal.value, "+.3f") in sentences(looked_at)[-1]
 
 
-def test_training_prompts_are_looked_at_by_themselves(bases: Path, tmp_path: Path):
+def test_training_prompts_are_compared_separately(bases: Path, tmp_path: Path):
     """With every training prompt solved, the comparison on them differs from that on held-out prompts."""
     out = copy(bases, tmp_path / "out")
     assert Findings(Experiment.read(out)).on_training is None, "they were not scored"
@@ -462,14 +462,14 @@ def test_training_prompts_are_looked_at_by_themselves(bases: Path, tmp_path: Pat
             score["success_P"] = [1.0 for _ in score["success_P"]]
 
     change_rows(out, "evaluation", score_training)
-    found = Findings(Experiment.read(out))
-    assert found.on_training is not None
-    assert found.on_training.on_training is None
-    assert found.on_training.base.pass_at_1 == 1.0
-    assert found.base.pass_at_1 < 1.0
-    assert found.graded == []
-    assert found.on_training.equal.common is None, "nothing can rise above 1"
-    assert "There is no common range of gains" in sentences(found.on_training)[2]
+    results = Findings(Experiment.read(out))
+    assert results.on_training is not None
+    assert results.on_training.on_training is None
+    assert results.on_training.base.pass_at_1 == 1.0
+    assert results.base.pass_at_1 < 1.0
+    assert results.graded == []
+    assert results.on_training.equal.common is None, "nothing can rise above 1"
+    assert "There is no common range of gains" in sentences(results.on_training)[2]
 
 
 def test_runs_on_other_prompts_are_refused(bases: Path, tmp_path: Path):

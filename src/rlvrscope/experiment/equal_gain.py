@@ -32,7 +32,7 @@ def wise_name(arm: str) -> str:
 
 
 def baselines(experiment: Experiment) -> dict[str, list[TrainingRun]]:
-    """Baselines that need no training of their own, by name: the cooled base, the heated base, and WiSE of each arm.
+    """Baselines without extra training, by name: the cooled base, the heated base, and WiSE of each arm.
 
     Only those that were scored. Like runs, they are paths in the plane of pass@1 and pass@k.
     """

@@ -85,7 +85,7 @@ class Findings:
         return means_over_prompts([str(run.base) for run in runs], [values(run)[row] for run in runs], self.weights_RP)
 
     def _change(self, arm: str, values: PerPrompt) -> Estimate:
-        """From each run's own start to its end: on training prompts, each seed has prompts of its own."""
+        """From each run's own start to its end: on training prompts, seeds differ in prompts."""
         runs = self.experiment.of(arm)
         changes = [values(run)[-1] - values(run)[0] for run in runs]
         return _estimate(means_over_prompts([str(run.base) for run in runs], changes, self.weights_RP))

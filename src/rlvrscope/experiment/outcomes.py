@@ -78,7 +78,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Outcome:
-    """An arm's final model and its changes from the base; covers: the scope of the intervals besides new prompts."""
+    """An arm's final model and its changes from the base. covers: scope of the intervals beyond new prompts."""
 
     model: Model
     pass_at_1: Estimate

@@ -1,1 +1,1 @@
-"""What was found, for people: tables, charts and offline pages. Needs `rlvrscope[report]`."""
+"""Tables, charts and offline pages. Needs `rlvrscope[report]`."""

@@ -1,1 +1,1 @@
-"""What training did to a model's boundary, from counts of samples."""
+"""The report of a boundary: a base against models trained from it."""

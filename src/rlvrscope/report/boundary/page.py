@@ -117,7 +117,7 @@ def _ledger(boundary: Boundary, name: str) -> LedgerSection:
     counts = ", ".join(f"{ledger.count(status)} {status}" for status in STATUSES)
     summary = (
         f"{counts}. Within reach: success probability above {ledger.eps:.4f}, so that {ledger.k} samples hold a right "
-        f"one 95 % of the time; one rare success is not enough. A problem gets a status if its posterior probability "
+        f"one 95% of the time; one rare success is not enough. A problem gets a status if its posterior probability "
         f"is above {ledger.certainty:g}. Training runs are pooled."
     )
     rates = rates_table(boundary, name)

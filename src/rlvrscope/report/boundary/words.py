@@ -88,12 +88,12 @@ def notes(boundary: Boundary) -> list[str]:
 
 
 def starred(comparison: Comparison, index: int) -> bool:
-    """Whether there is a difference at this k whose band is not reliable."""
+    """True where there is a difference at this k whose band is not reliable."""
     return bool(np.isfinite(comparison.difference.estimate[index]) and not comparison.reliable[index])
 
 
 def crosses(comparison: Comparison) -> bool:
-    """Whether the crossover is between an *expanded* and a later *shrunk* k."""
+    """True if the crossover is between an *expanded* and a later *shrunk* k."""
     verdicts, k = comparison.verdicts, comparison.crossover.k
     if k is None or not {EXPANDED, SHRUNK} <= set(verdicts):
         return False

@@ -1,1 +1,1 @@
-"""What an experiment in the lab showed."""
+"""The report of an experiment in the lab."""

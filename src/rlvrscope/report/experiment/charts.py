@@ -103,14 +103,14 @@ def equal_pass_chart(findings: Findings) -> Any:
     return alt.vconcat(*panels, spacing=24).properties(
         title=title(
             f"{BOUNDARY} at equal pass@1, mean over a range of gains",
-            "Dots: estimates with 95 % intervals. Bars without a dot: bounds, because some run does not reach all "
+            "Dots: estimates with 95% intervals. Bars without a dot: bounds, because some run does not reach all "
             "gains. Dashed: no difference.",
         )
     )
 
 
 def pass_at_k_chart(curves: Mapping[str | None, Interval], where: str) -> Any:
-    """pass@k over k with 95 % intervals: the base (None) against each arm after training."""
+    """pass@k over k with 95% intervals: the base (None) against each arm after training."""
     arms = [arm for arm in curves if arm is not None]
     panels = []
     for index, arm in enumerate(arms):
@@ -140,7 +140,7 @@ def pass_at_k_chart(curves: Mapping[str | None, Interval], where: str) -> Any:
         .properties(
             title=title(
                 "pass@k after training against the base",
-                f"Exact on {where}. Bands: pointwise 95 % intervals, of the same scope as in the tables.",
+                f"Exact on {where}. Bands: pointwise 95% intervals, of the same scope as in the tables.",
             )
         )
     )

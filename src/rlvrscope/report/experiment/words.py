@@ -16,7 +16,7 @@ BOUNDARY = f"pass@{BOUNDARY_K}"
 
 
 def arm_label(name: str) -> str:
-    """An arm's name for people: capitals for objectives of the catalogue and the base, a user's own as they are."""
+    """An arm's name for people: capitals for objectives of the catalogue and the base, a user's own names unchanged."""
     return name.upper() if name in OBJECTIVES or name == "base" else name
 
 
@@ -29,14 +29,14 @@ def pair_label(pair: Pair | GradedPair) -> str:
 
 
 def with_interval(estimate: Estimate, form: str = "+.3f") -> str:
-    """+0.079, 95 % CI +0.060 to +0.098."""
-    return f"{number(estimate.value, form)}, 95 % CI {estimate.low:{form}} to {estimate.high:{form}}"
+    """+0.079, 95% CI +0.060 to +0.098."""
+    return f"{number(estimate.value, form)}, 95% CI {estimate.low:{form}} to {estimate.high:{form}}"
 
 
 def between(value: Bounded, form: str = "+.3f") -> str:
     """A bounded value, or "LEAST to MOST"."""
-    least = number(value.least, form)
-    return least if value.known else f"{least} to {number(value.most, form)}"
+    lower = number(value.least, form)
+    return lower if value.known else f"{lower} to {number(value.most, form)}"
 
 
 def sentences(findings: Findings) -> list[str]:
@@ -105,7 +105,7 @@ def _directions(differences: Sequence[tuple[str, Estimate]]) -> str:
         arms = [_arm_and_value(arm, change) for arm, change in ordered if change.sign == sign]
         if arms:
             clauses.append(f"{direction} with {listed(arms)}")
-    return ", ".join(clauses)
+    return f"{', '.join(clauses[:-1])}, and {clauses[-1]}" if len(clauses) > 1 else clauses[0]
 
 
 def _arm_and_value(arm: str, change: Estimate) -> str:
@@ -166,7 +166,7 @@ CAPTIONS = {
     ),
     "mass-flow": (
         f"Dominant: the base's most likely right answer of each prompt. Rare: right answers below 1/{BOUNDARY_K} under "
-        f"the base, which {BOUNDARY_K} samples would probably miss. If the rare curve falls, the boundary shrinks."
+        f"the base, which {BOUNDARY_K} samples would probably miss."
     ),
     "equal-pass": (
         f"Above: change in {BOUNDARY} from the base over one range of gains common to all arms; the number to rank by. "
@@ -215,7 +215,7 @@ def setting(findings: Findings) -> str:
     """Model, task and evaluation in two sentences."""
     experiment, recipe = findings.experiment, findings.experiment.recipe
     arms = len(experiment.arms) + len(experiment.missing_arms)
-    models = "A" if len(findings.bases) == 1 else f"{len(findings.bases)} bases: each a"
+    models = "A" if len(findings.bases) == 1 else f"{len(findings.bases)} bases, each a"
     return (
         f"{models} {recipe.model.layers}-layer transformer, trained from scratch on the {recipe.task.name} task, then "
         f"with RLVR for {recipe.train.steps} steps by {arms} {'arm' if arms == 1 else 'arms'}; evaluated on "
@@ -230,7 +230,7 @@ def scope(findings: Findings) -> str:
     num_bases, num_seeds = len(findings.bases), len({run.seed for run in findings.experiment.runs})
     bases = f"{num_bases} {'base' if num_bases == 1 else 'bases'}"
     these = "this base" if num_bases == 1 else f"these {bases}"
-    parts = ["Brackets hold 95 % intervals, one comparison each, paired by base."]
+    parts = ["Brackets hold 95% intervals, one comparison each, paired by base."]
     if widest == "bases":
         parts.append(
             f"They generalise to new prompts (resampled), new bases and new RL seeds (Student's t over {bases}, each "
