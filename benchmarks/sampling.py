@@ -1,9 +1,9 @@
-"""Sampling: the store's rate, its memory, what it costs beside the lab engine, and the engine beside `generate`.
+"""Sampling: the store's rate, its memory, its overhead on the lab engine, and the engine against `generate`.
 
     python benchmarks/sampling.py [--rows 100000] [--many 1000000] [--repeats 5] [--threads 1]
 
 The store: samples of 500 bytes, 256 a commit, each on the disk before the next (WAL, synchronous FULL), with and
-without verdicts. Memory: peak of a process of its own that adds `--many` rows. The overhead: the lab engine's samples
+without verdicts. Memory: peak of a separate process that adds `--many` rows. The overhead: the lab engine's samples
 into a store with verdicts, against the same engine alone. The engine: tokens a second against `transformers.generate`
 on the same weights, at one shape.
 """
@@ -57,9 +57,9 @@ def texts() -> list[str]:
 
 
 def batches(rows: int) -> Iterator[list[Sample]]:
-    said = [Completion(text, 120, "stop", -100.0) for text in texts()]
+    completions = [Completion(text, 120, "stop", -100.0) for text in texts()]
     for start in range(0, rows, BATCH):
-        yield [Sample("p", at, at, said[at % len(said)]) for at in range(start, min(start + BATCH, rows))]
+        yield [Sample("p", at, at, completions[at % len(completions)]) for at in range(start, min(start + BATCH, rows))]
 
 
 def time_store(rows: int, verdicts: bool) -> None:
@@ -83,7 +83,7 @@ def time_store(rows: int, verdicts: bool) -> None:
 
 
 def grow(rows: int) -> None:
-    """For a process of its own: adds rows and prints its peak memory a tenth of the way, and at the end."""
+    """Add rows, and print the peak memory a tenth of the way and at the end. Runs in a separate process."""
     with tempfile.TemporaryDirectory(dir=".") as folder, SampleStore(folder) as store:
         store.begin("samples", {}, [PROBLEM])
         for number, batch in enumerate(batches(rows)):
@@ -101,7 +101,7 @@ def time_overhead(recipe: Recipe, model: str, samples: int, repeats: int) -> Non
     """Alone and into a store, by turns; the least of each, as other work on the machine only adds."""
     problems = problems_of(recipe)
     engine = open_engine("lab", model)
-    asked = [Request(p, index, p.prompt, sample_seed(0, p.id, index)) for p in problems for index in range(samples)]
+    requests = [Request(p, index, p.prompt, sample_seed(0, p.id, index)) for p in problems for index in range(samples)]
     clocks = {"": time.perf_counter, " of processor time": time.process_time}
     alone, stored = {name: [] for name in clocks}, {name: [] for name in clocks}
 
@@ -112,14 +112,15 @@ def time_overhead(recipe: Recipe, model: str, samples: int, repeats: int) -> Non
             into[name].append(clock() - started[name])
 
     for _ in range(repeats):
-        timed(lambda: list(engine.run(iter(asked))), alone)
+        timed(lambda: list(engine.run(iter(requests))), alone)
         with tempfile.TemporaryDirectory(dir=".") as folder, SampleStore(folder) as store:
             timed(lambda: fill(store, problems, engine, samples), stored)
     for name in clocks:
-        least, most = min(alone[name]), min(stored[name])
+        engine_seconds, fill_seconds = min(alone[name]), min(stored[name])
         print(
-            f"lab engine              {len(asked) / least:9,.0f} samples/s{name} alone, {len(asked) / most:,.0f} into a"
-            f" store with verdicts: {most / least - 1:+.1%} (best of {repeats})"
+            f"lab engine              {len(requests) / engine_seconds:9,.0f} samples/s{name} alone, "
+            f"{len(requests) / fill_seconds:,.0f} into a store with verdicts: "
+            f"{fill_seconds / engine_seconds - 1:+.1%} (best of {repeats})"
         )
 
 
@@ -127,7 +128,7 @@ def time_engine(recipe: Recipe, model: str, repeats: int) -> None:
     lab = benchmark("lab")
     problems = problems_of(recipe)[:PROMPTS]
     engine = open_engine("lab", model)
-    asked = [Request(p, index, p.prompt, sample_seed(0, p.id, index)) for p in problems for index in range(ROWS)]
+    requests = [Request(p, index, p.prompt, sample_seed(0, p.id, index)) for p in problems for index in range(ROWS)]
     twin = lab.as_opt(engine.model)  # pyright: ignore[reportAttributeAccessIssue]
     prompts = torch.tensor([problem.metadata["tokens"] for problem in problems])
     length = recipe.task.completion_length
@@ -138,8 +139,8 @@ def time_engine(recipe: Recipe, model: str, repeats: int) -> None:
             max_new_tokens=length, min_new_tokens=length, top_k=0,
         )  # fmt: skip
 
-    seconds = lab.interleaved({"engine": lambda: list(engine.run(iter(asked))), "generate": generate}, repeats)
-    tokens = len(asked) * length
+    seconds = lab.interleaved({"engine": lambda: list(engine.run(iter(requests))), "generate": generate}, repeats)
+    tokens = len(requests) * length
     print(
         f"lab engine              {tokens / seconds['engine']:9,.0f} tokens/s; transformers.generate "
         f"{tokens / seconds['generate']:,.0f}: {seconds['generate'] / seconds['engine']:.2f} x"
@@ -147,7 +148,7 @@ def time_engine(recipe: Recipe, model: str, repeats: int) -> None:
 
 
 def benchmark(name: str):
-    """The benchmark beside this one, as a module."""
+    """Another benchmark of this folder, as a module."""
     spec = importlib.util.spec_from_file_location(f"bench_{name}", Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None

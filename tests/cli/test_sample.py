@@ -40,12 +40,12 @@ def test_from_a_sample_to_the_boundary(words: list[str], tmp_path: Path):
     assert "0 of them new" in run(*words, "--samples", "8").stdout
     more = json.loads(run(*words, "--samples", "12", "--json").stdout)
     assert (more["done"], more["new"], sum(more["outcomes"].values())) == (288, 96, 96)
-    told = run(*words, "--samples", "20", "--dry-run").stdout
-    assert "288 in the store, 192 to draw" in told
-    assert "MB more" in told
+    message = run(*words, "--samples", "20", "--dry-run").stdout
+    assert "288 in the store, 192 to draw" in message
+    assert "MB more" in message
     run(*words[:-1], "out/b", "--samples", "12", "--temperature", "0.5")
-    found = json.loads(run("boundary", "out/a", "out/b", "--k", "1,4", "--json").stdout)
-    assert "b" in json.dumps(found)
+    result = json.loads(run("boundary", "out/a", "out/b", "--k", "1,4", "--json").stdout)
+    assert "b" in json.dumps(result)
     assert "is whole: 288 samples" in run("store", "check", "out/a").stdout
     facts = json.loads(run("store", "stats", "out/a/samples.sqlite", "--json").stdout)
     assert facts["runs"]["samples"]["identity"]["temperature"] == 1.0
@@ -58,8 +58,8 @@ def test_from_a_sample_to_the_boundary(words: list[str], tmp_path: Path):
 def test_another_population_is_refused_with_the_difference(words: list[str]):
     run(*words, "--samples", "2")
     for more in ([], ["--dry-run"]):
-        told = run(*words, "--samples", "4", "--temperature", "0.5", "--seed", "3", *more, code=2).stderr
-        assert "another model or settings: seed was 0, is now 3; temperature was 1.0, is now 0.5" in told
+        message = run(*words, "--samples", "4", "--temperature", "0.5", "--seed", "3", *more, code=2).stderr
+        assert "another model or settings: seed was 0, is now 3; temperature was 1.0, is now 0.5" in message
 
 
 def test_verify_fills_in_verdicts(words: list[str]):
@@ -68,15 +68,15 @@ def test_verify_fills_in_verdicts(words: list[str]):
         before = store.counts("samples")
         store.connection.execute("DELETE FROM verdicts")
     assert "run `rlvrscope verify" in run("boundary", "out/a", "out/a", code=2).stderr
-    found = json.loads(run("verify", "out/a", "--json").stdout)
-    assert found["new_verdicts"] == found["runs"]["samples"]["samples"] == 96
+    result = json.loads(run("verify", "out/a", "--json").stdout)
+    assert result["new_verdicts"] == result["runs"]["samples"]["samples"] == 96
     with SampleStore("out/a") as store:
         assert store.counts("samples") == before
     assert "leave out" in run("verify", "out/a", "--form", "boxed", code=2).stderr
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [
         (["store", "check", "nothing"], "there is no store of samples at nothing"),
         (["store", "export", "out/a", "--out", "a.csv"], "exported as .parquet"),
@@ -88,12 +88,12 @@ def test_verify_fills_in_verdicts(words: list[str]):
          "has no split"),
     ],
 )  # fmt: skip
-def test_what_a_user_gets_wrong_is_one_line(words: list[str], command: list[str], told: str):
+def test_what_a_user_gets_wrong_is_one_line(words: list[str], command: list[str], message: str):
     if "out/a" in command:
         run(*words, "--samples", "1")
     message = run(*command, code=2).stderr
     assert message.startswith("error:")
-    assert told in message
+    assert message in message
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT")
@@ -106,11 +106,11 @@ def test_ctrl_c_finishes_the_batch_and_the_command_goes_on(words: list[str]):
             break
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    told, errors = process.communicate(timeout=60)
+    message, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "of 2,400,000 samples are in the store" in told
+    assert "of 2,400,000 samples are in the store" in message
     assert "finishing the current batch" in errors
     assert "run the same command to continue" in errors
     with SampleStore("out/a") as opened:
         done = sum(counts.total() for counts in opened.counts("samples").values())
-    assert f"{done:,} of 2,400,000" in told
+    assert f"{done:,} of 2,400,000" in message

@@ -47,7 +47,7 @@ def run(*words: str, code: int = 0) -> Result:
 
 
 def rows(path: str) -> list[Any]:
-    """Every cell with all that is said of it, in order."""
+    """Return every sample and verdict, in order."""
     with SampleStore(path, write=False) as store:
         verdicts = store.connection.execute("SELECT * FROM verdicts ORDER BY 1, 2, 3").fetchall()
         return [*sorted(store.samples("samples"), key=lambda sample: (sample.problem, sample.index)), *verdicts]
@@ -57,18 +57,18 @@ def test_a_folder_sampled_twice_gives_the_same_cells(tiny_model: Path, problems:
     """Once in a piece; once in two, with another order of problems; then the boundary between two temperatures."""
     words = ["sample", problems, "--engine", "transformers", "--model", str(tiny_model), "--max-tokens", "1",
              "--template", "none"]  # fmt: skip
-    told = run(*words, "--samples", "12", "--out", "a").stdout
-    assert "60 of 60 samples are in the store, 60 of them new" in told
+    output = run(*words, "--samples", "12", "--out", "a").stdout
+    assert "60 of 60 samples are in the store, 60 of them new" in output
     run(*words, "--samples", "5", "--count", "3", "--out", "b")
     run(*words, "--samples", "12", "--out", "b")
     assert rows("a") == rows("b")
     assert len({sample.completion.text for sample in rows("a")[:60]}) > 5
     run(*words, "--samples", "12", "--temperature", "0.5", "--out", "cool")
-    found = json.loads(run("boundary", "a", "cool", "--k", "1,4", "--json").stdout)
-    assert all(0 < row["base"] < 1 for row in found["models"][0]["rows"])
+    result = json.loads(run("boundary", "a", "cool", "--k", "1,4", "--json").stdout)
+    assert all(0 < row["base"] < 1 for row in result["models"][0]["rows"])
     facts = json.loads(run("store", "stats", "a", "--json").stdout)["runs"]["samples"]["identity"]
-    told = (facts["engine"], facts["dtype"], facts["max_tokens"], facts["chat"])
-    assert told == ("transformers", "float32", 1, False)
+    output = (facts["engine"], facts["dtype"], facts["max_tokens"], facts["chat"])
+    assert output == ("transformers", "float32", 1, False)
     refused = run(*words, "--samples", "12", "--chat", "--out", "a", code=2).stderr
     assert "chat was False, is now True" in refused
 
@@ -108,8 +108,8 @@ def test_a_real_server_fills_a_store(server: str, tiny_model: Path, problems: st
     """Texts and chats, of `transformers serve`; the same command draws nothing again, more samples the rest."""
     words = ["sample", problems, "--engine", "openai", "--model", str(tiny_model), "--max-tokens", "8",
              "--template", "none", "--url", server]  # fmt: skip
-    told = run(*words, "--samples", "3", "--out", "a").stdout
-    assert "15 of 15 samples are in the store, 15 of them new" in told
+    output = run(*words, "--samples", "3", "--out", "a").stdout
+    assert "15 of 15 samples are in the store, 15 of them new" in output
     assert "0 of them new" in run(*words, "--samples", "3", "--out", "a").stdout
     assert "20 of 20 samples are in the store, 5 of them new" in run(*words, "--samples", "4", "--out", "a").stdout
     with SampleStore("a", write=False) as store:

@@ -1,4 +1,4 @@
-"""The lab engine: a cell's text is its seed's alone; it says what the model's own probabilities say."""
+"""The lab engine: a text depends on its seed alone, and follows the model's own probabilities; its scorer."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ def requests_for(problems: list[Problem], indices: range) -> list[Request]:
     return [Request(p, index, p.prompt, sample_seed(0, p.id, index)) for p in problems for index in indices]
 
 
-def test_a_cell_is_the_same_in_any_batch(saved: str, problems: list[Problem]):
-    """Alone, in any order, and beside other problems: the same text, to the last bit of logp."""
+def test_a_sample_is_the_same_in_any_batch(saved: str, problems: list[Problem]):
+    """Alone, in any order, and with other problems: the same text, to the last bit of logp."""
     engine = open_engine("lab", saved)
-    asked = requests_for(problems, range(11))
-    whole = {(r.problem.id, r.index): said for r, said in engine.run(iter(asked))}
-    assert len(whole) == len(asked) == 24 * 11
-    order = np.random.default_rng(0).permutation(len(asked))
-    for again in (asked[::-1], [asked[place] for place in order], asked[100:101], asked[5:90:7]):
-        found = {(r.problem.id, r.index): said for r, said in engine.run(iter(again))}
-        assert len(found) == len(again)
-        assert all(whole[cell] == said for cell, said in found.items())
+    requests = requests_for(problems, range(11))
+    whole = {(r.problem.id, r.index): completion for r, completion in engine.run(iter(requests))}
+    assert len(whole) == len(requests) == 24 * 11
+    order = np.random.default_rng(0).permutation(len(requests))
+    for again in (requests[::-1], [requests[place] for place in order], requests[100:101], requests[5:90:7]):
+        results = {(r.problem.id, r.index): completion for r, completion in engine.run(iter(again))}
+        assert len(results) == len(again)
+        assert all(whole[cell] == completion for cell, completion in results.items())
 
 
 def test_requests_that_end_early_leave_nothing_behind(saved: str, problems: list[Problem]):
-    """What was taken is finished, also less than a block."""
-    asked = requests_for(problems, range(8))
-    found = list(open_engine("lab", saved).run(itertools.islice(iter(asked), 13)))
-    assert [r for r, _ in found] == asked[:13]
+    """Requests that were taken are finished, also less than a block."""
+    requests = requests_for(problems, range(8))
+    results = list(open_engine("lab", saved).run(itertools.islice(iter(requests), 13)))
+    assert [r for r, _ in results] == requests[:13]
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.6, 0.9)])
@@ -66,13 +66,13 @@ def test_log_probabilities_are_the_models_own(
     engine = open_engine("lab", saved, Settings(temperature, top_p))
     length = recipe.task.prompt_length
     names = {recipe.task.text(np.array([token])): token for token in range(recipe.task.vocab_size)}
-    for request, said in engine.run(iter(requests_for(problems[:6], range(3)))):
-        assert isinstance(said, Completion)
-        tokens = [*request.problem.metadata["tokens"], *(names[word] for word in said.text.split())]
+    for request, completion in engine.run(iter(requests_for(problems[:6], range(3)))):
+        assert isinstance(completion, Completion)
+        tokens = [*request.problem.metadata["tokens"], *(names[word] for word in completion.text.split())]
         row = torch.tensor([tokens])
         logp = token_logp(model(row[:, :-1])[:, length - 1 :], row[:, length:]).sum().item()
-        assert said.logp == pytest.approx(logp, abs=1e-4)
-        assert (said.tokens, said.finish) == (recipe.task.completion_length, "stop")
+        assert completion.logp == pytest.approx(logp, abs=1e-4)
+        assert (completion.tokens, completion.finish) == (recipe.task.completion_length, "stop")
 
 
 def test_shares_of_right_samples_are_the_exact_probabilities(
@@ -89,8 +89,8 @@ def test_shares_of_right_samples_are_the_exact_probabilities(
     exact_P = solutions.sum_by_prompt(solution_mass(model, solutions)[0])
     with SampleStore(tmp_path) as store:
         fill(store, problems, open_engine("lab", str(base)), 400)
-        found = store.counts("samples")
-    right_P = np.array([found[problem.id]["correct"] for problem in problems])
+        results = store.counts("samples")
+    right_P = np.array([results[problem.id]["correct"] for problem in problems])
     error_P = np.sqrt(400 * exact_P * (1 - exact_P))
     assert exact_P.max() > 0.05
     assert (abs(right_P - 400 * exact_P) <= 4.5 * error_P + 1e-9).all()
@@ -144,14 +144,16 @@ def test_scores_are_those_of_the_solution_set(saved: str, model: Transformer, re
 def test_scores_of_drawn_completions_are_their_log_probabilities(saved: str, problems: list[Problem]):
     results = list(open_engine("lab", saved).run(iter(requests_for(problems[:6], range(5)))))
     drawn = [completion for _, completion in results if isinstance(completion, Completion)]
-    requests = [ScoreRequest(r.problem, r.prompt, said.text) for (r, _), said in zip(results, drawn, strict=True)]
+    requests = [
+        ScoreRequest(r.problem, r.prompt, completion.text) for (r, _), completion in zip(results, drawn, strict=True)
+    ]
     scores = open_scorer("lab", saved).score(requests)
-    assert [score.logp for score in scores] == pytest.approx([said.logp for said in drawn], abs=1e-5)
+    assert [score.logp for score in scores] == pytest.approx([completion.logp for completion in drawn], abs=1e-5)
     assert {score.tokens for score in scores} == {drawn[0].tokens}
 
 
 def test_a_part_of_a_completion_is_scored_as_within_the_whole(saved: str, problems: list[Problem]):
-    """From none of its words on; texts of all lengths and problems in one call."""
+    """Prefixes from empty to whole; all lengths and several problems in one call."""
     words = problems[0].answer.split()
     parts = [ScoreRequest(problems[0], "", " ".join(words[:count])) for count in range(len(words) + 1)]
     others = [ScoreRequest(problem, "", problem.answer) for problem in problems[:9]]

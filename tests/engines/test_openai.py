@@ -26,11 +26,11 @@ from rlvrscope.problem import Problem
 from rlvrscope.sampling import SampleStore, fill
 
 Behave = Callable[[Any], bool]
-"""Of a handler with its body and the number of the request: whether it has replied in its own way."""
+"""Handles a request by itself and returns True, or returns False for the default reply."""
 
 
 class Server(ThreadingHTTPServer):
-    """Answers each choice with a text of its own, so that one told twice would show. said: how many it sent."""
+    """Answers each choice with a different text, so that a repeated one shows. sent: choices sent so far."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -40,7 +40,7 @@ class Server(ThreadingHTTPServer):
         self.behave, self.lock = behave, threading.Lock()
         self.bodies: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
-        self.said = 0
+        self.sent = 0
 
     @property
     def url(self) -> str:
@@ -66,12 +66,12 @@ class Handler(BaseHTTPRequestHandler):
     def choices(self, count: int, same_index: bool = False) -> None:
         server: Any = self.server
         with server.lock:
-            first, server.said = server.said, server.said + count
-        found = [
+            first, server.sent = server.sent, server.sent + count
+        choices = [
             {"index": 0 if same_index else place, "finish_reason": "stop"} | self.text(f"{server.url} {first + place}")
             for place in range(count)
         ]  # fmt: skip
-        self.reply(200, json.dumps({"choices": found[::-1]}).encode())
+        self.reply(200, json.dumps({"choices": choices[::-1]}).encode())
 
     def text(self, text: str) -> dict[str, Any]:
         if "messages" in self.body:
@@ -130,16 +130,20 @@ def requests_of(problems: int = 3, samples: int = 10) -> list[Request]:
 def check_complete(requests: Sequence[Request], results: Sequence[tuple[Request, Completion | Failure]]) -> None:
     """Each cell once, each filled, no text twice."""
     assert Counter((r.problem.id, r.index) for r, _ in results) == Counter((r.problem.id, r.index) for r in requests)
-    texts = [said.text for _, said in results if isinstance(said, Completion)]
+    texts = [completion.text for _, completion in results if isinstance(completion, Completion)]
     assert len(texts) == len(set(texts)) == len(requests)
 
 
-def test_what_is_sent_and_what_is_kept(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_bodies_and_completions(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(API_KEY_VARIABLE, raising=False)
     server, requests = serve(), requests_of()
     results = list(engine_of(server.url).run(iter(requests)))
     check_complete(requests, results)
-    assert all(said == Completion(said.text, 2, "stop", -0.75) for _, said in results if isinstance(said, Completion))
+    assert all(
+        completion == Completion(completion.text, 2, "stop", -0.75)
+        for _, completion in results
+        if isinstance(completion, Completion)
+    )
     assert sorted((body["prompt"], body["seed"], body["n"]) for body in server.bodies) == [
         (f"{number}?", 1000 * number + first, n) for number in range(3) for first, n in ((0, 4), (4, 4), (8, 2))
     ]
@@ -155,7 +159,7 @@ def test_a_chat_endpoint_gets_messages(serve: Callable[..., Server], end: str) -
     server, requests = serve(), requests_of(1, 3)
     results = list(engine_of(f"{server.url}{end}", chat=True).run(iter(requests)))
     check_complete(requests, results)
-    assert {said.logp for _, said in results if isinstance(said, Completion)} == {-0.75}
+    assert {completion.logp for _, completion in results if isinstance(completion, Completion)} == {-0.75}
     assert server.bodies[0]["messages"] == [{"role": "user", "content": "0?"}]
     assert server.bodies[0]["path"] == "/v1/chat/completions"
 
@@ -172,8 +176,8 @@ def test_an_answer_without_end_is_cut_off(serve: Callable[..., Server]) -> None:
 
     server = serve(flood)
     results = list(engine_of(server.url).run(iter(requests_of(1, 4))))
-    assert [type(said) for _, said in results] == [Failure] * 4
-    assert all("more than 1 MB" in said.reason for _, said in results if isinstance(said, Failure))
+    assert [type(completion) for _, completion in results] == [Failure] * 4
+    assert all("more than 1 MB" in completion.reason for _, completion in results if isinstance(completion, Failure))
     assert [body["n"] for body in server.bodies] == [4, 4, 1]
 
 
@@ -183,14 +187,14 @@ def test_log_probabilities_are_asked_for_only_where_their_kind_is_known(serve: C
     results = list(engine.run(iter(requests_of(1, 2))))
     assert engine.identity["logprobs"] is None
     assert "logprobs" not in server.bodies[0]
-    assert all(isinstance(said, Completion) and said.logp is None for _, said in results)
+    assert all(isinstance(completion, Completion) and completion.logp is None for _, completion in results)
 
 
-def test_several_servers_share_the_work_and_a_dead_one_is_done_without(serve: Callable[..., Server]) -> None:
+def test_several_servers_share_the_work_and_a_dead_one_is_skipped(serve: Callable[..., Server]) -> None:
     one, two, requests = serve(), serve(), requests_of(8, 12)
     check_complete(requests, list(engine_of(one.url, two.url).run(iter(requests))))
-    assert one.said > 0
-    assert two.said > 0
+    assert one.sent > 0
+    assert two.sent > 0
     two.shutdown()
     two.server_close()
     check_complete(requests, list(engine_of(two.url, one.url).run(iter(requests))))
@@ -256,11 +260,11 @@ def test_an_empty_text_is_a_sample(serve: Callable[..., Server]) -> None:
         return True
 
     results = list(engine_of(serve(behave).url).run(iter(requests_of(1, 3))))
-    assert [said for _, said in results] == [Completion("", 1, "stop")] * 3
+    assert [completion for _, completion in results] == [Completion("", 1, "stop")] * 3
 
 
 @pytest.mark.parametrize("name", ["logprobs", "seed", "n"])
-def test_what_a_server_refuses_is_left_out(serve: Callable[..., Server], name: str) -> None:
+def test_fields_that_a_server_refuses_are_left_out(serve: Callable[..., Server], name: str) -> None:
     def behave(handler: Any) -> bool:
         refused = handler.body["n"] > 1 if name == "n" else name in handler.body
         if refused:
@@ -278,7 +282,9 @@ def test_a_problem_that_is_refused_fails_alone(serve: Callable[..., Server]) -> 
         return handler.body["prompt"] == "1?"
 
     results = list(engine_of(serve(behave).url).run(iter(requests_of())))
-    failed = {request.problem.id: said.reason for request, said in results if isinstance(said, Failure)}
+    failed = {
+        request.problem.id: completion.reason for request, completion in results if isinstance(completion, Failure)
+    }
     assert list(failed) == ["p1"]
     assert "the prompt is too long" in failed["p1"]
     assert len(results) == 30
@@ -294,7 +300,7 @@ def test_a_server_that_is_gone_ends_it_in_bounded_time(serve: Callable[..., Serv
     with pytest.raises(WorkError, match=r"no server can be reached.*ConnectError"):
         results.extend(run)
     assert len(results) == len(taken) < 1600
-    assert all(isinstance(said, Failure) for _, said in results)
+    assert all(isinstance(completion, Failure) for _, completion in results)
 
 
 def test_a_server_that_goes_away_ends_it_in_bounded_time(serve: Callable[..., Server]) -> None:
@@ -307,7 +313,7 @@ def test_a_server_that_goes_away_ends_it_in_bounded_time(serve: Callable[..., Se
 
 
 def test_the_same_refusal_of_all_ends_it(serve: Callable[..., Server]) -> None:
-    """As of a model that the server does not have, where it says so with status 400."""
+    """Some servers answer status 400 for a model that they do not have."""
 
     def refuse(handler: Any) -> bool:
         handler.reply(400, b'{"error": {"message": "no such model"}}')
@@ -320,7 +326,7 @@ def test_the_same_refusal_of_all_ends_it(serve: Callable[..., Server]) -> None:
     assert len(results) < 100
 
 
-def test_the_key_is_sent_and_never_told(
+def test_the_key_is_sent_and_never_shown(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(API_KEY_VARIABLE, "sk-very-secret")
@@ -334,14 +340,14 @@ def test_the_key_is_sent_and_never_told(
     server = serve(behave)
     engine = engine_of(server.url)
     problems = [Problem(f"p{number}", f"{number}?", "1") for number in range(2)]
-    with SampleStore(tmp_path) as store, pytest.raises(WorkError, match=r"401: bad key Bearer \*\*\*") as told:
+    with SampleStore(tmp_path) as store, pytest.raises(WorkError, match=r"401: bad key Bearer \*\*\*") as caught:
         fill(store, problems, engine, 4)
     assert set(server.keys) == {"Bearer sk-very-secret"}
-    assert "secret" not in str(told.value) + repr(engine) + repr(engine.identity)
+    assert "secret" not in str(caught.value) + repr(engine) + repr(engine.identity)
     assert all(b"secret" not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
-def test_a_store_is_filled_through_trouble_and_gone_on_with(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_a_store_is_filled_through_trouble_and_resumed(serve: Callable[..., Server], tmp_path: Path) -> None:
     kinds = list(MISDEEDS)
 
     def behave(handler: Any) -> bool:
@@ -353,15 +359,15 @@ def test_a_store_is_filled_through_trouble_and_gone_on_with(serve: Callable[...,
     engine = engine_of(serve(behave).url, serve().url)
     with SampleStore(tmp_path) as store:
         for samples in (6, 15):
-            found = fill(store, problems, engine, samples)
-            assert (found.done, found.failed) == (4 * samples, 0)
+            progress = fill(store, problems, engine, samples)
+            assert (progress.done, progress.failed) == (4 * samples, 0)
         rows = list(store.samples("samples"))
     assert (
         len(rows) == len({(row.problem, row.index) for row in rows}) == len({row.completion.text for row in rows}) == 60
     )
 
 
-def test_an_end_midway_lets_go_at_once(serve: Callable[..., Server]) -> None:
+def test_closing_midway_releases_connections_at_once(serve: Callable[..., Server]) -> None:
     release = threading.Event()
 
     def behave(handler: Any) -> bool:
@@ -390,9 +396,9 @@ def test_an_end_midway_lets_go_at_once(serve: Callable[..., Server]) -> None:
     ],
 )
 def test_settings_that_cannot_be(settings: Settings, message: str) -> None:
-    with pytest.raises(InputError, match=message) as told:
+    with pytest.raises(InputError, match=message) as caught:
         open_engine("openai", "tiny", settings)
-    assert "hidden" not in str(told.value)
+    assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

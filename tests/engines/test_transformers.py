@@ -1,4 +1,4 @@
-"""The transformers engine: a cell's text is its seed's alone, drawn from what the model itself says, and no more."""
+"""The transformers engine: a text depends on its seed alone, and follows the model's own distribution; its scorer."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ PROMPTS = ["1 2 3", "4", "5 " * 63, "6 " * 64, "7 8 " * 40, "9 boxed 0"]
 
 
 def engine_of(folder: Path, **settings: Any) -> TransformersEngine:
-    found = open_engine("transformers", str(folder), Settings(**{"max_tokens": 12, "batch": 8} | settings))
-    assert isinstance(found, TransformersEngine)
-    return found
+    results = open_engine("transformers", str(folder), Settings(**{"max_tokens": 12, "batch": 8} | settings))
+    assert isinstance(results, TransformersEngine)
+    return results
 
 
 def requests_for(prompts: list[str], count: int) -> list[Request]:
@@ -42,36 +42,38 @@ def requests_for(prompts: list[str], count: int) -> list[Request]:
 
 
 def drawn(engine: TransformersEngine, requests: list[Request]) -> dict[tuple[str, int], Completion]:
-    found = {}
-    for request, said in engine.run(iter(requests)):
-        assert isinstance(said, Completion), said
-        found[request.problem.id, request.index] = said
-    return found
+    results = {}
+    for request, completion in engine.run(iter(requests)):
+        assert isinstance(completion, Completion), completion
+        results[request.problem.id, request.index] = completion
+    return results
 
 
-def test_a_cell_is_the_same_in_any_batch(tiny_model: Path):
-    """Alone, in any order, beside other prompts, in another process' engine: to the last bit of logp."""
-    asked = requests_for(PROMPTS, 11)
-    whole = drawn(engine_of(tiny_model), asked)
-    assert len(whole) == len(asked)
-    assert len({said.text for said in whole.values()}) > 50
-    assert {said.finish for said in whole.values()} == {"stop", "length"}
-    order = np.random.default_rng(0).permutation(len(asked))
+def test_a_sample_is_the_same_in_any_batch(tiny_model: Path):
+    """Alone, in any order, with other prompts, in another engine: equal to the last bit of logp."""
+    requests = requests_for(PROMPTS, 11)
+    whole = drawn(engine_of(tiny_model), requests)
+    assert len(whole) == len(requests)
+    assert len({completion.text for completion in whole.values()}) > 50
+    assert {completion.finish for completion in whole.values()} == {"stop", "length"}
+    order = np.random.default_rng(0).permutation(len(requests))
     engine = engine_of(tiny_model)
-    for again in (asked[::-1], [asked[place] for place in order], asked[20:21], asked[3:60:7]):
-        found = drawn(engine, again)
-        assert len(found) == len(again)
-        assert all(whole[cell] == said for cell, said in found.items())
+    for again in (requests[::-1], [requests[place] for place in order], requests[20:21], requests[3:60:7]):
+        results = drawn(engine, again)
+        assert len(results) == len(again)
+        assert all(whole[cell] == completion for cell, completion in results.items())
 
 
-def law(folder: Path, prompt: str, length: int, temperature: float, top_p: float) -> dict[str, tuple[float, float]]:
+def distribution(
+    folder: Path, prompt: str, length: int, temperature: float, top_p: float
+) -> dict[str, tuple[float, float]]:
     """Every completion of up to `length` tokens: its probability, and its log-probability under the model itself.
 
     Read from the model row by row, unpadded, without a cache. The end of the text is the word "</s>".
     """
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    found: dict[str, tuple[float, float]] = {}
+    results: dict[str, tuple[float, float]] = {}
     open_rows: list[tuple[list[int], float, float]] = [([], 1.0, 0.0)]
     start = tokenizer(prompt)["input_ids"]
     for step in range(length):
@@ -82,35 +84,37 @@ def law(folder: Path, prompt: str, length: int, temperature: float, top_p: float
             plain = logits.log_softmax(0).tolist()
             tempered = (logits / temperature).softmax(0).numpy()
             order = np.argsort(-tempered)
-            kept = order[np.cumsum(tempered[order]) - tempered[order] < top_p]
-            for token in kept:
-                share = tempered[token] / tempered[kept].sum()
+            nucleus = order[np.cumsum(tempered[order]) - tempered[order] < top_p]
+            for token in nucleus:
+                share = tempered[token] / tempered[nucleus].sum()
                 grown.append(([*tokens, int(token)], mass * share, logp + plain[token]))
         for tokens, mass, logp in grown:
             if tokens[-1] == 2 or step == length - 1:
                 words = " ".join(tokenizer.convert_ids_to_tokens(tokens))
-                found[words] = (mass, logp)
+                results[words] = (mass, logp)
         open_rows = [row for row in grown if row[0][-1] != 2]
-    return found
+    return results
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 0.8)])
-def test_samples_follow_the_models_law(tiny_model: Path, temperature: float, top_p: float):
+def test_samples_follow_the_models_distribution(tiny_model: Path, temperature: float, top_p: float):
     """Every completion of two tokens, enumerated: shares of 2,000 samples within 5 standard errors, and logp exact.
 
-    The model's own settings (top-k 3, a penalty, temperature .8) would give another law.
+    The model's own settings (top-k 3, a penalty, temperature .8) would give another distribution.
     """
-    exact = law(tiny_model, "1 2 3", 2, temperature, top_p)
+    exact = distribution(tiny_model, "1 2 3", 2, temperature, top_p)
     assert sum(mass for mass, _ in exact.values()) == pytest.approx(1.0)
     engine = engine_of(tiny_model, max_tokens=2, batch=64, temperature=temperature, top_p=top_p)
     count = 2000
     seen: Counter[str] = Counter()
-    for said in drawn(engine, requests_for(["1 2 3"], count)).values():
-        words = f"{said.text} </s>".strip() if said.finish == "stop" else said.text
-        # special words do not show in a text: "<s>" and "<unk>" are told apart by logp
-        fitting = [name for name in exact if _shown(name) == words and abs(exact[name][1] - (said.logp or 0.0)) < 1e-4]
-        assert len(fitting) == 1, (said, words)
-        assert said.tokens == len(fitting[0].split())
+    for completion in drawn(engine, requests_for(["1 2 3"], count)).values():
+        words = f"{completion.text} </s>".strip() if completion.finish == "stop" else completion.text
+        # special words do not show in a text: "<s>" and "<unk>" are distinguished by logp
+        fitting = [
+            name for name in exact if _shown(name) == words and abs(exact[name][1] - (completion.logp or 0.0)) < 1e-4
+        ]
+        assert len(fitting) == 1, (completion, words)
+        assert completion.tokens == len(fitting[0].split())
         seen[fitting[0]] += 1
     for name, (mass, _) in exact.items():
         assert abs(seen[name] - count * mass) <= 5 * np.sqrt(count * mass * (1 - mass)) + 1, name
@@ -130,20 +134,20 @@ def test_a_chat_is_the_models_own(tiny_model: Path):
 
 
 def test_what_does_not_fit_fails_alone(tiny_model: Path):
-    asked = requests_for(["1", "2 " * 245, "3 " * 244, ""], 2)
-    found = {(r.problem.id, r.index): said for r, said in engine_of(tiny_model).run(iter(asked))}
-    assert len(found) == 8
-    told = found["p1", 1]
-    assert isinstance(told, Failure)
-    assert told.reason == "its prompt has 245 tokens and the completion up to 12; the model holds 256"
-    assert found["p3", 0] == Failure("its prompt has no tokens")
-    assert all(isinstance(found[name, index], Completion) for name in ("p0", "p2") for index in range(2))
+    requests = requests_for(["1", "2 " * 245, "3 " * 244, ""], 2)
+    results = {(r.problem.id, r.index): completion for r, completion in engine_of(tiny_model).run(iter(requests))}
+    assert len(results) == 8
+    failure = results["p1", 1]
+    assert isinstance(failure, Failure)
+    assert failure.reason == "its prompt has 245 tokens and the completion up to 12; the model holds 256"
+    assert results["p3", 0] == Failure("its prompt has no tokens")
+    assert all(isinstance(results[name, index], Completion) for name in ("p0", "p2") for index in range(2))
 
 
 def test_requests_that_end_early_leave_nothing_behind(tiny_model: Path):
-    asked = requests_for(PROMPTS, 3)
-    found = list(engine_of(tiny_model).run(itertools.islice(iter(asked), 13)))
-    assert {(r.problem.id, r.index) for r, _ in found} == {(r.problem.id, r.index) for r in asked[:13]}
+    requests = requests_for(PROMPTS, 3)
+    results = list(engine_of(tiny_model).run(itertools.islice(iter(requests), 13)))
+    assert {(r.problem.id, r.index) for r, _ in results} == {(r.problem.id, r.index) for r in requests[:13]}
 
 
 def test_the_hash_is_of_the_model_and_not_of_where_it_lies(tiny_model: Path, tmp_path: Path):
@@ -152,9 +156,9 @@ def test_the_hash_is_of_the_model_and_not_of_where_it_lies(tiny_model: Path, tmp
     (copy / "README.md").write_text("about it")
     assert engine_of(copy).identity["model_hash"] == first
     weights = copy / "model.safetensors"
-    held = bytearray(weights.read_bytes())
-    held[-1] ^= 1
-    weights.write_bytes(held)
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
     assert engine_of(copy).identity["model_hash"] != first
 
 
@@ -170,7 +174,7 @@ def changed(tiny_model: Path, folder: Path, change: Callable[[dict[str, torch.Te
 
 
 def test_a_model_that_would_say_something_else_is_refused(tiny_model: Path, tmp_path: Path):
-    """Weights that are missing, which transformers would draw anew; numbers that are none; an adapter; own code."""
+    """Weights that are missing, which transformers would initialise at random; NaN; an adapter; code of the model."""
     headless = changed(tiny_model, tmp_path / "headless", lambda weights: [weights.pop("lm_head.weight")])
     with pytest.raises(InputError, match=r"1 are missing, such as 'lm_head\.weight'"):
         engine_of(headless)
@@ -209,7 +213,7 @@ def test_a_model_that_looks_ahead_is_refused(tiny_model: Path, tmp_path: Path):
 
 
 def test_a_mixture_of_experts_does_not_honour_seeds(tiny_model: Path, tmp_path: Path):
-    """Which rows an expert gets together depends on all of a batch, and so does how their sums are rounded."""
+    """An expert's rows depend on the whole batch, and so does the rounding of its sums."""
     made = transformers.MixtralForCausalLM(
         transformers.MixtralConfig(**SIZES, num_key_value_heads=2, num_local_experts=4)
     )
@@ -223,9 +227,9 @@ def test_positions_are_those_of_the_text_and_not_of_the_row(tiny_model: Path, tm
         transformers.GPT2Config(vocab_size=14, n_positions=128, n_embd=32, n_layer=2, n_head=4)
     )
     engine = engine_of(saved(made, tiny_model, tmp_path / "gpt2"), max_tokens=4)
-    for said in drawn(engine, requests_for(["1 2 3"], 4)).values():
-        assert said.logp is not None
-        assert said.logp < 0.0
+    for completion in drawn(engine, requests_for(["1 2 3"], 4)).values():
+        assert completion.logp is not None
+        assert completion.logp < 0.0
 
 
 def test_what_can_not_be_loaded_is_refused(tiny_model: Path, tmp_path: Path):
@@ -237,8 +241,8 @@ def test_what_can_not_be_loaded_is_refused(tiny_model: Path, tmp_path: Path):
     mute = Path(shutil.copytree(tiny_model, tmp_path / "mute"))
     for path in mute.glob("*.jinja"):
         path.unlink()
-    for folder, told in (("empty", "no settings"), ("pickled", "no weights"), ("cut", "can't load a causal model")):
-        with pytest.raises(InputError, match=told) as refused:
+    for folder, message in (("empty", "no settings"), ("pickled", "no weights"), ("cut", "can't load a causal model")):
+        with pytest.raises(InputError, match=message) as refused:
             engine_of(tmp_path / folder)
         assert "\n" not in str(refused.value)
     with pytest.raises(InputError, match="no such folder"):
@@ -259,14 +263,15 @@ from rlvrscope.engines import Request, Settings, open_engine
 from rlvrscope.problem import Problem
 
 engine = open_engine("transformers", sys.argv[1], Settings(max_tokens=8, batch=4096))
-asked = [Request(Problem("p", "1 2 3", "1"), index, "1 2 3", index) for index in range(32)]
+requests = [Request(Problem("p", "1 2 3", "1"), index, "1 2 3", index) for index in range(32)]
 engine.batches.sizes = {64: 32}
-list(engine.run(iter(asked)))  # what a first batch needs once is there
+list(engine.run(iter(requests)))  # what a first batch needs once is there
 engine.batches.sizes = {64: 4096}  # as if the estimate had been too high
-held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (held + 100_000_000, -1))
-found = list(engine.run(iter(asked)))
-print(json.dumps([engine.batches.sizes[64], [[r.index, said.text, said.note] for r, said in found]]))
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000, -1))
+results = list(engine.run(iter(requests)))
+rows = [[request.index, completion.text, completion.note] for request, completion in results]
+print(json.dumps([engine.batches.sizes[64], rows]))
 """
 
 
@@ -275,12 +280,12 @@ def test_without_memory_batches_are_halved_and_say_so(tiny_model: Path):
     """A process that may take 100 MB more, and a batch of 4,096 rows: the same stream, and a note on each cell."""
     done = subprocess.run([sys.executable, "-c", STARVED, tiny_model], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    size, found = json.loads(done.stdout)
+    size, results = json.loads(done.stdout)
     assert 1 <= size < 4096
-    asked = [Request(Problem("p", "1 2 3", "1"), index, "1 2 3", index) for index in range(32)]
-    plain = drawn(engine_of(tiny_model, max_tokens=8), asked)
+    requests = [Request(Problem("p", "1 2 3", "1"), index, "1 2 3", index) for index in range(32)]
+    plain = drawn(engine_of(tiny_model, max_tokens=8), requests)
     note = f"{size} rows on cpu, for lack of memory for 4096"
-    assert found == [[index, plain["p", index].text, note] for index in range(32)]
+    assert results == [[index, plain["p", index].text, note] for index in range(32)]
 
 
 def test_the_estimate_of_rows_falls_with_their_length(tiny_model: Path):
@@ -321,19 +326,23 @@ def test_scores_are_those_of_single_forward_passes(tiny_model: Path):
 
 
 def test_scores_of_drawn_completions_are_their_log_probabilities(tiny_model: Path):
-    """With the end token where the completion ended by itself; texts that hide a special token are left out."""
+    """With the end token where the completion finished by "stop"; texts that hide a special token are left out."""
     for chat in (False, True):
         results = drawn(engine_of(tiny_model, chat=chat), requests_for(PROMPTS, 20))
-        told = [
-            (PROMPTS[int(problem[1:])], said)
-            for (problem, _), said in results.items()
-            if len(said.text.split()) + (said.finish == "stop") == said.tokens
+        completions = [
+            (PROMPTS[int(problem[1:])], completion)
+            for (problem, _), completion in results.items()
+            if len(completion.text.split()) + (completion.finish == "stop") == completion.tokens
         ]
-        assert {said.finish for _, said in told} == {"stop", "length"}
-        requests = [score_request(prompt, said.text, said.finish == "stop") for prompt, said in told]
+        assert {completion.finish for _, completion in completions} == {"stop", "length"}
+        requests = [
+            score_request(prompt, completion.text, completion.finish == "stop") for prompt, completion in completions
+        ]
         scores = open_scorer("transformers", str(tiny_model), Settings(chat=chat)).score(requests)
-        assert [score.logp for score in scores] == pytest.approx([said.logp for _, said in told], abs=1e-5)
-        assert [score.tokens for score in scores] == [said.tokens for _, said in told]
+        assert [score.logp for score in scores] == pytest.approx(
+            [completion.logp for _, completion in completions], abs=1e-5
+        )
+        assert [score.tokens for score in scores] == [completion.tokens for _, completion in completions]
 
 
 def test_padding_does_not_change_a_score(tiny_model: Path):
@@ -364,10 +373,10 @@ def test_a_score_without_memory_halves_the_batch(tiny_model: Path, monkeypatch: 
     plain = scorer.score(requests)
     forward = scorer.pretrained.model.forward
 
-    def small(input_ids: torch.Tensor, **rest: Any) -> Any:
+    def small(input_ids: torch.Tensor, **options: Any) -> Any:
         if len(input_ids) > 3:
             raise torch.OutOfMemoryError("no memory")
-        return forward(input_ids=input_ids, **rest)
+        return forward(input_ids=input_ids, **options)
 
     monkeypatch.setattr(scorer.pretrained.model, "forward", small)
     for score, whole in zip(scorer.score(requests), plain, strict=True):

@@ -1,4 +1,4 @@
-"""An engine that needs no model, and a command that fills a store with it: what tests kill, starve and compare.
+"""An engine without a model, and a command that fills a store with it, which tests kill, starve and compare.
 
 python tests/helpers/filler.py FOLDER SAMPLES [SECONDS A BATCH]
 """
@@ -24,7 +24,7 @@ PROBLEMS = [Problem(f"p{number}", f"What is {number}+1?", str(number + 1)) for n
 
 @dataclass
 class Guesser:
-    """Answers with one of the numbers 0 to 9, or none: drawn with the cell's seed. Batches in order, or reversed."""
+    """Answers with a number from 0 to 9, or none, drawn with the sample's seed. Batches in order, or reversed."""
 
     identity: Mapping[str, Any] = field(default_factory=lambda: {"engine": "guesser", "temperature": 1.0})
     honours_seeds: bool = True
@@ -32,18 +32,18 @@ class Guesser:
     pause: float = 0.0
     reverse: bool = False
     fails: frozenset[tuple[str, int]] = frozenset()
-    asked: list[tuple[str, int]] = field(default_factory=list)
+    requested: list[tuple[str, int]] = field(default_factory=list)
 
     def run(self, requests: Iterator[Request]) -> Iterator[Result]:
         while cells := list(itertools.islice(requests, self.batch)):
             time.sleep(self.pause)
             for request in reversed(cells) if self.reverse else cells:
-                self.asked.append((request.problem.id, request.index))
+                self.requested.append((request.problem.id, request.index))
                 broken = (request.problem.id, request.index) in self.fails
                 yield request, Failure("the line went dead") if broken else self._guess(request)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
     def _guess(self, request: Request) -> Completion:
         draws = uniform_rows([request.seed], 20)[0]
@@ -54,16 +54,16 @@ class Guesser:
         )
 
 
-def cells(path: Path | str) -> dict[tuple[str, int], Any]:
-    """All that a store says of every cell: the sample, and its verdict."""
+def verified_samples(path: Path | str) -> dict[tuple[str, int], Any]:
+    """Return every sample of a store with its verdict, by (problem, index)."""
     verdicts = (
         "SELECT p.name, v.number, v.outcome, v.extracted, v.path FROM verdicts v JOIN problems p ON p.id = v.problem"
     )
     with SampleStore(path, write=False) as store:
         samples = {(sample.problem, sample.index): sample for run in store.runs() for sample in store.samples(run)}
-        said = {(name, index): verdict for name, index, *verdict in store.connection.execute(verdicts)}
-    assert said.keys() == samples.keys()
-    return {cell: (sample, said[cell]) for cell, sample in samples.items()}
+        verdict_of = {(name, index): verdict for name, index, *verdict in store.connection.execute(verdicts)}
+    assert verdict_of.keys() == samples.keys()
+    return {cell: (sample, verdict_of[cell]) for cell, sample in samples.items()}
 
 
 if __name__ == "__main__":
@@ -75,7 +75,7 @@ if __name__ == "__main__":
                 PROBLEMS,
                 Guesser(pause=float(pause[0]) if pause else 0.0),
                 int(samples),
-                on_progress=lambda filled: print(filled.done, flush=True),
+                on_progress=lambda progress: print(progress.done, flush=True),
             )
     except RlvrscopeError as error:
         sys.exit(f"error: {error}")

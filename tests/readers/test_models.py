@@ -1,4 +1,4 @@
-"""Tables of counts and of samples: what is read from each kind of file, and what each kind of damage is told as."""
+"""Tables of counts and of samples: what is read from each kind of file, and the error for each kind of damage."""
 
 from __future__ import annotations
 

@@ -53,10 +53,10 @@ def test_answers(rl: ModelCounts):
 
 
 def test_texts_without_answers_and_answers_without_texts(write: Write):
-    (told,) = read_models(write("a.jsonl", [{"problem": "p", "score": 1, "text": "so"}]))
-    assert (told.has_texts, told.has_answers, told.answers()) == (True, False, None)
-    (came,) = read_models(write("b.jsonl", [{"problem": "p", "score": 1, "answer": 7}]))
-    assert (came.has_texts, came.texts("p"), came.answers()) == (False, [], (["p"], ["7"], [True]))
+    (texts,) = read_models(write("a.jsonl", [{"problem": "p", "score": 1, "text": "so"}]))
+    assert (texts.has_texts, texts.has_answers, texts.answers()) == (True, False, None)
+    (answers,) = read_models(write("b.jsonl", [{"problem": "p", "score": 1, "answer": 7}]))
+    assert (answers.has_texts, answers.texts("p"), answers.answers()) == (False, [], (["p"], ["7"], [True]))
 
 
 def test_a_text_comes_back_whole(write: Write):

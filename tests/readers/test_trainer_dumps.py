@@ -1,4 +1,4 @@
-"""What the engines leave behind: verl's validation dumps and TRL's logged completions."""
+"""Trainers' dumps: verl's validation dumps and TRL's logged completions."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def verl(step: int, scores: list[float], **extra: list[Any]) -> Rows:
 
 
 def trl(path: Path, step: int, prompts: list[Any], rewards: dict[str, list[float]]) -> str:
-    """As TRL writes them, through pandas: one column a reward function."""
+    """Write completions as TRL does, through pandas: one column for each reward function."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    said = [[{"role": "assistant", "content": f"It is {i}."}] for i in range(len(prompts))]
-    completions = said if isinstance(prompts[0], list) else [messages[0]["content"] for messages in said]
+    messages_of = [[{"role": "assistant", "content": f"It is {i}."}] for i in range(len(prompts))]
+    completions = messages_of if isinstance(prompts[0], list) else [messages[0]["content"] for messages in messages_of]
     table = {"step": [step] * len(prompts), "prompt": prompts, "completion": completions, **rewards}
     pq.write_table(pa.table(table | {"advantage": [0.0] * len(prompts)}), path)
     return str(path)

@@ -1,4 +1,4 @@
-"""Filling: the plan is what is wanted less what is there; every cell once, whatever the order and the interruptions."""
+"""Filling: samples that the store lacks are drawn, each once, whatever the order and the interruptions."""
 
 from __future__ import annotations
 
@@ -29,40 +29,42 @@ CELLS = st.sets(st.tuples(st.integers(0, 3), st.integers(0, 9)), max_size=25)
 
 @given(done=CELLS, samples=st.integers(1, 8), count=st.integers(1, 4))
 @settings(max_examples=25, deadline=None)
-def test_the_plan_is_what_is_wanted_less_what_is_there(
+def test_the_plan_is_the_requested_samples_that_are_missing(
     tmp_path_factory: pytest.TempPathFactory, done: set[tuple[int, int]], samples: int, count: int
 ):
-    """Against sets: wanted - done, in order; cells past the wanted ones stay out of it."""
+    """Against sets: requested - done, in order; samples past the requested ones do not matter."""
     problems = [Problem(f"p{number}", "?", "1") for number in range(4)]
     with SampleStore(tmp_path_factory.mktemp("plan") / "s.sqlite") as store:
         store.connection.execute("PRAGMA synchronous = OFF")
         store.begin("samples", {}, problems)
         store.add("samples", [Sample(f"p{problem}", index, 0, Completion("x")) for problem, index in done])
-        found = [(problem.id, index) for problem, index in missing_samples(store, "samples", problems[:count], samples)]
-        wanted = {(f"p{problem}", index) for problem in range(count) for index in range(samples)}
-        assert found == sorted(wanted - {(f"p{problem}", index) for problem, index in done})
-        assert count_missing(store, "samples", problems[:count], samples) == len(found)
+        missing = [
+            (problem.id, index) for problem, index in missing_samples(store, "samples", problems[:count], samples)
+        ]
+        requested = {(f"p{problem}", index) for problem in range(count) for index in range(samples)}
+        assert missing == sorted(requested - {(f"p{problem}", index) for problem, index in done})
+        assert count_missing(store, "samples", problems[:count], samples) == len(missing)
 
 
 def test_more_samples_add_only_what_is_missing(tmp_path: Path):
     with SampleStore(tmp_path / "a") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 10)
         engine = filler.Guesser()
-        found = fill(store, filler.PROBLEMS, engine, 25)
-    assert (found.existing, found.new, found.total, found.done) == (60, 90, 150, 150)
-    assert sorted(engine.asked) == sorted((f"p{p}", index) for p in range(6) for index in range(10, 25))
+        progress = fill(store, filler.PROBLEMS, engine, 25)
+    assert (progress.existing, progress.new, progress.total, progress.done) == (60, 90, 150, 150)
+    assert sorted(engine.requested) == sorted((f"p{p}", index) for p in range(6) for index in range(10, 25))
     with SampleStore(tmp_path / "b") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 25)
-    assert filler.cells(tmp_path / "a") == filler.cells(tmp_path / "b")
+    assert filler.verified_samples(tmp_path / "a") == filler.verified_samples(tmp_path / "b")
 
 
-def test_neither_order_nor_batches_nor_other_problems_change_a_cell(tmp_path: Path):
+def test_neither_order_nor_batches_nor_other_problems_change_a_sample(tmp_path: Path):
     with SampleStore(tmp_path / "a") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 9)
     with SampleStore(tmp_path / "b") as store:
         for problems in (filler.PROBLEMS[3:4], filler.PROBLEMS[::-1]):
             fill(store, problems, filler.Guesser(batch=7, reverse=True), 9)
-    assert filler.cells(tmp_path / "a") == filler.cells(tmp_path / "b")
+    assert filler.verified_samples(tmp_path / "a") == filler.verified_samples(tmp_path / "b")
 
 
 def test_seeds_are_fixed_for_good_and_differ():
@@ -72,26 +74,26 @@ def test_seeds_are_fixed_for_good_and_differ():
     assert len({sample_seed(*name) for name in names}) == len(names)
 
 
-def test_failed_cells_are_listed_and_tried_again(tmp_path: Path):
+def test_failed_samples_are_listed_and_tried_again(tmp_path: Path):
     broken = frozenset({("p1", 3), ("p4", 0)})
     with SampleStore(tmp_path) as store:
-        found = fill(store, filler.PROBLEMS, filler.Guesser(fails=broken), 5)
-        assert (found.new, found.failed) == (28, 2)
-        assert found.failures == [("p1", 3, "the line went dead"), ("p4", 0, "the line went dead")]
+        progress = fill(store, filler.PROBLEMS, filler.Guesser(fails=broken), 5)
+        assert (progress.new, progress.failed) == (28, 2)
+        assert progress.failures == [("p1", 3, "the line went dead"), ("p4", 0, "the line went dead")]
         engine = filler.Guesser()
         assert fill(store, filler.PROBLEMS, engine, 5).failed == 0
-        assert set(engine.asked) == broken
+        assert set(engine.requested) == broken
 
 
 def test_stop_finishes_the_batch_at_hand(tmp_path: Path):
     """Asked before each cell: what the engine has taken by then is kept."""
     engine = filler.Guesser(batch=16)
     with SampleStore(tmp_path) as store:
-        found = fill(store, filler.PROBLEMS, engine, 40, stop=lambda: len(engine.asked) >= 100)
-        assert found.stopped
-        assert found.new == len(engine.asked) == 112  # 7 batches of 16
+        progress = fill(store, filler.PROBLEMS, engine, 40, stop=lambda: len(engine.requested) >= 100)
+        assert progress.stopped
+        assert progress.new == len(engine.requested) == 112  # 7 batches of 16
         assert not fill(store, filler.PROBLEMS, engine, 40).stopped
-    assert len(engine.asked) == len(set(engine.asked)) == 240
+    assert len(engine.requested) == len(set(engine.requested)) == 240
 
 
 def test_the_engine_goes_on_while_a_batch_is_verified(tmp_path: Path):
@@ -111,8 +113,8 @@ def test_the_engine_goes_on_while_a_batch_is_verified(tmp_path: Path):
                     going_on.set()
 
     with SampleStore(tmp_path) as store, Patient(workers=1) as pool:
-        found = fill(store, filler.PROBLEMS, Telling(batch=256), 100, pool=pool)
-    assert found.new == 600
+        progress = fill(store, filler.PROBLEMS, Telling(batch=256), 100, pool=pool)
+    assert progress.new == 600
     assert going_on.is_set()
 
 
@@ -132,11 +134,11 @@ def test_what_waits_for_long_is_committed(tmp_path: Path, monkeypatch: pytest.Mo
     with SampleStore(tmp_path) as store:
         fill(store, filler.PROBLEMS, Slow(), 20)
     assert len(seen) == 8
-    assert all(there >= 16 * (turn - 1) for turn, there in enumerate(seen)), seen
+    assert all(stored >= 16 * (turn - 1) for turn, stored in enumerate(seen)), seen
 
 
-def test_a_run_without_samples_may_begin_anew(tmp_path: Path):
-    """What was mistaken in the first command is no population yet."""
+def test_a_run_without_samples_may_change_its_settings(tmp_path: Path):
+    """Settings of a first command without any sample may be changed."""
     everything = frozenset((f"p{number}", index) for number in range(6) for index in range(3))
     with SampleStore(tmp_path) as store:
         assert fill(store, filler.PROBLEMS, filler.Guesser({"max_tokens": 5000}, fails=everything), 3).failed == 18
@@ -182,8 +184,8 @@ def test_a_second_ctrl_c_waits_for_no_verifier(tmp_path: Path):
     assert "KeyboardInterrupt" in errors
 
 
-@pytest.mark.parametrize(("samples", "alike"), [(1, False), (2, False), (3, True)])
-def test_an_engine_that_does_not_draw_is_told(tmp_path: Path, samples: int, alike: bool):
+@pytest.mark.parametrize(("samples", "identical"), [(1, False), (2, False), (3, True)])
+def test_an_engine_that_does_not_draw_is_told(tmp_path: Path, samples: int, identical: bool):
     """Six problems: from eight repeats on; and never where texts differ."""
 
     class Greedy(filler.Guesser):
@@ -192,8 +194,8 @@ def test_an_engine_that_does_not_draw_is_told(tmp_path: Path, samples: int, alik
 
     for name, engine in (("greedy", Greedy(honours_seeds=False)), ("drawn", filler.Guesser(honours_seeds=False))):
         with SampleStore(tmp_path / name) as store:
-            found = fill(store, filler.PROBLEMS, engine, samples)
-            assert found.identical is (alike and name == "greedy")
+            progress = fill(store, filler.PROBLEMS, engine, samples)
+            assert progress.identical is (identical and name == "greedy")
 
 
 def test_what_came_before_an_engine_gave_up_is_kept(tmp_path: Path):
@@ -211,7 +213,7 @@ def test_what_came_before_an_engine_gave_up_is_kept(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"identity": {"engine": "guesser", "temperature": 0.7}}, "temperature was 1.0, is now 0.7"),
         ({"seed": 1}, "seed was 0, is now 1"),
@@ -220,17 +222,17 @@ def test_what_came_before_an_engine_gave_up_is_kept(tmp_path: Path):
         ({"problem": Problem("p0", "What is 0+1?", "2")}, "answer was '1', is now '2'"),
     ],
 )
-def test_populations_are_never_mixed(tmp_path: Path, change: dict, told: str):
+def test_distributions_are_never_mixed(tmp_path: Path, change: dict, message: str):
     with SampleStore(tmp_path) as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 2)
-        before = filler.cells(tmp_path)
+        before = filler.verified_samples(tmp_path)
         engine = filler.Guesser(**({"identity": change.pop("identity")} if "identity" in change else {}))
         problems = [change.pop("problem"), *filler.PROBLEMS[1:]] if "problem" in change else filler.PROBLEMS
         with pytest.raises(InputError, match="is now") as refused:
             fill(store, problems, engine, 4, **change)
-    assert told in str(refused.value)
-    assert not engine.asked
-    assert filler.cells(tmp_path) == before
+    assert message in str(refused.value)
+    assert not engine.requested
+    assert filler.verified_samples(tmp_path) == before
 
 
 def test_a_model_that_has_moved_is_the_same_model(tmp_path: Path):
@@ -244,17 +246,19 @@ def test_a_model_that_has_moved_is_the_same_model(tmp_path: Path):
 def test_counts_are_those_of_the_verdicts(tmp_path: Path):
     """By hand: problem p3 is right where the text holds a boxed 4."""
     with SampleStore(tmp_path / "s.sqlite") as store:
-        found = fill(store, filler.PROBLEMS, filler.Guesser(), 300)
+        progress = fill(store, filler.PROBLEMS, filler.Guesser(), 300)
     (model,) = read_models(str(tmp_path / "s.sqlite"))
-    texts = {cell: sample.completion.text for cell, (sample, _) in filler.cells(tmp_path / "s.sqlite").items()}
+    texts = {
+        cell: sample.completion.text for cell, (sample, _) in filler.verified_samples(tmp_path / "s.sqlite").items()
+    }
     for problem in filler.PROBLEMS:
         right = sum(f"boxed{{{problem.answer}}}" in text for (name, _), text in texts.items() if name == problem.id)
         at = model.counts.problems.index(problem.id)
         assert (model.counts.n[at], model.counts.c[at]) == (300, right)
-    assert found.outcomes["correct"] == model.counts.c.sum()
-    assert {"correct", "wrong", "no_answer"} == set(found.outcomes)
-    shown = model.texts("p3", limit=3, correct=True)
-    assert [sample.answer for sample in shown] == ["4"] * 3
+    assert progress.outcomes["correct"] == model.counts.c.sum()
+    assert {"correct", "wrong", "no_answer"} == set(progress.outcomes)
+    correct = model.texts("p3", limit=3, correct=True)
+    assert [sample.answer for sample in correct] == ["4"] * 3
 
 
 @pytest.mark.parametrize(("samples", "problems"), [(0, 1), (1, 0), (1, 2)])

@@ -50,12 +50,12 @@ def test_kills_lose_and_repeat_nothing(tmp_path: Path):
         with SampleStore(tmp_path / folder) as store:
             fill(store, filler.PROBLEMS, filler.Guesser(), SAMPLES)
             assert check(store) == 6 * SAMPLES
-    assert filler.cells(tmp_path / "killed") == filler.cells(tmp_path / "whole")
+    assert filler.verified_samples(tmp_path / "killed") == filler.verified_samples(tmp_path / "whole")
 
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory: pytest.TempPathFactory):
-    """(a folder with a store whose commits all lie in the log, [(bytes of the log, cells) after each commit])."""
+    """(a folder with a store whose commits are all in the log, [(bytes of the log, cells) after each commit])."""
     folder = tmp_path_factory.mktemp("logged")
     commits = []
     with SampleStore(folder) as store:
@@ -92,7 +92,7 @@ def test_loss_of_power_leaves_every_commit_that_was_whole(logged, tmp_path: Path
             left.unlink()
 
 
-def test_after_loss_of_power_the_same_command_goes_on(logged, tmp_path: Path):
+def test_after_a_power_cut_the_same_command_resumes(logged, tmp_path: Path):
     source, commits = logged
     with SampleStore(tmp_path / "whole") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 150)
@@ -102,35 +102,35 @@ def test_after_loss_of_power_the_same_command_goes_on(logged, tmp_path: Path):
         with SampleStore(folder) as store:
             assert fill(store, filler.PROBLEMS, filler.Guesser(), 150).existing == done
             assert check(store) == 900
-        assert filler.cells(folder) == filler.cells(tmp_path / "whole")
+        assert filler.verified_samples(folder) == filler.verified_samples(tmp_path / "whole")
 
 
-def test_a_full_database_is_told_and_usable(tmp_path: Path):
+def test_a_full_database_is_reported_and_usable(tmp_path: Path):
     with SampleStore(tmp_path / "a") as store:
         store.connection.execute("PRAGMA max_page_count = 40")
         with pytest.raises(WorkError, match=r"disk is full or failing.*run the same command again"):
             fill(store, filler.PROBLEMS, filler.Guesser(), 200)
-        there = check(store)
-        assert 0 < there < 1200
+        stored = check(store)
+        assert 0 < stored < 1200
         store.connection.execute("PRAGMA max_page_count = 100000")
-        assert fill(store, filler.PROBLEMS, filler.Guesser(), 200).existing == there
+        assert fill(store, filler.PROBLEMS, filler.Guesser(), 200).existing == stored
     with SampleStore(tmp_path / "b") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 200)
-    assert filler.cells(tmp_path / "a") == filler.cells(tmp_path / "b")
+    assert filler.verified_samples(tmp_path / "a") == filler.verified_samples(tmp_path / "b")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of processes")
-def test_a_disk_that_takes_no_more_is_told_in_one_line(tmp_path: Path):
-    """The system refuses writes past so many bytes of a file: the log, in the middle of a batch."""
-    most = 300_000
-    process = start(tmp_path, 400, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))
-    _, told = process.communicate(timeout=60)
+def test_a_full_disk_is_reported_in_one_line(tmp_path: Path):
+    """The system refuses writes past a file size: the log, in the middle of a batch."""
+    limit = 300_000
+    process = start(tmp_path, 400, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert told.startswith("error: cannot write")
-    assert "disk is full or failing" in told
-    assert told.count("\n") == 1
+    assert errors.startswith("error: cannot write")
+    assert "disk is full or failing" in errors
+    assert errors.count("\n") == 1
     with SampleStore(tmp_path) as store:
-        there = check(store)
-        assert 0 < there < 2400
-        assert fill(store, filler.PROBLEMS, filler.Guesser(), 400).existing == there
+        stored = check(store)
+        assert 0 < stored < 2400
+        assert fill(store, filler.PROBLEMS, filler.Guesser(), 400).existing == stored
         assert check(store) == 2400

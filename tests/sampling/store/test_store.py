@@ -49,15 +49,15 @@ def test_any_text_comes_back(tmp_path_factory: pytest.TempPathFactory, texts: li
         for start in (0, len(texts)):
             store.add("samples", [sample_of(start + index, text) for index, text in enumerate(texts)])
     with SampleStore(path, write=False) as store:
-        assert [found.completion.text for found in store.samples("samples", "p")] == texts * 2
+        assert [sample.completion.text for sample in store.samples("samples", "p")] == texts * 2
         assert store.problems() == {problem.id: problem for problem in PROBLEMS}
 
 
-def test_a_filled_cell_stays_as_it_is(store: SampleStore):
+def test_an_existing_sample_is_never_replaced(store: SampleStore):
     right, wrong = (Verdict(outcome, verifier="math", version="1") for outcome in ("correct", "wrong"))
     assert store.add("samples", [sample_of(0), sample_of(1), sample_of(0, "twice")], [right] * 3) == 2
     assert store.add("samples", [sample_of(index, "late") for index in range(3)], [wrong] * 3) == 1
-    assert [found.completion.text for found in store.samples("samples")] == ["hello", "hello", "late"]
+    assert [sample.completion.text for sample in store.samples("samples")] == ["hello", "hello", "late"]
     assert store.counts("samples") == {"p": {"correct": 2, "wrong": 1}}
     assert next(store.samples("samples")) == sample_of(0)
 
@@ -81,14 +81,14 @@ def test_samples_without_a_verdict_are_verified_and_not_changed(tmp_path: Path):
 
     with SampleStore(tmp_path) as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 20)
-        before = filler.cells(tmp_path)
+        before = filler.verified_samples(tmp_path)
         store.connection.execute("DELETE FROM verdicts WHERE number % 3 = 1")
     with pytest.raises(InputError, match="rlvrscope verify"):
         read_models(str(tmp_path))
     with SampleStore(tmp_path) as store, VerifierPool() as pool:
         assert verify_missing(store, "samples", filler.PROBLEMS, pool) == 6 * 7
         assert verify_missing(store, "samples", filler.PROBLEMS, pool) == 0
-    assert filler.cells(tmp_path) == before
+    assert filler.verified_samples(tmp_path) == before
 
 
 def test_a_store_chooses_no_code_to_run():
@@ -134,19 +134,19 @@ def damaged(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "message"),
     [
         ("empty", "not a store"), ("text", "not a store"), ("another", "not a store"), ("newer", "Upgrade rlvrscope"),
         ("cut", "damaged"), ("header", "damaged"), ("page", "damaged"),
     ],
 )  # fmt: skip
-def test_what_is_refused_is_left_as_it_was(tmp_path: Path, how: str, told: str):
+def test_what_is_refused_is_left_as_it_was(tmp_path: Path, how: str, message: str):
     with SampleStore(tmp_path) as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 100)
     damaged(store.path, how)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     for write in (True, False):
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             SampleStore(tmp_path, write=write)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -202,7 +202,7 @@ def test_the_export_says_what_the_store_says(tmp_path: Path):
         fill(store, filler.PROBLEMS, filler.Guesser(), 50)
         assert export(store, tmp_path / "run.parquet") == 300
         facts = stats(store)["samples"]
-    inside = filler.cells(tmp_path / "run")
+    inside = filler.verified_samples(tmp_path / "run")
     rows = pq.read_table(tmp_path / "run.parquet").to_pylist()
     assert {(row["problem"], row["index"]): row["text"] for row in rows} == {
         cell: sample.completion.text for cell, (sample, _) in inside.items()
@@ -224,9 +224,9 @@ def test_datasets_reads_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with SampleStore(tmp_path / "run") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 4)
         export(store, tmp_path / "run.parquet")
-    found = datasets.Dataset.from_parquet(str(tmp_path / "run.parquet"), cache_dir=str(tmp_path / "cache"))
-    assert found.num_rows == 24
-    assert set(found["outcome"]) <= {"correct", "wrong", "no_answer"}
+    rows = datasets.Dataset.from_parquet(str(tmp_path / "run.parquet"), cache_dir=str(tmp_path / "cache"))
+    assert rows.num_rows == 24
+    assert set(rows["outcome"]) <= {"correct", "wrong", "no_answer"}
 
 
 def test_two_runs_in_one_store_are_two_models(tmp_path: Path):
@@ -243,11 +243,11 @@ def test_a_copy_is_a_store(tmp_path: Path):
     with SampleStore(tmp_path / "a") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 3)
     shutil.copy(store.path, tmp_path / "copy.sqlite")
-    assert filler.cells(tmp_path / "copy.sqlite") == filler.cells(tmp_path / "a")
+    assert filler.verified_samples(tmp_path / "copy.sqlite") == filler.verified_samples(tmp_path / "a")
 
 
 def test_logs_of_a_store_that_was_removed_are_not_played_into_a_new_one(tmp_path: Path):
-    """After a kill the log lies beside the store; whoever removes the store may leave it."""
+    """After a kill the log is still next to the store; a user who removes the store may leave it."""
     with SampleStore(tmp_path / "old") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 60)
         log = (tmp_path / "old" / "samples.sqlite-wal").read_bytes()
