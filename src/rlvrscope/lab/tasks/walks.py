@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlvrscope.arrays import Floats, Ints
+from rlvrscope.dynamics.simulator.streams import GAMMA, mix
 from rlvrscope.errors import InputError
 from rlvrscope.lab.tasks.task import Split, Tokens
 
@@ -69,14 +70,10 @@ def worked_examples(walk: Walk, prompt_length: int, count: int, held_out_share: 
 
 def held_out(prompts_PT: Tokens, share: float) -> NDArray[np.bool_]:
     """(P,) whether a prompt is held out, by a fixed hash (splitmix64) of its tokens."""
-    x = np.zeros(len(prompts_PT), dtype=np.uint64)
-    for column in prompts_PT.T:
-        x = x * np.uint64(64) + column.astype(np.uint64)
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    x = x ^ (x >> np.uint64(31))
-    return x < np.uint64(int(share * 2**64))
+    code_P = np.zeros(len(prompts_PT), dtype=np.uint64)
+    for column_P in prompts_PT.T:
+        code_P = code_P * np.uint64(64) + column_P.astype(np.uint64)
+    return mix(code_P + GAMMA) < np.uint64(int(share * 2**64))
 
 
 def _of_split(walk: Walk, prompt_length: int, draws: int, split: Split, held_out_share: float) -> Iterator[Tokens]:
