@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlvrscope.arrays import Floats, Ints
-from rlvrscope.dynamics.simulator.streams import GAMMA, mix
 from rlvrscope.errors import InputError
 from rlvrscope.lab.tasks.task import Split, Tokens
 
@@ -70,6 +69,8 @@ def worked_examples(walk: Walk, prompt_length: int, count: int, held_out_share: 
 
 def held_out(prompts_PT: Tokens, share: float) -> NDArray[np.bool_]:
     """(P,) whether a prompt is held out, by a fixed hash (splitmix64) of its tokens."""
+    from rlvrscope.dynamics.simulator.streams import GAMMA, mix  # late: a recipe is read without SciPy
+
     code_P = np.zeros(len(prompts_PT), dtype=np.uint64)
     for column_P in prompts_PT.T:
         code_P = code_P * np.uint64(64) + column_P.astype(np.uint64)
