@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TASK = "A name of `rlvrscope tasks list`, a file of your own, or a lab recipe (.toml): its held-out prompts."
 MAX_LISTED = 10
-"""Failed samples that are join_names."""
+"""At most this many failed samples are listed."""
 NO_TEMPLATE = "none"
 
 

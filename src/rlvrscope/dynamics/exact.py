@@ -29,7 +29,8 @@ def expected_update(
 
         E[dz_v] = eta pi_v (At_v - sum_u pi_u At_u),   At_v = E[w_i | a_i = v]
 
-    rewards_V and either probs_V or logits_V: (V,); returns (V,). group_size may be math.inf.
+    w_i is the weight (advantage after sign weights) of rollout i, a_i its action; n is the group size, which
+    may be math.inf. rewards_V and either probs_V or logits_V: (V,); returns (V,).
     Importance ratios are 1, so clipping, aggregation and the kind of ratio have no effect.
     Raises InputError for bad input, an objective with a KL term, or more than 5 million count vectors.
     Source: Theorem 1 of arXiv 2510.04028, extended to advantages that depend on the group.
@@ -48,7 +49,7 @@ def effective_advantage(
     probs_V: ArrayLike | None = None,
     logits_V: ArrayLike | None = None,
 ) -> Floats:
-    """Effective advantage At_v = E[w_i | a_i = v]: the mean weight of a rollout of action v over its group. Shape (V,).
+    """Effective advantage At_v = E[w_i | a_i = v]: expected weight of a rollout that took action v. Shape (V,).
 
     Also defined for actions of probability 0: the weight that a first sample would get.
     Raises InputError as `expected_update` does.

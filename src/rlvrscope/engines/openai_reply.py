@@ -12,7 +12,7 @@ from typing import Any
 from rlvrscope.engines.engine import Completion
 
 MAX_EXCERPT, MAX_FINISH = 200, 40
-"""Characters shorten of a bad reply, and kept of a finish reason."""
+"""Maximum length of a bad reply that is shown, and of a finish reason that is stored, in characters."""
 ABORTED = "abort", "error", "timeout", "cancelled"
 """Finish reasons of a text that the server cut short, which is no sample of the model."""
 

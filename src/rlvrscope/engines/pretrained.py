@@ -29,7 +29,7 @@ REQUIRED_FILES = {
     "tokenizer": ("tokenizer*", "vocab*", "spiece.model"),
 }
 MAX_REASON = 300
-"""Characters of a library's message that are shorten."""
+"""Maximum length of a library's message, in characters."""
 
 
 @dataclass(eq=False)

@@ -16,7 +16,7 @@ from rlvrscope.seeding import generator
 
 FORMAT_VERSION = 2
 BOUNDARY_K = 256
-"""k of the pass@k that measures the boundary. 256 samples will probably miss a completion of mass below 1/256."""
+"""k of the pass@k that measures the boundary. 256 samples miss a completion of mass 1/256 with probability .37."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders
 
 
@@ -101,8 +101,8 @@ class TrainConfig(Section):
     entropy_coef: Share = 0.0
     """Coefficient of a bonus on the mean token entropy, nats."""
     anchor_coef: float = Field(default=0.0, ge=0.0, le=100.0)
-    """Coefficient of a supervised loss: negative log-likelihood of correct completions sampled from the base, one for
-    each of as many random prompts as a minibatch has."""
+    """Coefficient of a supervised loss: negative log-likelihood of correct completions sampled from the base, one
+    per prompt, on as many random prompts as a minibatch has."""
     gradient: Literal["sampled", "exact"] = "sampled"
     """exact: the expected update over all groups, from the enumerated correct completions; no sampling, no clipping."""
     policy: Literal["shared", "tabular"] = "shared"
@@ -200,7 +200,7 @@ class EvaluateConfig(Section):
     train_prompts: int = Field(default=0, ge=0)
     """Number of training prompts that are scored as well."""
     avoid: int = Field(default=0, ge=0)
-    """Skip the prompts that an evaluation of this many would use, to tune on others. Set by [tune]."""
+    """Exclude the prompts that an evaluation of this many would use, so that tuning has its own. Set by [tune]."""
 
     def at(self, step: int, last: int) -> bool:
         """Whether a run of `last` steps is evaluated after this step."""

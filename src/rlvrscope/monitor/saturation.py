@@ -1,4 +1,4 @@
-"""Saturation test: has the fall of the token entropy ended?"""
+"""Saturation test: has the token entropy stopped falling?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 WINDOW = 40
 """Steps of the window over which the slope of the token entropy is fitted."""
 STANDARD_ERRORS = 5.0
-"""Slopes below minus this many standard errors count as falling."""
+"""A slope counts as falling if it is more than this many standard errors below zero."""
 SHARE = 0.2
 """Share of the steepest slope below which the entropy counts as flat."""
 PATIENCE = 5

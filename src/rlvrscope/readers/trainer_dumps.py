@@ -26,11 +26,14 @@ LATER_OUTPUT = re.compile(r"[0-9a-f-]{36}_[0-9]+_0*[1-9][0-9]*")
 
 
 def verl_schema(table: Table, columns: Columns) -> Schema | None:
-    """Schema of a verl dump; None for another format. `acc` decides, else `score`, unless the user names a column."""
+    """Schema of a verl dump; None for another format.
+
+    A sample is correct by `acc`, else by `score`, unless the user names a column.
+    """
     present = set(table.names)
     if not present >= VERL_COLUMNS or "problem" in present:
         return None
-    _check_rating(present, columns)
+    _check_rating(table, columns)
     names = {"text": "output", "step": "step", **_user_names(columns, present)}
     if "pred" in present:
         names.setdefault("answer", "pred")
@@ -54,7 +57,7 @@ def trl_schema(table: Table, columns: Columns) -> Schema | None:
     present = set(table.names)
     if not present >= TRL_COLUMNS or not table.numeric or "problem" in present:
         return None
-    _check_rating(present, columns)
+    _check_rating(table, columns)
     names = {"text": "completion", "step": "step", **_user_names(columns, present)}
     if "correct" not in names and "score" not in names:
         rewards = [name for name in table.numeric if name not in ("step", "advantage", *names.values())]
@@ -68,12 +71,15 @@ def trl_schema(table: Table, columns: Columns) -> Schema | None:
     return Schema("trl", single_rating(names, columns), prompt=() if "problem" in names else ("prompt",))
 
 
-def _check_rating(present: Collection[str], columns: Columns) -> None:
-    """Require a reward column that the user named: another one of the dump is no substitute."""
+def _check_rating(table: Table, columns: Columns) -> None:
+    """Refuse a reward column that the user named and the file lacks: no other column can replace it."""
     for column in ("correct", "score"):
         name = columns.file_name(column)
-        if name is not None and name not in present:
-            raise InputError(f"there is no column for --column {column}={name}. It has {join_names(sorted(present))}")
+        if name is not None and name not in table.names:
+            raise InputError(
+                f"{table.path}: --column {column}={name}: there is no such column. The file has "
+                f"{join_names(sorted(set(table.names)))}"
+            )
 
 
 def _user_names(columns: Columns, present: Collection[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ telemetry.jsonl      one row per step, without times: the same recipe gives the 
 evaluation.jsonl     one row per evaluation
 interpolation.jsonl  one row per mixture of the final weights with the base's, if asked for
 timing.jsonl         seconds by phase
-error.log            the reason of a failed run
+error.log            why the run failed
 checkpoints/         safetensors
 environment.json     versions and machine
 """
@@ -53,12 +53,12 @@ class RunFolder:
 
     @property
     def error_log(self) -> Path:
-        """Reason of a failed run in the first line, then its traceback."""
+        """Why the run failed, in the first line; then the traceback."""
         return self.path / "error.log"
 
     @property
     def failure(self) -> str | None:
-        """Reason of a failed run; None for any other."""
+        """Why the run failed; None for any other run."""
         if self.done or not self.error_log.exists():
             return None
         with file_errors("read", self.error_log):

@@ -92,7 +92,7 @@ class TelemetryRow(Row):
     reference_kl: Metric = NAN
     """KL(policy || reference) on the tokens of an update, where the objective has a KL term."""
     sampler_kl: Metric = NAN
-    """KL(sampler || policy), where rollouts come from another distribution than the one that is differentiated."""
+    """KL(sampler || old policy), where rollouts come from another distribution than the trained one."""
     anchor_loss: Metric = NAN
     grad_norm: Metric = NAN
     """Norm of the gradient before clipping."""
@@ -161,7 +161,7 @@ ROW_TYPES: tuple[type[Row], ...] = (TelemetryRow, EvaluationRow, TimingRow, Inte
 
 
 def at_temperature(scores: Sequence[PromptScores], temperature: float = 1.0) -> PromptScores:
-    """Return the scores at one temperature. Raises InputError, with those that were scored, if it is not among them."""
+    """Return the scores at one temperature. Raises InputError, with the scored temperatures, if it was not scored."""
     for score in scores:
         if score.temperature == temperature:
             return score

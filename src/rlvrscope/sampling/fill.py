@@ -24,9 +24,9 @@ from rlvrscope.verify import VerifierPool
 MAX_COMMIT_SECONDS = 10.0
 """A batch is committed after this time, full or not."""
 MIN_REPEATS = 8
-"""With at least this many repeated texts and no varied problem, an engine counts as not drawing at random."""
+"""An engine with this many duplicate texts, and no problem with two different ones, counts as deterministic."""
 MAX_FAILURES = 1_000
-"""Failed samples that are join_names; all are counted."""
+"""At most this many failed samples are listed; all are counted."""
 
 
 @dataclass
@@ -124,8 +124,8 @@ def fill(
 
     Resumable: killed at any moment and called again, it draws only what was not committed. A sample's seed derives from
     (seed, problem id, index) alone. template: a name in `rlvrscope.problems.TEMPLATES` to apply to prompts; None leaves
-    them unchanged. pool: verifier workers; by default one is made. stop: polled before each sample; once true, the
-    current batch is finished.
+    them unchanged. pool: verifier workers; by default one is made. stop: checked before each request; once true,
+    no more are issued, and those in flight are finished and committed.
 
     Raises InputError if the run holds samples of another model or other settings; WorkError for a full disk or an
     engine that fails: what was committed is safe.

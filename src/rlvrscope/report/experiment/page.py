@@ -1,4 +1,4 @@
-"""The page of an experiment: one HTML file that needs no network. It opens with its pictures."""
+"""The page of an experiment: one HTML file that needs no network. Charts come first."""
 
 from __future__ import annotations
 
