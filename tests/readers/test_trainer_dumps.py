@@ -70,7 +70,7 @@ def test_a_folder_of_verl_dumps_is_one_model_at_several_steps(verl_folder: str):
 
 
 def test_a_reward_that_is_named_must_be_there(verl_folder: str):
-    with pytest.raises(InputError, match=r"no column for --column score=reward. It has"):
+    with pytest.raises(InputError, match=r"--column score=reward: there is no such column. The file has"):
         read_models(verl_folder, Columns.parse(["score=reward"]))
 
 
