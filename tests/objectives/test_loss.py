@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rlvrscope import InputError
-from rlvrscope.objectives import OBJECTIVES, Objective, kl_estimate, policy_loss
+from rlvrscope.objectives import OBJECTIVES, Objective, kl_estimate, policy_loss, policy_loss_unchecked
 from rlvrscope.seeding import generator
 
 GRPO, GSPO, CISPO = OBJECTIVES["grpo"], OBJECTIVES["gspo"], OBJECTIVES["cispo"]
@@ -330,6 +330,7 @@ def test_nothing_is_ever_nan_or_infinite(objective: Objective, dtype: torch.dtyp
         ({"advantages": np.zeros(3)}, r"advantages must have shape \(4,\) or \(4, 5\); got \(3,\)"),
         ({"advantages": np.full(4, np.nan)}, "advantages must be finite"),
         ({"advantages": np.full(4, np.inf)}, "advantages must be finite"),
+        ({"advantages": np.full(4, np.inf, dtype=np.float16)}, "advantages must be finite"),
         ({"logp_BT": np.full((4, 5), np.nan)}, r"logp_BT must hold log-probabilities; \[0, 0\] is NaN"),
         ({"logp_BT": np.zeros((4, 5), dtype=int)}, "logp_BT must be floating point; got int64"),
         ({"advantages": np.ones(4, dtype=bool)}, "advantages must be floating point; got bool"),
@@ -342,3 +343,47 @@ def test_nothing_is_ever_nan_or_infinite(objective: Objective, dtype: torch.dtyp
 def test_bad_input_is_refused(change: dict, message: str):
     with pytest.raises(InputError, match=message):
         policy_loss(**{**batch(), **change}, objective=GRPO.replace(kl_coef=0.1, aggregation="fixed_length"))
+
+
+def torch_batch(dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    values = {name: torch.tensor(value) for name, value in batch().items()}
+    values["sampler_logp_BT"] = values["old_logp_BT"] - 0.1
+    return {name: value if name == "mask_BT" else value.to(dtype) for name, value in values.items()}
+
+
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("objective", VARIANTS, ids=lambda o: o.name)
+def test_the_unchecked_loss_compiles_to_one_graph_with_the_same_bits(objective: Objective, dtype: torch.dtype):
+    """fullgraph=True refuses any graph break, and reading a value from the device would be one."""
+    torch.compiler.reset()
+    compiled = torch.compile(policy_loss_unchecked, fullgraph=True, backend="aot_eager")
+    results = []
+    for loss_function in (policy_loss, policy_loss_unchecked, compiled):
+        values = torch_batch(dtype)
+        logp_BT = values["logp_BT"].requires_grad_()
+        result = loss_function(**values, objective=objective)
+        result.loss.backward()
+        results.append((result.loss.detach(), logp_BT.grad, *result.diagnostics.values()))
+    for other in results[1:]:
+        assert len(other) == len(results[0])
+        assert all(torch.equal(one, two) for one, two in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("objective", VARIANTS, ids=lambda o: o.name)
+def test_the_unchecked_loss_reads_no_value_from_the_device(objective: Objective):
+    """Tensors of the meta device have no values: bool(), int() and item() fail on them."""
+    values = {name: value.to("meta") for name, value in torch_batch(torch.float32).items()}
+    values["logp_BT"].requires_grad_()
+    policy_loss_unchecked(**values, objective=objective).loss.backward()
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        policy_loss(**values, objective=objective)
+
+
+def test_the_checks_read_one_value_from_the_device(monkeypatch: pytest.MonkeyPatch):
+    reads, read = [], torch.Tensor.__bool__
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda tensor: reads.append(tensor) or read(tensor))
+    for name in ("__int__", "__float__", "item", "tolist", "nonzero"):
+        monkeypatch.setattr(torch.Tensor, name, lambda tensor: pytest.fail("a value was read"))
+    policy_loss(**torch_batch(torch.float32), objective=GRPO)
+    assert len(reads) == 1

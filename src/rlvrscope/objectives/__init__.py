@@ -1,8 +1,8 @@
-"""What is maximised: objectives as values, advantages, and the surrogate loss, on NumPy and torch alike."""
+"""Objectives: values that say what is maximised, their advantages and their loss, on NumPy and torch."""
 
-from rlvrscope.objectives.advantages import advantages
+from rlvrscope.objectives.advantages import advantages, advantages_by_group
 from rlvrscope.objectives.catalogue import OBJECTIVES, objective_from
-from rlvrscope.objectives.loss import PolicyLoss, kl_estimate, policy_loss
+from rlvrscope.objectives.loss import PolicyLoss, kl_estimate, policy_loss, policy_loss_unchecked
 from rlvrscope.objectives.objective import Objective
 from rlvrscope.objectives.shape import Focal, FunctionShape, PassAtK, Quantile, RateWeights, Shape
 
@@ -17,7 +17,9 @@ __all__ = [
     "RateWeights",
     "Shape",
     "advantages",
+    "advantages_by_group",
     "kl_estimate",
     "objective_from",
     "policy_loss",
+    "policy_loss_unchecked",
 ]

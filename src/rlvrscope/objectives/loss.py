@@ -1,4 +1,4 @@
-"""Log-probabilities and advantages -> the loss to minimise, with its diagnostics."""
+"""The clipped loss: log-probabilities and advantages -> the loss to minimise, with diagnostics."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rlvrscope.objectives.numeric import MAX_MAGNITUDE, at_least_single, namespa
 from rlvrscope.objectives.objective import Objective
 
 MAX_LOG_RATIO = 20.0
-"""Log-ratios are held within +-20: e^20 = 4.9e8 is finite in float32, and no useful ratio is near it."""
+"""Log-ratios are clipped to +-20 nats: e^20 = 4.9e8 is finite in float32, and no useful ratio is near it."""
 MAX_LOGP = 1e4
-"""Log-probabilities are held within +-1e4, so that -inf minus -inf is 0, not NaN."""
+"""Log-probabilities are clipped to +-1e4 nats, so that -inf minus -inf is 0, not NaN."""
 
 
 @dataclass(frozen=True)
 class PolicyLoss:
-    """The loss (a scalar, differentiable on torch) and diagnostics (scalars without gradient)."""
+    """A scalar loss, differentiable on torch, and scalar diagnostics without gradient."""
 
     loss: Array
     diagnostics: dict[str, Array]
@@ -37,30 +37,33 @@ def policy_loss(
     normalizer: float | None = None,
     max_length: int | None = None,
 ) -> PolicyLoss:
-    """The clipped surrogate loss of a batch of completions.
+    """Clipped surrogate loss of a batch of completions, to minimise.
 
         rho = exp(logp - old_logp)                     ratio "token"
-        rho = exp(mean_t (logp - old_logp))            ratio "sequence" (each token keeps its own gradient: GSPO-token)
+        rho = exp(mean_t (logp - old_logp))            ratio "sequence"; the gradient is that of GSPO-token
         J_t = min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A), and >= dual_clip A where A < 0
         J_t = stop_gradient(clip(rho, ...)) A logp     surrogate "cispo"
         loss = -aggregate(J) + kl_coef aggregate(kl_estimate(logp, ref_logp, kl_estimator))
 
-    logp_BT, old_logp_BT: (B, T), natural log, of the tokens sampled; mask_BT: (B, T), nonzero where a token counts.
-    advantages: (B,) or (B, T). All NumPy or all torch; gradients flow into logp_BT only.
-    normalizer: the divisor of the sums: tokens for token_mean, completions otherwise. Default: this batch's own.
-    Give the whole batch's count to each part of a split batch, and the parts' losses add up to the whole's.
-    Zeroing is not masking: completions whose advantage is 0 (or whose mask is empty) still count in it.
-    max_length: the divisor of fixed_length, in tokens; T by default.
-    sampler_logp_BT: what the sampler says it drew with, if that is not old_logp; reported, not corrected for.
+    logp_BT, old_logp_BT: (B, T), natural log-probabilities of the sampled tokens under the policy that is trained and
+    under the one that sampled. advantages: (B,) or (B, T). mask_BT: (B, T), nonzero where a token counts.
+    ref_logp_BT: the reference policy's, needed where kl_coef > 0.
+    sampler_logp_BT: the sampling engine's own, if they differ from old_logp_BT; reported, not corrected for.
+    normalizer: divisor of the sum: tokens for token_mean, completions otherwise; this batch's count by default. Pass
+    the whole batch's count with each part of a split batch, and the losses of the parts add up to the whole's.
+    Completions of advantage 0 or with an empty mask are counted too.
+    max_length: divisor of fixed_length, in tokens; T by default.
 
-    Diagnostics: ratio_max; clip_low_fraction, clip_high_fraction, dual_clip_fraction (of tokens that carry a
-    nonzero advantage, those whose gradient the bound removes, or for cispo changes); reference_kl, KL(pi || ref),
-    and sampler_kl, KL(sampler || old), as `kl_estimate` has them (k3, whatever the loss takes), mean over tokens.
-    Whatever the log-probabilities, infinite ones included, loss and gradient are finite. Half precision is computed,
-    and the loss returned, in float32 (a gradient passed on to float16 has only float16's range).
-    Raises InputError for NaN, advantages that are not finite, integers, shapes that do not fit, or a missing reference.
+    All arrays are NumPy or all torch; gradients flow into logp_BT only. Half precision is computed, and the loss
+    returned, in float32. Loss and gradient are finite for any log-probabilities, -inf included.
+    diagnostics: ratio_max; clip_low_fraction, clip_high_fraction, dual_clip_fraction (share of the tokens of nonzero
+    advantage whose gradient the bound removes or, for cispo, changes); reference_kl, KL(pi || ref), and sampler_kl,
+    KL(sampler || old), each the mean k3 `kl_estimate` over tokens.
+    Raises InputError for NaN among log-probabilities that count, advantages that are not finite, integer arrays,
+    shapes that don't match, or a missing reference. The checks of values synchronise a GPU once per call;
+    `policy_loss_unchecked` is the same loss without checks.
     Source: PPO (1707.06347), DeepSeekMath (2402.03300), GSPO (2507.18071, eq. 7 and 14), MiniMax-M1 (2506.13585,
-    eq. 4: cispo), Dr. GRPO (2503.20783: fixed_length).
+    eq. 4: cispo), Dr. GRPO (2503.20783: fixed_length), dual clip (1912.09729).
     """
     logps = {"logp_BT": logp_BT, "old_logp_BT": old_logp_BT}
     logps |= {} if ref_logp_BT is None else {"ref_logp_BT": ref_logp_BT}
@@ -70,41 +73,73 @@ def policy_loss(
     for name, values in {**logps, "advantages": advantages}.items():
         if not xp.isdtype(values.dtype, "real floating"):
             raise InputError(f"{name} must be floating point; got {values.dtype}. Convert it first.")
+    if ref_logp_BT is None and objective.kl_coef > 0.0:
+        raise InputError(f"objective {objective.name!r} has kl_coef {objective.kl_coef:g}: give ref_logp_BT")
+    if normalizer is not None and not normalizer > 0.0:
+        raise InputError(f"normalizer must be a count above 0; got {normalizer!r}")
+    if max_length is not None and not max_length >= 1:
+        raise InputError(f"max_length must be at least 1 token; got {max_length}")
+    _check_values(xp, logps, advantages, mask_BT != 0)
+    return policy_loss_unchecked(
+        logp_BT,
+        old_logp_BT,
+        advantages,
+        mask_BT,
+        objective,
+        ref_logp_BT=ref_logp_BT,
+        sampler_logp_BT=sampler_logp_BT,
+        normalizer=normalizer,
+        max_length=max_length,
+    )
+
+
+def policy_loss_unchecked(
+    logp_BT: Array,
+    old_logp_BT: Array,
+    advantages: Array,
+    mask_BT: Array,
+    objective: Objective,
+    *,
+    ref_logp_BT: Array | None = None,
+    sampler_logp_BT: Array | None = None,
+    normalizer: float | None = None,
+    max_length: int | None = None,
+) -> PolicyLoss:
+    """`policy_loss` without its checks: no device synchronisation, and no graph break under torch.compile.
+
+    Arguments, result and gradients are those of `policy_loss`. Input that it would refuse gives undefined results.
+    """
+    xp = namespace([logp_BT])
     mask_BT = mask_BT != 0
-    logps = {name: at_least_single(xp, values) for name, values in logps.items()}
-    logp_BT, old_logp_BT = logps["logp_BT"], logps["old_logp_BT"]
-    advantage_BT = _per_token(xp, advantages, logp_BT)
-    _check_values(xp, logps, advantage_BT, mask_BT)
     logp_BT, old_BT = (_bounded(xp, values, mask_BT) for values in (logp_BT, old_logp_BT))
-
-    log_ratio_BT = _log_ratio(xp, logp_BT, old_BT, mask_BT, objective)
-    ratio_BT = xp.exp(log_ratio_BT)
-    surrogate_BT = _surrogate(xp, ratio_BT, logp_BT, advantage_BT, objective)
+    advantage_BT = _per_token(xp, advantages, logp_BT)
+    ratio_BT = xp.exp(_log_ratio(xp, logp_BT, old_BT, mask_BT, objective))
+    cost_BT = -_surrogate(xp, ratio_BT, logp_BT, advantage_BT, objective)
     diagnostics = _clip_diagnostics(xp, _constant(ratio_BT), advantage_BT, mask_BT, objective)
-
-    cost_BT = -surrogate_BT
-    if "ref_logp_BT" in logps:
-        ref_BT = _bounded(xp, logps["ref_logp_BT"], mask_BT)
+    if ref_logp_BT is not None:
+        ref_BT = _bounded(xp, ref_logp_BT, mask_BT)
         diagnostics["reference_kl"] = _token_mean(xp, kl_estimate(_constant(logp_BT), ref_BT), mask_BT)
         cost_BT = cost_BT + objective.kl_coef * kl_estimate(logp_BT, ref_BT, objective.kl_estimator)
-    elif objective.kl_coef > 0.0:
-        raise InputError(f"objective {objective.name!r} has kl_coef {objective.kl_coef:g}: give ref_logp_BT")
-    if "sampler_logp_BT" in logps:
-        mismatch_BT = kl_estimate(_bounded(xp, logps["sampler_logp_BT"], mask_BT), old_BT)
+    if sampler_logp_BT is not None:
+        mismatch_BT = kl_estimate(_bounded(xp, sampler_logp_BT, mask_BT), old_BT)
         diagnostics["sampler_kl"] = _token_mean(xp, mismatch_BT, mask_BT)
     return PolicyLoss(_aggregate(xp, cost_BT, mask_BT, objective, normalizer, max_length), diagnostics)
 
 
 def kl_estimate(logp_BT: Array, ref_logp_BT: Array, estimator: Literal["k3", "k2"] = "k3") -> Array:
-    """KL(pi || ref) of each token from samples of pi, never below 0; d = ref_logp - logp.
+    """Per-token estimate of KL(pi || ref) in nats, from samples of pi; never below 0.
 
-        k3 = exp(d) - 1 - d,   k2 = d^2 / 2
+        d = ref_logp - logp,   k3 = exp(d) - 1 - d,   k2 = d^2 / 2
 
-    Nats. k3 is unbiased while |d| < 20 (beyond, d is held there); k2 is so only to second order in d. As a loss, the
-    samples held fixed, what counts is the gradient in expectation over pi, each token given those before it:
-    k3: E[(1 - e^d) grad logp] = grad KL(ref || pi);  k2: E[-d grad logp] = grad KL(pi || ref). Samples of another
-    policy give neither: the term carries no importance ratio.
-    Source: DeepSeekMath (arXiv 2402.03300, eq. 4); k2 as a loss, arXiv 2510.01555.
+    k3 is unbiased while |d| < 20 (d is clipped there); k2 is unbiased only to second order in d. As a loss on fixed
+    samples of pi, what counts is the expected gradient, each token given those before it:
+
+        k3: E[(1 - e^d) grad logp] = grad KL(ref || pi)      k2: E[-d grad logp] = grad KL(pi || ref)
+
+    On samples of another policy neither holds, since the term carries no importance ratio.
+    logp_BT, ref_logp_BT: natural log-probabilities of one shape, all NumPy or all torch; returns that shape.
+    Raises InputError for a mix of the two.
+    Source: DeepSeekMath (arXiv 2402.03300, eq. 4); k2 as a loss: arXiv 2510.01555.
     """
     xp = namespace([logp_BT, ref_logp_BT])
     logp_BT, ref_logp_BT = (xp.clip(values, min=-MAX_LOGP, max=MAX_LOGP) for values in (logp_BT, ref_logp_BT))
@@ -118,7 +153,7 @@ def _log_ratio(xp: ModuleType, logp_BT: Array, old_BT: Array, mask_BT: Array, ob
     log_ratio_BT = logp_BT - old_BT
     if objective.ratio == "sequence":
         mean_B1 = xp.sum(_constant(log_ratio_BT), axis=1, keepdims=True) / _lengths(xp, mask_BT, logp_BT.dtype)
-        log_ratio_BT = mean_B1 + (logp_BT - _constant(logp_BT))  # the bracket is 0: only its gradient counts
+        log_ratio_BT = mean_B1 + (logp_BT - _constant(logp_BT))  # adds 0, with the gradient of logp
     return xp.clip(log_ratio_BT, min=-MAX_LOG_RATIO, max=MAX_LOG_RATIO)
 
 
@@ -141,20 +176,16 @@ def _aggregate(
     normalizer: float | None,
     max_length: int | None,
 ) -> Array:
-    if normalizer is not None and not normalizer > 0.0:
-        raise InputError(f"normalizer must be a count above 0; got {normalizer!r}")
     cost_BT = xp.where(mask_BT, cost_BT, xp.zeros_like(cost_BT))
     if objective.aggregation == "token_mean":
-        count = normalizer if normalizer is not None else max(int(xp.sum(xp.astype(mask_BT, xp.int64))), 1)
-        return xp.sum(cost_BT) / count
+        if normalizer is None:  # stays on the device; counted in integers, as float32 is exact only below 2^24
+            normalizer = xp.astype(xp.clip(xp.sum(xp.astype(mask_BT, xp.int64)), min=1), cost_BT.dtype)
+        return xp.sum(cost_BT) / normalizer
     if objective.aggregation == "sequence_mean":
         cost_BT = cost_BT / _lengths(xp, mask_BT, cost_BT.dtype)
     else:
-        length = cost_BT.shape[1] if max_length is None else max_length
-        if not length >= 1:
-            raise InputError(f"max_length must be at least 1 token; got {length}")
-        cost_BT = cost_BT / length
-    return xp.sum(cost_BT) / (normalizer if normalizer is not None else max(cost_BT.shape[0], 1))
+        cost_BT = cost_BT / (cost_BT.shape[1] if max_length is None else max_length)
+    return xp.sum(cost_BT) / (cost_BT.shape[0] if normalizer is None else normalizer)
 
 
 def _clip_diagnostics(
@@ -176,8 +207,9 @@ def _clip_diagnostics(
 
 
 def _bounded(xp: ModuleType, logp_BT: Array, mask_BT: Array) -> Array:
-    kept_BT = xp.where(mask_BT, logp_BT, xp.zeros_like(logp_BT))
-    return xp.clip(kept_BT, min=-MAX_LOGP, max=MAX_LOGP)
+    """At least float32, 0 where masked, within +-MAX_LOGP."""
+    logp_BT = at_least_single(xp, logp_BT)
+    return xp.clip(xp.where(mask_BT, logp_BT, xp.zeros_like(logp_BT)), min=-MAX_LOGP, max=MAX_LOGP)
 
 
 def _token_mean(xp: ModuleType, values_BT: Array, mask_BT: Array) -> Array:
@@ -210,14 +242,18 @@ def _check_shapes(arrays_BT: dict[str, Array], advantages: Array) -> None:
         raise InputError(f"advantages must have shape {shape[:1]} or {shape}; got {tuple(advantages.shape)}")
 
 
-def _check_values(xp: ModuleType, logps: dict[str, Array], advantage_BT: Array, mask_BT: Array) -> None:
-    for name, values_BT in logps.items():
-        bad_BT = mask_BT & xp.isnan(values_BT)
+def _check_values(xp: ModuleType, logps: dict[str, Array], advantages: Array, mask_BT: Array) -> None:
+    """One synchronisation if all is well; the details are read only for the error."""
+    counted = xp.any(mask_BT, axis=1) if advantages.ndim == 1 else mask_BT
+    too_large = counted & ~(xp.abs(at_least_single(xp, advantages)) <= MAX_MAGNITUDE)  # also true of NaN
+    nan_BT = {name: mask_BT & xp.isnan(values_BT) for name, values_BT in logps.items()}
+    if not bool(xp.any(xp.stack([xp.any(bad) for bad in (too_large, *nan_BT.values())]))):
+        return
+    for name, bad_BT in nan_BT.items():
         if bool(xp.any(bad_BT)):
             rows, columns = xp.nonzero(bad_BT)
             raise InputError(
                 f"{name} must hold log-probabilities; [{int(rows[0])}, {int(columns[0])}] is NaN. "
                 "The model has diverged, or a row was left unfilled."
             )
-    if not bool(xp.all((xp.abs(advantage_BT) <= MAX_MAGNITUDE) | ~mask_BT)):
-        raise InputError(f"advantages must be finite and at most {MAX_MAGNITUDE:g} in size")
+    raise InputError(f"advantages must be finite and at most {MAX_MAGNITUDE:g} in size")

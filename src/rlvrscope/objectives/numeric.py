@@ -1,4 +1,4 @@
-"""What the formulas here share: the two kinds of arrays, and the bounds that keep every product finite."""
+"""Array helpers of the objectives: NumPy or torch, and bounds that keep every product finite in float32."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from rlvrscope.arrays import Array
 from rlvrscope.errors import InputError
 
 MAX_PARAMETER = 1e6
-"""No weight, coefficient or bound may pass this: with advantages below 1e9 every product is finite in float32."""
+"""Largest weight, coefficient or bound of an objective."""
 MAX_MAGNITUDE = 1e9
-"""Rewards and advantages beyond this are refused: it keeps every product below finite in float32."""
+"""Largest absolute reward or advantage; times MAX_PARAMETER and e^20 (`loss.MAX_LOG_RATIO`) it is finite in float32."""
 
 
 def at_least_single(xp: ModuleType, values: Array) -> Array:
-    """Half precision as float32; other floating numbers as they are."""
+    """Half precision as float32; other floating-point arrays unchanged."""
     return xp.astype(values, xp.float32) if xp.finfo(values.dtype).bits < 32 else values
 
 
 def namespace(arrays: Sequence[Array]) -> ModuleType:
-    """The array API of these arrays. Raises InputError unless they are all NumPy arrays or all torch tensors."""
+    """The arrays' array-API namespace. Raises InputError unless they are all NumPy or all torch."""
     try:
         return array_namespace(*arrays)
     except TypeError as error:
@@ -30,10 +30,9 @@ def namespace(arrays: Sequence[Array]) -> ModuleType:
         raise InputError(f"arrays must be all NumPy or all torch; got {kinds}") from error
 
 
-def first_beyond(xp: ModuleType, values_PG: Array) -> tuple[int, int] | None:
-    """Row and column of the first number that is not finite or beyond the bound; None if all are within it."""
-    bad = ~(xp.abs(xp.astype(values_PG, xp.float64)) <= MAX_MAGNITUDE)  # also true of NaN
+def first_beyond(xp: ModuleType, values: Array) -> tuple[int, ...] | None:
+    """Index of the first entry that is not finite or above MAX_MAGNITUDE in size; None if there is none."""
+    bad = ~(xp.abs(xp.astype(values, xp.float64)) <= MAX_MAGNITUDE)  # also true of NaN
     if not bool(xp.any(bad)):
         return None
-    rows, columns = xp.nonzero(bad)
-    return int(rows[0]), int(columns[0])
+    return tuple(int(indices[0]) for indices in xp.nonzero(bad))

@@ -100,10 +100,15 @@ class Objective:
                 self._refuse(field, "must be a whole number" if kind is int else "must be a finite number")
 
     @property
+    def is_relative(self) -> bool:
+        """A rollout is compared with its group: a baseline or a scale is taken."""
+        return self.baseline != "none" or self.scale != "none"
+
+    @property
     def min_group_size(self) -> int:
-        """The fewest rollouts a group may have: 2 where a baseline or a scale is taken, k + 1 for pass@k, else 1."""
-        least = 2 if self.baseline != "none" or self.scale != "none" else 1
-        return max(least, self.shape.k + 1) if isinstance(self.shape, PassAtK) else least
+        """Fewest rollouts in a group: 2 if relative, k + 1 with pass@k, else 1."""
+        smallest = 2 if self.is_relative else 1
+        return max(smallest, self.shape.k + 1) if isinstance(self.shape, PassAtK) else smallest
 
     def _refuse(self, field: str, rule: str) -> None:
         raise InputError(f"objective {self.name!r}: {field} {rule}; got {getattr(self, field)!r}")
