@@ -1,9 +1,9 @@
-"""How often do intervals of the mean paired difference hold the truth? Simulated bases, seeds and prompts.
+"""Coverage of intervals of the mean paired difference, on simulated bases, seeds and prompts.
 
-Each base has its own success rates of the same prompts. Two arms raise pass@1 along a path that sharpens: the first
-takes mass from hard prompts, the second less. Bases differ in by how much, and so do seeds. Of four bases or more an
-interval speaks of all bases: the truth is the mean over 200 of them. Of fewer it speaks of these: the truth is theirs,
-the mean over 40 seeds. Either is on 2,000 other prompts.
+Each base has its own success rates on the same prompts. Two arms raise pass@1 along a sharpening path: the first takes
+more mass from hard prompts than the second. How much varies between bases and between seeds. With four or more bases an
+interval generalises to new bases: the truth is the mean over 200 of them. With fewer it applies to these bases: the
+truth is their mean over 40 seeds. Both truths use 2,000 other prompts.
 
     python benchmarks/frontier.py --replications 1000
 """
@@ -29,9 +29,9 @@ from rlvrscope.stats.matching import TrainingRun, matched
 
 K, PROMPTS, SEEDS, EVALUATIONS, RESAMPLES = 256, 200, 2, 11, 400
 VARIES = {"bases alike": (0.0, 0.15), "bases differ": (0.25, 0.15), "bases differ much": (0.8, 0.15)}
-"""Standard deviations of an arm's pull on hard prompts, in logits at the end: between bases, between seeds."""
+"""Standard deviations of an arm's effect on hard prompts, in final logits: (between bases, between seeds)."""
 HARM = (-1.5, -0.7)
-"""What each arm does on average to the logits of hard prompts."""
+"""Mean effect of each arm on the logits of hard prompts."""
 BASES = (2, 3, 4, 5)
 SINCE = 0.02
 """The smallest declared gain: ranges start there."""
@@ -43,7 +43,7 @@ Arms = tuple[list[TrainingRun], list[TrainingRun]]
 
 @dataclass(frozen=True)
 class Base:
-    """Where its prompts' logits lie, and what each arm does on it to those of hard prompts."""
+    """Shift of its prompts' logits, and the effect of each arm on those of hard prompts."""
 
     name: str
     shift: float
@@ -59,7 +59,7 @@ def drawn_bases(varies: str, number: int, rng: np.random.Generator) -> list[Base
 
 
 def study(varies: str, bases: list[Base], seeds: int, prompts: int, rng: np.random.Generator, longer: int = 1) -> Arms:
-    """Two arms on each base, with seeds; pass@1 rises by about .1, more if training goes on for longer."""
+    """Two arms on each base, with seeds; pass@1 rises by about .1, more with longer training."""
     _, between_seeds = VARIES[varies]
     common_P = rng.normal(-0.5, 2.5, prompts)
     along_S = np.linspace(0.0, longer, (EVALUATIONS - 1) * longer + 1)
@@ -77,13 +77,13 @@ def study(varies: str, bases: list[Base], seeds: int, prompts: int, rng: np.rand
 
 def truth(varies: str, bases: list[Base], seeds: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """(ends of ranges, the mean difference over each): of these bases, with many prompts, trained beyond the ranges."""
-    gain_G, alike_1P = np.linspace(SINCE, 0.16, 141), np.full((1, TRUE_PROMPTS), 1.0 / TRUE_PROMPTS)
+    gain_G, equal_1P = np.linspace(SINCE, 0.16, 141), np.full((1, TRUE_PROMPTS), 1.0 / TRUE_PROMPTS)
     gap_G = np.zeros(len(gain_G))
     for base in bases:
         arms = study(varies, [base], seeds, TRUE_PROMPTS, rng, longer=3)
         assert min(run.reach for arm in arms for run in arm) > gain_G[-1]
-        theirs, ours = (sum(matched(run, K, gain_G, alike_1P)[0] for run in arm) / seeds for arm in arms)
-        gap_G += (ours - theirs) / len(bases)
+        first_G, second_G = (sum(matched(run, K, gain_G, equal_1P)[0] for run in arm) / seeds for arm in arms)
+        gap_G += (second_G - first_G) / len(bases)
     areas_G = np.cumsum((gap_G[1:] + gap_G[:-1]) / 2.0)
     return gain_G[1:], areas_G / np.arange(1, len(gain_G))
 
@@ -123,27 +123,27 @@ def percentile(draws_ABSR: Floats, rng: np.random.Generator) -> tuple[float, flo
 
 
 def one_replication(varies: str, bases: int, number: int) -> list[tuple[bool, float]]:
-    """For each method: does the interval hold the truth, and how wide is it?"""
+    """(covered, width) of each method."""
     rng = generator(1, varies, bases, number)
-    these = drawn_bases(varies, bases, rng)
-    arms, weights_RP = study(varies, these, SEEDS, PROMPTS, rng), resample_weights(PROMPTS, RESAMPLES, rng)
-    found = mean_difference(arms[1], arms[0], K, weights_RP, SINCE)
-    assert found is not None
-    draws_ABSR = np.array([[mean_until(run, found.upto, weights_RP) for run in arm] for arm in arms])
-    upto_G, true_G = truth_of_all(varies) if bases >= MIN_BASES else truth(varies, these, TRUE_SEEDS, rng)
-    assert found.upto <= upto_G[-1]
-    true = np.interp(found.upto, upto_G, true_G)
-    interval = found.means.interval()
+    drawn = drawn_bases(varies, bases, rng)
+    arms, weights_RP = study(varies, drawn, SEEDS, PROMPTS, rng), resample_weights(PROMPTS, RESAMPLES, rng)
+    difference = mean_difference(arms[1], arms[0], K, weights_RP, SINCE)
+    assert difference is not None
+    draws_ABSR = np.array([[mean_until(run, difference.upto, weights_RP) for run in arm] for arm in arms])
+    upto_G, true_G = truth_of_all(varies) if bases >= MIN_BASES else truth(varies, drawn, TRUE_SEEDS, rng)
+    assert difference.upto <= upto_G[-1]
+    true = np.interp(difference.upto, upto_G, true_G)
+    interval = difference.means.interval()
     ends = [
         (float(interval.low), float(interval.high)),
-        welch(found.means),
+        welch(difference.means),
         percentile(draws_ABSR.reshape(2, bases, SEEDS, RESAMPLES), rng),
     ]
     return [(bool(low <= true <= high), high - low) for low, high in ends]
 
 
 def cell(varies: str, bases: int, replications: int) -> Floats:
-    """(replications, methods, 2): whether the truth was held, and the width."""
+    """(replications, methods, 2): covered, and width."""
     return np.array([one_replication(varies, bases, number) for number in range(replications)], dtype=np.float64)
 
 
@@ -168,9 +168,9 @@ def main() -> None:
         cases = list(itertools.product(VARIES, BASES))
         futures = [pool.submit(cell, varies, bases, args.replications) for varies, bases in cases]
         for (varies, bases), future in zip(cases, futures, strict=True):
-            found_NMC = future.result()
-            held, widths = found_NMC[:, :, 0].mean(axis=0), np.median(found_NMC[:, :, 1], axis=0)
-            cells = [*(f"{share:.3f}" for share in held), *(f"{width:.3f}" for width in widths)]
+            result_NMC = future.result()
+            coverage, widths = result_NMC[:, :, 0].mean(axis=0), np.median(result_NMC[:, :, 1], axis=0)
+            cells = [*(f"{share:.3f}" for share in coverage), *(f"{width:.3f}" for width in widths)]
             print(f"| {varies} | {bases} | {' | '.join(cells)} |", flush=True)
     print(f"\n{args.replications} replications, {time.monotonic() - started:.0f} s with {args.workers} workers")
 

@@ -1,4 +1,4 @@
-"""Do the intervals hold what they promise? Simulated problems, intervals, and how often they hold the truth.
+"""Coverage of the intervals on simulated problems: how often they include the truth.
 
     python benchmarks/interval_coverage.py [--replications 2000] [--workers 2]
 
@@ -57,11 +57,11 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Over replications: (N, K) whether the interval held the truth and whether it was called reliable; and (N,) claims
-    of a change that did not happen (wrong sign, or any where there is none)."""
+class Coverage:
+    """N replications: (N, K) whether the interval covered the truth, and whether it was called reliable; (N,) false
+    claims of a change, of the wrong sign or where nothing changed."""
 
-    held: NDArray[np.bool_]
+    covered: NDArray[np.bool_]
     reliable: NDArray[np.bool_]
     false_claim: NDArray[np.bool_]
 
@@ -71,9 +71,9 @@ def draw(success_P: Floats, rng: np.random.Generator) -> GroupCounts:
     return GroupCounts(range(problems), np.full(problems, SAMPLES), rng.binomial(SAMPLES, success_P))
 
 
-def curve_case(case: Case, replications: int) -> Found:
+def curve_case(case: Case, replications: int) -> Coverage:
     """Coverage of a pass@k curve."""
-    held, reliable = [], []
+    covered, reliable = [], []
     truth_K = pass_at_k_exact(_many(case), KS).mean(axis=0)
     for replication in range(replications):
         rng = generator(replication, "coverage", case.rates, case.problems)
@@ -82,43 +82,43 @@ def curve_case(case: Case, replications: int) -> Found:
             truth_K = pass_at_k_exact(success_P, KS).mean(axis=0)
         settings = {"target": case.what, "simultaneous": case.simultaneous, "resamples": RESAMPLES}
         curve = pass_at_k_curve(draw(success_P, rng), KS, rng=rng, **settings)
-        held.append((curve.low <= truth_K + 1e-12) & (truth_K <= curve.high + 1e-12))
+        covered.append((curve.low <= truth_K + 1e-12) & (truth_K <= curve.high + 1e-12))
         reliable.append(curve.reliable)
-    return Found(np.array(held), np.array(reliable), np.zeros(replications, bool))
+    return Coverage(np.array(covered), np.array(reliable), np.zeros(replications, bool))
 
 
-def seeds_case(case: Case, replications: int) -> Found:
+def seeds_case(case: Case, replications: int) -> Coverage:
     """Coverage of a difference that is 0 over training runs: each run moves the success rates by its own amount."""
-    held, reliable, false_claim = [], [], []
+    covered, reliable, false_claim = [], [], []
     for replication in range(replications):
         rng = generator(replication, "seeds", case.rates, case.problems)
         success_P = rng.beta(*RATES[case.rates], 200)
         moved_SP = success_P + rng.uniform(-0.5, 0.5, (case.problems, 1)) * success_P * (1.0 - success_P)
         labels = {"problem": [*range(200)] * case.problems, "seed": np.repeat(np.arange(case.problems), 200)}
         trained = GroupCounts(n=np.full(moved_SP.size, SAMPLES), c=rng.binomial(SAMPLES, moved_SP).ravel(), **labels)
-        found = compare(draw(success_P, rng), trained, [1], rng=rng, simultaneous=False, resamples=RESAMPLES)
-        held.append((found.difference.low <= 0.0) & (found.difference.high >= 0.0))
-        reliable.append(found.reliable)
-        false_claim.append(found.verdicts[0] in ("expanded", "shrunk"))
-    return Found(np.array(held), np.array(reliable), np.array(false_claim))
+        comparison = compare(draw(success_P, rng), trained, [1], rng=rng, simultaneous=False, resamples=RESAMPLES)
+        covered.append((comparison.difference.low <= 0.0) & (comparison.difference.high >= 0.0))
+        reliable.append(comparison.reliable)
+        false_claim.append(comparison.verdicts[0] in ("expanded", "shrunk"))
+    return Coverage(np.array(covered), np.array(reliable), np.array(false_claim))
 
 
-def percentile_case(case: Case, replications: int) -> Found:
-    """Coverage of what is mostly used instead: the percentile bootstrap over problems."""
-    held = []
+def percentile_case(case: Case, replications: int) -> Coverage:
+    """Coverage of the usual alternative: the percentile bootstrap over problems."""
+    covered = []
     truth_K = pass_at_k_exact(_many(case), KS).mean(axis=0)
     for replication in range(replications):
         rng = generator(replication, "coverage", case.rates, case.problems)
         counts = draw(rng.beta(*RATES[case.rates], case.problems), rng)
         weights_RP = resample_weights(case.problems, RESAMPLES, rng)
-        found = bootstrap_mean(pass_at_k(counts.n, counts.c, KS), weights_RP)
-        held.append((found.low <= truth_K + 1e-12) & (truth_K <= found.high + 1e-12))
-    return Found(np.array(held), np.ones((replications, len(KS)), bool), np.zeros(replications, bool))
+        interval = bootstrap_mean(pass_at_k(counts.n, counts.c, KS), weights_RP)
+        covered.append((interval.low <= truth_K + 1e-12) & (truth_K <= interval.high + 1e-12))
+    return Coverage(np.array(covered), np.ones((replications, len(KS)), bool), np.zeros(replications, bool))
 
 
-def comparison_case(case: Case, replications: int) -> Found:
+def comparison_case(case: Case, replications: int) -> Coverage:
     """Coverage of the paired difference, and false claims."""
-    held, reliable, false_claim = [], [], []
+    covered, reliable, false_claim = [], [], []
     many, train = _many(case), TRAINED[case.what]
     truth_K = (pass_at_k_exact(train(many), KS) - pass_at_k_exact(many, KS)).mean(axis=0)
     truth_K = np.where(np.abs(truth_K) < 2e-4, 0.0, truth_K)  # the error of the truth itself
@@ -126,15 +126,15 @@ def comparison_case(case: Case, replications: int) -> Found:
         rng = generator(replication, "coverage", case.rates, case.problems)
         success_P = rng.beta(*RATES[case.rates], case.problems)
         base, trained = draw(success_P, rng), draw(train(success_P), rng)
-        found = compare(base, trained, KS, rng=rng, simultaneous=case.simultaneous, resamples=RESAMPLES)
-        held.append((found.difference.low <= truth_K) & (truth_K <= found.difference.high))
-        reliable.append(found.reliable)
-        claims = zip(found.verdicts, truth_K, strict=True)
+        comparison = compare(base, trained, KS, rng=rng, simultaneous=case.simultaneous, resamples=RESAMPLES)
+        covered.append((comparison.difference.low <= truth_K) & (truth_K <= comparison.difference.high))
+        reliable.append(comparison.reliable)
+        claims = zip(comparison.verdicts, truth_K, strict=True)
         false_claim.append(any((v == "expanded" and d <= 0.0) or (v == "shrunk" and d >= 0.0) for v, d in claims))
-    return Found(np.array(held), np.array(reliable), np.array(false_claim))
+    return Coverage(np.array(covered), np.array(reliable), np.array(false_claim))
 
 
-def run(case: Case, replications: int) -> Found:
+def run(case: Case, replications: int) -> Coverage:
     if case.what == PERCENTILE:
         return percentile_case(case, replications)
     if case.what == SEEDS:
@@ -146,17 +146,17 @@ def _many(case: Case) -> Floats:
     return generator(0, "truth", case.rates).beta(*RATES[case.rates], 1_000_000)
 
 
-def cell(found: Found, k: int) -> str:
-    held_N, reliable_N = found.held[:, KS.index(k)], found.reliable[:, KS.index(k)]
+def cell(coverage: Coverage, k: int) -> str:
+    covered_N, reliable_N = coverage.covered[:, KS.index(k)], coverage.reliable[:, KS.index(k)]
     if reliable_N.mean() < 0.5:
-        return f"({held_N.mean():.3f})"
-    return f"{held_N[reliable_N].mean():.3f}"
+        return f"({covered_N.mean():.3f})"
+    return f"{covered_N[reliable_N].mean():.3f}"
 
 
-def all_reliable(found: Found) -> str:
-    """Simultaneous coverage: the truth is held at every k where the interval is called reliable."""
-    some_N, held_N = found.reliable.any(axis=1), np.all(found.held | ~found.reliable, axis=1)
-    return f"{held_N[some_N].mean():.3f}" if some_N.any() else "–"
+def all_reliable(coverage: Coverage) -> str:
+    """Simultaneous coverage over all ks at which the interval is called reliable."""
+    any_N, covered_N = coverage.reliable.any(axis=1), np.all(coverage.covered | ~coverage.reliable, axis=1)
+    return f"{covered_N[any_N].mean():.3f}" if any_N.any() else "–"
 
 
 def main() -> None:
@@ -173,21 +173,21 @@ def main() -> None:
         cases += [Case(rates, runs, SEEDS, False) for rates, runs in itertools.product(RATES, RUNS)]
     with ProcessPoolExecutor(args.workers) as pool:
         futures = {case: pool.submit(run, case, args.replications) for case in cases}
-        found = {case: future.result() for case, future in futures.items()}
+        coverage = {case: future.result() for case, future in futures.items()}
     heads = ["success rates", "problems", *(f"k = {k}" for k in SHOWN), "whole band"]
     for kind in kinds:
         extra = ["false claims"] if kind in TRAINED else []
         print(f"\n{kind}\n\n| {' | '.join(heads + extra)} |\n|{'---|' * len(heads + extra)}")
         for rates, problems in itertools.product(RATES, PROBLEMS):
-            pointwise, joint = (found[Case(rates, problems, kind, flag)] for flag in (False, True))
+            pointwise, joint = (coverage[Case(rates, problems, kind, flag)] for flag in (False, True))
             claims = [f"{joint.false_claim.mean():.3f}"] if extra else []
             cells = [rates, str(problems), *(cell(pointwise, k) for k in SHOWN), all_reliable(joint), *claims]
             print(f"| {' | '.join(cells)} |")
     if args.only in (None, SEEDS):
         print(f"\n{SEEDS}\n\n| success rates | runs | pass@1 | false claims | called reliable |\n|{'---|' * 5}")
         for rates, runs in itertools.product(RATES, RUNS):
-            case = found[Case(rates, runs, SEEDS, False)]
-            cells = [case.held.mean(), case.false_claim.mean(), case.reliable.mean()]
+            case = coverage[Case(rates, runs, SEEDS, False)]
+            cells = [case.covered.mean(), case.false_claim.mean(), case.reliable.mean()]
             print(f"| {rates} | {runs} | {' | '.join(f'{cell:.3f}' for cell in cells)} |")
     print(f"\n{args.replications} replications, {time.monotonic() - started:.0f} s with {args.workers} workers")
 

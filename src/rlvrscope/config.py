@@ -1,4 +1,4 @@
-"""Recipes: TOML files read into frozen pydantic models, with errors that name the file, the key and the cure.
+"""Recipes: TOML files read into frozen pydantic models, with errors that name the file, the key and the fix.
 
 Each layer owns the model of its part of a recipe; this module only loads and writes.
 """
@@ -19,7 +19,7 @@ from rlvrscope.errors import InputError, did_you_mean, file_errors
 
 
 class Section(BaseModel):
-    """A part of a recipe: frozen, unknown keys refused, numbers finite."""
+    """Base of recipe models: frozen, unknown keys refused, numbers finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -28,9 +28,9 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 
 def load(path: Path, model: type[AnySection], overrides: Sequence[str] = ()) -> AnySection:
-    """Read a recipe and apply `--set a.b=value` overrides, in order.
+    """Read a recipe and apply `--set a.b=value` overrides in order.
 
-    Raises InputError, naming file, key, what came and what is allowed.
+    Raises InputError with the file, the key, its value and what is allowed.
     """
     with file_errors("read", path, InputError):
         text = path.read_bytes()
@@ -44,7 +44,7 @@ def load(path: Path, model: type[AnySection], overrides: Sequence[str] = ()) -> 
 
 
 def parse(values: dict[str, Any], model: type[AnySection], where: str) -> AnySection:
-    """Validate plain values. Raises InputError with one line for the first thing that is wrong."""
+    """Validate plain values. Raises InputError with one line for the first mistake."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -52,7 +52,7 @@ def parse(values: dict[str, Any], model: type[AnySection], where: str) -> AnySec
 
 
 def dumps(section: Section) -> str:
-    """The recipe as resolved, every default written out, as TOML (absent means none)."""
+    """Resolved recipe as TOML: all defaults written out, None left out."""
     return tomli_w.dumps(section.model_dump(mode="json", exclude_none=True))
 
 
@@ -89,14 +89,14 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"{key}: missing. It must be given.{more}"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    came = "" if first["type"] == "value_error" else f"; got {first['input']!r}"
-    return f"{key}: {message}{came}{more}" if key else f"{message}{more}"
+    value = "" if first["type"] == "value_error" else f"; got {first['input']!r}"
+    return f"{key}: {message}{value}{more}" if key else f"{message}{more}"
 
 
 def _place(model: type[BaseModel], location: Sequence[str]) -> tuple[list[str], list[str]]:
-    """pydantic's location as the user's keys, and the keys that are allowed where the last of them stands.
+    """The user's keys from pydantic's location, and the keys allowed at the last one.
 
-    Where a union's members are told apart by a key, pydantic puts that key's value between: task.line.steps.
+    For a discriminated union, pydantic inserts the discriminator's value: task.line.steps.
     """
     path, keys = [], []
     fields = model.model_fields

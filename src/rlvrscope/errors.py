@@ -1,4 +1,4 @@
-"""The errors users meet: one line each, saying what must hold, what came and what to do."""
+"""Errors for users: one line with the rule, the value and the fix."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from pathlib import Path
 
 
 class RlvrscopeError(Exception):
-    """Something the user can mend. The command line prints it as one line, without a traceback."""
+    """An error that the user can fix. The command line prints it as one line, without a traceback."""
 
     exit_code = 2
 
 
 class InputError(RlvrscopeError, ValueError):
-    """Input that breaks a stated rule: an array, a recipe, a file, a flag."""
+    """Invalid input: an array, a recipe, a file, a flag."""
 
 
 class WorkError(RlvrscopeError, RuntimeError):
-    """Work that could not be finished: a failed run, a full disk, a lost worker."""
+    """Work that failed: a run, a full disk, a lost worker."""
 
     exit_code = 1
 
 
 class MissingExtraError(RlvrscopeError, ImportError):
-    """A part of rlvrscope whose libraries are not installed."""
+    """An optional dependency that is not installed."""
 
 
 @contextlib.contextmanager
 def file_errors(doing: str, path: Path | str, kind: type[RlvrscopeError] = WorkError) -> Iterator[None]:
-    """Turn the operating system's refusal into one line that names the file.
+    """Turn an OSError into one line that names the file.
 
     >>> with file_errors("read", "no-such-file"):
     ...     open("no-such-file")
@@ -46,7 +46,7 @@ def file_errors(doing: str, path: Path | str, kind: type[RlvrscopeError] = WorkE
 
 
 def did_you_mean(word: str, choices: Sequence[str]) -> str:
-    """A sentence that offers the closest choice, or all of them.
+    """Hint for an error message: the closest choice, if any, and all choices.
 
     >>> did_you_mean("grop", ["grpo", "gspo"])
     "Did you mean 'grpo'? Allowed: grpo, gspo."

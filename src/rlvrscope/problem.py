@@ -15,11 +15,11 @@ OUTCOMES: tuple[Outcome, ...] = ("correct", "wrong", "no_answer", "rejected", "t
 
 @dataclass(frozen=True)
 class Problem:
-    """A question with its gold answer, and the verifier that tells whether an answer is right.
+    """A question with its gold answer and the verifier of answers to it.
 
-    id: the same however the problems are ordered. prompt: the question, without a template around it. verifier: a name
-    of `rlvrscope.verify.VERIFIERS`, or your own as file.py:NAME. cluster: problems that belong together, such as
-    variants of one. metadata: what the verifier or the template needs besides (docs: Verifying answers).
+    id: unique in a set of problems. prompt: the question, without a template. verifier: a name in
+    `rlvrscope.verify.VERIFIERS`, or a plugin "file.py:NAME". cluster: label of problems that are not independent, such
+    as variants of one. metadata: further input of the verifier or the template (docs: Verifying answers).
 
     Raises InputError for an empty id or answer.
     """
@@ -33,19 +33,19 @@ class Problem:
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
-            raise InputError(f"a problem needs an id, a text; got {self.id!r}")
+            raise InputError(f"a problem needs an id, a string; got {self.id!r}")
         if not isinstance(self.answer, str) or not self.answer.strip():
-            raise InputError(f"problem {self.id!r} needs a gold answer, a text; got {self.answer!r}")
+            raise InputError(f"problem {self.id!r} needs a gold answer, a string; got {self.answer!r}")
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a verifier says of one text.
+    """A verifier's verdict on one text.
 
-    outcome: correct, wrong, no_answer (there is none where the task wants it), rejected (an answer that breaks a rule:
-    tricks, characters, limits), timeout, or error (the verifier failed). score: in [0, 1]. extracted: the answer as
-    found in the text. path: what decided. reason: why, in words. seconds: how long it took; not compared.
+    outcome: correct, wrong, no_answer (none in the form that the task requires), rejected (breaks a rule on tricks,
+    characters or limits), timeout, or error (the verifier failed). score: in [0, 1]. extracted: the answer in the
+    text. path: the method that decided. reason: in words. seconds: duration, ignored in comparisons.
     """
 
     outcome: Outcome

@@ -1,4 +1,4 @@
-"""Random streams by name: the same seed and keys give the same stream, whatever ran before."""
+"""Named random streams: the same seed and keys give the same stream, whatever ran before."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 
 def generator(seed: int, *keys: str | int) -> np.random.Generator:
-    """A generator of its own for (seed, *keys).
+    """Generator for (seed, *keys); different keys give independent streams.
 
-    Streams of different keys are independent, so work can be done in any order, by any number of workers,
-    and resumed at any step, with the same draws.
+    So work can be done in any order, by any number of workers, and resumed at any step, with the same draws.
 
     >>> generator(0, "rollout", 3).integers(100) == generator(0, "rollout", 3).integers(100)
     True
@@ -22,14 +21,14 @@ def generator(seed: int, *keys: str | int) -> np.random.Generator:
 
 
 def derive_seed(seed: int, *keys: str | int) -> int:
-    """A seed of its own for (seed, *keys), from 0 to 2^63 - 1."""
+    """Seed for (seed, *keys), from 0 to 2^63 - 1."""
     return int.from_bytes(_digest(8, seed, *keys), "little") >> 1
 
 
 def uniform_rows(seeds_N: Sequence[int], count: int) -> NDArray[np.float32]:
-    """(N, count) numbers in [0, 1), each row from its seed alone: SHAKE-128, 24 bits a number.
+    """(N, count) uniform numbers in [0, 1), 24 bits each, each row from its seed alone by SHAKE-128.
 
-    For many short streams, where a generator each would cost more than what it draws.
+    For many short streams, where creating a generator costs more than drawing from it.
     """
     drawn = b"".join(hashlib.shake_128(seed.to_bytes(8, "little")).digest(4 * count) for seed in seeds_N)
     words = np.frombuffer(drawn, dtype="<u4").reshape(len(seeds_N), count)

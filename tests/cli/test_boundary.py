@@ -301,7 +301,7 @@ def text(name: str, content: str) -> Make:
         (None, ["base.csv", "grpo.csv", "--k", "9" * 30], "ks must be whole numbers from 1 up"),
         (None, ["base.csv", "grpo.csv", "--margin", "-0.1"], "a margin of at least 0"),
         (None, ["base.csv", "grpo.csv", "--margin", "inf"], "the margin must be at most 1"),
-        (None, ["base.csv", "grpo.csv", "--confidence", "1.5"], "confidence must lie between 0 and 1; got 1.5"),
+        (None, ["base.csv", "grpo.csv", "--confidence", "1.5"], "confidence must be between 0 and 1; got 1.5"),
         (None, ["base.csv", "grpo.csv", "--column", "problm=x"], "Did you mean 'problem'?"),
         (None, ["base.csv", "grpo.csv", "--png", "a.gif"], "--png must end in .png or .svg; got a.gif"),
         (None, ["base.csv", "grpo.csv", "--html", "folder"], "folder is a folder; give a file name"),
@@ -414,7 +414,7 @@ def test_plan_takes_the_trained_model_of_a_source_with_both(at: Path):
     [
         (["none.csv"], "'none.csv': there is no such file or folder"),
         (["base.csv", "--difference", "0"], "a difference between 0 and 1"),
-        (["base.csv", "--power", "1"], "power must lie between"),
+        (["base.csv", "--power", "1"], "power must be between"),
         (["base.csv", "--correlation", "2"], "a correlation from -1 to 1"),
         (["base.csv", "few.csv"], "must have the same problems"),
         (["few.csv"], "at least 3 problems"),

@@ -184,8 +184,8 @@ def test_a_bad_file_is_one_line(body: str, name: str, message: str):
         ("mine.py:rare_first()", "shape must be 'file.py:NAME'"),
         ("mine.py:__import__('os').system", "shape must be 'file.py:NAME'"),
         ("\0.py:f", "shape must be 'file.py:NAME'"),
-        ({"kind": "function", "function": 5}, "function must be a text; got 5"),
-        ({"kind": "function", "function": "mine.py:f", "sha256": 1}, "sha256 must be a text; got 1"),
+        ({"kind": "function", "function": 5}, "function must be a string; got 5"),
+        ({"kind": "function", "function": "mine.py:f", "sha256": 1}, "sha256 must be a string; got 1"),
     ],
 )
 def test_a_bad_name_is_one_line(value: object, message: str):

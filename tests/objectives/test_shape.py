@@ -234,7 +234,7 @@ def test_pass_at_k_needs_more_than_k_rollouts():
         ({"kind": "focal", "gamma": -1.0}, "gamma must be a number from 0"),
         ({"kind": "focal", "gamma": math.nan}, "gamma must be a number from 0"),
         ({"kind": "focal", "gamma": "x"}, "gamma must be a number from 0"),
-        ({"kind": "quantile", "level": 1.0}, "level must lie between 0 and 1"),
+        ({"kind": "quantile", "level": 1.0}, "level must be between 0 and 1"),
         ({"kind": "quantile", "level": 1.5}, "level must be a number from 0 to 1"),
         ({"kind": "rate_weights", "points": []}, r"points must be \(rate, weight\) pairs"),
         ({"kind": "rate_weights", "points": "ab"}, r"points must be \(rate, weight\) pairs"),

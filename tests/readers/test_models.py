@@ -283,8 +283,8 @@ DAMAGED: dict[str, tuple[str, bytes, str]] = {
     "empty csv": ("x.csv", b"", "this one is empty"),
     "header alone": ("x.csv", b"problem,n,c\n", "no rows"),
     "empty jsonl": ("x.jsonl", b"\n\n", "no rows"),
-    "empty parquet": ("x.parquet", b"", "damaged, or no Parquet file"),
-    "no parquet": ("x.parquet", b"PAR1" + b"\x00" * 60 + b"PAR1", "damaged, or no Parquet file"),
+    "empty parquet": ("x.parquet", b"", "damaged, or not a Parquet file"),
+    "no parquet": ("x.parquet", b"PAR1" + b"\x00" * 60 + b"PAR1", "damaged, or not a Parquet file"),
     "cut json": ("x.jsonl", b'{"problem": "p", "n": 1, "c": 1}\n{"problem": "p', "line 2: damaged JSON"),
     "no object": ("x.jsonl", b'{"problem": "p", "n": 1, "c": 1}\n[1]\n', "line 2: needs a JSON object"),
     "deep json": ("x.jsonl", b"[" * 100_000, "line 1: damaged JSON: nested too deep"),
@@ -314,7 +314,7 @@ def test_a_parquet_file_cut_in_the_middle(write: Write, tmp_path: Path):
     whole = Path(write("x.parquet", [{"problem": f"p{i}", "correct": True} for i in range(1000)])).read_bytes()
     spoilt = tmp_path / "spoilt.parquet"
     spoilt.write_bytes(whole[:40] + b"\xff" * 400 + whole[440:])
-    assert "damaged, or no Parquet file" in refused(str(spoilt))
+    assert "damaged, or not a Parquet file" in refused(str(spoilt))
     none = tmp_path / "none.parquet"
     pq.write_table(pa.table({"problem": pa.array([], pa.string()), "correct": pa.array([], pa.bool_())}), none)
     assert "no rows" in refused(str(none))

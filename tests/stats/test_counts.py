@@ -116,9 +116,9 @@ def test_bases_weigh_alike_and_so_do_the_seeds_of_one():
         ({"n": 4, "c": 1}, "columns of one length"),
         ({"problem": [], "n": [], "c": []}, "at least 1"),
         ({"n": [4, 4], "c": [1, 2], "seed": [0]}, "columns of one length"),
-        ({"problem": ["x", "x"], "n": [4, 4], "c": [1, 1]}, "once in a run; 'x' stands there several times"),
-        ({"problem": ["x", "x"], "n": [4, 4], "c": [1, 1], "seed": [3, 3]}, "'x', seed '3' stands there"),
-        ({"problem": [1, "1"], "n": [4, 4], "c": [1, 1]}, "'1' stands there several times"),
+        ({"problem": ["x", "x"], "n": [4, 4], "c": [1, 1]}, "once in a run; 'x' occurs several times"),
+        ({"problem": ["x", "x"], "n": [4, 4], "c": [1, 1], "seed": [3, 3]}, "'x', seed '3' occurs"),
+        ({"problem": [1, "1"], "n": [4, 4], "c": [1, 1]}, "'1' occurs several times"),
         (
             {"problem": ["x", "y", "x"], "n": [4] * 3, "c": [1] * 3, "seed": [0, 0, 1]},
             "base '', seed '1' lacks 'y'",

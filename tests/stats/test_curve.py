@@ -250,9 +250,9 @@ def test_coverage_for_this_set():
         ({"ks": [0]}, "ks must be whole numbers from 1 up, at least one; got \\[0\\]"),
         ({"ks": [1.5]}, "ks must be whole numbers from 1 up"),
         ({"ks": []}, "ks must be whole numbers from 1 up"),
-        ({"confidence": 1.0}, "confidence must lie between 0 and 1; got 1.0"),
-        ({"confidence": 0.0}, "confidence must lie between 0 and 1; got 0.0"),
-        ({"confidence": math.nan}, "confidence must lie between 0 and 1; got nan"),
+        ({"confidence": 1.0}, "confidence must be between 0 and 1; got 1.0"),
+        ({"confidence": 0.0}, "confidence must be between 0 and 1; got 0.0"),
+        ({"confidence": math.nan}, "confidence must be between 0 and 1; got nan"),
         ({"target": "these problems"}, "'new problems' or 'this set'; got 'these problems'"),
     ],
 )

@@ -98,7 +98,7 @@ def test_exact_matches_the_definition_and_the_estimate_is_unbiased():
         ([4], [-1], [1], "problem 0 has -1 of 4"),
         ([4], [1], [0], "ks must be whole numbers from 1 up"),
         ([4], [1], [], "ks must be whole numbers"),
-        ([4, 4], [1], [1], "one count a problem"),
+        ([4, 4], [1], [1], "one count per problem"),
         ([math.inf], [1], [1], "problem 0 has 1 of inf"),
         ([4], [1], [math.inf], "ks must be whole numbers"),
     ],
@@ -266,13 +266,13 @@ def test_impossible_numbers_of_options_are_refused(options: list[float]):
 
 @pytest.mark.parametrize("tau", [-0.1, 1.1, math.nan])
 def test_a_share_outside_its_range_is_refused(tau: float):
-    with pytest.raises(InputError, match=f"tau is a share, from 0 to 1; got {tau}"):
+    with pytest.raises(InputError, match=f"tau must be between 0 and 1; got {tau}"):
         g_pass_at_k([4], [2], [1], tau)
 
 
 @pytest.mark.parametrize("success", [[-0.1], [1.1], [math.nan]])
 def test_impossible_probabilities_are_refused(success: list[float]):
-    with pytest.raises(InputError, match=r"lie in \[0, 1\]"):
+    with pytest.raises(InputError, match=r"must be in \[0, 1\]"):
         pass_at_k_exact(success, [1])
 
 

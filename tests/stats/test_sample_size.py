@@ -208,7 +208,7 @@ def test_what_a_plan_keeps_it_keeps_with_a_small_pilot_too():
         ({"correlation": 1.5}, "got 0.05, 4 and 1.5"),
         ({"correlation": math.nan}, "got 0.05, 4 and nan"),
         ({"confidence": 1.0}, "between 0 and 1; got 1.0"),
-        ({"power": 0.0}, "power must lie between .*; got 0.0"),
+        ({"power": 0.0}, "power must be between .*; got 0.0"),
         ({"pilot": table(4, [1, 2])}, "at least 3 problems with samples; got 2 of 2"),
         ({"pilot": GroupCounts("abc", [4, 0, 4], [1, 0, 1])}, "at least 3 problems with samples; got 2 of 3"),
         ({"trained": table(4, [1, 2, 3])}, "1 .such as 'p3'. only in the base, 0 only in the second pilot, 3 in both"),

@@ -1,11 +1,10 @@
-"""The objectives people compare, each with its source. Adding one is adding one entry."""
+"""Catalogue of objectives, each with its source. To add one, add an entry."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from rlvrscope.config import did_you_mean
-from rlvrscope.errors import InputError
+from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.objectives.numeric import MAX_PARAMETER
 from rlvrscope.objectives.objective import Objective
 from rlvrscope.objectives.shape import Focal, PassAtK, Quantile
@@ -63,7 +62,7 @@ _ENTRIES = (
     ),
     _GRPO.replace(
         name="cispo",
-        source="MiniMax-M1, arXiv 2506.13585, eq. 4; ratio held below 5 (its bound is not published), no lower bound",
+        source="MiniMax-M1, arXiv 2506.13585, eq. 4; ratio clipped at 5 (its bound is not published), no lower bound",
         surrogate="cispo",
         clip_low=1.0,
         clip_high=4.0,
@@ -106,16 +105,16 @@ _ENTRIES = (
 )
 
 _LEFT_OUT = {"dual_clip", "shape", "kl_estimator"}
-"""Fields that a table of every field may lack: absent means none; k3, the only one once, of kl_estimator."""
+"""Fields that a table of all fields may omit: None in TOML, or newer than some recipes."""
 
 OBJECTIVES: dict[str, Objective] = {objective.name: objective for objective in _ENTRIES}
 
 
 def objective_from(value: object) -> Objective:
-    """An objective as a recipe writes it: a name of the catalogue, or a table.
+    """Objective from a recipe: a name of the catalogue, or a table.
 
-    A table gives the entry it starts from as `base`, a `name` of its own, and the fields it changes; or it lists every
-    field, as resolved recipes do. A `shape` without a kind changes parameters of the base's.
+    A table gives a `base` from the catalogue, a new `name` and the fields to change; or all fields, as resolved recipes
+    do. A `shape` without a kind changes parameters of the base's shape.
     Raises InputError for a name that is not in the catalogue, an unknown field or a bad value.
 
     >>> objective_from({"base": "grpo", "name": "mostly-negative", "positive_weight": 0.1}).positive_weight
@@ -144,5 +143,5 @@ def objective_from(value: object) -> Objective:
         changes["shape"] = {**dataclasses.asdict(base.shape), **shape}
     changed = base.replace(**{"source": f"{base.name}, changed", **changes})
     if changed.name in OBJECTIVES:
-        raise InputError(f"an objective changed from {base.name!r} needs a name of its own; got {changed.name!r}")
+        raise InputError(f"an objective changed from {base.name!r} needs a new name; got {changed.name!r}")
     return changed

@@ -1,4 +1,4 @@
-"""Objective: what is maximised, as a value made of choices."""
+"""Objective: a policy-gradient objective as a frozen value made of choices."""
 
 from __future__ import annotations
 
@@ -17,18 +17,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """A policy-gradient objective for groups of rollouts with verifiable rewards.
+    """Policy-gradient objective for groups of rollouts with verifiable rewards r.
 
-    With rewards r of one group, the advantage of rollout i is
+        A_i = w(sign a_i) a_i,   a = shape(r, (s - baseline) / scale),   s = r or +-1
+        loss = -aggregate(surrogate(rho, A)) + kl_coef aggregate(KL estimate against the reference)
 
-        A_i = w(sign a_i) * a_i,   a = shape(r, (s - baseline) / scale),   s = r or +-1
-
-    and with importance ratio rho the loss to minimise is
-
-        -aggregate( surrogate(rho, A) ) + kl_coef * aggregate( KL term against the reference )
-
-    The defaults are GRPO (DeepSeekMath, arXiv 2402.03300, eq. 3) with the standard deviation as trainers take it.
-    Raises InputError for a choice that is not one of those listed or a number out of range.
+    with rho the importance ratio. `advantages` and `policy_loss` define each term.
+    The defaults are GRPO (DeepSeekMath, arXiv 2402.03300, eq. 3) with the sample standard deviation that trainers use.
+    Raises InputError for an unknown choice or a number out of range.
     """
 
     name: str
@@ -46,22 +42,21 @@ class Objective:
     ratio: Literal["token", "sequence"] = "token"
     """token: pi/pi_old of each token. sequence: its geometric mean over the completion (GSPO)."""
     clip_low: float = 0.2
-    """The ratio is held above 1 - clip_low (1.0: no lower bound)."""
+    """The ratio is clipped at 1 - clip_low (1.0: no lower bound)."""
     clip_high: float = 0.2
-    """The ratio is held below 1 + clip_high."""
+    """The ratio is clipped at 1 + clip_high."""
     dual_clip: float | None = None
-    """A bound on the ratio where A < 0, which the usual clip leaves unbounded (arXiv 1912.09729)."""
+    """Bound of the ratio where A < 0, which PPO's clip leaves unbounded (arXiv 1912.09729)."""
     surrogate: Literal["clip", "cispo"] = "clip"
     aggregation: Literal["token_mean", "sequence_mean", "fixed_length"] = "sequence_mean"
     """token_mean: over all tokens. sequence_mean: over the tokens of a completion, then over completions.
     fixed_length: sum over tokens / max_length, then over completions."""
     kl_coef: float = 0.0
     kl_estimator: Literal["k3", "k2"] = "k3"
-    """Of the KL term in the loss. On-policy its gradient is that of the forward KL(ref || pi) with k3 (DeepSeekMath),
-    of the reverse KL(pi || ref) with k2 (arXiv 2510.01555)."""
+    """Estimator of the KL term in the loss. Its on-policy gradient is that of the forward KL(ref || pi) with k3
+    (DeepSeekMath), of the reverse KL(pi || ref) with k2 (arXiv 2510.01555)."""
     shape: Shape | None = None
-    """What becomes of the advantages before the sign weights: a shape, its table as a recipe has it, or the user's
-    own function as "file.py:NAME"."""
+    """Transform of the advantages before the sign weights: a shape, its recipe table, or a function "file.py:NAME"."""
 
     def __post_init__(self) -> None:
         for field, kind in get_type_hints(type(self)).items():
@@ -73,9 +68,9 @@ class Objective:
             self._refuse("std_ddof", "must be 0 (population) or 1 (sample)")
         for field in ("positive_weight", "negative_weight", "clip_low", "clip_high", "kl_coef"):
             if not 0.0 <= getattr(self, field) <= MAX_PARAMETER:
-                self._refuse(field, f"must lie between 0 and {MAX_PARAMETER:g}")
+                self._refuse(field, f"must be between 0 and {MAX_PARAMETER:g}")
         if not 1e-12 <= self.std_eps <= MAX_PARAMETER:
-            self._refuse("std_eps", f"must lie between 1e-12 and {MAX_PARAMETER:g}")
+            self._refuse("std_eps", f"must be between 1e-12 and {MAX_PARAMETER:g}")
         if self.clip_low > 1.0:
             self._refuse("clip_low", "must be at most 1 (no lower bound)")
         if self.dual_clip is not None and not 1.0 + self.clip_high < self.dual_clip <= MAX_PARAMETER:
@@ -85,7 +80,7 @@ class Objective:
         object.__setattr__(self, "shape", shape_from(self.shape))
 
     def _check_kind(self, field: str, kind: Any) -> None:
-        """A choice must be listed, a number a finite number, a text a text."""
+        """Check a field against its type: a listed choice, a finite number, a string."""
         value, options = getattr(self, field), get_args(kind) or (kind,)
         choices = [option for option in options if isinstance(option, str)]
         if choices:
@@ -93,7 +88,7 @@ class Objective:
                 self._refuse(field, f"must be one of {', '.join(choices)}")
         elif str in options:
             if not isinstance(value, str):
-                self._refuse(field, "must be a text")
+                self._refuse(field, "must be a string")
         elif not (value is None and type(None) in options):
             numbers = (int,) if kind is int else (int, float)
             if isinstance(value, bool) or not isinstance(value, numbers) or not math.isfinite(value):

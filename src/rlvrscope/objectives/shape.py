@@ -1,4 +1,4 @@
-"""Shapes: what an objective makes of a group's advantages before the sign weights. Values, written in recipes."""
+"""Shapes: transforms of a group's advantages, applied before the sign weights. Frozen values, written in recipes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from typing import Any, TypeAlias
 from array_api_compat import device
 
 from rlvrscope.arrays import Array
-from rlvrscope.config import did_you_mean
-from rlvrscope.errors import InputError
+from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.objectives.numeric import MAX_MAGNITUDE, MAX_PARAMETER, first_beyond, namespace
 from rlvrscope.plugins import Plugin
 
@@ -24,14 +23,14 @@ ShapeFunction = Callable[[Array, Array], Array]
 
 @dataclass(frozen=True)
 class PassAtK:
-    """Pass@k training: a rollout's worth is that of the sets of k it stands in. For c right ones of n, k < n:
+    """Pass@k training: a rollout's advantage is the mean over all sets of k rollouts that include it.
 
-        q = C(n-c, k) / C(n, k),   sigma = sqrt(q (1 - q))
-        A = q / sigma for a right one,   (q - C(n-c-1, k-1) / C(n-1, k-1)) / sigma for a wrong one
+        q = C(n-c, k) / C(n, k),   sigma = sqrt(q (1 - q))          c of n rollouts correct, k < n
+        A = q / sigma if correct,  (q - C(n-c-1, k-1) / C(n-1, k-1)) / sigma if wrong
 
-    q: the share of sets without a right one, 1 - q their mean reward, sigma its population std. Where sigma = 0 (none
-    right, or fewer than k wrong) A = 0. The advantages given are not used. k = 1 is GRPO with the population std.
-    Raises InputError for a group of k rollouts or fewer: its one set has nothing to be compared with.
+    q: share of sets without a correct rollout; 1 - q: mean reward of a set; sigma: its population std. A = 0 where
+    sigma = 0 (none correct, or fewer than k wrong). Replaces the advantages; k = 1 is GRPO with the population std.
+    Raises InputError for groups of k rollouts or fewer: all k of k are a single set, with nothing to compare it with.
     Source: arXiv 2508.10751, the analytical derivation.
     """
 
@@ -57,7 +56,7 @@ class PassAtK:
 
 @dataclass(frozen=True)
 class Focal:
-    """A (1 - p)^gamma, p the share of the group's rollouts that are right. Source: F-GRPO, arXiv 2602.06717."""
+    """Focal weight: A (1 - p)^gamma, p the group's success rate. Source: F-GRPO, arXiv 2602.06717."""
 
     gamma: float
     kind: str = field(default="focal", init=False)
@@ -73,10 +72,9 @@ class Focal:
 
 @dataclass(frozen=True)
 class RateWeights:
-    """A w(p), p the share of the group's rollouts that are right: any weight per prompt, as a table.
+    """Weights by success rate: A w(p), p the group's success rate.
 
-    points: (rate, weight) pairs, rates rising within 0 to 1. w is linear between them, constant before the first and
-    after the last.
+    points: (rate, weight) pairs, rates rising within 0 to 1. w is linear between them and constant outside.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -102,7 +100,7 @@ class RateWeights:
         return advantages_PG * _by_count(namespace([rewards_PG]), rewards_PG, threshold, table_C)
 
     def weight(self, rate: float) -> float:
-        """w at this success rate."""
+        """w(p) at this success rate."""
         if rate <= self.points[0][0]:
             return self.points[0][1]
         for (low, before), (high, after) in itertools.pairwise(self.points):
@@ -113,10 +111,10 @@ class RateWeights:
 
 @dataclass(frozen=True)
 class Quantile:
-    """A - Q(A), Q the group's `level`-quantile, the least value that at least that share does not exceed.
+    """Quantile baseline: A - Q(A), Q the group's `level`-quantile (smallest value with a share >= level at or below).
 
-    As A rises linearly with the reward, the baseline becomes the quantile of the rewards; the scale stays. With right
-    and wrong it is 0 where the success rate is at most 1 - level (only right ones count), else 1 (only wrong ones do).
+    A is linear in the reward, so the baseline becomes the quantile of the rewards; the scale stays. With binary rewards
+    it is 0 at success rates up to 1 - level (only correct rollouts count), else 1 (only wrong ones do).
     Source: QAE, arXiv 2509.22611.
     """
 
@@ -126,24 +124,25 @@ class Quantile:
     def __post_init__(self) -> None:
         _check_number("quantile", "level", self.level, 0.0, 1.0)
         if self.level in (0.0, 1.0):
-            raise InputError(f"shape quantile: level must lie between 0 and 1, not at an end; got {self.level}")
+            raise InputError(f"shape quantile: level must be between 0 and 1, exclusive; got {self.level}")
 
     def __call__(self, rewards_PG: Array, advantages_PG: Array, threshold: float) -> Array:  # noqa: ARG002
         xp = namespace([advantages_PG])
-        # less rounding, so that 0.07 x 100 = 7.000000000000001 is the seventh, not the eighth
+        # the tolerance keeps 0.07 x 100 = 7.000000000000001 at the seventh value
         place = max(math.ceil(self.level * advantages_PG.shape[1] - 1e-9), 1) - 1
         return advantages_PG - xp.sort(advantages_PG, axis=1)[:, place : place + 1]
 
 
 @dataclass(frozen=True)
 class FunctionShape:
-    """A function (rewards_PG, advantages_PG) -> advantages_PG of the user's, loaded from its file by path.
+    """A user's function (rewards_PG, advantages_PG) -> advantages_PG, loaded from its file by path.
 
-    function: "file.py:NAME"; a relative path starts at the current directory. sha256: of the file's bytes; left out,
-    it is taken from the file, which is then loaded at once. Given, as resolved recipes do, the file is read where it
-    is first called, and refused if it holds anything else. The function gets copies, so it may write into them, and
-    the same kind of array as the rewards (float32 or float64). One file: what it imports is not hashed.
-    Raises InputError: no such file or name, not callable, an error in it, a result that is not (P, G) or not finite.
+    function: "file.py:NAME"; a relative path starts at the current directory. sha256: of the file's bytes. Without it
+    the file is hashed and loaded at once; with it, as in resolved recipes, the file is read on the first call and
+    refused if it has changed. Modules that the file imports are not hashed.
+    The function gets copies, float32 or float64, of the rewards' array type, and may modify them.
+    Raises InputError for a missing file or name, an object that is not callable, an error in the function, or a result
+    that is not (P, G) or not finite.
     """
 
     function: str
@@ -153,7 +152,7 @@ class FunctionShape:
     def __post_init__(self) -> None:
         for name in ("function", "sha256"):
             if not isinstance(getattr(self, name), str):
-                raise InputError(f"shape function: {name} must be a text; got {getattr(self, name)!r}")
+                raise InputError(f"shape function: {name} must be a string; got {getattr(self, name)!r}")
         plugin = self.plugin
         if not self.sha256:
             object.__setattr__(self, "sha256", plugin.sha256())
@@ -184,11 +183,11 @@ class FunctionShape:
         return self._checked(result, rewards_PG, advantages_PG)
 
     def _checked(self, result: Any, rewards_PG: Array, advantages_PG: Array) -> Array:
-        xp, wanted = namespace([advantages_PG]), tuple(advantages_PG.shape)
+        xp, shape = namespace([advantages_PG]), tuple(advantages_PG.shape)
         kind = type(advantages_PG)
-        if type(result) is not kind or tuple(result.shape) != wanted:
-            came = f"{type(result).__name__} {tuple(result.shape)}" if type(result) is kind else type(result).__name__
-            raise InputError(f"{self.function} must return {kind.__name__} of shape {wanted}; got {came}")
+        if type(result) is not kind or tuple(result.shape) != shape:
+            actual = type(result).__name__ + (f" {tuple(result.shape)}" if type(result) is kind else "")
+            raise InputError(f"{self.function} must return {kind.__name__} of shape {shape}; got {actual}")
         if device(result) != device(advantages_PG):
             raise InputError(f"{self.function} must leave advantages on {device(advantages_PG)}; got {device(result)}")
         if not xp.isdtype(result.dtype, "real floating"):
@@ -196,7 +195,7 @@ class FunctionShape:
         at = first_beyond(xp, result)
         if at is not None:
             group = ", ".join(f"{float(reward):g}" for reward in rewards_PG[at[0], :8])
-            more = ", ..." if wanted[1] > 8 else ""
+            more = ", ..." if shape[1] > 8 else ""
             raise InputError(
                 f"{self.function} must return finite numbers of at most {MAX_MAGNITUDE:g} in size; rollout {at[1]} "
                 f"of group {at[0]} (rewards {group}{more}) has {float(result[at[0], at[1]])}"
@@ -215,7 +214,7 @@ SHAPES: dict[str, type[Shape]] = {
 
 
 def shape_from(value: Any) -> Shape | None:
-    """A shape as a recipe writes it: a table with its `kind` and parameters, or "file.py:NAME"; None is none.
+    """Shape from a recipe: a table with `kind` and parameters, "file.py:NAME", or None.
 
     Raises InputError for an unknown kind or parameter, a value out of range, or a file that can't be used.
     """
@@ -246,7 +245,7 @@ def shape_from(value: Any) -> Shape | None:
 
 
 def _by_count(xp: ModuleType, rewards_PG: Array, threshold: float, table_C: Sequence[float]) -> Array:
-    """(P, 1): each group's entry of a table over the number of right rollouts, 0 to n."""
+    """(P, 1): each group's entry in a table indexed by the number of correct rollouts, 0 to n."""
     counts_P = xp.sum(xp.astype(rewards_PG >= threshold, xp.int64), axis=1)
     values_C = xp.asarray(table_C, dtype=rewards_PG.dtype, device=device(rewards_PG))
     return xp.take(values_C, counts_P, axis=0)[:, None]
@@ -254,7 +253,7 @@ def _by_count(xp: ModuleType, rewards_PG: Array, threshold: float, table_C: Sequ
 
 @lru_cache(maxsize=64)
 def _pass_at_k_tables(n: int, k: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """A of a right and of a wrong rollout over the number of right ones, 0 to n; in whole numbers up to the root.
+    """Advantages of a correct and of a wrong rollout by the number of correct ones, 0 to n; exact integers up to sqrt.
 
     q / sigma = sqrt(q / (1 - q)); and C(n-c-1, k-1) / C(n-1, k-1) = q n / (n - c), so wrong = -right c / (n - c).
     """
@@ -270,7 +269,7 @@ def _is_pair(point: Any) -> bool:
     return isinstance(point, list | tuple) and len(point) == 2
 
 
-def _check_number(kind: str, name: str, value: Any, least: float, most: float) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not least <= value <= most:
-        raise InputError(f"shape {kind}: {name} must be a number from {least:g} to {most:g}; got {value!r}")
+def _check_number(kind: str, name: str, value: Any, low: float, high: float) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high:
+        raise InputError(f"shape {kind}: {name} must be a number from {low:g} to {high:g}; got {value!r}")

@@ -1,4 +1,4 @@
-"""What samples, or exact probabilities, say about a model: pass@k and its kin, intervals, comparison, plans."""
+"""Statistics of sampled or exact success rates: pass@k and related estimates, intervals, comparisons, sample sizes."""
 
 from rlvrscope.stats.base_means import BaseMeans, means_over_prompts
 from rlvrscope.stats.comparison import Comparison, Crossover, compare, compare_all

@@ -1,4 +1,4 @@
-"""Base against trained: paired differences with bands, a verdict for each k, the crossover."""
+"""Base model against trained models: paired differences with bands, a verdict per k, and the crossover."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.special import gammaincinv
 from rlvrscope.arrays import Floats, Ints
 from rlvrscope.errors import InputError
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.curve import Curve, band, noise_is_known
+from rlvrscope.stats.curve import Curve, curve_with_band, noise_is_known
 from rlvrscope.stats.intervals import (
     ROUNDING,
     Interval,
@@ -29,15 +29,14 @@ from rlvrscope.stats.standard_errors import NEW_PROBLEMS, THIS_SET, Spread, chec
 from rlvrscope.stats.training_runs import has_few_runs
 
 MAX_KS = 1024
-"""k's at which the crossover is looked for: every one up to here, beyond it as many spread over log k."""
-_ROUNDING = 1e-12
+"""Grid of the crossover: every k up to here; beyond, as many ks evenly spaced in log k."""
 
 
 @dataclass(frozen=True)
 class Crossover:
-    """The smallest k at which the base's pass@k is at least the trained model's.
+    """Smallest k at which the base's pass@k is at least the trained model's.
 
-    k: in the data; None if there is none up to `up_to`. draws_R: in each bootstrap resample, inf where there is none.
+    k: in the data; None: beyond `up_to`. draws_R: in each bootstrap resample; inf: beyond `up_to`.
     """
 
     k: int | None
@@ -46,32 +45,32 @@ class Crossover:
 
     @property
     def never(self) -> float:
-        """The share of resamples in which the curves do not cross up to `up_to`."""
+        """Share of resamples in which the curves do not cross up to `up_to`."""
         return float(np.isinf(self.draws_R).mean())
 
     def quantile(self, share: float) -> int | None:
-        """A quantile of the resamples; None: beyond `up_to`."""
-        found = float(np.quantile(self.draws_R, share, method="inverted_cdf"))
-        return None if np.isinf(found) else int(found)
+        """Quantile of the resamples; None: beyond `up_to`."""
+        k = float(np.quantile(self.draws_R, share, method="inverted_cdf"))
+        return None if np.isinf(k) else int(k)
 
     def interval(self, confidence: float) -> tuple[int | None, int | None]:
-        """The central `confidence` of the resamples; None: beyond `up_to`."""
+        """Central `confidence` interval of the resamples; None: beyond `up_to`."""
         tail = (1.0 - confidence) / 2.0
         return self.quantile(tail), self.quantile(1.0 - tail)
 
 
-def crossover_ks(most: int) -> Ints:
-    """The ks at which a crossover up to `most` is looked for."""
-    if most <= MAX_KS:
-        return np.arange(1, most + 1)
-    return np.unique(np.geomspace(1, most, MAX_KS).round().astype(np.int64))
+def crossover_ks(max_k: int) -> Ints:
+    """Grid of ks on which a crossover up to `max_k` is searched."""
+    if max_k <= MAX_KS:
+        return np.arange(1, max_k + 1)
+    return np.unique(np.geomspace(1, max_k, MAX_KS).round().astype(np.int64))
 
 
 def find_crossover(ks_K: Ints, difference_K: Floats, difference_RK: Floats) -> Crossover:
-    """From trained - base at rising ks, and its draws; ks at which a problem is undefined (NaN) end the search."""
+    """Crossover from trained - base at rising ks, and its draws; the first undefined (NaN) k ends the search."""
     known_K = ~np.isnan(difference_K)
-    below_K = known_K & (difference_K <= _ROUNDING)
-    below_RK = known_K & (difference_RK <= _ROUNDING)
+    below_K = known_K & (difference_K <= ROUNDING)
+    below_RK = known_K & (difference_RK <= ROUNDING)
     draws_R = np.where(below_RK.any(axis=1), ks_K[below_RK.argmax(axis=1)], np.inf)
     k = int(ks_K[below_K.argmax()]) if below_K.any() else None
     return Crossover(k, int(ks_K[known_K].max(initial=0)), draws_R)
@@ -79,19 +78,20 @@ def find_crossover(ks_K: Ints, difference_K: Floats, difference_RK: Floats) -> C
 
 EXPANDED, SHRUNK, UNCHANGED, UNDECIDED = "expanded", "shrunk", "unchanged", "undecided"
 MIN_CARRIERS = 10.0
-"""Problems' worth that must carry a difference for its band to cover: benchmarks/interval_coverage.py."""
+"""Effective number of problems behind a difference from which on its band covers: benchmarks/interval_coverage.py."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """trained - base, paired on problems; (K,) arrays.
+    """Difference trained - base, paired on problems; (K,) arrays.
 
-    base, trained: their curves. difference: with its band at `level`, the confidence left to this model by Holm's
-    correction over the models compared (`confidence` for one model). se, unpaired_se: the standard error of the
-    difference, and what it were on other problems for each model. p_values: of no difference, over all ks at once if
-    simultaneous. reliable: where the band covers as often as it says. verdicts: one a k. scope: of a model trained
-    once the verdict is about "this checkpoint", of several training runs about "this objective" (about "these
-    checkpoints" where only samples are drawn).
+    base, trained: the two curves. difference: with its band at confidence `level`, which is `confidence` after Holm's
+    correction for the number of models compared. se, unpaired_se: standard error of the difference, and what it would
+    be with different problems for each model. p_values: of no difference; over all ks at once if simultaneous.
+    reliable: whether the band has its nominal coverage. verdicts: "expanded", "shrunk", "unchanged" or "undecided" for
+    each k. crossover, ledger: see `Crossover` and `support_ledger`. scope: what the verdicts apply to: "this
+    checkpoint" for a model trained once; for several training runs "this objective", or "these checkpoints" with the
+    target "this set".
     """
 
     ks: tuple[int, ...]
@@ -124,10 +124,16 @@ def compare(
     ledger_k: int | None = None,
     resamples: int = 10_000,
 ) -> Comparison:
-    """What training did to pass@k: see `compare_all`, of which this is the case of one trained model."""
-    found = compare_all(
+    """Compare one trained model with its base: `compare_all` for a single model, with the same arguments and errors.
+
+    >>> base, trained = GroupCounts("abc", [8, 8, 8], [1, 2, 0]), GroupCounts("abc", [8, 8, 8], [4, 5, 0])
+    >>> compare(base, trained, [1, 8], rng=np.random.default_rng(0)).verdicts
+    ('undecided', 'undecided')
+    """
+    name = "the trained model"
+    comparisons = compare_all(
         base,
-        {"the trained model": trained},
+        {name: trained},
         ks,
         rng=rng,
         confidence=confidence,
@@ -137,7 +143,7 @@ def compare(
         ledger_k=ledger_k,
         resamples=resamples,
     )
-    return found["the trained model"]
+    return comparisons[name]
 
 
 def compare_all(
@@ -153,21 +159,22 @@ def compare_all(
     ledger_k: int | None = None,
     resamples: int = 10_000,
 ) -> dict[str, Comparison]:
-    """Each trained model against the base, paired on problems, with Holm's correction over the models.
+    """Compare each trained model with the base, paired on problems, with Holm's correction over the models.
 
         d_k = mean over problems of (pass@k of trained - pass@k of base),   band d_k -+ t se_k
 
-    t: Student's, at the simultaneous (sup-t) level over ks, or the pointwise one. Verdict at k: *expanded* where the
-    band lies above 0, *shrunk* below; *unchanged* where it lies within `margin` of 0 and is reliable, or where so few
-    problems differ at all that no mean of them could be larger (Poisson); else *undecided*.
+    t: Student's quantile at the simultaneous (sup-t) level over all ks, or pointwise with simultaneous=False.
+    Verdict at k: "expanded" if the band is above 0; "shrunk" if it is below 0; "unchanged" if it is within `margin` of
+    0 and reliable, or if so few problems differ at all that the mean can't exceed the margin (Poisson limit); else
+    "undecided".
 
-    Holm: the i-th smallest p-value of M models is judged at alpha / (M - i + 1), until one stands; *unchanged* is
-    always judged at alpha / M. A change is claimed only if a sign test could be sure: m problems that moved can give no
-    p-value below 2^(1 - m), so fewer than 6 claim nothing at .05. Where there are several training runs they are
-    drawn too: bases, then seeds.
+    Holm: the i-th smallest p-value of M models is tested at alpha / (M - i + 1) until one is not rejected; "unchanged"
+    is always tested at alpha / M. A change also needs enough problems for a sign test: m problems that moved give no
+    p-value below 2^(1 - m), so at .05 at least 6 must move. Several training runs are resampled too: bases, then seeds.
 
-    ledger_k: the k of the ledger (`support_ledger`), by default half of the fewest samples.
-    Raises InputError where one model has problems of its own (`shared_problems` keeps those of both), for fewer than 2
+    trained: counts by name. ks: K whole numbers >= 1. rng: its draws are the only randomness. target: see
+    `pass_at_k_curve`. ledger_k: see `support_ledger`.
+    Raises InputError where the models' problems differ (`shared_problems` keeps the common ones), for fewer than 2
     problems, and for settings out of range.
     """
     check_confidence(confidence)
@@ -180,7 +187,7 @@ def compare_all(
     sides = {name: aligned(base, counts, name) for name, counts in trained.items()}
     own = dict(zip(sides, rng.spawn(len(sides)), strict=True))
     tests = {name: _Test.of(base, side, ks, target, simultaneous, resamples, own[name]) for name, side in sides.items()}
-    levels = holm_levels({name: test.least_p for name, test in tests.items()}, alpha)
+    levels = holm_levels({name: test.min_p for name, test in tests.items()}, alpha)
     return {
         name: Comparison(
             ks=ks,
@@ -199,21 +206,21 @@ def compare_all(
             margin=margin,
             confidence=confidence,
             level=1.0 - levels[name],
-            scope=scope(sides[name], target),
+            scope=verdict_scope(sides[name], target),
         )
         for name, test in tests.items()
     }
 
 
-def scope(trained: GroupCounts, target: str) -> str:
-    """What a verdict speaks of: runs speak for their objective only where other runs are what the interval is over."""
+def verdict_scope(trained: GroupCounts, target: str) -> str:
+    """What a verdict applies to: an objective only if training runs are resampled."""
     if len(trained.runs) == 1:
         return "this checkpoint"
     return "this objective" if target == NEW_PROBLEMS else "these checkpoints"
 
 
 def holm_levels(p_values: Mapping[str, float], alpha: float) -> dict[str, float]:
-    """The alpha at which each of M hypotheses is judged: alpha / M for the smallest p, and so on until one stands.
+    """The alpha at which each of M hypotheses is tested: alpha / M for the smallest p, until one is not rejected.
 
     Source: Holm, Scandinavian Journal of Statistics 6 (1979).
     """
@@ -226,14 +233,14 @@ def holm_levels(p_values: Mapping[str, float], alpha: float) -> dict[str, float]
 
 
 def sign_test_floor(moved_C: Floats) -> Floats:
-    """The least p-value that so many problems can give, however much they moved: 2^(1 - m), all of one sign."""
+    """Smallest p-value of a two-sided sign test on m problems that moved: 2^(1 - m)."""
     return np.minimum(np.exp2(1.0 - moved_C), 1.0)
 
 
 def few_can_differ(moved_C: Floats, units: int, alpha: float) -> Floats:
-    """The upper limit, at confidence 1 - alpha, of the share of problems that differ at all: m of `units` did.
+    """Upper Poisson limit, at confidence 1 - alpha, of the share of problems that differ, when m of `units` did.
 
-    Poisson's: -log(alpha) / units where none did. No mean difference is larger. NaN where m is not known.
+    -log(alpha) / units for m = 0. No mean difference can exceed it. NaN where m is unknown.
     """
     known_C = np.where(np.isfinite(moved_C), moved_C, np.nan)
     return gammaincinv(known_C + 1.0, 1.0 - alpha) / units
@@ -241,7 +248,7 @@ def few_can_differ(moved_C: Floats, units: int, alpha: float) -> Floats:
 
 @dataclass(frozen=True)
 class _Test:
-    """One trained model against the base, before the level at which it is judged is known."""
+    """Test of one trained model against the base, before Holm's correction sets its level."""
 
     ks: tuple[int, ...]
     target: str
@@ -263,13 +270,13 @@ class _Test:
         rng: np.random.Generator,
     ) -> _Test:
         all_ks = np.union1d(ks, crossover_ks(max(ks)))
-        everywhere = pair(base, trained, all_ks.tolist(), target, resamples, rng)
-        draws_RA = everywhere.trained_RK - everywhere.base_RK
-        at_K = np.searchsorted(all_ks, ks)
-        asked = everywhere.at(at_K.tolist())
-        difference = asked.difference.vague_where_few_agree(MIN_CARRIERS)
-        asked = replace(asked, difference=difference)
-        maxima_R = maxima(draws_RA[:, at_K], difference.estimate_C) if simultaneous else None
+        pair_A = pair(base, trained, all_ks.tolist(), target, resamples, rng)
+        draws_RA = pair_A.trained_RK - pair_A.base_RK
+        index_K = np.searchsorted(all_ks, ks)
+        pair_K = pair_A.at(index_K.tolist())
+        difference = pair_K.difference.without_chance_agreement(MIN_CARRIERS)
+        pair_K = replace(pair_K, difference=difference)
+        maxima_R = maxima(draws_RA[:, index_K], difference.estimate_C) if simultaneous else None
         with np.errstate(divide="ignore", invalid="ignore"):
             score_K = np.where(difference.estimate_C == 0.0, 0.0, difference.estimate_C / difference.se_C)
         if target == THIS_SET:
@@ -278,11 +285,11 @@ class _Test:
             reliable_K = (difference.se_C > ROUNDING) & (difference.carriers_C >= MIN_CARRIERS)
             reliable_K &= not (has_few_runs(base) or has_few_runs(trained))
         p_K = np.maximum(p_values(score_K, maxima_R, difference.df_C), sign_test_floor(difference.moved_C))
-        crossover = find_crossover(all_ks, everywhere.difference.estimate_C, draws_RA)
-        return cls(ks, target, asked, maxima_R, p_K, reliable_K, crossover)
+        crossover = find_crossover(all_ks, pair_A.difference.estimate_C, draws_RA)
+        return cls(ks, target, pair_K, maxima_R, p_K, reliable_K, crossover)
 
     @property
-    def least_p(self) -> float:
+    def min_p(self) -> float:
         return 1.0 if np.isnan(self.p_K).all() else float(np.nanmin(self.p_K))
 
     def interval(self, alpha: float) -> Interval:
@@ -292,13 +299,13 @@ class _Test:
         return Interval(difference.estimate_C, np.maximum(low_K, -1.0), np.minimum(high_K, 1.0))
 
     def verdicts(self, alpha: float, alpha_unchanged: float, margin: float) -> tuple[str, ...]:
-        judged, strict = self.interval(alpha), self.interval(alpha_unchanged)
+        band, strict = self.interval(alpha), self.interval(alpha_unchanged)
         claimable_K = sign_test_floor(self.pair.difference.moved_C) <= alpha
         idle_K = few_can_differ(self.pair.difference.moved_C, self.pair.units, alpha_unchanged) <= margin
         within_K = idle_K | (self.reliable_K & (strict.low >= -margin) & (strict.high <= margin))
-        cases = [claimable_K & (judged.low > 0.0), claimable_K & (judged.high < 0.0), within_K]
+        cases = [claimable_K & (band.low > 0.0), claimable_K & (band.high < 0.0), within_K]
         return tuple(map(str, np.select(cases, [EXPANDED, SHRUNK, UNCHANGED], default=UNDECIDED)))
 
     def curve(self, counts: GroupCounts, spread: Spread, draws_RK: Floats, alpha: float) -> Curve:
         maxima_R = None if self.maxima_R is None else maxima(draws_RK, spread.estimate_C)
-        return band(counts, self.ks, spread, maxima_R, alpha, self.target, self.pair.units)
+        return curve_with_band(counts, self.ks, spread, maxima_R, alpha, self.target, self.pair.units)

@@ -1,4 +1,4 @@
-"""Counts: how many of a model's samples were right, problem by problem."""
+"""Counts: samples drawn and correct, per problem and training run."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from rlvrscope.arrays import Floats, Ints
 from rlvrscope.errors import InputError
 
 MAX_SAMPLES = 10_000_000
-"""Of a problem: pass@k at every k up to there is worked out at once."""
+"""Largest number of samples per problem; pass@k is computed at every k up to it at once."""
 
 
 @dataclass(frozen=True, eq=False, init=False)
 class GroupCounts:
-    """How many of a model's samples were right, problem by problem: a table of one row a problem and training run.
+    """A model's counts of correct samples: a table with one row per problem and training run.
 
-    problem: (N,) ids. n, c: (N,) samples drawn, and right ones among them. Optional (N,) labels: `seed`, the training
-    seed a row's samples come from, and `base`, the base model that was trained; a model trained once has neither.
-    `cluster`: problems that belong together, such as variants of one (the same for a problem in every run).
+    problem: (N,) ids. n, c: (N,) samples drawn, and correct samples among them.
+    Optional (N,) labels, None if absent: seed, the training seed of a row's model; base, the base model it was trained
+    from; cluster, for problems that are not independent, such as variants of one (the same in every run).
 
-    Raises InputError, naming the problem, unless 0 <= c <= n in whole numbers, a problem stands once in a run, every
-    run has every problem, and all columns have one length of at least 1.
+    Raises InputError, naming the problem, unless counts are whole with 0 <= c <= n <= 10,000,000, each run has each
+    problem exactly once, each problem is in one cluster, and all columns have the same length >= 1.
+
+    >>> GroupCounts(["a", "b"], n=[8, 8], c=[1, 6]).problems
+    ['a', 'b']
     """
 
     problem: tuple[str, ...]
@@ -68,11 +71,11 @@ class GroupCounts:
             seen: set[tuple[str, ...]] = set()
             *run, problem = next(cell for cell in cells if cell in seen or seen.add(cell))
             where = "".join(f", {name} {label!r}" for name, label in zip(("base", "seed"), run, strict=True) if label)
-            raise InputError(f"a problem must stand once in a run; {problem!r}{where} stands there several times")
+            raise InputError(f"a problem must occur once in a run; {problem!r}{where} occurs several times")
         if len(cells) != len(self.runs) * len(self.problems):
-            held = set(cells)
-            wanted = ((*run, problem) for run in self.runs for problem in self.problems)
-            base, seed, problem = next(cell for cell in wanted if cell not in held)
+            present = set(cells)
+            expected = ((*run, problem) for run in self.runs for problem in self.problems)
+            base, seed, problem = next(cell for cell in expected if cell not in present)
             raise InputError(f"every training run needs every problem; base {base!r}, seed {seed!r} lacks {problem!r}")
         if self.cluster is not None and len(set(zip(self.problem, self.cluster, strict=True))) != len(self.problems):
             raise InputError("a problem must be in one cluster, the same in every run")
@@ -84,23 +87,23 @@ class GroupCounts:
 
     @cached_property
     def problems(self) -> list[str]:
-        """The P problem ids, in order of their first row."""
+        """P problem ids, in order of their first row."""
         return list(dict.fromkeys(self.problem))
 
     @cached_property
     def runs(self) -> list[tuple[str, str]]:
-        """The U training runs as (base, seed), in order of their first row; empty labels where there are none."""
+        """U training runs (base, seed), in order of their first row; absent labels are empty."""
         return list(dict.fromkeys(zip(*self._labels, strict=True)))
 
     @cached_property
     def run_share(self) -> Floats:
-        """(U,) the weight of each run in a mean: bases count alike, and so do the seeds of one base."""
+        """(U,) weight of each run in a mean: equal for bases, and for the seeds of a base."""
         bases = [base for base, _ in self.runs]
         return np.array([1.0 / (len(set(bases)) * bases.count(base)) for base in bases])
 
     @cached_property
     def clusters(self) -> Ints | None:
-        """(P,) the number of each problem's cluster, from 0 on; None without clusters."""
+        """(P,) index of each problem's cluster, from 0; None without clusters."""
         if self.cluster is None:
             return None
         of = dict(zip(self.problem, self.cluster, strict=True))
@@ -109,7 +112,7 @@ class GroupCounts:
 
     @cached_property
     def grid(self) -> tuple[Ints, Ints]:
-        """(n_UP, c_UP): the counts as one row a run, one column a problem."""
+        """(n_UP, c_UP): counts with a row per run and a column per problem."""
         row = {run: index for index, run in enumerate(self.runs)}
         column = {problem: index for index, problem in enumerate(self.problems)}
         at = [row[run] for run in zip(*self._labels, strict=True)], [column[problem] for problem in self.problem]
@@ -120,12 +123,12 @@ class GroupCounts:
 
     @property
     def pooled(self) -> tuple[Ints, Ints]:
-        """(n_P, c_P): each problem's counts, all runs put together."""
+        """(n_P, c_P): counts per problem, summed over runs."""
         n_UP, c_UP = self.grid
         return n_UP.sum(axis=0), c_UP.sum(axis=0)
 
     def select(self, problems: Sequence[str]) -> GroupCounts:
-        """The rows of these problems, in their order, run by run."""
+        """Counts of these problems, in this order, run by run."""
         n_UP, c_UP = self.grid
         column = {problem: index for index, problem in enumerate(self.problems)}
         picked = [column[problem] for problem in problems]
@@ -144,10 +147,10 @@ class GroupCounts:
 def check_counts(
     num_samples_N: ArrayLike, num_correct_N: ArrayLike, problems: Sequence[str] | None = None
 ) -> tuple[Ints, Ints]:
-    """Both as whole numbers. Raises InputError naming the first problem without 0 <= correct <= samples."""
+    """Both as integers. Raises InputError naming the first problem without 0 <= correct <= samples."""
     n_N, c_N = np.asarray(num_samples_N), np.asarray(num_correct_N)
     if n_N.ndim != 1 or n_N.shape != c_N.shape:
-        raise InputError(f"one count a problem is needed on both sides; got shapes {n_N.shape} and {c_N.shape}")
+        raise InputError(f"samples and correct need one count per problem each; got shapes {n_N.shape} and {c_N.shape}")
     if n_N.dtype.kind not in "iufb" or c_N.dtype.kind not in "iufb":
         raise InputError(f"counts must be numbers; got {n_N.dtype} and {c_N.dtype}")
     with np.errstate(invalid="ignore"):

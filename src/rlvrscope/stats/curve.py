@@ -1,4 +1,4 @@
-"""A pass@k curve with its band."""
+"""pass@k curves with simultaneous or pointwise bands."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ from rlvrscope.stats.training_runs import (
 )
 
 MIN_PER_OUTCOME = 5.0
-"""Problems' worth of success and of failure that an interval needs to cover: benchmarks/interval_coverage.py."""
+"""Expected successes and failures, in problems, from which on an interval covers: benchmarks/interval_coverage.py."""
 MIN_SAMPLES_PER_K = 4
-"""Sampling noise is known well up to k = n / 4 ..."""
+"""Sampling noise is estimated well up to k = n / 4 ..."""
 MIN_NOISE_CARRIERS = 3.0
-"""... where at least so many problems' worth make it."""
+"""... if it comes from at least this effective number of problems."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """pass@k with a band; (K,) arrays, and NaN where a problem has fewer than k samples.
+    """pass@k with a band; (K,) arrays, NaN where a problem has fewer than k samples.
 
-    num_defined: problems with at least k samples in every run, of num_problems. reliable: where the band covers as
-    often as it says; for new problems, at least 5 problems' worth of success and of failure, and one training run or at
-    least 5; for this set, k <= n / 4 and noise from at least 3 problems' worth.
+    num_defined: how many of num_problems have at least k samples in every run. reliable: whether the band has its
+    nominal coverage: for new problems, at least 5 expected successes and 5 expected failures, and one training run or
+    at least 5; for this set, k <= n / 4 and noise from an effective number of at least 3 problems.
     """
 
     ks: tuple[int, ...]
@@ -80,13 +80,17 @@ def pass_at_k_curve(
     simultaneous: bool = True,
     resamples: int = 10_000,
 ) -> Curve:
-    """pass@k, the mean over problems and training runs, with a band over all ks at once (or pointwise).
+    """pass@k averaged over problems and training runs, with a band that covers all ks at once (or pointwise).
 
-    target "new problems": other problems of the same kind (and clusters of them), and other training runs where there
-    are several; "this set": other samples of these problems from these models. Wilson's interval with the effective
-    number of problems; a simultaneous band is as many standard errors wide as its largest deviation needs (sup-t).
+        Wilson interval at the effective number of problems N_k = m (1 - m) / se_k^2, m the mean at k
 
-    Raises InputError for ks, confidence or target out of range, or fewer than 2 problems for "new problems".
+    widened, for a simultaneous band, to the 1 - alpha quantile of the largest standardised deviation over ks (sup-t).
+    counts: P problems, U runs. ks: K whole numbers >= 1. Returns (K,) arrays.
+    target: "new problems" covers other problems of the same kind (clusters are resampled whole) and, if there are
+    several, other training runs; "this set" covers new samples of these problems from these models.
+    rng: its draws are the only randomness.
+    Raises InputError for ks, confidence, target or resamples out of range, or fewer than 2 problems for "new problems".
+    Source: Wilson (1927); Montiel Olea and Plagborg-Moller, Journal of Applied Econometrics 34 (2019).
     """
     check_confidence(confidence)
     check_target(target)
@@ -96,9 +100,9 @@ def pass_at_k_curve(
         factors_NK = noise_factors(counts, ks)
         spread = noise_spread(over_runs(counts, values(counts, ks)).mean(axis=0), factors_NK)
         maxima_R = maxima(noise_draws(factors_NK, resamples, rng), np.zeros(len(ks))) if simultaneous else None
-        return band(counts, ks, spread, maxima_R, 1.0 - confidence, target, len(counts.problems))
-    (alike,), units = Units.distinct([counts])
-    values_UPK, group_U = values(alike, ks), run_groups(counts)
+        return curve_with_band(counts, ks, spread, maxima_R, 1.0 - confidence, target, len(counts.problems))
+    (distinct,), units = Units.distinct([counts])
+    values_UPK, group_U = values(distinct, ks), run_groups(counts)
     run_means_UK = np.array([units.mean(run_PK) for run_PK in values_UPK])
     spread = with_runs(units.spread(over_runs(counts, values_UPK)), group_means(run_means_UK, group_U))
     maxima_R = None
@@ -106,10 +110,10 @@ def pass_at_k_curve(
         weight_RU = run_weights(group_U, group_weights(group_U.max() + 1, resamples, rng), rng)
         (draws_RK,) = draw_means([(values_UPK, weight_RU)], units, resamples, rng)
         maxima_R = maxima(draws_RK, spread.estimate_C)
-    return band(counts, ks, spread, maxima_R, 1.0 - confidence, target, units.count)
+    return curve_with_band(counts, ks, spread, maxima_R, 1.0 - confidence, target, units.count)
 
 
-def band(
+def curve_with_band(
     counts: GroupCounts,
     ks: tuple[int, ...],
     spread: Spread,
@@ -118,7 +122,7 @@ def band(
     target: str,
     units: int,
 ) -> Curve:
-    """The curve of a model whose means and standard errors are known; units: of problems, or clusters of them."""
+    """Curve from means and standard errors; units: the number of problems, or of clusters."""
     n_UP, _ = counts.grid
     if target == THIS_SET:
         reliable_K = noise_is_known(counts, ks, spread)
@@ -142,6 +146,6 @@ def band(
 
 
 def noise_is_known(counts: GroupCounts, ks: Sequence[int], spread: Spread) -> NDArray[np.bool_]:
-    """(K,) where an interval for sampling noise covers as often as it says."""
+    """(K,) where an interval for sampling noise has its nominal coverage."""
     n_UP, _ = counts.grid
     return (np.array(ks) <= n_UP.min() / MIN_SAMPLES_PER_K) & (spread.carriers_C >= MIN_NOISE_CARRIERS)

@@ -13,7 +13,7 @@ from rlvrscope.errors import InputError
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with the ends of its interval; each a number, or arrays of one shape."""
+    """An estimate and the ends of its interval: numbers, or arrays of one shape."""
 
     estimate: Floats
     low: Floats
@@ -21,9 +21,9 @@ class Interval:
 
 
 def resample_weights(problems: int, resamples: int, rng: np.random.Generator) -> Floats:
-    """(R, P) weights, each row the share every problem has in one draw of P problems with replacement.
+    """Bootstrap weights (R, P): row r holds each problem's share in one resample of P problems with replacement.
 
-    Use one set of weights for everything that is compared: that is what pairs the comparison.
+    Use the same weights for everything that is compared: this is what makes a comparison paired.
     Raises InputError for fewer than 2 problems or resamples.
     """
     if problems < 2 or resamples < 2:
@@ -32,48 +32,47 @@ def resample_weights(problems: int, resamples: int, rng: np.random.Generator) ->
 
 
 def percentile_interval(estimate: Floats, draws_R: Floats, confidence: float = 0.95) -> Interval:
-    """The percentile interval of bootstrap draws along their first axis; NaN draws are left out.
+    """Percentile interval of bootstrap draws along their first axis; NaN draws are left out.
 
     Raises InputError for a confidence outside (0, 1).
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13.
     """
-    if not 0.0 < confidence < 1.0:
-        raise InputError(f"confidence must lie between 0 and 1; got {confidence}")
+    check_confidence(confidence)
     tail = (1.0 - confidence) / 2.0
     low, high = np.nanquantile(draws_R, [tail, 1.0 - tail], axis=0)
     return Interval(np.asarray(estimate), low, high)
 
 
 def bootstrap_mean(values_P: Floats, weights_RP: Floats, confidence: float = 0.95) -> Interval:
-    """The mean over problems with its interval for new problems of the same kind.
+    """Mean over problems with a percentile interval for new problems of the same kind.
 
-    values_P: (P, ...), one value (or one row of values) a problem; paired differences are given as differences.
+    values_P: (P, ...), one value or row per problem; for a paired comparison, the differences.
     Raises InputError for values that are not finite, or weights for another number of problems.
     """
     values_P = np.asarray(values_P, dtype=np.float64)
     if values_P.shape[:1] != weights_RP.shape[1:]:
         raise InputError(f"the weights are for {weights_RP.shape[1]} problems; got values of {values_P.shape[:1]}")
     if not np.isfinite(values_P).all():
-        raise InputError("values must be finite: leave out problems whose value is undefined, and say how many")
+        raise InputError("values must be finite: leave out problems whose value is undefined, and report how many")
     return percentile_interval(values_P.mean(axis=0), np.tensordot(weights_RP, values_P, axes=1), confidence)
 
 
 ROUNDING = 1e-12
-"""A standard deviation of shares below it is rounding, not spread."""
+"""Smaller standard deviations of shares are rounding errors."""
 
 
 MIN_RESAMPLES_BEYOND = 5.0
-"""Resamples that must lie beyond the quantile that is asked of them."""
+"""Fewest resamples beyond a quantile for it to be estimated."""
 
 
 def check_confidence(confidence: float) -> None:
     """Raises InputError for a confidence outside (0, 1)."""
     if not 0.0 < confidence < 1.0:
-        raise InputError(f"confidence must lie between 0 and 1; got {confidence}")
+        raise InputError(f"confidence must be between 0 and 1; got {confidence}")
 
 
 def check_resamples(resamples: int, alpha: float) -> None:
-    """Raises InputError for too few resamples to know a quantile of 1 - alpha."""
+    """Raises InputError for too few resamples to estimate the quantile 1 - alpha."""
     if not resamples * alpha >= MIN_RESAMPLES_BEYOND:
         raise InputError(
             f"resamples must be at least {MIN_RESAMPLES_BEYOND / alpha:.0f} at this confidence and number of models; "
@@ -82,7 +81,7 @@ def check_resamples(resamples: int, alpha: float) -> None:
 
 
 def maxima(draws_RC: Floats, estimate_C: Floats) -> Floats:
-    """(R,) the largest standardised deviation of each draw over all columns that vary: max |draw - estimate| / sd.
+    """(R,) largest standardised deviation of each draw, max |draw - estimate| / sd over the columns that vary.
 
     Source: the sup-t band, Montiel Olea and Plagborg-Moller, Journal of Applied Econometrics 34 (2019).
     """
@@ -94,8 +93,10 @@ def maxima(draws_RC: Floats, estimate_C: Floats) -> Floats:
 
 
 def critical_values(maxima_R: Floats | None, df_C: Floats, alpha: float) -> Floats:
-    """(C,) how many standard errors a band reaches: the quantile 1 - alpha of the maxima, taken from the normal to
-    Student's t scale at each column's degrees of freedom. Without maxima, pointwise: the normal's own quantile.
+    """(C,) half-width of the band in standard errors.
+
+    The 1 - alpha quantile of the maxima, mapped from the normal to Student's t at each column's degrees of freedom;
+    without maxima the pointwise normal quantile.
     """
     pointwise = float(-ndtri(alpha / 2.0))
     z = pointwise if maxima_R is None else max(pointwise, float(np.quantile(maxima_R, 1.0 - alpha, method="higher")))
@@ -103,7 +104,7 @@ def critical_values(maxima_R: Floats | None, df_C: Floats, alpha: float) -> Floa
 
 
 def p_values(z_scores_C: Floats, maxima_R: Floats | None, df_C: Floats) -> Floats:
-    """(C,) the least alpha at which the band of `critical_values` leaves 0 out; NaN where nothing is known."""
+    """(C,) smallest alpha at which the band of `critical_values` excludes 0; NaN where the score is NaN."""
     normal_C = -ndtri(stdtr(df_C, -np.abs(z_scores_C)))
     pointwise_C = 2.0 * ndtr(-normal_C)
     if maxima_R is None:
@@ -115,13 +116,13 @@ def p_values(z_scores_C: Floats, maxima_R: Floats | None, df_C: Floats) -> Float
 
 
 def score_interval(estimate_C: Floats, se_C: Floats, critical_C: Floats, count: int) -> tuple[Floats, Floats]:
-    """Wilson's interval for a mean of values in [0, 1], with the number of problems that the standard error amounts to.
+    """Wilson score interval (low_C, high_C) for means of values in [0, 1], with an effective number of problems N.
 
         centre = (m + z^2 / 2N) / (1 + z^2 / N),  N = m (1 - m) / se^2
 
-    where values spread less than zeros and ones would, N exceeds their number; where all are equal it is `count`.
-    Stays inside [0, 1] and does not shrink to nothing at 0 or 1.
-    Source: Wilson (1927); the effective number: Korn and Graubard, Survey Methodology 24 (1998).
+    N is larger than `count` where values spread less than zeros and ones would, and equal to it where all are equal.
+    The interval stays inside [0, 1] and keeps a positive width at 0 and 1.
+    Source: Wilson (1927); effective number: Korn and Graubard, Survey Methodology 24 (1998).
     """
     binary_C = estimate_C * (1.0 - estimate_C)
     with np.errstate(divide="ignore", invalid="ignore"):

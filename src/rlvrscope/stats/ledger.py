@@ -1,4 +1,4 @@
-"""The ledger: which problems training kept, gained and lost, and what the same model sampled twice would show."""
+"""Support ledger: problems preserved, gained and lost by training, against a null of the base sampled twice."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from rlvrscope.stats.training_runs import group_means, run_groups, share_bases
 PRESERVED, GAINED, LOST, OUT_OF_REACH, UNDECIDED = "preserved", "gained", "lost", "out of reach", "undecided"
 STATUSES = (PRESERVED, GAINED, LOST, OUT_OF_REACH, UNDECIDED)
 ZETA = 0.05
-"""A problem is within reach of k samples if they hold a right one with probability 1 - ZETA."""
+"""A problem is within reach if k samples include a correct one with probability above 1 - ZETA."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate of the ledger; the same of the base sampled twice, as no change would look; and their difference."""
+    """A rate of the ledger; its null value, from the base sampled twice; and their difference."""
 
     observed: Interval
     null: Interval
@@ -32,12 +32,12 @@ class Rate:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Problem by problem, and in sum.
+    """Status of each problem, and rates over all.
 
-    k: the samples a model is given. eps: a problem is within reach if its success probability is above
-    1 - .05^(1/k), at which k samples hold a right one 95 % of the time. status_P: the one of preserved, gained, lost
-    and out of reach whose posterior probability is above `certainty`, else undecided. probability_PS: those four
-    probabilities. rates: SRR, NDR, SDS, NSCR.
+    k: samples per model. eps: success probability from which on a problem is within reach, 1 - .05^(1/k): k samples
+    then include a correct one 95 % of the time. status_P: preserved, gained, lost or out of reach if its posterior
+    probability is above `certainty`, else undecided. probability_PS: those four probabilities.
+    rates: by name, SRR, NDR, SDS, NSCR.
     """
 
     k: int
@@ -49,7 +49,7 @@ class Ledger:
     rates: dict[str, Rate]
 
     def count(self, status: str) -> int:
-        """How many problems have this status."""
+        """Number of problems of this status."""
         return self.status_P.count(status)
 
 
@@ -63,22 +63,21 @@ def support_ledger(
     confidence: float = 0.95,
     resamples: int = 10_000,
 ) -> Ledger:
-    """Who gained and who lost at k samples (half of the fewest samples of any problem, unless given).
+    """Problems preserved, gained and lost at k samples (by default half of the fewest samples of any problem).
 
-    A problem's status: p ~ Beta(c + 1, n - c + 1) for each model, runs put together; within reach where p > eps =
-    1 - .05^(1/k) (about 3 / k); the four probabilities are products, and a status is given where one is above
-    `certainty`.
+    Status: p ~ Beta(c + 1, n - c + 1) for each model, runs pooled; within reach where p > eps = 1 - .05^(1/k) (about
+    3 / k). The four probabilities are products; a status needs one above `certainty`.
 
-    The rates count a problem as solved by a model if k of its samples hold a right one. With the unbiased pass@k, a of
-    the base and b of the trained model, and the sums over problems P = a b, E = (1 - a) b, S = a (1 - b):
+    Rates: a model solves a problem if k samples include a correct one. With the unbiased pass@k, a of the base and b of
+    the trained model, and the sums over problems P = a b, E = (1 - a) b, S = a (1 - b):
 
         SRR = P / (P + S)   NDR = E / (P + E)   SDS = 2 SRR NDR / (SRR + NDR)   NSCR = (E - S) / (P + E + S)
 
-    and of the base sampled twice, without bias since a^2 is estimated by 2 pass@k - pass@2k: P = 2 A_k - A_2k,
-    E = S = A_2k - A_k; this needs 2k samples of every problem of the base (NaN otherwise). Of several bases each is
-    paired with what was trained from it; where the base itself has several runs, no bases shared, its null pairs
-    different runs. Intervals: percentile, over problems. Raises InputError for k below 1 or above the fewest samples.
-    Source: Invisible Leash (arXiv 2507.14843), with the null its own.
+    Null, the base sampled twice: a^2 is estimated without bias by 2 pass@k - pass@2k, so P = 2 A_k - A_2k and
+    E = S = A_2k - A_k; it needs 2k samples of each problem of the base (else NaN). Several bases are each paired with
+    the models trained from them; without shared bases, a base with several runs has pairs of runs as its null.
+    Percentile intervals over problems. Raises InputError for k below 1 or above the fewest samples.
+    Source: Invisible Leash (arXiv 2507.14843), the null is ours.
     """
     check_confidence(confidence)
     check_confidence(certainty)
@@ -90,11 +89,11 @@ def support_ledger(
         raise InputError(f"a ledger needs samples of every problem; {empty!r} has none (n = 0): leave it out")
     k = max(1, fewest // 2) if k is None else k
     if not 1 <= k <= fewest:
-        raise InputError(f"the ledger's k must lie between 1 and the fewest samples of a problem, {fewest}; got {k}")
+        raise InputError(f"the ledger's k must be between 1 and the fewest samples of a problem, {fewest}; got {k}")
     eps = 1.0 - ZETA ** (1.0 / k)
-    reach_P, still_P = (_within_reach(side, eps) for side in (base, trained))
+    before_P, after_P = (_within_reach(side, eps) for side in (base, trained))
     probability_PS = np.stack(
-        [reach_P * still_P, (1 - reach_P) * still_P, reach_P * (1 - still_P), (1 - reach_P) * (1 - still_P)], axis=1
+        [before_P * after_P, (1 - before_P) * after_P, before_P * (1 - after_P), (1 - before_P) * (1 - after_P)], axis=1
     )
     best_P = np.where(probability_PS.max(axis=1) > certainty, probability_PS.argmax(axis=1), len(STATUSES) - 1)
     return Ledger(
@@ -109,7 +108,7 @@ def support_ledger(
 
 
 def _within_reach(counts: GroupCounts, eps: float) -> Floats:
-    """P(p > eps | counts) of each problem, all runs put together, with a uniform prior."""
+    """P(p > eps | counts) of each problem with a uniform prior, runs pooled."""
     n_P, c_P = counts.pooled
     return 1.0 - betainc(c_P + 1.0, n_P - c_P + 1.0, eps)
 
@@ -134,7 +133,7 @@ def _rates(
 
 
 def _observed(base: GroupCounts, trained: GroupCounts, k: int) -> Floats:
-    """(P, 3): the chances that k samples of each solve it for both, the trained model only, the base only."""
+    """(P, 3): probabilities that k samples of each solve it for both, the trained model only, the base only."""
     sides = [values(side, [k])[:, :, 0] for side in (base, trained)]
     if share_bases(base, trained):
         a_GP, b_GP = (group_means(s, run_groups(c)) for s, c in zip(sides, (base, trained), strict=True))
@@ -145,7 +144,7 @@ def _observed(base: GroupCounts, trained: GroupCounts, k: int) -> Floats:
 
 
 def _null(base: GroupCounts, trained: GroupCounts, k: int) -> Floats:
-    """(P, 3): the same for the base and the base again, or another run of it."""
+    """(P, 3): the same for the base and itself sampled again, or another of its runs."""
     a_UP = values(base, [k])[:, :, 0]
     a_GP = group_means(a_UP, run_groups(base))
     groups = len(a_GP)

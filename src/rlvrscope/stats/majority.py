@@ -1,4 +1,4 @@
-"""maj@k: is the answer that most of k samples agree on correct?"""
+"""maj@k: probability that the majority answer of k samples is correct."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ Complex = NDArray[np.complex128]
 def majority_at_k(
     answers_PG: Sequence[Sequence[str | None]], correct_PG: Sequence[Sequence[bool]], ks: Sequence[int]
 ) -> Floats:
-    """maj@k for each problem, exact: the chance that the answer given most often among k of its samples is correct.
+    """Exact maj@k of each problem: the probability that the most frequent answer among k samples is correct.
 
-    The mean over all subsets of k samples, not over a few drawn at random. Rules: correct samples count as one
-    answer, however they are written; of answers that tie for the most votes one is taken at random; a sample without
-    an answer (None) is drawn but has no vote; without any vote the majority is wrong. NaN where a problem has n < k.
+    Averages over all subsets of k samples. Rules: all correct samples count as one answer, however they are written;
+    ties for the most votes are broken at random; a sample without an answer (None) is drawn but has no vote; without
+    any vote the majority is wrong. NaN where a problem has n < k.
 
-    The number of votes of each answer in a random subset is multivariate hypergeometric, which is independent
-    Binomial(n_a, k/n) given that they sum to k. With b_a(j) their probabilities,
+    Votes in a random subset are multivariate hypergeometric: independent Binomial(n_a, k/n) given that they sum to k.
+    With b_a(j) their probabilities,
 
         P = sum_m b_right(m) int_0^1 [x^(k-m)] prod_{a wrong} (sum_{j<m} b_a(j) x^j + s b_a(m) x^m) b_none(x) ds
             / Binomial(n, k/n)(k)
 
     where s marks ties: the integral of s^t is 1 / (1 + t), the right answer's share of a tie with t others.
 
-    answers_PG, correct_PG: a row a problem, rows of any length. Returns (P, K).
+    answers_PG, correct_PG: a row per problem, rows of any length. Returns (P, K).
     Raises InputError for rows that do not match, or a correct sample without an answer.
     """
     ks_K = check_ks(ks)
@@ -50,22 +50,22 @@ def majority_at_k(
 
 
 def _votes(answers_G: Sequence[str | None], correct_G: Sequence[bool], row: int) -> tuple[int, Counter[int], int]:
-    """How many samples are right; how many wrong answers were given how often; how many samples have no answer."""
+    """(correct samples, number of wrong answers by their votes, samples without an answer)."""
     if len(answers_G) != len(correct_G):
         raise InputError(f"problem {row} has {len(answers_G)} answers and {len(correct_G)} marks; give one a sample")
     if any(mark and answer is None for answer, mark in zip(answers_G, correct_G, strict=True)):
         raise InputError(f"problem {row} has a correct sample without an answer: give the answer, or mark it wrong")
-    given = Counter(answer for answer, mark in zip(answers_G, correct_G, strict=True) if not mark)
-    none = given.pop(None, 0)
-    return sum(map(bool, correct_G)), Counter(given.values()), none
+    votes = Counter(answer for answer, mark in zip(answers_G, correct_G, strict=True) if not mark)
+    none = votes.pop(None, 0)
+    return sum(map(bool, correct_G)), Counter(votes.values()), none
 
 
 def _majority(right: int, wrong: Counter[int], none: int, k: int) -> float:
     n = right + none + sum(votes * answers for votes, answers in wrong.items())
-    most = min(right, k)
-    if most == 0:
+    max_votes = min(right, k)
+    if max_votes == 0:
         return 0.0
-    if k == n:  # Binomial(n, 1) says everything: one subset
+    if k == n:  # a single subset
         top = max(wrong, default=0)
         return 1.0 if right > top else 1.0 / (1 + wrong[top]) if right == top else 0.0
     share, cells = k / n, _cells(n - right, k)
@@ -73,23 +73,23 @@ def _majority(right: int, wrong: Counter[int], none: int, k: int) -> float:
     turns_JF: Complex = np.exp(-2j * np.pi / cells * np.outer(np.arange(cells), frequency_F))
     terms = {votes: _binomial(np.arange(cells), votes, share)[:, None] * turns_JF for votes in wrong}
     none_F = _binomial(np.arange(cells), none, share) @ turns_JF
-    weight_F = np.where((frequency_F == 0) | (2 * frequency_F == cells), 1.0, 2.0) / cells  # the others are conjugates
-    votes_M = np.arange(1, most + 1)
+    weight_F = np.where((frequency_F == 0) | (2 * frequency_F == cells), 1.0, 2.0) / cells  # the rest are conjugates
+    votes_M = np.arange(1, max_votes + 1)
     votes_M = votes_M[k - votes_M < cells]
     right_M = _binomial(votes_M, right, share)
     nodes_M = _tie_nodes(wrong, votes_M, k)
     chance = 0.0
     for nodes in np.unique(nodes_M):
-        some = votes_M[nodes_M == nodes]
-        product_SMF = _no_more_than(some, terms, wrong, nodes) * none_F
-        back_MF = weight_F * np.exp(2j * np.pi / cells * np.outer(k - some, frequency_F))
+        same_M = votes_M[nodes_M == nodes]
+        product_SMF = _no_more_than(same_M, terms, wrong, nodes) * none_F
+        back_MF = weight_F * np.exp(2j * np.pi / cells * np.outer(k - same_M, frequency_F))
         weight_S = np.polynomial.legendre.leggauss(nodes)[1] / 2.0
         chance += weight_S @ np.einsum("smf,mf->sm", product_SMF, back_MF).real @ right_M[nodes_M == nodes]
     return float(np.clip(chance / _binomial(k, n, share), 0.0, 1.0))
 
 
 def _binomial(number: ArrayLike, draws: int, share: float) -> Floats:
-    """The chance of each `number` of successes in so many draws; 0 beyond them."""
+    """Binomial probabilities of each `number` of successes; 0 above `draws`."""
     number = np.asarray(number, dtype=np.float64)
     inside = np.minimum(number, draws)
     ways = gammaln(draws + 1.0) - gammaln(inside + 1.0) - gammaln(draws - inside + 1.0)
@@ -109,11 +109,11 @@ def _no_more_than(votes_M: Ints, terms: Mapping[int, Complex], wrong: Counter[in
 
 
 def _tie_nodes(wrong: Counter[int], votes_M: Ints, k: int) -> Ints:
-    """How many nodes make the integral over s exact: half of the most answers that can tie at m votes."""
+    """Nodes that make the integral over s exact: half of the largest number of answers that can tie at m votes."""
     able_M = np.array([sum(answers for votes, answers in wrong.items() if votes >= m) for m in votes_M])
     return np.minimum(able_M, (k - votes_M) // votes_M) // 2 + 1
 
 
 def _cells(others: int, k: int) -> int:
-    """Length of the Fourier transform: one more than the votes that others can have, but for a chance below 1e-14."""
+    """Length of the Fourier transform: one more than the votes of other answers, up to a probability below 1e-14."""
     return min(others, k + 12 * math.isqrt(k) + 12) + 1

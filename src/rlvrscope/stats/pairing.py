@@ -1,4 +1,4 @@
-"""Two models on the same problems: how their pass@k and the difference vary together."""
+"""Pairs of models on the same problems: joint variation of both pass@k and their difference."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from rlvrscope.stats.training_runs import (
 
 @dataclass(frozen=True)
 class Pair:
-    """Both models' means over problems, their difference (trained - base), and joint draws, at each of ks.
+    """Means over problems of both models and of the difference trained - base, with joint draws, at each of ks.
 
-    units: the number of problems, or clusters of them.
+    units: the number of problems, or of clusters.
     """
 
     base: Spread
@@ -46,7 +46,7 @@ class Pair:
     units: int
 
     def at(self, index: Sequence[int]) -> Pair:
-        """The same at some of the ks."""
+        """The pair at some of the ks."""
         return Pair(
             base=self.base.at(index),
             trained=self.trained.at(index),
@@ -60,35 +60,32 @@ class Pair:
 def pair(
     base: GroupCounts, trained: GroupCounts, ks: Sequence[int], target: str, resamples: int, rng: np.random.Generator
 ) -> Pair:
-    """Raises InputError for fewer than 2 problems, where other problems are the target."""
+    """Pair for a target. Raises InputError for fewer than 2 problems with the target "new problems"."""
     build = _over_samples if target == THIS_SET else _over_problems
     return build((base, trained), ks, resamples, rng)
 
 
 def aligned(base: GroupCounts, trained: GroupCounts, name: str = "the trained model") -> GroupCounts:
-    """The trained model's counts in the base's order of problems. Raises InputError if one has problems of its own."""
-    ours, theirs = set(base.problems), set(trained.problems)
-    if ours != theirs:
+    """The trained model's counts in the base's order of problems. Raises InputError if the problems differ."""
+    of_base, of_trained = set(base.problems), set(trained.problems)
+    if of_base != of_trained:
+        common = of_base & of_trained
+        hint = " To compare those in both: shared_problems, or --shared of `rlvrscope boundary`." if common else ""
         raise InputError(
-            f"base and {name} must have the same problems: {_some(ours - theirs)} only in the base, "
-            f"{_some(theirs - ours)} only in {name}, {len(ours & theirs)} in both."
-            + (
-                " To compare those in both: shared_problems, or --shared of `rlvrscope boundary`."
-                if ours & theirs
-                else ""
-            )
+            f"base and {name} must have the same problems: {_example(of_base - of_trained)} only in the base, "
+            f"{_example(of_trained - of_base)} only in {name}, {len(common)} in both.{hint}"
         )
     return trained if trained.problems == base.problems else trained.select(base.problems)
 
 
-def _some(problems: set[str]) -> str:
+def _example(problems: set[str]) -> str:
     return f"{len(problems)} (such as {min(problems)!r})" if problems else "0"
 
 
 def shared_problems(base: GroupCounts, trained: GroupCounts) -> tuple[GroupCounts, GroupCounts]:
-    """Both with the problems that both have. Raises InputError if there are none."""
-    held = set(trained.problems)
-    both = [problem for problem in base.problems if problem in held]
+    """Both counts restricted to their common problems. Raises InputError if there are none."""
+    of_trained = set(trained.problems)
+    both = [problem for problem in base.problems if problem in of_trained]
     if not both:
         raise InputError("the two models share no problem: are they of the same data set, with the same ids?")
     return base.select(both), trained.select(both)
@@ -97,9 +94,9 @@ def shared_problems(base: GroupCounts, trained: GroupCounts) -> tuple[GroupCount
 def _over_problems(
     sides: tuple[GroupCounts, GroupCounts], ks: Sequence[int], resamples: int, rng: np.random.Generator
 ) -> Pair:
-    """Problems drawn for both at once; training runs for each side, and for both at once where they share bases."""
-    alike, units = Units.distinct(sides)
-    of_runs = [values(side, ks) for side in alike]
+    """Resample problems for both sides at once, and training runs by side (for both at once if they share bases)."""
+    distinct, units = Units.distinct(sides)
+    of_runs = [values(side, ks) for side in distinct]
     groups = [run_groups(side) for side in sides]
     means = [
         group_means(np.array([units.mean(run_PK) for run_PK in side_UPK]), group_U)
@@ -125,7 +122,7 @@ def _over_problems(
 def _over_samples(
     sides: tuple[GroupCounts, GroupCounts], ks: Sequence[int], resamples: int, rng: np.random.Generator
 ) -> Pair:
-    """Problems and runs as they are: the sampling noise of each side by itself."""
+    """Fixed problems and runs: independent sampling noise on each side."""
     means = [over_runs(side, values(side, ks)).mean(axis=0) for side in sides]
     factors = [noise_factors(side, ks) for side in sides]
     base_RK, trained_RK = (

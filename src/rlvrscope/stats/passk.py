@@ -13,18 +13,19 @@ from rlvrscope.errors import InputError
 from rlvrscope.stats.counts import GroupCounts, check_counts
 
 _CHUNK = 4_000_000
-"""Float64 entries held at once: 32 MB."""
+"""Float64 entries in memory at once: 32 MB."""
 _BLOCK = 1024
 
 
 def pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
-    """The unbiased estimate of pass@k for each problem: the chance that k of its samples hold a correct one.
+    """Unbiased pass@k of each problem: the probability that at least one of k samples is correct.
 
         1 - C(n - c, k) / C(n, k) = 1 - prod_{i < k} (1 - c / (n - i)),   1 where n - c < k, NaN where n < k
 
-    num_samples_P, num_correct_P: (P,), whole numbers with 0 <= c <= n. Returns (P, K).
-    Raises InputError naming the first problem whose counts are impossible, or a k below 1.
-    Source: Codex (arXiv 2107.03374, eq. 1), as a sum of log1p for accuracy at large n.
+    num_samples_P, num_correct_P: (P,) whole numbers n and c with 0 <= c <= n <= 10,000,000. ks: K whole numbers >= 1.
+    Returns (P, K). Summed as log1p, which keeps it accurate at large n.
+    Raises InputError for impossible counts, naming the first such problem, and for a k below 1.
+    Source: Codex (arXiv 2107.03374, eq. 1).
     """
     return _of_counts(
         lambda n_D, c_D, ks_K: -np.expm1(_log_all_wrong(n_D, c_D, ks_K)), num_samples_P, num_correct_P, ks
@@ -32,18 +33,18 @@ def pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[i
 
 
 def squared_pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
-    """The unbiased estimate of (1 - (1 - p)^k)^2 for each problem: the chance that two sets of k both hold a right one.
+    """Unbiased estimate of the squared pass@k, (1 - (1 - p)^k)^2, of each problem.
 
         1 - 2 (1 - p)^k + (1 - p)^2k = 2 pass@k - pass@2k,   NaN where n < 2k
 
-    Shapes and errors as in `pass_at_k`, whose own square is too large on average.
+    The square of `pass_at_k` is biased upwards. Shapes and errors as there.
     """
     once_PK = pass_at_k(num_samples_P, num_correct_P, ks)
     return 2.0 * once_PK - pass_at_k(num_samples_P, num_correct_P, [2 * k for k in ks])
 
 
 def all_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
-    """pass^k for each problem: the chance that all of k samples are correct.
+    """Unbiased pass^k of each problem: the probability that all of k samples are correct.
 
         C(c, k) / C(n, k),   NaN where n < k
 
@@ -55,31 +56,31 @@ def all_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[in
 
 
 def g_pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int], tau: float) -> Floats:
-    """G-Pass@k_tau for each problem: the chance that at least a share tau of k samples is correct.
+    """Unbiased G-Pass@k_tau of each problem: the probability that at least a share tau of k samples is correct.
 
         sum_{j >= max(1, ceil(tau k))} C(c, j) C(n - c, k - j) / C(n, k),   NaN where n < k
 
     Shapes as in `pass_at_k`. tau = 1 is pass^k, tau towards 0 is pass@k. Raises InputError also for tau outside [0, 1].
     Source: arXiv 2412.13147, eq. 3.
     """
-    from scipy.stats import hypergeom  # late: it takes most of a second, and the lab's workers need none of it
+    from scipy.stats import hypergeom  # late: importing it takes most of a second
 
     if not 0.0 <= tau <= 1.0:
-        raise InputError(f"tau is a share, from 0 to 1; got {tau}")
+        raise InputError(f"tau must be between 0 and 1; got {tau}")
 
     def tail(n_D: Ints, c_D: Ints, ks_K: Ints) -> Floats:
-        least_K = np.maximum(1, np.ceil(tau * ks_K - 1e-9))  # .2 * 5 is one, not two
-        return hypergeom.sf(least_K - 1, n_D[:, None], c_D[:, None], np.minimum(ks_K, n_D[:, None]))
+        needed_K = np.maximum(1, np.ceil(tau * ks_K - 1e-9))  # the tolerance keeps .2 * 5 at 1
+        return hypergeom.sf(needed_K - 1, n_D[:, None], c_D[:, None], np.minimum(ks_K, n_D[:, None]))
 
     return _of_counts(tail, num_samples_P, num_correct_P, ks)
 
 
 def pass_at_k_posterior(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
-    """The posterior mean of 1 - (1 - p)^k for each problem, with p ~ Beta(c + 1, n - c + 1).
+    """Posterior mean of pass@k of each problem, with p ~ Beta(c + 1, n - c + 1), from a uniform prior.
 
-        1 - B(c + 1, n - c + 1 + k) / B(c + 1, n - c + 1)
+        E[1 - (1 - p)^k] = 1 - B(c + 1, n - c + 1 + k) / B(c + 1, n - c + 1)
 
-    Defined for every k, beyond n too, where it leans on its uniform prior. Shapes and errors as in `pass_at_k`.
+    Defined for every k; beyond n it depends mostly on the prior. Shapes and errors as in `pass_at_k`.
     Source: arXiv 2510.04265.
     """
     n_P, c_P = (side_P[:, None] for side_P in check_counts(num_samples_P, num_correct_P))
@@ -88,21 +89,22 @@ def pass_at_k_posterior(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: 
 
 
 def pass_at_k_exact(success_P: ArrayLike, ks: Sequence[int]) -> Floats:
-    """pass@k where the probability p that one sample is correct is known: 1 - (1 - p)^k.
+    """Exact pass@k from a known success probability p of one sample: 1 - (1 - p)^k.
 
-    success_P: any shape, probabilities; a new last axis runs over ks. Raises InputError for p outside [0, 1].
+    success_P: probabilities, of any shape. Returns that shape with a last axis over ks.
+    Raises InputError for p outside [0, 1] or a k below 1.
     """
     success = np.asarray(success_P, dtype=np.float64)
     if not ((success >= 0.0) & (success <= 1.0)).all():
-        raise InputError("success probabilities must lie in [0, 1]")
+        raise InputError("success probabilities must be in [0, 1]")
     with np.errstate(divide="ignore"):  # p = 1: log1p(-1) = -inf, and pass@k = 1
         return -np.expm1(check_ks(ks) * np.log1p(-success)[..., None])
 
 
 def guessing_pass_at_k(num_options_P: ArrayLike, ks: Sequence[int]) -> Floats:
-    """pass@k of blind guessing among each problem's options: 1 - (1 - 1/m)^k. With ten options pass@64 is .999.
+    """pass@k of guessing uniformly among each problem's m options: 1 - (1 - 1/m)^k; .999 at k = 64 with ten options.
 
-    num_options_P: (P,), whole numbers of at least 1. Returns (P, K). Raises InputError for fewer.
+    num_options_P: (P,) whole numbers >= 1. Returns (P, K). Raises InputError for other numbers.
     """
     options_P = np.asarray(num_options_P, dtype=np.float64)
     bad_P = ~((options_P >= 1.0) & (options_P == np.floor(options_P)) & np.isfinite(options_P))
@@ -112,7 +114,7 @@ def guessing_pass_at_k(num_options_P: ArrayLike, ks: Sequence[int]) -> Floats:
 
 
 def check_ks(ks: Sequence[int]) -> Ints:
-    """ks as an array. Raises InputError unless they are whole numbers from 1 up, at least one."""
+    """ks as an array. Raises InputError for none, or any that is not a whole number >= 1."""
     ks_K = np.asarray(ks)
     whole = ks_K.dtype.kind in "iuf" and (np.isfinite(ks_K) & (ks_K >= 1) & (ks_K == np.floor(ks_K))).all()
     if ks_K.ndim != 1 or not len(ks_K) or not whole:
@@ -126,7 +128,7 @@ def _of_counts(
     num_correct_P: ArrayLike,
     ks: Sequence[int],
 ) -> Floats:
-    """A formula of (n, c) for every problem, worked out once for each pair (n, c) that occurs; NaN where n < k."""
+    """Apply a formula of (n, c) to every problem, once per distinct pair; NaN where n < k."""
     n_P, c_P = check_counts(num_samples_P, num_correct_P)
     ks_K = check_ks(ks)
     keys_D, of_P = np.unique(n_P * (1 + c_P.max(initial=0)) + c_P, return_inverse=True)
@@ -142,20 +144,20 @@ def _of_counts(
 
 def _log_all_wrong(n_D: Ints, c_D: Ints, ks_K: Ints) -> Floats:
     """log C(n - c, k) / C(n, k), -inf where n - c < k."""
-    most = max(1, min(int(ks_K.max()), int(n_D.max())))  # beyond n all is undefined
-    left_DI = n_D[:, None] - np.arange(most)
-    possible_DI = left_DI > c_D[:, None]  # a draw of only wrong samples can still go on
+    draws = max(1, min(int(ks_K.max()), int(n_D.max())))  # k beyond n is undefined
+    left_DI = n_D[:, None] - np.arange(draws)
+    possible_DI = left_DI > c_D[:, None]  # a wrong sample is left to draw
     share_DI = np.divide(c_D[:, None], left_DI, out=np.zeros(left_DI.shape), where=possible_DI)
     logs_DI = np.log1p(-share_DI)
-    most_DI = possible_DI & (share_DI > 0.5)  # here 1 - share would lose digits, and the ratio itself has them
-    np.log((left_DI - c_D[:, None]) / np.maximum(left_DI, 1), out=logs_DI, where=most_DI)
-    log_DK = _running_sum(logs_DI)[:, np.minimum(ks_K, most) - 1]
+    large_DI = possible_DI & (share_DI > 0.5)  # 1 - share would lose digits here
+    np.log((left_DI - c_D[:, None]) / np.maximum(left_DI, 1), out=logs_DI, where=large_DI)
+    log_DK = _running_sum(logs_DI)[:, np.minimum(ks_K, draws) - 1]
     log_DK[(n_D - c_D)[:, None] < ks_K] = -np.inf
     return log_DK
 
 
 def _running_sum(values_DI: Floats) -> Floats:
-    """The cumulative sum along the last axis, by blocks: a plain one loses three digits more over 1e6 terms."""
+    """Cumulative sum along the last axis by blocks; a plain one loses three more digits over 1e6 terms."""
     rows, terms = values_DI.shape
     if terms <= _BLOCK:
         return np.cumsum(values_DI, axis=1)
@@ -166,9 +168,9 @@ def _running_sum(values_DI: Floats) -> Floats:
 
 
 def cover_at(counts: GroupCounts, taus: Sequence[float]) -> Floats:
-    """Cover@tau: the share of problems whose success rate c / n, averaged over runs, is at least tau.
+    """Cover@tau: share of problems whose success rate c / n, averaged over runs, is at least tau.
 
-    Beside pass@k it tells mastery from luck: on multiple choice guessing alone drives pass@k to 1, but not Cover@tau
+    Unlike pass@k it tells mastery from luck: on multiple choice, guessing drives pass@k to 1, but Cover@tau stays 0
     above the guessing rate. With replacement, pass@k = int_0^1 Cover@tau k (1 - tau)^(k-1) d tau.
     Returns (len(taus),); NaN if a problem has no samples. Raises InputError for a tau outside [0, 1].
     Source: arXiv 2510.08325.

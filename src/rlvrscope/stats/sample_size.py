@@ -1,4 +1,4 @@
-"""How many problems and samples would settle a difference, judged from a pilot."""
+"""Sample sizes: problems and samples needed to detect a difference in pass@k, estimated from a pilot."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from rlvrscope.stats.pairing import aligned
 from rlvrscope.stats.passk import pass_at_k, squared_pass_at_k
 
 MAX_K = 1_000_000
-CORRELATION = 0.9
-"""Taken between two models' pass@k over problems where the pilot has only one."""
+DEFAULT_CORRELATION = 0.9
+"""Assumed between two models' pass@k over problems if the pilot has one model."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """One way to settle the difference: `samples` of each of `problems`, from each model."""
+    """One way to detect the difference: `samples` of each of `problems`, from each model."""
 
     samples: int
     problems: int
 
     @property
     def total(self) -> int:
-        """Samples of one model in all."""
+        """Total samples of one model."""
         return self.samples * self.problems
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a comparison at k alone needs to tell a difference of `difference` from none, `power` of the time.
+    """Sample sizes at which a comparison at a single k detects `difference` with probability `power`.
 
-    options: by samples a problem. spread: the standard deviation of the true difference over problems; measured at
-    `spread_k` where the pilot holds both models, else None there and `correlation` assumed between their pass@k.
-    detectable: the difference that the pilot's own number of problems would settle at each of options' samples.
+    options: by samples per problem. spread: standard deviation over problems of the true difference; measured at
+    `spread_k` from a pilot of both models, else spread_k is None and `correlation` is assumed between their pass@k.
+    detectable: the difference that the pilot's number of problems would detect, for each of options' samples.
     """
 
     k: int
@@ -62,22 +62,22 @@ def plan(
     *,
     confidence: float = 0.95,
     power: float = 0.8,
-    correlation: float = CORRELATION,
+    correlation: float = DEFAULT_CORRELATION,
 ) -> Plan:
-    """Problems and samples that settle a difference in pass@k.
+    """Problems and samples needed to detect a difference in pass@k.
 
         P = (z_{1 - alpha/2} + z_power)^2 (spread^2 + noise_base(n) + noise_trained(n)) / difference^2
 
-    The pilot's success rates are fitted by a Beta distribution (beta-binomial likelihood, as arXiv 2510.05197), which
-    gives the sampling noise of the estimate at any n, also for k beyond the pilot's n. spread^2 is the variance over
-    problems of the true difference. From pilots of both models it is measured (plus a standard error), at k or at half
-    of their samples if that is less; from one it is 2 (1 - correlation) times the variance of that model's pass@k.
+    A Beta distribution fitted to the pilot's success rates (beta-binomial likelihood, as in arXiv 2510.05197) gives the
+    sampling noise at any n, also for k beyond the pilot's n. spread^2: variance over problems of the true difference;
+    from pilots of both models it is measured (plus a standard error) at k, or at half of their samples if that is
+    smaller; from one it is 2 (1 - correlation) times the variance of that model's pass@k.
 
     Raises InputError for a difference outside (0, 1), k below 1, a pilot of fewer than 3 problems or without samples.
     """
     check_confidence(confidence)
     if not 1.0 - confidence < power < 1.0:
-        raise InputError(f"power must lie between 1 - confidence, which chance alone gives, and 1; got {power}")
+        raise InputError(f"power must be between 1 - confidence, the rate of false positives, and 1; got {power}")
     if not 0.0 < difference < 1.0 or not 1 <= k <= MAX_K or k != int(k) or not -1.0 <= correlation <= 1.0:
         raise InputError(
             f"a plan needs a difference between 0 and 1, a whole k from 1 to 1,000,000 and a correlation from -1 to 1; "
@@ -88,7 +88,7 @@ def plan(
     if trained is None:
         spread_k, spread_squared = None, 2.0 * (1.0 - correlation) * _variance(*shapes[0], k)
     else:
-        spread_k = _bearable(sides, k)
+        spread_k = _measurable_k(sides, k)
         spread_squared = _measured_spread(sides[0], sides[1], spread_k)
     reach = float(-ndtri((1.0 - confidence) / 2.0) + ndtri(power))
     samples = [k * 2**step for step in range(5)]
@@ -113,16 +113,16 @@ def plan(
 
 
 def fit_beta(counts: GroupCounts) -> tuple[float, float]:
-    """(a, b) of the Beta distribution of success rates over problems, by the beta-binomial likelihood; runs pooled.
+    """(a, b) of a Beta distribution of success rates over problems, by beta-binomial likelihood; runs pooled.
 
     A weak prior (log a and log b normal around 0, standard deviation 3) keeps it finite. Raises InputError for fewer
     than 3 problems, one without samples, or samples that are all right or all wrong.
     """
-    from scipy.optimize import minimize  # late: few need it, and it takes a while
+    from scipy.optimize import minimize  # late: slow to import, and only plans need it
 
     n_P, c_P = counts.pooled
     if c_P.sum() in (0, n_P.sum()):
-        raise InputError("a pilot needs some right and some wrong samples: of all alike nothing can be foretold")
+        raise InputError("a pilot needs some right and some wrong samples: with all alike nothing can be predicted")
     if len(n_P) < 3 or (n_P == 0).any():
         raise InputError(f"a pilot needs at least 3 problems with samples; got {int((n_P > 0).sum())} of {len(n_P)}")
 
@@ -130,8 +130,8 @@ def fit_beta(counts: GroupCounts) -> tuple[float, float]:
         a, b = np.exp(logs)
         return float(-(betaln(a + c_P, b + n_P - c_P) - betaln(a, b)).sum() + (logs**2).sum() / 18.0)
 
-    found = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9, "maxiter": 2000})
-    a, b = np.exp(found.x)
+    fit = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9, "maxiter": 2000})
+    a, b = np.exp(fit.x)
     return float(a), float(b)
 
 
@@ -141,12 +141,12 @@ def _missed(a: float, b: float, k: ArrayLike) -> Floats:
 
 
 def _variance(a: float, b: float, k: int) -> float:
-    """The variance over problems of the true pass@k."""
+    """Variance over problems of the true pass@k."""
     return float(max(_missed(a, b, 2 * k) - _missed(a, b, k) ** 2, 0.0))
 
 
 def _noise(a: float, b: float, n: int, k: int) -> float:
-    """The mean over problems of the variance of the unbiased estimate from n samples.
+    """Mean over problems of the variance of the unbiased pass@k from n samples.
 
     Two random subsets of k of n samples share j with hypergeometric probability; both are all wrong with probability
     (1 - p)^(2k - j). Its mean less that of (1 - p)^(2k) is the variance (Hoeffding 1948).
@@ -157,7 +157,7 @@ def _noise(a: float, b: float, n: int, k: int) -> float:
     return float(hypergeom.pmf(shared, n, k, k) @ _missed(a, b, 2.0 * k - shared) - _missed(a, b, 2 * k))
 
 
-def _bearable(sides: list[GroupCounts], k: int) -> int:
+def _measurable_k(sides: list[GroupCounts], k: int) -> int:
     fewest = min(int(side.pooled[0].min()) for side in sides)
     if fewest < 2:
         raise InputError("two pilots need at least 2 samples of every problem each; sample more")
@@ -165,9 +165,9 @@ def _bearable(sides: list[GroupCounts], k: int) -> int:
 
 
 def _measured_spread(base: GroupCounts, trained: GroupCounts, at: int) -> float:
-    """The variance over problems of the true difference, plus one standard error: a pilot that sees none is not proof.
+    """Variance over problems of the true difference, plus one standard error, as a pilot may miss the variance.
 
-    Without bias: the models' samples are independent, so a b estimates the product of their pass@k.
+    Unbiased: the models' samples are independent, so a b estimates the product of their pass@k.
     """
     (a_P, aa_P), (b_P, bb_P) = (_with_square(side, at) for side in (base, trained))
     squared_P = aa_P + bb_P - 2.0 * a_P * b_P

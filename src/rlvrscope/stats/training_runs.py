@@ -1,4 +1,4 @@
-"""Training runs: several bases, several seeds of one base, and what their variation adds to an interval."""
+"""Training runs: variance between bases, and between seeds of a base, added to intervals."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from rlvrscope.stats.counts import GroupCounts
 from rlvrscope.stats.standard_errors import Spread
 
 MIN_RUNS = 5
-"""Fewer training runs tell their variation too badly for an interval to cover: benchmarks/interval_coverage.py."""
+"""Fewest training runs whose variance is estimated well enough to cover: benchmarks/interval_coverage.py."""
 
 
 def share_bases(base: GroupCounts, trained: GroupCounts) -> bool:
-    """Were several bases trained, the same on both sides? Then each is compared with what came of it."""
+    """Both sides have the same bases, and several: each base is compared with the models trained from it."""
     bases = [{label for label, _ in side.runs} for side in (base, trained)]
     return len(bases[0]) > 1 and bases[0] == bases[1]
 
 
 def has_few_runs(counts: GroupCounts) -> bool:
-    """Are there several training runs (or bases), but too few to know how they vary?"""
+    """Several training runs (or bases), but fewer than MIN_RUNS."""
     return 1 < len(set(run_groups(counts).tolist())) < MIN_RUNS
 
 
 def over_runs(counts: GroupCounts, values_UPC: Floats) -> Floats:
-    """(P, C): the mean over bases of the mean over their seeds."""
+    """(P, C): mean over bases of the mean over their seeds."""
     return np.tensordot(counts.run_share, values_UPC, axes=1)
 
 
 def run_groups(counts: GroupCounts) -> Ints:
-    """(U,) the group of each run at the level that is drawn first: its base if there are several, else its seed."""
-    bases = sorted({base for base, _ in counts.runs})  # in the same order for every model of these bases
+    """(U,) group of each run at the level resampled first: its base if there are several, else its seed."""
+    bases = sorted({base for base, _ in counts.runs})  # the same order for all models of these bases
     if len(bases) == 1:
         return np.arange(len(counts.runs))
     return np.array([bases.index(base) for base, _ in counts.runs])
 
 
 def group_means(values_UC: Floats, group_U: Ints) -> Floats:
-    """(groups, C): the mean over the runs of each group."""
+    """(groups, C): mean over the runs of each group."""
     sums = np.zeros((group_U.max() + 1, values_UC.shape[1]))
     np.add.at(sums, group_U, values_UC)
     return sums / np.bincount(group_U)[:, None]
 
 
 def with_runs(spread: Spread, *sides_GC: Floats) -> Spread:
-    """Add the variance between groups of training runs; each side, (groups, C), is drawn by itself.
+    """Add the variance between groups of training runs; the sides, (groups, C), are independent.
 
         se^2 = sum of the levels' se^2,   df = se^4 / sum of se_level^4 / df_level
 
-    A side of one group adds nothing: the statement is then about that run.
+    A side of one group adds nothing: the result then applies to that run.
     Source: Welch (1947), Satterthwaite (1946).
     """
     parts = [(spread.se_C**2, spread.df_C)]
@@ -64,7 +64,7 @@ def with_runs(spread: Spread, *sides_GC: Floats) -> Spread:
 
 
 def group_weights(groups: int, resamples: int, rng: np.random.Generator) -> Floats:
-    """(R, groups): groups drawn with replacement, one fewer than there are, which makes the variance unbiased.
+    """(R, groups) bootstrap weights from groups - 1 draws with replacement, which makes the variance unbiased.
 
     Source: Rao and Wu, JASA 83 (1988).
     """
@@ -74,7 +74,7 @@ def group_weights(groups: int, resamples: int, rng: np.random.Generator) -> Floa
 
 
 def run_weights(group_U: Ints, weight_RG: Floats, rng: np.random.Generator) -> Floats:
-    """(R, U) weights of runs: the groups as drawn, then the runs within each drawn anew."""
+    """(R, U) weights of runs: the groups' weights, times a bootstrap of the runs within each group."""
     weight_RU = weight_RG[:, group_U]
     for group in range(weight_RG.shape[1]):
         members = np.flatnonzero(group_U == group)

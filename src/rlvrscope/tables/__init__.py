@@ -1,1 +1,1 @@
-"""Files of rows - CSV, JSONL, Parquet - read in batches, any columns, with errors that name file and line."""
+"""Tables (CSV, JSONL, Parquet) read in batches of columns, with errors that name file and row."""

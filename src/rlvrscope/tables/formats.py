@@ -20,7 +20,7 @@ KINDS: dict[str, type[CsvTable] | type[JsonlTable] | type[ParquetTable]] = {
 
 
 def open_table(path: Path) -> Table:
-    """The file as a table. Raises InputError for a suffix not known and for a file that holds no columns."""
+    """Open a file as a table. Raises InputError for an unknown suffix or a file without columns."""
     suffix = suffix_of(path)
     if suffix is None:
         raise InputError(f"{path}: samples and counts are read from {', '.join(KINDS)}; got {path.suffix!r}")
@@ -28,32 +28,32 @@ def open_table(path: Path) -> Table:
 
 
 def suffix_of(path: Path) -> str | None:
-    """Which of KINDS a file is; None if none."""
+    """The suffix in KINDS that a file has, or None."""
     return next((suffix for suffix in KINDS if path.name.lower().endswith(suffix)), None)
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The folder's own files of these KINDS, by name, hidden ones left out."""
+    """Files of these KINDS directly in a folder, sorted by name, without hidden ones."""
     with file_errors("read", folder, InputError):
         inside = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     return [path for path in inside if suffix_of(path)]
 
 
 def parse_column_map(pairs: Sequence[str], known: Sequence[str], option: str, example: str) -> dict[str, str]:
-    """Pairs "ours=theirs", as the option of the command line has them.
+    """Parse options of the form OURS=THEIRS into a map from our column names to the file's.
 
     >>> parse_column_map(["prompt=question"], ["prompt", "answer"], "--field", "prompt=question")
     {'prompt': 'question'}
 
-    Raises InputError for one that is no pair, for an `ours` that is not known, and for one given twice.
+    Raises InputError for another form, for a name that is not in `known`, and for one that is mapped twice.
     """
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for pair in pairs:
-        ours, equals, theirs = (part.strip() for part in pair.partition("="))
-        if not equals or not theirs:
+        name, equals, column = (part.strip() for part in pair.partition("="))
+        if not equals or not column:
             raise InputError(f"{option} takes OURS=THEIRS, such as {example}; got {pair!r}")
-        if ours not in known:
-            raise InputError(f"{option} {pair}: unknown {option.lstrip('-')} {ours!r}. {did_you_mean(ours, known)}")
-        if found.setdefault(ours, theirs) != theirs:
-            raise InputError(f"{option} names {ours!r} twice: {found[ours]!r} and {theirs!r}. Give it once.")
-    return found
+        if name not in known:
+            raise InputError(f"{option} {pair}: unknown {option.lstrip('-')} {name!r}. {did_you_mean(name, known)}")
+        if columns.setdefault(name, column) != column:
+            raise InputError(f"{option} names {name!r} twice: {columns[name]!r} and {column!r}. Give it once.")
+    return columns

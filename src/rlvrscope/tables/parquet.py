@@ -1,4 +1,4 @@
-"""Parquet files as tables. pyarrow is imported late: it is an extra."""
+"""Parquet tables. pyarrow is an extra and imported late."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rlvrscope.tables.table import BATCH_ROWS, Batch, Column
 
 @dataclass(frozen=True)
 class ParquetTable:
-    """A Parquet file. Only the columns asked for are read, a batch of rows at a time."""
+    """Parquet table. Only selected columns are read, a batch of rows at a time."""
 
     path: Path
     names: Sequence[str]
@@ -56,7 +56,7 @@ def _reading(path: Path) -> Iterator[Any]:
                 yield file
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise InputError(f"{path}: damaged, or no Parquet file: {reason}") from error
+            raise InputError(f"{path}: damaged, or not a Parquet file: {reason}") from error
 
 
 def _is_numeric(kind: Any) -> bool:
@@ -71,7 +71,7 @@ def _coded(column: Any) -> Column:
     if pa.types.is_nested(column.type):
         return Column.of(column.to_pylist())
     if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()  # else every batch would hold the dictionary of the whole file
+        column = column.dictionary_decode()  # or every batch would carry the dictionary of the whole file
     try:
         column = column.dictionary_encode()
     except (pa.ArrowNotImplementedError, AttributeError):

@@ -1,4 +1,4 @@
-"""A file as a table: its column names, and batches of the columns asked for."""
+"""Tables: column names, and batches of selected columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH_ROWS = 16384
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A column of a batch: row i holds values[code_B[i]]. Values are few where they repeat."""
+    """A dictionary-encoded column of a batch: row i holds values[code_B[i]]."""
 
     code_B: Ints
     values: Sequence[Any]
@@ -27,7 +27,7 @@ class Column:
     def of(cls, values_B: Sequence[Any]) -> Column:
         try:
             index = {value: position for position, value in enumerate(dict.fromkeys(values_B))}
-        except TypeError:  # lists and objects: told apart by their JSON
+        except TypeError:  # lists and objects: distinguished by their JSON
             return cls._of_objects(values_B)
         return cls(np.fromiter(map(index.__getitem__, values_B), np.int64, len(values_B)), list(index))
 
@@ -38,24 +38,24 @@ class Column:
         return cls(cls.of(keys_B).code_B, [first[key] for key in dict.fromkeys(keys_B)])
 
     def map(self, change: Callable[[Any], Any]) -> Column:
-        """The same rows, each value changed; `change` runs once a different value."""
+        """Apply `change` once per distinct value."""
         return Column(self.code_B, [change(value) for value in self.values])
 
     def array(self, change: Callable[[Any], Any]) -> NDArray[Any]:
-        """(B,) `change` of every row's value."""
+        """(B,) `change` of each row's value."""
         return np.array([change(value) for value in self.values])[self.code_B]
 
     def list(self) -> list[Any]:
         return [self.values[code] for code in self.code_B.tolist()]
 
     def select(self, rows: NDArray[Any]) -> Column:
-        """Some rows, by a mask or by their numbers."""
+        """Some rows, by mask or by index."""
         return Column(self.code_B[rows], self.values)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some rows of a table: the row's number in the file, and the columns asked for."""
+    """Rows of a table: row_B, their numbers in the file, and the selected columns."""
 
     row_B: Ints
     columns: Mapping[str, Column]
@@ -65,45 +65,45 @@ class Batch:
 
 
 class Table(Protocol):
-    """A file that can be read in batches, any columns of it, again and again."""
+    """A file that can be read repeatedly, in batches of selected columns."""
 
     @property
     def path(self) -> Path: ...
 
     @property
     def names(self) -> Sequence[str]:
-        """The columns."""
+        """Column names."""
         ...
 
     @property
     def numeric(self) -> Sequence[str]:
-        """Those that hold numbers by their type; Parquet alone knows."""
+        """Columns of a numeric type; known only for Parquet."""
         ...
 
     @property
     def parts(self) -> Sequence[int]:
-        """Pieces that can be read one by one: row groups of Parquet."""
+        """Parts that can be read separately: row groups of Parquet."""
         ...
 
     @property
     def columnar(self) -> bool:
-        """Reading few columns costs less than reading all."""
+        """True if reading few columns costs less than reading all."""
         ...
 
     @property
     def row(self) -> str:
-        """What a row's number counts: lines of the file, or rows."""
+        """Unit of row numbers: "line" or "row"."""
         ...
 
     def batches(
         self, columns: Sequence[str], parts: Sequence[int] | None = None, rows: int = BATCH_ROWS
     ) -> Iterator[Batch]:
-        """The rows, at most `rows` a batch. Raises InputError, naming file and row, for damage."""
+        """Yield batches of at most `rows` rows. Raises InputError, naming file and row, for damaged data."""
         ...
 
 
 def group_rows(columns: Sequence[Column]) -> tuple[Ints, Ints]:
-    """(code_B, first_C): each row's number among the C different combinations, and the first row of each."""
+    """(code_B, first_C): index of each row's combination of values, and the first row of each of the C combinations."""
     code_B = np.zeros(len(columns[0].code_B), dtype=np.int64)
     for column in columns:
         if len(column.values) > 1:  # renumbered at each column, so that the product stays small

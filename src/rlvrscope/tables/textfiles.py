@@ -1,4 +1,4 @@
-"""CSV and JSONL files, plain or gzip'd, as tables: decoded line by line, so that an error can name its line."""
+"""CSV and JSONL tables, plain or gzipped, decoded line by line so that errors can name the line."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from rlvrscope.errors import InputError, file_errors
 from rlvrscope.tables.table import BATCH_ROWS, Batch, Column
 from rlvrscope.tables.values import shorten
 
-_BATCH_CHARACTERS = 1 << 25
-"""A batch ends early past this much text, so that long texts do not fill the memory."""
-_FIELD_CHARACTERS = 2**31 - 1
+_MAX_BATCH_CHARACTERS = 1 << 25
+"""A batch ends early past this much text, which bounds memory."""
+_MAX_FIELD_CHARACTERS = 2**31 - 1
 _HEAD_ROWS = 100
 _CSV_LIMIT = threading.RLock()
 Numbered = tuple[int, Sequence[Any], int]
-"""A row's line, its values in the columns asked for, and how many characters it took."""
+"""A row's line number, its values in the selected columns, and its length in characters."""
 
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A CSV file whose first line names the columns."""
+    """CSV table; the first line names the columns."""
 
     path: Path
     names: Sequence[str]
@@ -51,7 +51,7 @@ class CsvTable:
     def batches(
         self, columns: Sequence[str], parts: Sequence[int] | None = None, rows: int = BATCH_ROWS
     ) -> Iterator[Batch]:
-        del parts  # a text file is one
+        del parts  # a text file is one part
         return _in_batches(self._rows([self.names.index(name) for name in columns]), columns, rows)
 
     def _rows(self, places: Sequence[int]) -> Iterator[Numbered]:
@@ -65,7 +65,7 @@ class CsvTable:
 
 @dataclass(frozen=True)
 class JsonlTable:
-    """A file of one JSON object a line. Its columns are the keys of the first hundred."""
+    """JSONL table: one JSON object per line; the columns are the keys of the first hundred objects."""
 
     path: Path
     names: Sequence[str]
@@ -85,22 +85,22 @@ class JsonlTable:
     def batches(
         self, columns: Sequence[str], parts: Sequence[int] | None = None, rows: int = BATCH_ROWS
     ) -> Iterator[Batch]:
-        del parts  # a text file is one
+        del parts  # a text file is one part
         picked = ((line, [row.get(name) for name in columns], size) for line, row, size in _objects(self.path))
         return _in_batches(picked, columns, rows)
 
 
-def _in_batches(rows: Iterator[Numbered], columns: Sequence[str], most: int) -> Iterator[Batch]:
-    while taken := _take(rows, most, _BATCH_CHARACTERS):
+def _in_batches(rows: Iterator[Numbered], columns: Sequence[str], max_rows: int) -> Iterator[Batch]:
+    while taken := _take(rows, max_rows, _MAX_BATCH_CHARACTERS):
         values = zip(*(values for _, values, _ in taken), strict=True)
         coded = {name: Column.of(column) for name, column in zip(columns, values, strict=True)}
         yield Batch(np.array([line for line, *_ in taken]), coded)
 
 
-def _take(rows: Iterator[Numbered], most: int, characters: int) -> list[Numbered]:
-    """The next rows: `most`, or fewer if they come to more than so many characters."""
+def _take(rows: Iterator[Numbered], max_rows: int, characters: int) -> list[Numbered]:
+    """The next `max_rows` rows, or fewer if they exceed this many characters."""
     taken: list[Numbered] = []
-    for row in itertools.islice(rows, most):
+    for row in itertools.islice(rows, max_rows):
         taken.append(row)
         characters -= row[2]
         if characters < 0:
@@ -122,14 +122,14 @@ def _objects(path: Path) -> Generator[tuple[int, dict[str, Any], int]]:
 
 
 def _csv_rows(path: Path) -> Generator[Numbered]:
-    """(line, fields, characters) of every record, the header's among them; blank lines left out."""
+    """(line, fields, characters) of each record, the header included and blank lines left out."""
     records = _csv_records(path)
     while True:
         with _long_fields():
-            some = _take(records, 1024, 1 << 20)
-        if not some:
+            chunk = _take(records, 1024, 1 << 20)
+        if not chunk:
             return
-        yield from some
+        yield from chunk
 
 
 def _csv_records(path: Path) -> Iterator[Numbered]:
@@ -156,9 +156,9 @@ def _csv_records(path: Path) -> Iterator[Numbered]:
 
 @contextlib.contextmanager
 def _long_fields() -> Iterator[None]:
-    """Let a CSV field have any length. The csv module's limit is the whole process's, so it is put back at once."""
+    """Allow CSV fields of any length. The csv module's limit is global, so it is restored at once."""
     with _CSV_LIMIT:
-        before = csv.field_size_limit(_FIELD_CHARACTERS)
+        before = csv.field_size_limit(_MAX_FIELD_CHARACTERS)
         try:
             yield
         finally:
@@ -166,7 +166,7 @@ def _long_fields() -> Iterator[None]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Every line with its number. Raises InputError for what can't be read or is not UTF-8."""
+    """Lines with their numbers. Raises InputError for what can't be read or is not UTF-8."""
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     line = 0
     with file_errors("read", path, InputError):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field
 
-from rlvrscope.config import did_you_mean
+from rlvrscope.errors import did_you_mean
 from rlvrscope.lab.tasks.countdown import Countdown
 from rlvrscope.lab.tasks.line import Line
 from rlvrscope.lab.tasks.task import MIN_CORRECT_REWARD, Split, Task, Tokens
