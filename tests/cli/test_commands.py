@@ -225,7 +225,8 @@ def test_a_run_whose_rows_are_gone_is_one_line(cache: Path, recipe_file: Path, t
     refusal = rlvrscope("lab", "train", recipe_file, "--out", tmp_path / "run", expect=2).stderr
     assert "evaluation.jsonl does not reach step 6" in refusal
     rows.write_text('{"no": "step"}\n')
-    assert "a row has no step" in rlvrscope("lab", "train", recipe_file, "--out", tmp_path / "run", expect=2).stderr
+    refusal = rlvrscope("lab", "train", recipe_file, "--out", tmp_path / "run", expect=2).stderr
+    assert "evaluation.jsonl is damaged: line 1: step: Field required" in refusal
 
 
 def test_debug_shows_the_traceback(recipe_file: Path):

@@ -111,3 +111,11 @@ def test_damaged_evaluations(spoilt: Path, old: str, new: str, what: str):
 def test_samples_to_draw_are_checked(experiment: Path):
     with pytest.raises(InputError, match="must be 1 or more; got 0"):
         read_models(str(experiment), samples=0)
+
+
+def test_a_folder_of_an_earlier_format_is_refused(spoilt: Path):
+    for recipe in spoilt.rglob("recipe.toml"):
+        recipe.write_text(recipe.read_text().replace("format_version = 2", "format_version = 1", 1))
+    for source in (spoilt, spoilt / "runs" / "grpo-base0-seed0"):
+        with pytest.raises(InputError, match="format_version: must be 2; got 1: written by an earlier version"):
+            read_models(str(source))

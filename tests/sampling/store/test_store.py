@@ -120,6 +120,7 @@ def damaged(path: Path, how: str) -> None:
         "empty": b"",
         "text": b"problem,n,c\np,1,1\n",
         "another": b"",
+        "earlier": data[:68] + b"MFLW" + data[72:],  # before the project took its name
         "newer": data[:60] + (FORMAT_VERSION + 1).to_bytes(4, "big") + data[64:],
         "cut": data[: len(data) // 2 // 4096 * 4096],
         "header": data[:20] + bytes(40) + data[60:],
@@ -136,7 +137,8 @@ def damaged(path: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("empty", "not a store"), ("text", "not a store"), ("another", "not a store"), ("newer", "Upgrade rlvrscope"),
+        ("empty", "not a store"), ("text", "not a store"), ("another", "not a store"),
+        ("earlier", "not a store"), ("newer", "Upgrade rlvrscope"),
         ("cut", "damaged"), ("header", "damaged"), ("page", "damaged"),
     ],
 )  # fmt: skip
