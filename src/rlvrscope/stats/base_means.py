@@ -94,7 +94,7 @@ class BaseMeans:
 
     @property
     def covers(self) -> Covers:
-        """What an interval generalises to, beyond new prompts: new bases, new seeds on these bases, or neither.
+        """Scope of the intervals beyond new prompts: new bases, new seeds on these bases, or neither.
 
         Seeds need at least MIN_DF more runs than bases on each side, or their variance is unknown.
         """

@@ -213,7 +213,7 @@ def compare_all(
 
 
 def verdict_scope(trained: GroupCounts, target: str) -> str:
-    """What a verdict applies to: an objective only if training runs are resampled."""
+    """Scope of the verdicts: an objective only if training runs are resampled."""
     if len(trained.runs) == 1:
         return "this checkpoint"
     return "this objective" if target == NEW_PROBLEMS else "these checkpoints"
