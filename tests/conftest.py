@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from hypothesis import settings
 
 from random_weights import with_random_weights
 from rlvrscope import config
@@ -17,6 +18,9 @@ from rlvrscope.experiment.runner import run_experiment
 from rlvrscope.lab.model import Transformer
 from rlvrscope.lab.recipe import Recipe
 from rlvrscope.seeding import generator
+
+settings.register_profile("rlvrscope", deadline=None)  # no test asserts a time
+settings.load_profile("rlvrscope")
 
 Once = Callable[[str, Callable[[Path], object]], Path]
 TINY = """

@@ -32,7 +32,7 @@ def read_all(source: str) -> None:
         model.answers()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.binary(max_size=200) | st.text(alphabet='problem,nc\n"{}[]:01.\x00', max_size=200).map(str.encode),
     st.sampled_from(["csv", "jsonl", "parquet", "csv.gz", "jsonl.gz", "txt"]),
@@ -72,7 +72,7 @@ NAMES = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.dictionaries(NAMES, VALUES, min_size=3), min_size=1, max_size=4))
 def test_any_values_are_read_or_refused_in_one_line(tmp_path: Path, rows: Rows):
     path = tmp_path / "fuzz.jsonl"

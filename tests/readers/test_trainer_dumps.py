@@ -181,7 +181,7 @@ def test_plain_prompts_and_a_choice_of_rewards(tmp_path: Path):
         read_models(trl(tmp_path / "completions_00003.parquet", 1, ["a", "b"], {}))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_values_in_a_dump_are_read_or_refused_in_one_line(write: Write, data: st.DataObject):
     names = ("input", "output", "gts", "score", "acc", "uid", "pred")

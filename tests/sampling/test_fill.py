@@ -28,7 +28,7 @@ CELLS = st.sets(st.tuples(st.integers(0, 3), st.integers(0, 9)), max_size=25)
 
 
 @given(done=CELLS, samples=st.integers(1, 8), count=st.integers(1, 4))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_plan_is_the_requested_samples_that_are_missing(
     tmp_path_factory: pytest.TempPathFactory, done: set[tuple[int, int]], samples: int, count: int
 ):

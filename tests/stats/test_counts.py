@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rlvrscope import InputError
@@ -44,7 +44,6 @@ def test_rows_find_their_place_in_any_order():
     np.testing.assert_array_equal(counts.clusters, [0, 1])
 
 
-@settings(deadline=None)
 @given(st.permutations(range(12)))
 def test_the_order_of_rows_changes_only_the_order_of_the_grid(order: list[int]):
     problem, seed = [f"p{i % 4}" for i in range(12)], [i // 4 for i in range(12)]

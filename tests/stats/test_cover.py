@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rlvrscope import InputError
@@ -40,7 +40,6 @@ def test_runs_are_averaged_before_they_are_compared():
     np.testing.assert_array_equal(cover_at(counts, [0.5, 0.6]), [1.0, 0.0])
 
 
-@settings(deadline=None)
 @given(tables, st.integers(1, 64))
 def test_pass_at_k_is_its_integral(rows: list[tuple[int, int]], k: int):
     # Cover@tau is a staircase that falls at the success rates r. The weight k (1 - tau)^(k-1) has the antiderivative
@@ -53,7 +52,6 @@ def test_pass_at_k_is_its_integral(rows: list[tuple[int, int]], k: int):
     assert pass_at_k_exact([c / n for n, c in rows], [k]).mean() == pytest.approx(integral, rel=1e-12, abs=1e-15)
 
 
-@settings(deadline=None)
 @given(tables, st.lists(st.floats(0.0, 1.0), min_size=2, max_size=8), st.randoms())
 def test_falls_with_tau_and_does_not_know_the_order_of_problems(
     rows: list[tuple[int, int]], taus: list[float], random: random.Random

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rlvrscope.seeding import generator
@@ -49,7 +49,6 @@ def test_draws_and_their_quantiles_by_hand():
     assert [crossing.quantile(share) for share in (0.0, 0.25, 0.5, 0.75, 0.8, 1.0)] == [1, 1, 2, 2, None, None]
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-1.0, 1.0), min_size=1, max_size=20))
 def test_everything_before_the_crossover_is_a_gain(difference: list[float]):
     crossing = found(difference)

@@ -117,7 +117,7 @@ def test_a_problem_is_defined_only_where_every_run_has_enough_samples():
     assert curve(counts, [4, 5]).num_defined.tolist() == [2, 1]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(tables, st.sampled_from(["new problems", "this set"]), st.booleans(), st.floats(0.5, 0.99))
 def test_the_band_holds_the_estimate_and_stays_in_range(
     rows: list[tuple[int, int]], target: str, simultaneous: bool, confidence: float
@@ -136,7 +136,7 @@ def test_the_band_holds_the_estimate_and_stays_in_range(
     assert (np.diff(found.estimate[~np.isnan(found.estimate)]) >= -1e-12).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(tables, st.booleans(), st.randoms())
 def test_the_order_of_problems_changes_nothing(rows: list[tuple[int, int]], simultaneous: bool, random: random.Random):
     shuffled = random.sample(rows, len(rows))

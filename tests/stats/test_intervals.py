@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
@@ -42,7 +42,6 @@ def test_wilson_by_hand():
     np.testing.assert_allclose([low[0], high[0]], [0.5 - math.sqrt(2) / 4, 0.5 + math.sqrt(2) / 4])
 
 
-@settings(deadline=None)
 @given(st.floats(0.0, 1.0), st.one_of(st.just(0.0), st.floats(1e-3, 1.0)), st.floats(0.0, 8.0), st.integers(1, 1000))
 def test_the_interval_holds_the_estimate_inside_the_unit_interval(m: float, share: float, z: float, count: int):
     se = share * math.sqrt(m * (1.0 - m))  # no mean of values in [0, 1] has a larger one
@@ -53,7 +52,6 @@ def test_the_interval_holds_the_estimate_inside_the_unit_interval(m: float, shar
     assert higher[0] >= high[0] - 1e-12
 
 
-@settings(deadline=None)
 @given(st.floats(0.01, 0.99), st.floats(0.001, 0.2))
 def test_success_and_failure_are_treated_alike(m: float, se: float):
     low, high = score_interval(np.array([m, 1 - m]), np.array([se, se]), np.array([1.96, 1.96]), 50)
@@ -114,7 +112,6 @@ def test_a_p_value_is_the_least_alpha_whose_band_leaves_zero_out(df: float):
             assert critical_values(drawn, dfs, p + 2e-3)[0] < score < critical_values(drawn, dfs, p - 2e-3)[0]
 
 
-@settings(deadline=None)
 @given(st.floats(0.0, 6.0), st.floats(0.0, 6.0))
 def test_larger_scores_have_smaller_p_values(one: float, other: float):
     drawn = np.linspace(0.0, 4.0, 200)

@@ -90,7 +90,7 @@ def test_runs_are_put_together():
     assert found.rates["NDR"].observed.estimate == pytest.approx(((1 - a) / 3 + b) / (1 / 3 + b))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 16), st.integers(0, 16)), min_size=2, max_size=12), st.integers(1, 8))
 def test_probabilities_and_rates_stay_in_range(pairs: list[tuple[int, int]], k: int):
     base, trained = (table(16, [pair[side] for pair in pairs]) for side in (0, 1))

@@ -78,7 +78,7 @@ def test_all_right_or_all_wrong():
     np.testing.assert_array_equal(majority(["a", "b", "a"], [1, 2, 3]), [0.0, 0.0, 0.0])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(samples)
 def test_equals_brute_force_over_subsets(answers: list[str | None]):
     ks = list(range(1, len(answers) + 1))
@@ -106,7 +106,7 @@ def test_agrees_with_many_draws():
     assert majority(answers, [64])[0] == pytest.approx(np.mean(wins), abs=4 * np.std(wins) / math.sqrt(draws))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(samples, st.randoms())
 def test_neither_the_order_of_samples_nor_names_matter(answers: list[str | None], random: random.Random):
     ks = list(range(1, len(answers) + 1))
@@ -114,7 +114,7 @@ def test_neither_the_order_of_samples_nor_names_matter(answers: list[str | None]
     np.testing.assert_allclose(majority(random.sample(renamed, len(answers)), ks), majority(answers, ks), atol=1e-12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(samples)
 def test_one_vote_is_pass_at_1_and_no_majority_beats_pass_at_k(answers: list[str | None]):
     n, c, ks = len(answers), answers.count(RIGHT), list(range(1, len(answers) + 1))

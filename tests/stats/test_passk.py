@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import beta
@@ -50,7 +50,6 @@ def test_agrees_with_exact_integers(n: int, c: int, k: int):
     assert pass_at_k([n], [c], [k])[0, 0] == pytest.approx(exact, rel=1e-12)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 300), st.data())
 def test_grows_with_k_and_with_c(n: int, data: st.DataObject):
     c = data.draw(st.integers(0, n - 1))
@@ -181,7 +180,6 @@ def test_all_and_g_pass_equal_brute_force_over_subsets(n: int, c: int):
             assert g_pass_at_k([n], [c], [k], tau)[0, 0] == pytest.approx(expected, rel=1e-13, abs=1e-15)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 200), st.data())
 def test_g_pass_lies_between_all_and_any(n: int, data: st.DataObject):
     c, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
@@ -192,7 +190,6 @@ def test_g_pass_lies_between_all_and_any(n: int, data: st.DataObject):
     assert falling[-1] == pytest.approx(all_at_k([n], [c], [k])[0, 0], rel=1e-10, abs=1e-14)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 200), st.data())
 def test_all_at_k_falls_with_k_and_grows_with_c(n: int, data: st.DataObject):
     c = data.draw(st.integers(0, n - 1))
@@ -202,7 +199,6 @@ def test_all_at_k_falls_with_k_and_grows_with_c(n: int, data: st.DataObject):
     assert (values <= pass_at_k([n, n], [c, c + 1], range(1, n + 1)) + 1e-12).all()
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=20), st.randoms())
 def test_every_problem_is_worked_out_by_itself(pairs: list[tuple[int, int]], random: random.Random):
     rows = [(max(pair), min(pair)) for pair in pairs]
@@ -241,7 +237,6 @@ def test_posterior_is_the_integral_over_the_beta(n: int, c: int):
     np.testing.assert_allclose(pass_at_k_posterior([n], [c], ks)[0], expected, rtol=1e-6)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 300), st.data())
 def test_posterior_grows_with_k_and_with_c_within_its_bounds(n: int, data: st.DataObject):
     c = data.draw(st.integers(0, n))

@@ -52,7 +52,7 @@ def write(tree, draw) -> str:
     return f"({write(tree[1], draw)}{sign}{write(tree[2], draw)})"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data(), trees)
 def test_the_value_is_that_of_python(data: st.DataObject, tree):
     text = write(tree, data.draw)
@@ -69,7 +69,7 @@ def test_the_value_is_that_of_python(data: st.DataObject, tree):
         assert evaluate(text) == (expected, leaves(tree))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.sampled_from("+-*/"), st.integers(1, 30)), min_size=1, max_size=8), st.integers(1, 30))
 def test_precedence_without_brackets(steps: list[tuple[str, int]], first: int):
     text = str(first) + "".join(f"{sign}{n}" for sign, n in steps)
@@ -83,7 +83,7 @@ def _parts(text: str) -> list[str]:
     return text.split()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet="01239+-*/() _.={}x\u00d7\u0663", max_size=12) | st.text(alphabet="12+-*/() ", max_size=12))
 @example("2 3").via("two numbers")
 @example("3//2").via("integer division")

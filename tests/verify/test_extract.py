@@ -118,7 +118,7 @@ def boxes_by_hand(text: str) -> list[str]:
     return [content for _, content in sorted(boxes)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
 def test_extraction_agrees_with_a_plain_search(text: str):
     """Texts begin with a box, because escapes before the first box can pair up differently."""
@@ -129,7 +129,7 @@ def test_extraction_agrees_with_a_plain_search(text: str):
     assert extract(text) == (by_hand[-1] if by_hand else None)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=25), st.sampled_from(sorted(FORMS)))
 def test_the_answer_is_part_of_the_text(noise: str, pieces: list[str], form: str):
     text = noise.join(pieces)

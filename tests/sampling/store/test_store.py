@@ -39,7 +39,7 @@ def store(tmp_path: Path):
 
 
 @given(texts=st.lists(st.text(st.characters(), max_size=200), min_size=1, max_size=30))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_any_text_comes_back(tmp_path_factory: pytest.TempPathFactory, texts: list[str]):
     """Also NUL, and half a surrogate pair."""
     texts = [*texts, "\0 \ud800 ü", ""]

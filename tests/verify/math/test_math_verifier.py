@@ -158,7 +158,7 @@ def forms(value: Fraction) -> st.SearchStrategy[str]:
     return st.sampled_from(ways)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rationals)
 def test_a_sum_with_the_right_value_is_unevaluated(value: Fraction):
     n, d = value.numerator, value.denominator
@@ -183,21 +183,21 @@ def repeating(n: int, d: int) -> list[str]:
     return [f"{n // d}.{start}\\overline{{{period}}}", f"{n // d}.{start}\\overline{{{period * 2}}}"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data(), rationals)
 def test_equal_values_in_different_forms_agree(data: st.DataObject, value: Fraction):
     gold, answer = data.draw(forms(value)), data.draw(forms(value))
     assert compare(read(gold), read(answer)).equal is True
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data(), rationals, rationals)
 def test_different_values_do_not_agree(data: st.DataObject, left: Fraction, right: Fraction):
     gold, answer = data.draw(forms(left)), data.draw(forms(right))
     assert compare(read(gold), read(answer)).equal is (left == right)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data(), rationals, st.integers(2, 15), st.sampled_from([-1, 1]))
 def test_nearly_equal_values_differ(data: st.DataObject, value: Fraction, places: int, side: int):
     near = value + Fraction(side, 10**places)
@@ -223,7 +223,7 @@ def written(coefficients: list[int]) -> str:
     return "+".join(f"({a})x^{{{power}}}" for power, a in enumerate(coefficients))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(polynomials, min_size=1, max_size=3), st.integers(0, 6), st.integers(-2, 2))
 def test_polynomials_equal_only_their_own_expansion(factors: list[list[int]], place: int, change: int):
     whole = expanded(factors)
@@ -240,7 +240,7 @@ _SYMBOLS = (
 SYMBOLS = [" ", "\\begin{pmatrix}", "\\end{pmatrix}", *(symbol for line in _SYMBOLS for symbol in line.split(" "))]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=80) | st.lists(st.sampled_from(SYMBOLS), max_size=20).map("".join))
 def test_any_text_is_read_or_refused(text: str):
     try:

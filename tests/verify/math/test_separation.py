@@ -39,7 +39,7 @@ def test_bounds_by_hand():
 terms = st.tuples(st.integers(-30, 30).filter(bool), st.integers(2, 4), st.integers(2, 60), st.integers(1, 9))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(terms, min_size=2, max_size=4))
 def test_nonzero_values_are_not_below_the_bound(drawn: list[tuple[int, int, int, int]]):
     text = "+".join(f"({a})\\sqrt[{n}]{{\\frac{{{x}}}{{{y}}}}}" for a, n, x, y in drawn)
