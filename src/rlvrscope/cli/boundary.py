@@ -100,7 +100,7 @@ def boundary(
 
 def _check_outputs(paths: Sequence[Path], sources: Sequence[str], png: Path | None, problem: str | None) -> None:
     """Refuse, before anything is read, outputs that overwrite a source or each other, and other kinds of pictures."""
-    from rlvrscope.readers.models import Source
+    from rlvrscope.readers.model_counts import Source
 
     if paths and problem is not None:
         raise InputError("--problem writes no file: leave out --html, --png and --csv")

@@ -11,7 +11,7 @@ import numpy as np
 from rlvrscope.arrays import Floats
 from rlvrscope.experiment.results import Experiment, mean_over_bases
 from rlvrscope.lab.recipe import BOUNDARY_K
-from rlvrscope.runs.run import Run
+from rlvrscope.runs.finished_run import Run
 from rlvrscope.stats import envelope, pass_at_k_exact
 
 ENVELOPE_POINTS = 60

@@ -11,7 +11,7 @@ from rlvrscope.arrays import Floats
 from rlvrscope.experiment.outcomes import AtGain, Bounded, Entry, Estimate, GainRange, Matched, Pair
 from rlvrscope.experiment.results import Experiment
 from rlvrscope.lab.recipe import BOUNDARY_K
-from rlvrscope.runs.run import Run
+from rlvrscope.runs.finished_run import Run
 from rlvrscope.stats import (
     AtTarget,
     BaseMeans,

@@ -14,7 +14,7 @@ from rlvrscope.experiment.equal_gain import AtEqualGain
 from rlvrscope.experiment.outcomes import EXTINCT, Estimate, Graded, GradedPair, Model, Outcome
 from rlvrscope.experiment.results import Experiment, mean_over_bases
 from rlvrscope.lab.recipe import BOUNDARY_K
-from rlvrscope.runs.run import HELD_OUT, Run
+from rlvrscope.runs.finished_run import HELD_OUT, Run
 from rlvrscope.seeding import generator
 from rlvrscope.stats import BaseMeans, Interval, means_over_prompts, pass_at_k_exact, resample_weights
 

@@ -16,8 +16,8 @@ from rlvrscope.experiment.plan import Plan
 from rlvrscope.lab.finished import read_run
 from rlvrscope.lab.recipe import CompareConfig, Recipe
 from rlvrscope.runs.files import read_json
+from rlvrscope.runs.finished_run import HELD_OUT, TRAINING, PromptSet, Run
 from rlvrscope.runs.folder import RunFolder
-from rlvrscope.runs.run import HELD_OUT, TRAINING, PromptSet, Run
 
 
 @dataclass(frozen=True)

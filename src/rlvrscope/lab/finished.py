@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rlvrscope import config
 from rlvrscope.lab.recipe import Recipe
+from rlvrscope.runs.finished_run import Run
 from rlvrscope.runs.folder import RunFolder
-from rlvrscope.runs.run import Run
 
 
 def read_run(path: Path) -> Run:

@@ -16,8 +16,8 @@ from rlvrscope.arrays import Ints
 from rlvrscope.errors import InputError
 from rlvrscope.lab.finished import read_run
 from rlvrscope.lab.recipe import Recipe
+from rlvrscope.runs.finished_run import Run
 from rlvrscope.runs.folder import RunFolder
-from rlvrscope.runs.run import Run
 from rlvrscope.seeding import generator
 from rlvrscope.stats.counts import GroupCounts
 

@@ -1,6 +1,7 @@
 """Runs: typed rows, the run folder, and a finished run as arrays."""
 
 from rlvrscope.runs.files import environment, read_json, replacing, write_atomic
+from rlvrscope.runs.finished_run import HELD_OUT, TRAINING, PromptSet, Run
 from rlvrscope.runs.folder import RowFollower, RunFolder
 from rlvrscope.runs.rows import (
     METRIC_NAMES,
@@ -12,7 +13,6 @@ from rlvrscope.runs.rows import (
     at_temperature,
     canonical_metrics,
 )
-from rlvrscope.runs.run import HELD_OUT, TRAINING, PromptSet, Run
 
 __all__ = [
     "HELD_OUT",

@@ -40,7 +40,7 @@ from rlvrscope.report.style import (
     title,
 )
 from rlvrscope.report.text import number as number_text
-from rlvrscope.runs.run import HELD_OUT, TRAINING
+from rlvrscope.runs.finished_run import HELD_OUT, TRAINING
 from rlvrscope.stats import Interval
 
 KS = [2**power for power in range(11)]

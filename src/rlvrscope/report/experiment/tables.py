@@ -18,8 +18,8 @@ from rlvrscope.report.experiment.words import (
 )
 from rlvrscope.report.table import Cell, Column, Table, facts_table
 from rlvrscope.report.text import MISSING, number
+from rlvrscope.runs.finished_run import HELD_OUT
 from rlvrscope.runs.rows import TimingRow
-from rlvrscope.runs.run import HELD_OUT
 from rlvrscope.stats.frontier import Seconds
 
 NAME = Column("", align="left", max_cells=14)
