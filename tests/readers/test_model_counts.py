@@ -287,7 +287,7 @@ DAMAGED: dict[str, tuple[str, bytes, str]] = {
     "no parquet": ("x.parquet", b"PAR1" + b"\x00" * 60 + b"PAR1", "damaged, or not a Parquet file"),
     "cut json": ("x.jsonl", b'{"problem": "p", "n": 1, "c": 1}\n{"problem": "p', "line 2: damaged JSON"),
     "no object": ("x.jsonl", b'{"problem": "p", "n": 1, "c": 1}\n[1]\n', "line 2: needs a JSON object"),
-    "deep json": ("x.jsonl", b"[" * 100_000, "line 1: damaged JSON: nested too deep"),
+    "deep json": ("x.jsonl", b"[" * 100_000, "damaged JSON: nested too deep"),
     "long number": ("x.jsonl", b'{"n": ' + b"1" * 5000 + b"}", "line 1: damaged JSON"),
     "latin-1 csv": ("x.csv", b"problem,n,c\np,1,1\n\xe9,1,1\n", "line 3: not valid UTF-8"),
     "latin-1 jsonl": ("x.jsonl", b'{"problem": "\xe9"}\n', "line 1: not valid UTF-8"),
@@ -295,9 +295,10 @@ DAMAGED: dict[str, tuple[str, bytes, str]] = {
     "short line": ("x.csv", b"problem,n,c\np,1,1\nq,1\n", "line 3: the header names 3 columns, this line has 2"),
     "open quote": ("x.csv", b'problem,n,c\n"p,1,1\nq,1,1\n', "line 2: damaged CSV"),
     "same column twice": ("x.csv", b"problem,n,c,n\np,1,1,1\n", "column 'n' appears twice"),
-    "no gzip": ("x.csv.gz", b"problem,n,c\n", "Not a gzipped file"),
-    "cut gzip": ("x.jsonl.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xabV*(\xcaO\xca", "damaged gzip data"),
-    "suffix": ("x.xlsx", b"", "read from .csv, .csv.gz, .jsonl, .jsonl.gz, .parquet; got '.xlsx'"),
+    "no gzip": ("x.csv.gz", b"\x1f\x8bproblem,n,c\n", "Unknown compression method"),
+    "cut gzip": ("x.jsonl.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xabV*(\xcaO\xca", "damaged compressed data"),
+    "workbook": ("x.xlsx", b"PK\x03\x04\x00", "read from CSV, JSON and Parquet files; this is another kind of file"),
+    "a list of numbers": ("x.json", b"[1, 2]", "item 1: needs a JSON object"),
 }
 
 

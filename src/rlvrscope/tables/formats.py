@@ -1,4 +1,4 @@
-"""File formats by suffix, and the user's map of column names."""
+"""File formats by content, and the user's map of column names."""
 
 from __future__ import annotations
 
@@ -6,30 +6,43 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rlvrscope.errors import InputError, did_you_mean, file_errors
+from rlvrscope.tables.csv_table import CsvTable
+from rlvrscope.tables.json_table import JsonTable
 from rlvrscope.tables.parquet import ParquetTable
+from rlvrscope.tables.stream import head_of
 from rlvrscope.tables.table import Table
-from rlvrscope.tables.textfiles import CsvTable, JsonlTable
 
-KINDS: dict[str, type[CsvTable] | type[JsonlTable] | type[ParquetTable]] = {
+Kind = type[CsvTable] | type[JsonTable] | type[ParquetTable]
+KINDS: dict[str, Kind] = {
     ".csv": CsvTable,
-    ".csv.gz": CsvTable,
-    ".jsonl": JsonlTable,
-    ".jsonl.gz": JsonlTable,
+    ".tsv": CsvTable,
+    ".jsonl": JsonTable,
+    ".ndjson": JsonTable,
+    ".json": JsonTable,
     ".parquet": ParquetTable,
 }
+COMPRESSED = ("", ".gz", ".zst")
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def open_table(path: Path) -> Table:
-    """Open a file as a table. Raises InputError for an unknown suffix or a file without columns."""
-    suffix = suffix_of(path)
-    if suffix is None:
-        raise InputError(f"{path}: samples and counts are read from {', '.join(KINDS)}; got {path.suffix!r}")
-    return KINDS[suffix].open(path)
+    """Open a file as a table, by its content: Parquet, JSON or CSV. Raises InputError for a file without columns."""
+    head = head_of(path)
+    if head.startswith(b"PAR1"):
+        return ParquetTable.open(path)
+    if head.lstrip()[:1] in (b"{", b"["):
+        return JsonTable.open(path)
+    if b"\0" in head[:8] and not head.startswith(UTF_16):
+        raise InputError(f"{path}: tables are read from CSV, JSON and Parquet files; this is another kind of file")
+    suffix = suffix_of(path) or ""
+    kind = next((kind for name, kind in KINDS.items() if suffix.startswith(name)), CsvTable)
+    return kind.open(path)
 
 
 def suffix_of(path: Path) -> str | None:
-    """The suffix in KINDS that a file has, or None."""
-    return next((suffix for suffix in KINDS if path.name.lower().endswith(suffix)), None)
+    """The suffix in KINDS that a file has, with that of its compression, or None."""
+    suffixes = (f"{kind}{compressed}" for kind in KINDS for compressed in COMPRESSED)
+    return next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), None)
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ from rlvrscope.arrays import Ints
 from rlvrscope.tables.values import to_json
 
 BATCH_ROWS = 16384
+MAX_BATCH_CHARACTERS = 1 << 25
+"""A batch of a text file ends early past this much text, which bounds memory."""
+Numbered = tuple[int, Sequence[Any], int]
+"""A row's number, its values in the selected columns, and its length in characters."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,16 +31,23 @@ class Column:
     @classmethod
     def of(cls, values_B: Sequence[Any]) -> Column:
         try:
-            index = {value: position for position, value in enumerate(dict.fromkeys(values_B))}
-        except TypeError:  # lists and objects: distinguished by their JSON
-            return cls._of_objects(values_B)
-        return cls(np.fromiter(map(index.__getitem__, values_B), np.int64, len(values_B)), list(index))
+            return cls._by_key(values_B, values_B)
+        except TypeError:  # lists and objects
+            pass
+        try:
+            return cls._by_key([tuple(value) if type(value) is list else value for value in values_B], values_B)
+        except TypeError:  # lists of lists, and objects: distinguished by their JSON
+            return cls._by_key([(type(value).__name__, to_json(value)) for value in values_B], values_B)
 
     @classmethod
-    def _of_objects(cls, values_B: Sequence[Any]) -> Column:
-        keys_B = [(type(value).__name__, to_json(value)) for value in values_B]
+    def _by_key(cls, keys_B: Sequence[Any], values_B: Sequence[Any]) -> Column:
+        """Code values by their keys; of equal ones the first stands for all."""
+        index = {key: code for code, key in enumerate(dict.fromkeys(keys_B))}
+        code_B = np.fromiter(map(index.__getitem__, keys_B), np.int64, len(keys_B))
+        if keys_B is values_B:
+            return cls(code_B, list(index))
         first = dict(zip(reversed(keys_B), reversed(values_B), strict=True))
-        return cls(cls.of(keys_B).code_B, [first[key] for key in dict.fromkeys(keys_B)])
+        return cls(code_B, [first[key] for key in index])
 
     def map(self, change: Callable[[Any], Any]) -> Column:
         """Apply `change` once per distinct value."""
@@ -109,3 +121,22 @@ def group_rows(columns: Sequence[Column]) -> tuple[Ints, Ints]:
         if len(column.values) > 1:  # renumbered at each column, so that the product stays small
             code_B = np.unique(code_B * len(column.values) + column.code_B, return_inverse=True)[1]
     return code_B, np.unique(code_B, return_index=True)[1]
+
+
+def in_batches(rows: Iterator[Numbered], columns: Sequence[str], max_rows: int) -> Iterator[Batch]:
+    """Yield the rows of a text file in batches of at most `max_rows` rows and MAX_BATCH_CHARACTERS."""
+    while taken := take_rows(rows, max_rows, MAX_BATCH_CHARACTERS):
+        values = zip(*(values for _, values, _ in taken), strict=True)
+        coded = {name: Column.of(column) for name, column in zip(columns, values, strict=True)}
+        yield Batch(np.array([number for number, *_ in taken]), coded)
+
+
+def take_rows(rows: Iterator[Numbered], max_rows: int, characters: int) -> list[Numbered]:
+    """Return the next `max_rows` rows, or fewer if they exceed this many characters."""
+    taken: list[Numbered] = []
+    for row in itertools.islice(rows, max_rows):
+        taken.append(row)
+        characters -= row[2]
+        if characters < 0:
+            break
+    return taken

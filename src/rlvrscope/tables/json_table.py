@@ -1,0 +1,147 @@
+"""JSON tables: JSON Lines, read line by line, and whole documents that hold a list of objects."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlvrscope.errors import InputError
+from rlvrscope.tables.nested import at_path, leaf_names
+from rlvrscope.tables.stream import lines_of
+from rlvrscope.tables.table import BATCH_ROWS, Batch, in_batches
+from rlvrscope.tables.values import shorten
+
+KEY = "key"
+"""Column of the key under which a document has a row: `{"aime-1": {...}}`."""
+_HEAD_ROWS = 100
+_LINES_SUFFIXES = (".jsonl", ".ndjson")
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class JsonTable:
+    """Rows that are JSON objects; the columns are the keys of the first hundred, and nested ones by dotted names.
+
+    lines: JSON Lines. Otherwise the file is one document, read whole: a list of objects, or an object that holds one.
+    """
+
+    path: Path
+    names: Sequence[str]
+    lines: bool
+    numeric: Sequence[str] = ()
+    parts: Sequence[int] = (0,)
+    columnar: bool = False
+
+    @classmethod
+    def open(cls, path: Path) -> JsonTable:
+        lines = _is_lines(path)
+        with contextlib.closing(_objects(path, lines)) as objects:
+            head = [row for _, row, _ in itertools.islice(objects, _HEAD_ROWS)]
+        if not head:
+            raise InputError(f"{path}: no rows: a JSON file needs one object a line, or a list of objects")
+        return cls(path, leaf_names(head), lines)
+
+    @property
+    def row(self) -> str:
+        return "line" if self.lines else "item"
+
+    def batches(
+        self, columns: Sequence[str], parts: Sequence[int] | None = None, rows: int = BATCH_ROWS
+    ) -> Iterator[Batch]:
+        del parts  # a text file is one part
+        paths = [name.split(".") for name in columns]
+        cells = (
+            (number, [_cell(row, name, path) for name, path in zip(columns, paths, strict=True)], size)
+            for number, row, size in _objects(self.path, self.lines)
+        )
+        return in_batches(cells, columns, rows)
+
+
+def document_rows(document: Any) -> list[Any] | None:
+    """Return the rows of a document: the items of its one list of objects, or the values of its one map of objects.
+
+    >>> document_rows({"date": "today", "eval": {"sum/0": [{"status": "pass"}, {"status": "fail"}]}})
+    [{'key': 'sum/0', 'status': 'pass'}, {'key': 'sum/0', 'status': 'fail'}]
+
+    An object without any is one row. None for a document that is neither list nor object.
+    """
+    if isinstance(document, list):
+        return document
+    if not isinstance(document, dict):
+        return None
+    rows = _inner_rows(document)
+    return [document] if rows is None else rows
+
+
+def _inner_rows(document: Object) -> list[Any] | None:
+    values = list(document.values())
+    if values and all(_is_rows(value) or isinstance(value, dict) for value in values):
+        lists = {key: [value] if isinstance(value, dict) else value for key, value in document.items()}
+        return [{KEY: key, **row} for key, rows in lists.items() for row in rows]
+    inside = [value for value in values if value and _is_rows(value)]
+    inside += [rows for value in values if isinstance(value, dict) and (rows := _inner_rows(value))]
+    return inside[0] if len(inside) == 1 else None
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _is_lines(path: Path) -> bool:
+    """True for JSON Lines: the first line is an object, and others follow (or the file's name says so)."""
+    with contextlib.closing(lines_of(path)) as lines:
+        texts = (text for _, text in lines if text.strip())
+        first, second = next(texts, ""), next(texts, None)
+    if not first.lstrip().startswith("{"):
+        return not first.lstrip().startswith("[")
+    if any(suffix in _LINES_SUFFIXES for suffix in path.suffixes):
+        return True
+    try:
+        return isinstance(json.loads(first), dict) and second is not None
+    except (ValueError, RecursionError):
+        return False
+
+
+def _objects(path: Path, lines: bool) -> Generator[tuple[int, Object, int]]:
+    if lines:
+        yield from _line_objects(path)
+        return
+    try:
+        rows = document_rows(json.loads("".join(text for _, text in lines_of(path))))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: damaged JSON: {_reason(error, document=True)}") from error
+    for number, row in enumerate(rows or [], start=1):
+        if not isinstance(row, dict):
+            raise InputError(f"{path}: item {number}: needs a JSON object ({{...}}); got {shorten(row)}")
+        yield number, row, 0
+
+
+def _line_objects(path: Path) -> Generator[tuple[int, Object, int]]:
+    for line, text in lines_of(path):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}: line {line}: damaged JSON: {_reason(error)}") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{path}: line {line}: needs a JSON object ({{...}}); got {shorten(row)}")
+        yield line, row, len(text)
+
+
+def _cell(row: Mapping[str, Any], name: str, path: Sequence[str]) -> Any:
+    """The value of a column: of the key itself, else of the nested one."""
+    value = row.get(name)
+    return at_path(row, path) if value is None and len(path) > 1 and name not in row else value
+
+
+def _reason(error: Exception, document: bool = False) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        line = f"line {error.lineno}, " if document else ""
+        return f"{error.msg} at {line}character {error.colno}"
+    return "nested too deep" if isinstance(error, RecursionError) else str(error)
