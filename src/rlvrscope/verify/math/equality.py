@@ -23,6 +23,7 @@ from rlvrscope.verify.math.content import (
 )
 from rlvrscope.verify.math.expression_value import TRIALS, Approximate, Inexact, Point, exact, point
 from rlvrscope.verify.math.normalise import FLIPPED, is_solved, normalised_pair, same_letters, word_of
+from rlvrscope.verify.math.question import asks_for_percent
 from rlvrscope.verify.math.tree import Node, literal, skeleton
 from rlvrscope.verify.math.units import asked_for, is_known
 
@@ -105,7 +106,7 @@ class _Comparison:
         """Test whether a unit may be missing: a known one of the gold answer, or one that the question asks for."""
         if gold:
             return not answer and (is_known(gold) or asked_for(gold, self.prompt))
-        return answer != "%" and asked_for(answer, self.prompt)
+        return asks_for_percent(self.prompt) if answer == "%" else asked_for(answer, self.prompt)
 
     def nodes(self, gold: Node, answer: Node) -> Decision:
         if gold == answer:

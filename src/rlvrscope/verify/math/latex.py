@@ -38,6 +38,12 @@ _ROW_SKIP = re.compile(r"(\\\\) *\[-?[0-9.]{1,6} ?(?:pt|em|ex|mm|cm|in)\]")
 _COLON = re.compile(r"(?<![A-Za-z])\{:\}")
 _COLOR = re.compile(r"\\(?:text)?color ?\{[A-Za-z]{1,20}\}")
 _EMPTY_TEXT = re.compile(r"\\text ?\{[ .]*\}")
+_UPRIGHT = re.compile(
+    r"(\\[A-Za-z]+|[0-9])?\s{0,3}(?:\\mathrm(?:\s{0,3}\{\s{0,3}([ei])\s{0,3}\}|\s{1,3}([ei])(?![A-Za-z]))|\{\s{0,3}\\rm\s{1,3}([ei])\s{0,3}\})"
+)
+"""An upright e or i, with the command or digit before it: 2\\mathrm{e}3 is a product, not 2e3."""
+_SEPARATED = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:(?:\{,\}|,\\!)(?:\\,| )?[0-9]{3})+(?![0-9])")
+"""Thousands separators that can't be commas of a list."""
 _ROOT = re.compile(r"(?<![A-Za-z\\])sqrt ?\(([^()]{1,100})\)")
 _COMMAND = re.compile(r"\\([A-Za-z]+)\s*")
 _TEXT_DOLLAR = re.compile(r"\\text ?\{ ?\\\$ ?\}")
@@ -79,8 +85,10 @@ def canonical(text: str) -> str:
     text = _COLOR.sub(" ", plain(text).strip())
     if len(text) > 4 and text.startswith("**") and text.endswith("**"):
         text = text[2:-2].strip()
+    text = _SEPARATED.sub(lambda match: re.sub("[^0-9]", "", match[0]), text)
     text = text.replace("\\!", "").replace("{,}", ",").replace("\\%", "%").replace("\\&", " ")
     text = _dollars(_undelimited(_COLON.sub(":", text)))
+    text = _UPRIGHT.sub(_italic, text)
     text = _ROOT.sub(r"\\sqrt{\1}", text).replace("**", "^")
     text = _THIN.sub(" ", _ROW_SKIP.sub(r"\1", text))
     text = _COMMAND.sub(_command, text)
@@ -128,6 +136,11 @@ def cut(text: str, separator: str) -> list[str]:
     if depth:
         raise Unreadable("brackets that do not close")
     return [*parts, text[start:]]
+
+
+def _italic(match: re.Match[str]) -> str:
+    before, letter = match[1], match[2] or match[3] or match[4]
+    return letter if before is None else f"{before} {letter}"
 
 
 def _command(match: re.Match[str]) -> str:

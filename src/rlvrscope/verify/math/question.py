@@ -28,6 +28,34 @@ _CHANGED = re.compile(
     r"express|write|convert|simplif|reduc|lowest terms|as an? (?:common |mixed )?(?:fraction|decimal|percent)"
 )
 
+_PERCENT = r"(?:percent(?:age)?|%)(?! points?)"
+_NOT_A_NUMBER = r"(?!one |two |three |five |ten |fifteen |[a-z]+ty |hundred )"
+_THE = rf"(?:(?:the|his|her|its|their|[a-z]+'s) (?:{_NOT_A_NUMBER}[a-z]+ )?)"
+_ASKS_PERCENT = re.compile(
+    rf"\b(?:what|which) (?:is |was |are |were |would be |will be )?{_THE}?{_PERCENT}"
+    rf"|\b(?:find|determine|compute|calculate|estimate|give|state) {_THE}{_PERCENT}"
+    rf"|\b(?:as|in|to) (?:an? )?{_PERCENT}|\bnearest (?:whole |(?:tenth|hundredth) of an? )?{_PERCENT}"
+)
+_ASKS_OTHERWISE = re.compile(
+    r"\bhow (?:many|much|long|old|far|tall|fast|often)\b|(?:[.?!;:,]|\band) (?:what|which) (?!percent|%)"
+    r"|[.?!;:] (?:find|determine|compute|calculate) "
+)
+_NOT_PERCENT = re.compile(r"\bdecimal\b|\bas an? (?:common |mixed |reduced )?(?:fraction|ratio)\b")
+
+
+@lru_cache(maxsize=1024)
+def asks_for_percent(prompt: str) -> bool:
+    """Test whether the last thing that the question asks for is a percentage.
+
+    >>> asks_for_percent("What percentage is absent?"), asks_for_percent("What is 20% of 50?")
+    (True, False)
+    """
+    text = " ".join(prompt[-MAX_PROMPT_CHARACTERS:].lower().replace("\\%", "%").replace("$", " ").split())
+    requests = list(_ASKS_PERCENT.finditer(text))
+    if not requests or _NOT_PERCENT.search(text):
+        return False
+    return _ASKS_OTHERWISE.search(text, requests[-1].end()) is None
+
 
 @lru_cache(maxsize=1024)
 def expressions(prompt: str) -> frozenset[str]:

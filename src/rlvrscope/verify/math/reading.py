@@ -44,6 +44,12 @@ _MEMBER = re.compile(r"([A-Za-z])\\in ?(?![a-z])")
 _WORDS = re.compile(r"\\text\{([^{}\\]*)\}|([A-Za-z]{2,}(?:[ '][A-Za-z]+)+|[A-Z]{2,}|[A-Z][a-z]{2,}|[A-Za-z]{2,})")
 _SHORT_WORDS = re.compile(r"yes|no|odd|red|mon|tue|wed|thu|fri|sat|sun|[a-z]*([a-z])\1[a-z]*", re.IGNORECASE)
 """Words of two or three letters; others are products (xy, abc), in which no letter occurs twice in a row."""
+_CAPITALISED = re.compile(r"(?:[A-Z]{2,4}|[A-Z][a-z]+)(?: and (?:[A-Z]{2,4}|[A-Z][a-z]+))+")
+"""Names with "and" between them: PQ and RS."""
+_GROUPED = re.compile(
+    r"(?P<open>\\\{|[(\[])|(?P<close>\\\}|[)\]])|(?<![0-9A-Za-z.,^_)])(?P<digits>[0-9]+(?:,[0-9]+)+)(?![0-9_])"
+)
+_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 _LABEL = re.compile(r"(?:\\text\{ ?\(?([A-J])\)[ .]*\}|\(([A-J])\)(?=[0-9]))(.+)", re.DOTALL)
 _JOIN = r",|;|\\text\{,? ?(?:and|or)\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|\\cup"
 _NO_OR = re.compile(r",|;|and(?![A-Za-z])|\\cup")
@@ -54,9 +60,24 @@ def read(text: str) -> Reading:
     """Read an answer. Raises Refused for one past the limits or with forbidden characters."""
     spelled = canonical(text)
     try:
-        return Reading(spelled, _content(spelled))
+        return Reading(spelled, _content(_ungrouped(spelled)))
     except Unreadable as error:
         return Reading(spelled, Opaque(spelled, str(error), isinstance(error, Broken)))
+
+
+def _ungrouped(text: str) -> str:
+    r"""Remove thousands separators outside of tuples, intervals and sets: x=1,500 and \frac{12}{5,525}, not (1,500)."""
+    if "," not in text:
+        return text
+    depth = 0
+
+    def plain(match: re.Match[str]) -> str:
+        nonlocal depth
+        depth += 1 if match["open"] else -1 if match["close"] else 0
+        digits = match["digits"]
+        return digits.replace(",", "") if digits and not depth and _THOUSANDS.fullmatch(digits) else match[0]
+
+    return _GROUPED.sub(plain, text)
 
 
 def _content(text: str) -> Content:
@@ -73,9 +94,9 @@ def _content(text: str) -> Content:
 
 def _words(text: str) -> Content | None:
     match = _WORDS.fullmatch(text)
-    if match is None:
+    if match is None or _CAPITALISED.fullmatch(text):
         return None
-    if match[1] is not None and re.search("[0-9]", match[1]):
+    if match[1] is not None and (re.search("[0-9]", match[1]) or _CAPITALISED.fullmatch(match[1].strip())):
         with contextlib.suppress(Unreadable):
             return _content(match[1].strip())
     short = len(text) < 4 and not text.isupper() and not (len(text) == 3 and text.istitle())

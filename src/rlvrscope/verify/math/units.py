@@ -236,6 +236,8 @@ def _is_named(words: list[str], n: int, written: str) -> bool:
 
 
 def _counts(words: list[str], n: int) -> bool:
+    if words[n : n + 2] == ["of", "money"]:
+        return False
     return words[n] == "many" or (words[n] == "of" and n > 0 and words[n - 1] in ("number", "amount"))
 
 
