@@ -146,6 +146,20 @@ def test_forms_and_verifiers(at: Path):
     assert facts["outcomes"]["correct"] == 4
 
 
+def test_the_form_that_would_find_an_answer_is_named(at: Path):
+    texts = ["We add.\n\nAnswer: 20", "**Answer:** $20$", "#### 20", "\\boxed{20}"]
+    (at / "f.jsonl").write_text("".join(json.dumps({"text": text, "answer": "20"}) + "\n" for text in texts))
+    output = " ".join(run("verify", "f.jsonl").stdout.split())
+    assert "3 of 4 items have no answer in the form asked for. Other forms find one: --form answer in 2" in output
+    assert "--form hashes in 1" in output
+    facts = json.loads(run("verify", "f.jsonl", "--json").stdout)
+    assert facts["forms_with_answers"] == {"boxed": 0, "answer": 2, "hashes": 1, "phrase": 0, "tag": 0}
+    facts = json.loads(run("verify", "f.jsonl", "--form", "answer", "--form", "boxed", "--json").stdout)
+    assert (facts["outcomes"]["correct"], facts["forms_with_answers"]) == (3, None)
+    (at / "f.jsonl").write_text('{"text": "20", "answer": "20"}')
+    assert "nor in any other form" in run("verify", "f.jsonl").stdout
+
+
 def test_mistakes(at: Path):
     assert "cannot read nothing.jsonl" in refused("verify", "nothing.jsonl")
     assert "Did you mean 'math'?" in refused("verify", "s.jsonl", "--verifier", "mth")

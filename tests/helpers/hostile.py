@@ -388,6 +388,7 @@ BIG = [
     ("megabytes of backslashes", "\\" * 5_000_000, "2"),
     ("megabytes of dollars", "$" * 5_000_000, "2"),
     ("megabytes of spaces in the box", B % (" " * 5_000_000 + "3"), "2"),
+    ("megabytes of answer lines", "Answer: \n" * 1_000_000, "2", "math", {"forms": ["answer"]}),
     ("megabytes of hashes", "####" * 1_000_000, "2", "math", {"forms": ["hashes"]}),
     ("megabytes of phrases", "the answer is " * 300_000, "2", "math", {"forms": ["phrase"]}),
     ("megabytes of tags", "<answer>" * 500_000, "2", "math", {"forms": ["tag"]}),

@@ -83,7 +83,7 @@ def test_only_the_last_turn_of_the_model_in_a_chat_counts(tmp_path: Path):
         ([{**ROW, "answer": float("inf")}], "line 1: the gold answer must be finite"),
         ([{**ROW, "forms": ["bogus"]}], "line 1: problem 'q': unknown answer form 'bogus'"),
         ([{**ROW, "forms": ["boxd"]}], r"Did you mean 'boxed'\?"),
-        ([{**ROW, "forms": []}], "line 1: problem 'q': forms must be a list of one or more of boxed, hashes"),
+        ([{**ROW, "forms": []}], "line 1: problem 'q': forms must be a list of one or more of boxed, answer, hashes"),
         ([{**ROW, "forms": "bogus"}], "line 1: forms must be a list, as JSON; got 'bogus'"),
         ([{**ROW, "evaluated": "maybe"}], "line 1: evaluated must be true or false; got 'maybe'"),
         (

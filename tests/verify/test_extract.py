@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rlvrscope.errors import InputError
 from rlvrscope.verify.decision import Refused
-from rlvrscope.verify.extract import FORMS, MAX_ANSWERS, TAIL, extract
+from rlvrscope.verify.extract import FORMS, MAX_ANSWERS, TAIL, extract, forms_with_answers
 
 PIECES = [
     "\\boxed{",
@@ -68,11 +68,55 @@ def test_the_last_complete_box(text: str, answer: str | None):
         ("phrase", "Thus the final answer is: $5$. Good.", "$5$"),
         ("phrase", "The answer is **4.5**", "4.5"),
         ("tag", "<answer> 3+4 </answer> <answer>", " 3+4 "),
+        ("answer", "We add.\n\nAnswer: 20", "20"),
+        ("answer", "We add.\n\nAnswer: $20$", "$20$"),
+        ("answer", "**Answer:** 20", "20"),
+        ("answer", "**Answer: 20**", "20"),
+        ("answer", "**Final Answer**: 20\n", "20"),
+        ("answer", "Final Answer: \\(24\\).", "\\(24\\)"),
+        ("answer", "The answer: 3.5.\r\nDone.", "3.5"),
+        ("answer", "### Answer:\n\n$$\n20\n$$", "20"),
+        ("answer", "> answer\uff1a B", "B"),
+        ("answer", "Answer: 19\nNo.\nAnswer: 20", "20"),
+        ("answer", "Final Answer: The final answer is $20$. I hope it is correct.", "$20$"),
     ],
 )
 def test_other_forms(form: str, text: str, answer: str):
     assert extract(text, [form]) == answer
     assert extract(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["so the Answer: 20", "An answer: 20", "Answers: 20", "Answer 20", "Answer:", "Answer:\n"]
+)
+def test_an_answer_line_starts_with_the_word(text: str):
+    assert not extract(text, ["answer"])
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("boxed", "\\boxed{Answer: 20}"),
+        ("boxed", "\\boxed{\\text{Answer: }20}"),
+        ("boxed", "\\boxed{\\text{Final Answer:} 20}"),
+        ("answer", "Answer: $\\boxed{20}$."),
+        ("phrase", "The answer is \\(\\boxed{20}\\)."),
+        ("hashes", "#### \\boxed{20}"),
+        ("tag", "<answer>$$\\boxed{20}$$</answer>"),
+    ],
+)
+def test_a_box_with_the_word_and_a_form_with_a_box(form: str, text: str):
+    assert (extract(text, [form]) or "").strip() == "20"
+
+
+def test_a_box_amid_an_answer_is_kept():
+    assert extract("<answer>\\boxed{20} or 21</answer>", ["tag"]) == "\\boxed{20} or 21"
+    assert extract("Answer: \\boxed{1}, \\boxed{2}", ["answer"]) == "\\boxed{1}, \\boxed{2}"
+
+
+def test_forms_with_answers():
+    counts = forms_with_answers(["Answer: 20", "#### 20", "\\boxed{}", "".join(f"#### {n}\n" for n in range(9))])
+    assert counts == {"boxed": 0, "answer": 1, "hashes": 1, "phrase": 0, "tag": 0}
 
 
 def test_forms_are_tried_in_order():
@@ -130,7 +174,9 @@ def test_extraction_agrees_with_a_plain_search(text: str):
 
 
 @settings(max_examples=400)
-@given(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=25), st.sampled_from(sorted(FORMS)))
+@given(
+    st.text(max_size=60), st.lists(st.sampled_from([*PIECES, "\nAnswer:"]), max_size=25), st.sampled_from(sorted(FORMS))
+)
 def test_the_answer_is_part_of_the_text(noise: str, pieces: list[str], form: str):
     text = noise.join(pieces)
     try:

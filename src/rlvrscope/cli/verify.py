@@ -29,7 +29,9 @@ FieldOption = Annotated[
 ]
 FormOption = Annotated[
     list[str] | None,
-    typer.Option("--form", help="Form of the answer: boxed, hashes, phrase, tag (repeatable, tried in order)."),
+    typer.Option(
+        "--form", help="Form of the answer: boxed, answer, hashes, phrase, tag, whole (repeatable, in order)."
+    ),
 ]
 
 
@@ -45,6 +47,8 @@ class Summary:
     seconds: float
     items_per_second: float
     first_error: Mapping[str, Any] | None
+    forms_with_answers: Mapping[str, int] | None
+    """Items without an answer in which each other form finds one, if most items have no answer."""
 
 
 @guarded
@@ -94,7 +98,7 @@ def verify(
         return
     if out is not None:
         _write(out, answers.labels, verdicts)
-    summary = _summary(verdicts, seconds)
+    summary = _summary(answers.texts, verdicts, seconds)
     if as_json:
         print_json({"format_version": 1, **asdict(summary), "file": None if out is None else str(out)})
     else:
@@ -118,11 +122,13 @@ def _check_out(out: Path | None, file: Path, explain: int | None) -> None:
         raise InputError(f"{parent} is a file, so {out} can't be written: choose another --out")
 
 
-def _summary(verdicts: Sequence[Verdict], seconds: float) -> Summary:
+def _summary(texts: Sequence[str], verdicts: Sequence[Verdict], seconds: float) -> Summary:
     from rlvrscope.problem import OUTCOMES
+    from rlvrscope.verify.extract import forms_with_answers
 
     outcomes, paths = Counter(verdict.outcome for verdict in verdicts), Counter(verdict.path for verdict in verdicts)
     errors = ({"row": row, "reason": v.reason} for row, v in enumerate(verdicts, start=1) if v.outcome == "error")
+    without = [text for text, verdict in zip(texts, verdicts, strict=True) if verdict.outcome == "no_answer"]
     return Summary(
         items=len(verdicts),
         outcomes={outcome: outcomes[outcome] for outcome in OUTCOMES},
@@ -132,6 +138,7 @@ def _summary(verdicts: Sequence[Verdict], seconds: float) -> Summary:
         seconds=round(seconds, 3),
         items_per_second=round(len(verdicts) / seconds, 1),
         first_error=next(errors, None),
+        forms_with_answers=forms_with_answers(without) if len(without) > len(verdicts) / 2 else None,
     )
 
 
@@ -150,10 +157,22 @@ def _print(summary: Summary, out: Path | None) -> None:
     speed = f"{items} in {summary.seconds:.2f} s ({summary.items_per_second:,.0f} per second)"
     say(f"{speed}; correct: {summary.rate:.4f}")
     say(f"Decided by: {', '.join(f'{path} {count:,}' for path, count in summary.decided_by.items())}")
+    if summary.forms_with_answers is not None:
+        say(_advice_on_forms(summary))
     if error := summary.first_error:
         say(f"The first error, in row {error['row']:,}: {one_line(error['reason'], 500)}")
     if out is not None:
         say(f"Written: {out}")
+
+
+def _advice_on_forms(summary: Summary) -> str:
+    missing = f"{summary.outcomes['no_answer']:,} of {summary.items:,} items have no answer in the form asked for"
+    counts = {form: count for form, count in (summary.forms_with_answers or {}).items() if count}
+    if not counts:
+        return f"{missing}, nor in any other form: see a text with --explain 1"
+    return (
+        f"{missing}. Other forms find one: {', '.join(f'--form {form} in {count:,}' for form, count in counts.items())}"
+    )
 
 
 def _explain(row: int, text: str, problem: Problem, verdict: Verdict, as_json: bool) -> None:

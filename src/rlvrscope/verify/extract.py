@@ -2,8 +2,9 @@ r"""Extraction of the answer from a text: the last complete \boxed{}, or another
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rlvrscope.errors import InputError, did_you_mean
@@ -19,6 +20,14 @@ _BOX = re.compile(r"\\boxed\s*\{|\\[\s\S]|[{}]")
 _MAX_NESTED_BOXES = 3
 _MAX_PHRASES = 50
 _PHRASE = re.compile(r"\bthe\s{1,3}(?:final\s{1,3})?answer\s{1,3}is\b[: \t]*", re.IGNORECASE)
+_ANSWER = re.compile(
+    r"^[ \t>#*_-]{0,20}(?:(?:the|my|your) )?(?:(?:final|correct) )?answer[*_ ]{0,5}[:\uff1a]",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BOX_LEAD = re.compile(r"^\s*(?:\\text\{)?\s*(?:final )?answer\s*:\s*\}?\s*", re.IGNORECASE)
+_DISPLAY = re.compile(r"^(?:\$\$|\\\[)\s*\n\s*")
+"""Opening of a formula on lines of its own."""
+_AROUND_A_BOX = " \t\n$*.()[]\\"
 _LEAD = re.compile(r"^(?:the )?(?:final )?answer(?: is)?(?: ?: ?| )", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 
@@ -45,6 +54,16 @@ def extract(text: str, forms: Sequence[str] = ("boxed",)) -> str | None:
     return None
 
 
+def forms_with_answers(texts: Iterable[str]) -> dict[str, int]:
+    """Number of texts in which each form finds an answer; `whole`, which every text has, is left out."""
+    counts = dict.fromkeys((form for form in FORMS if form != "whole"), 0)
+    for text in texts:
+        for form in counts:
+            with contextlib.suppress(Refused):
+                counts[form] += bool((extract(text, [form]) or "").strip())
+    return counts
+
+
 def check_forms(forms: Any) -> None:
     """Raise InputError unless `forms` is a name in FORMS, or a non-empty list of them."""
     names = [forms] if isinstance(forms, str) else list(forms) if isinstance(forms, list | tuple) else []
@@ -56,6 +75,10 @@ def check_forms(forms: Any) -> None:
 
 
 def _boxed(tail: str) -> list[str]:
+    return [_BOX_LEAD.sub("", content) for content in _boxes(tail)]
+
+
+def _boxes(tail: str) -> list[str]:
     r"""Contents of every complete \boxed{}, in order of their ends; of a box around a box, the inner content."""
     first = tail.find("\\boxed")
     if first < 0:
@@ -99,20 +122,35 @@ def _unwrapped(answers: list[str]) -> list[str]:
     raise Refused("a box within the box")
 
 
+def _answer_lines(tail: str) -> list[str]:
+    """The rest of each line that starts with "Answer:", or the next line if there is none."""
+    matches = list(_ANSWER.finditer(tail))[-_MAX_PHRASES:]
+    rests = [_DISPLAY.sub("", tail[match.end() : match.end() + 1000].lstrip("*_ \t\r\n")) for match in matches]
+    lines = [rest.partition("\n")[0] for rest in rests]
+    return [(_phrase(line) or [_unboxed(line.strip("*_ \t\r").removesuffix(".").rstrip("*_ "))])[-1] for line in lines]
+
+
+def _unboxed(answer: str) -> str:
+    r"""The content of an answer that is nothing but a box: $\boxed{5}$."""
+    box = answer.strip(_AROUND_A_BOX)
+    contents = _boxes(f"\\{box}") if box.startswith("boxed{") else []
+    return contents[0] if [box] == [f"boxed{{{content}}}" for content in contents] else answer
+
+
 def _hashes(tail: str) -> list[str]:
     parts = [part.partition("\n")[0].strip("* \t") for part in tail.split("####")[1:]]
-    return [_LEAD.sub("", part, count=1).strip("* ") for part in parts]
+    return [_unboxed(_LEAD.sub("", part, count=1).strip("* ")) for part in parts]
 
 
 def _phrase(tail: str) -> list[str]:
     matches = list(_PHRASE.finditer(tail))[-_MAX_PHRASES:]
     answers = [tail[match.end() : match.end() + 1000].partition("\n")[0] for match in matches]
-    return [re.split(r"\.(?:\s|$)", answer, maxsplit=1)[0].strip("* ") for answer in answers]
+    return [_unboxed(re.split(r"\.(?:\s|$)", answer, maxsplit=1)[0].strip("* ")) for answer in answers]
 
 
 def _tag(tail: str) -> list[str]:
     parts = (part.partition("</answer>") for part in tail.split("<answer>")[1:])
-    return [content for content, closed, _ in parts if closed]
+    return [_unboxed(content) for content, closed, _ in parts if closed]
 
 
 def _whole(tail: str) -> list[str]:
@@ -120,6 +158,6 @@ def _whole(tail: str) -> list[str]:
 
 
 FORMS: dict[str, Callable[[str], list[str]]] = {
-    "boxed": _boxed, "hashes": _hashes, "phrase": _phrase, "tag": _tag, "whole": _whole,
+    "boxed": _boxed, "answer": _answer_lines, "hashes": _hashes, "phrase": _phrase, "tag": _tag, "whole": _whole,
 }  # fmt: skip
-r"""\boxed{x}; #### x; "the answer is x"; <answer>x</answer>; the whole text."""
+r"""\boxed{x}; a line "Answer: x"; #### x; "the answer is x"; <answer>x</answer>; the whole text."""

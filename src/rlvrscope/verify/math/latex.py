@@ -39,7 +39,8 @@ _COLON = re.compile(r"(?<![A-Za-z])\{:\}")
 _COLOR = re.compile(r"\\(?:text)?color ?\{[A-Za-z]{1,20}\}")
 _EMPTY_TEXT = re.compile(r"\\text ?\{[ .]*\}")
 _UPRIGHT = re.compile(
-    r"(\\[A-Za-z]+|[0-9])?\s{0,3}(?:\\mathrm(?:\s{0,3}\{\s{0,3}([ei])\s{0,3}\}|\s{1,3}([ei])(?![A-Za-z]))|\{\s{0,3}\\rm\s{1,3}([ei])\s{0,3}\})"
+    r"(\\[A-Za-z]+|[0-9])?\s{0,3}"
+    r"(?:\\mathrm(?:\s{0,3}\{\s{0,3}([ei])\s{0,3}\}|\s{1,3}([ei])(?![A-Za-z]))|\{\s{0,3}\\rm\s{1,3}([ei])\s{0,3}\})"
 )
 """An upright e or i, with the command or digit before it: 2\\mathrm{e}3 is a product, not 2e3."""
 _SEPARATED = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:(?:\{,\}|,\\!)(?:\\,| )?[0-9]{3})+(?![0-9])")
