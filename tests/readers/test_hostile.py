@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlvrscope import RlvrscopeError
-from rlvrscope.readers import read_models
+from rlvrscope.readers import ReadOptions, read_models
 
 Rows = list[dict[str, Any]]
 
@@ -26,7 +26,7 @@ def error_of(action: Callable[[], object]) -> str:
 
 
 def read_all(source: str) -> None:
-    for model in read_models(source, threshold=0.5):
+    for model in read_models(source, ReadOptions(threshold=0.5)):
         for problem in model.counts.problems:
             model.texts(problem)
         model.answers()

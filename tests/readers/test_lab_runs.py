@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rlvrscope import InputError
-from rlvrscope.readers import read_models
+from rlvrscope.readers import ReadOptions, read_models
 
 
 def success(experiment: Path, name: str, step: int) -> list[float]:
@@ -20,7 +20,7 @@ def success(experiment: Path, name: str, step: int) -> list[float]:
 
 
 def test_an_experiment_is_its_base_and_its_objectives(experiment: Path):
-    models = read_models(str(experiment), samples=64)
+    models = read_models(str(experiment), ReadOptions(samples=64))
     assert [model.name for model in models] == ["base", "grpo", "grpo-p"]
     base, grpo, _ = (model.counts for model in models)
     assert base.problem == tuple(f"prompt-{i:03}" for i in range(24))
@@ -33,7 +33,7 @@ def test_an_experiment_is_its_base_and_its_objectives(experiment: Path):
 
 def test_draws_follow_the_exact_probabilities(experiment: Path):
     many = 1_000_000
-    (grpo,) = read_models(f"{experiment}#grpo", samples=many)
+    (grpo,) = read_models(f"{experiment}#grpo", ReadOptions(samples=many))
     np.testing.assert_allclose(
         np.asarray(grpo.counts.c) / many, success(experiment, "grpo-base0-seed0", 6), atol=5 * 0.5 / np.sqrt(many)
     )
@@ -110,7 +110,7 @@ def test_damaged_evaluations(spoilt: Path, old: str, new: str, what: str):
 
 def test_samples_to_draw_are_checked(experiment: Path):
     with pytest.raises(InputError, match="must be 1 or more; got 0"):
-        read_models(str(experiment), samples=0)
+        read_models(str(experiment), ReadOptions(samples=0))
 
 
 def test_a_folder_of_an_earlier_format_is_refused(spoilt: Path):

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rlvrscope import InputError
-from rlvrscope.readers import Columns, read_models
+from rlvrscope.readers import Columns, ReadOptions, read_models
 from rlvrscope.stats.counts import GroupCounts
 
 Rows = list[dict[str, Any]]
@@ -42,7 +42,7 @@ def cells(counts: GroupCounts) -> list[tuple[Any, ...]]:
 
 def refused(source: str, *, columns: Columns = Columns(), threshold: float | None = None) -> str:  # noqa: B008
     with pytest.raises(InputError) as caught:
-        read_models(source, columns, threshold)
+        read_models(source, ReadOptions(columns, threshold))
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -111,13 +111,13 @@ def test_scores_of_0_and_1_need_no_threshold_and_others_do(write: Write, suffix:
     assert f"graded.{suffix}: {'row 2' if suffix == 'parquet' else 'line ' + str(2 + ('csv' in suffix))}: " in message
     assert "0.5" in message
     assert "--threshold" in message
-    assert cells(read_models(graded, threshold=0.75)[0].counts) == [("p", 5, 2)]
-    assert cells(read_models(graded, threshold=0.5)[0].counts) == [("p", 5, 3)]
+    assert cells(read_models(graded, ReadOptions(threshold=0.75))[0].counts) == [("p", 5, 2)]
+    assert cells(read_models(graded, ReadOptions(threshold=0.5))[0].counts) == [("p", 5, 3)]
 
 
 def test_a_threshold_holds_for_scores_of_0_and_1_too(write: Write):
     path = write("x.csv", [{"problem": "p", "score": score} for score in (0, 1)])
-    assert cells(read_models(path, threshold=2.0)[0].counts) == [("p", 2, 0)]
+    assert cells(read_models(path, ReadOptions(threshold=2.0))[0].counts) == [("p", 2, 0)]
 
 
 @EVERY
@@ -125,12 +125,14 @@ def test_mapped_columns(write: Write, suffix: str):
     rows = [{"task_id": "p", "is_right": True, "correct": "looks fine to me", "extra": 0.5}]
     path = write(f"x.{suffix}", rows)
     columns = Columns.parse(["problem=task_id", "correct=is_right"])
-    assert cells(read_models(path, columns)[0].counts) == [("p", 1, 1)]
+    assert cells(read_models(path, ReadOptions(columns))[0].counts) == [("p", 1, 1)]
 
 
 def test_a_mapping_may_be_for_another_source_but_not_misspelt(write: Write):
     columns = Columns.parse(["problem=task_id", "seed=rl_seed"])
-    assert cells(read_models(write("base.csv", [{"problem": "p", "n": 2, "c": 1}]), columns)[0].counts) == [("p", 2, 1)]
+    assert cells(
+        read_models(write("base.csv", [{"problem": "p", "n": 2, "c": 1}]), ReadOptions(columns))[0].counts
+    ) == [("p", 2, 1)]
     message = refused(write("x.csv", [{"problem": "p", "n": 2, "c": 1, "rlseed": 3}]), columns=columns)
     assert "--column seed=rl_seed. Did you mean 'rlseed'? It has problem, n, c, rlseed" in message
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlvrscope import InputError, RlvrscopeError
-from rlvrscope.readers import Columns, ModelCounts, read_models
+from rlvrscope.readers import Columns, ModelCounts, ReadOptions, read_models
 
 Rows = list[dict[str, Any]]
 Write = Callable[[str, Rows], str]
@@ -71,7 +71,7 @@ def test_a_folder_of_verl_dumps_is_one_model_at_several_steps(verl_folder: str):
 
 def test_a_reward_that_is_named_must_be_there(verl_folder: str):
     with pytest.raises(InputError, match=r"--column score=reward: there is no such column. The file has"):
-        read_models(verl_folder, Columns.parse(["score=reward"]))
+        read_models(verl_folder, ReadOptions(Columns.parse(["score=reward"])))
 
 
 def test_one_verl_dump(verl_folder: str):
@@ -99,8 +99,8 @@ def test_a_problem_is_its_prompt_and_its_gold_answer(write: Write):
 def test_verl_is_right_by_acc_before_score(write: Write):
     path = write("1.jsonl", verl(1, [-1.0, 1.0, 1.0, -1.0], acc=[True, True, False, False]))
     assert right(read_models(path)[0]) == [(2, 2), (2, 0)]
-    assert right(read_models(path, threshold=-5.0)[0]) == [(2, 2), (2, 0)]
-    assert right(read_models(path, Columns.parse(["score=score"]), threshold=0.0)[0]) == [(2, 1), (2, 1)]
+    assert right(read_models(path, ReadOptions(threshold=-5.0))[0]) == [(2, 2), (2, 0)]
+    assert right(read_models(path, ReadOptions(Columns.parse(["score=score"]), threshold=0.0))[0]) == [(2, 1), (2, 1)]
 
 
 def test_rows_without_acc_go_by_their_score(write: Write):
@@ -110,7 +110,7 @@ def test_rows_without_acc_go_by_their_score(write: Write):
         match=r"1\.jsonl: line 1: 'score' must be 0 or 1, or --threshold X be given: right is X or more; got 0.2",
     ):
         read_models(path)
-    assert right(read_models(path, threshold=0.5)[0]) == [(2, 1), (2, 1)]
+    assert right(read_models(path, ReadOptions(threshold=0.5))[0]) == [(2, 1), (2, 1)]
     graded = write("2.jsonl", verl(1, [1.0, 1.0], acc=[1.0, 0.4]))
     with pytest.raises(InputError, match=r"2\.jsonl: line 2: 'acc' must be 0 or 1, .*; got 0.4"):
         read_models(graded)
@@ -134,7 +134,7 @@ def test_verl_answers_are_its_predictions(write: Write):
 
 def test_columns_of_a_dump_can_be_mapped(write: Write):
     path = write("1.jsonl", verl(1, [1.0, 0.0], id=["a", "b"], strict=[0, 1], data_source=["x", "x"]))
-    (model,) = read_models(path, Columns.parse(["problem=id", "correct=strict", "cluster=data_source"]))
+    (model,) = read_models(path, ReadOptions(Columns.parse(["problem=id", "correct=strict", "cluster=data_source"])))
     assert (model.counts.problem, right(model)) == (("a", "b"), [(1, 0), (1, 1)])
     assert model.counts.cluster == ("x", "x")
     assert model.texts("b")[0].text == "It is 1."
@@ -172,11 +172,14 @@ def test_plain_prompts_and_a_choice_of_rewards(tmp_path: Path):
     path = trl(tmp_path / "completions_00001.parquet", 1, ["What?", "What?"], rewards)
     with pytest.raises(InputError, match=r"these hold numbers: format, accuracy\. Say which: --column score=NAME"):
         read_models(path)
-    assert right(read_models(path, Columns.parse(["score=accuracy"]))[0]) == [(2, 1)]
+    assert right(read_models(path, ReadOptions(Columns.parse(["score=accuracy"])))[0]) == [(2, 1)]
     with pytest.raises(InputError, match=r"row 1: 'format' must be 0 or 1, .*; got 0.5"):
-        read_models(path, Columns.parse(["score=format"]))
-    with pytest.raises(InputError, match=r"row 2: 'accuracy' must be a number; got nan"):
-        read_models(trl(tmp_path / "completions_00002.parquet", 1, ["a", "b"], {"accuracy": [0.0, float("nan")]}))
+        read_models(path, ReadOptions(Columns.parse(["score=format"])))
+    (model,) = read_models(
+        trl(tmp_path / "completions_00002.parquet", 1, ["a", "b"], {"accuracy": [0.0, float("nan")]})
+    )
+    assert right(model) == [(1, 0)], "a reward that does not apply to a prompt is no sample of it"
+    assert model.accounts[0].left_out == {"no accuracy": 1}
     with pytest.raises(InputError, match="none holds numbers"):
         read_models(trl(tmp_path / "completions_00003.parquet", 1, ["a", "b"], {}))
 
@@ -187,7 +190,7 @@ def test_any_values_in_a_dump_are_read_or_refused_in_one_line(write: Write, data
     names = ("input", "output", "gts", "score", "acc", "uid", "pred")
     rows = [{name: data.draw(VALUES) for name in names} | {"step": 1, "score": data.draw(st.sampled_from([0, 1, 0.5]))}]
     try:
-        (model,) = read_models(write("1.jsonl", rows), threshold=0.5)
+        (model,) = read_models(write("1.jsonl", rows), ReadOptions(threshold=0.5))
     except RlvrscopeError as error:
         message = str(error)
         assert "\n" not in message

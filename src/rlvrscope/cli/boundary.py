@@ -17,8 +17,12 @@ from rlvrscope.cli.shared.sources import (
     SOURCE,
     ColumnOption,
     ConfidenceOption,
+    DropCopiesOption,
+    RightOption,
     SamplesOption,
+    SourceOptions,
     ThresholdOption,
+    WhereOption,
     as_runs,
     read_all,
 )
@@ -49,6 +53,9 @@ def boundary(
     shared: Annotated[bool, typer.Option("--shared", help="Compare only the problems that all models have.")] = False,
     column: ColumnOption = None,
     threshold: ThresholdOption = None,
+    right: RightOption = None,
+    where: WhereOption = None,
+    drop_copies: DropCopiesOption = False,
     samples: SamplesOption = 256,
     options: Annotated[
         int | None,
@@ -74,7 +81,8 @@ def boundary(
         from rlvrscope.stats.standard_errors import NEW_PROBLEMS, THIS_SET
 
     with MESSAGES.status("reading"):
-        before, after = read_all(base, trained, column or (), threshold, samples)
+        options_of = SourceOptions(column or (), threshold, right or (), where or (), drop_copies, samples)
+        before, after = read_all(base, trained, options_of)
         after = [as_runs(after)] if seeds and problem is None else after
     if problem is not None:
         _show_problem(problem, [before, *after], limit, as_json)
@@ -129,9 +137,13 @@ def _parse_ks(text: str | None) -> tuple[int, ...] | None:
 
 def _print(comparison: Boundary, paths: Sequence[Path]) -> None:
     from rlvrscope.report.boundary.tables import verdict_table
-    from rlvrscope.report.boundary.words import conclusion, notes
+    from rlvrscope.report.boundary.words import conclusion, doubts, lines_read, notes
     from rlvrscope.report.table import to_rich
 
+    for line in lines_read(comparison):
+        OUTPUT.print(line, style="dim")
+    for line in doubts(comparison):
+        OUTPUT.print(line, style="yellow")
     for name in comparison.trained:
         OUTPUT.print(to_rich(verdict_table(comparison, name)))
         OUTPUT.print()

@@ -14,11 +14,15 @@ from rlvrscope.cli.shared.sources import (
     SOURCE,
     ColumnOption,
     ConfidenceOption,
+    DropCopiesOption,
+    RightOption,
     SamplesOption,
+    SourceOptions,
     ThresholdOption,
+    WhereOption,
     only_model,
     others,
-    read,
+    read_sources,
 )
 
 
@@ -37,6 +41,9 @@ def plan(
     ] = 0.9,
     column: ColumnOption = None,
     threshold: ThresholdOption = None,
+    right: RightOption = None,
+    where: WhereOption = None,
+    drop_copies: DropCopiesOption = False,
     samples: SamplesOption = 256,
     as_json: JsonOption = False,
 ) -> None:
@@ -45,10 +52,10 @@ def plan(
     from rlvrscope.report.table import to_rich
     from rlvrscope.stats import plan as plan_for
 
-    first = only_model(pilot, read(pilot, column or (), threshold, samples))
-    second = None
-    if trained is not None:
-        second = only_model(trained, others(first, read(trained, column or (), threshold, samples))).counts
+    options = SourceOptions(column or (), threshold, right or (), where or (), drop_copies, samples)
+    first_models, *rest = read_sources([pilot, *filter(None, [trained])], options)
+    first = only_model(pilot, first_models)
+    second = only_model(trained, others(first, rest[0])).counts if trained is not None else None
     sizes = plan_for(first.counts, difference, k, second, confidence=confidence, power=power, correlation=correlation)
     if as_json:
         print_json({"format_version": 1, **asdict(sizes)})

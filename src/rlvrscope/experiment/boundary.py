@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -214,8 +214,8 @@ def _with_shared_problems(base: ModelCounts, trained: Sequence[ModelCounts]) -> 
     counts = base.counts
     for model in trained:
         counts, _ = shared_problems(counts, model.counts)
-    cut = [ModelCounts(model.name, model.counts.select(counts.problems), model.source) for model in trained]
-    return ModelCounts(base.name, counts, base.source), cut
+    cut = [replace(model, counts=model.counts.select(counts.problems)) for model in trained]
+    return replace(base, counts=counts), cut
 
 
 def _success_class(counts: GroupCounts, problems: Sequence[str]) -> Ints:

@@ -1,25 +1,26 @@
-"""Table formats: which columns a file has, and what each of them means.
-
-Tables of counts and of samples are recognised here by our column names; trainers' own dumps in `trainer_dumps`.
-"""
+"""What a reader is asked for, and what a table's columns mean to it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Self
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Self
 
+from rlvrscope.errors import InputError
 from rlvrscope.tables.formats import parse_column_map
-from rlvrscope.tables.table import Table
 
-COLUMNS = ("problem", "n", "c", "correct", "score", "answer", "text", "model", "step", "base", "seed", "cluster")
-"""Columns of a table: `n` samples of which `c` are correct, or one row per sample with `correct` or `score`.
-
-`answer`: the sample's extracted answer, for majority voting; `text`: the completion; `base`, `seed`: the base model
-and the training seed; `cluster`: problems that belong together, such as variants of one.
-"""
 LABELS = ("model", "step", "base", "seed", "cluster")
-FormatName = Literal["counts", "samples", "verl", "trl"]
+SAMPLE_COLUMNS = ("correct", "score", "answer", "text", "finish", "tokens")
+"""Columns with a value for each sample; where a row holds several samples, lists."""
+COLUMNS = ("problem", "n", "c", *SAMPLE_COLUMNS, *LABELS)
+"""Columns of a table: `n` samples of which `c` are correct, or `correct` or `score` of each sample.
+
+`answer`: the sample's extracted answer, for majority voting; `text`: the completion; `finish`: why it ended ("length":
+cut off); `tokens`: its length; `base`, `seed`: the base model and the training seed; `cluster`: problems that belong
+together, such as variants of one.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,60 +46,75 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Schema:
-    """The format of a table, and the file's name for each of our columns that it has.
+class ReadOptions:
+    """The user's options for reading sources.
 
-    prompt: columns that identify a problem where there are no ids (verl, TRL). accuracy: verl's own verdict, which
-    takes precedence over the score. session: verl's key of an output.
+    columns: their names for our columns. threshold: a sample is correct if its score is at least this; scores of 0 and
+    1 need none. right: the values of the column `correct` that mean right, where the file has words of its own. where:
+    pairs (column, value) that a row must have to be read. by: a column that groups problems, such as their level.
+    drop_copies: count each text of a problem once. samples: samples to draw for each prompt where the source has exact
+    probabilities (the lab).
+
+    Raises InputError for a threshold that is not finite.
     """
 
-    format: FormatName
+    columns: Columns = Columns()
+    threshold: float | None = None
+    right: tuple[str, ...] = ()
+    where: tuple[tuple[str, str], ...] = ()
+    by: str | None = None
+    drop_copies: bool = False
+    samples: int = 256
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            raise InputError(f"--threshold must be a finite number; got {self.threshold}")
+
+
+PLAIN = ReadOptions()
+"""Options for files whose columns have our names."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What the columns of a table mean.
+
+    layout: the tool that wrote it, or "counts" or "samples". names: the file's name for each of our columns that it
+    has. prompt: columns that identify a problem where there are no ids. prefix: goes before every problem's id.
+    accuracy: verl's own verdict, which takes precedence over the score. also_correct: a second verdict that a right
+    sample needs. session: verl's key of an output. words: the tool's words for verdicts. optional_rating: a row without
+    a rating is no sample. summed: a list of scores is one sample's, to be added up. completions: the column with all
+    completions of a row. rate: the score is the share of right ones among them (or among this many). once: the tool
+    writes one row for each problem, so that a second one is another grading.
+    """
+
+    layout: str
     names: Mapping[str, str]
     prompt: tuple[str, ...] = ()
+    prefix: str = ""
     accuracy: str | None = None
+    also_correct: str | None = None
     session: str | None = None
+    words: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))
+    optional_rating: bool = False
+    summed: bool = False
+    completions: str | None = None
+    rate: bool | int = False
+    once: bool = False
+
+    @property
+    def is_counts(self) -> bool:
+        return "n" in self.names
 
     @property
     def rating(self) -> str:
-        """The column that says whether a sample is correct: "correct" or "score"."""
+        """Our column that says whether a sample is correct: "correct" or "score"."""
         return "correct" if "correct" in self.names else "score"
 
     @property
     def counting_columns(self) -> list[str]:
         """The file's columns needed for counting: no texts, except prompts that serve as ids."""
-        columns = ("problem", *LABELS, *(("n", "c") if self.format == "counts" else (self.rating,)))
+        columns = ("problem", *LABELS, *(("n", "c") if self.is_counts else (self.rating,)))
         names = [self.names[name] for name in columns if name in self.names]
-        return list(dict.fromkeys([*names, *self.prompt, *filter(None, (self.accuracy, self.session))]))
-
-
-def counts_schema(table: Table, columns: Columns) -> Schema | None:
-    """Schema of a table with n samples and c correct ones a row; None for another format."""
-    names = present_columns(table, columns)
-    if not names.keys() >= {"problem", "n", "c"}:
-        return None
-    return Schema("counts", {name: names[name] for name in ("problem", "n", "c", *LABELS) if name in names})
-
-
-def samples_schema(table: Table, columns: Columns) -> Schema | None:
-    """Schema of a table with one row per sample; None for another format."""
-    names = present_columns(table, columns)
-    if "problem" not in names or not names.keys() & {"correct", "score"}:
-        return None
-    return Schema("samples", single_rating(names, columns))
-
-
-def present_columns(table: Table, columns: Columns) -> dict[str, str]:
-    """The file's name for each of our columns that it has: the user's name if present, else ours.
-
-    Falling back to our name lets one mapping serve two files of which only one needs it.
-    """
-    user_names = {column: name for column, name in columns.pairs if name in table.names}
-    names = {column: user_names.get(column, column) for column in COLUMNS}
-    return {column: name for column, name in names.items() if name in table.names}
-
-
-def single_rating(names: Mapping[str, str], columns: Columns) -> dict[str, str]:
-    """The columns without n and c, and with one of correct and score: the one the user named, else correct."""
-    score_named = columns.file_name("score") == names.get("score") and columns.file_name("correct") is None
-    unused = "correct" if "score" in names and ("correct" not in names or score_named) else "score"
-    return {column: name for column, name in names.items() if column not in ("n", "c", unused)}
+        more = filter(None, (self.accuracy, self.also_correct, self.session, self.completions))
+        return list(dict.fromkeys([*names, *self.prompt, *more]))

@@ -1,51 +1,46 @@
 """Counts of correct samples, model by model, from the files users have.
 
-A source is recognised by its content: tables of counts or samples (CSV, JSONL, Parquet), sample stores, verl's dumps,
-TRL's completions, folders of such files, and the lab's runs and experiments.
+A source is recognised by its content: tables of counts or samples, the files of trainers and evaluation tools, folders
+of such files, sample stores, and the lab's runs and experiments.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
 import os
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
 
 from rlvrscope.errors import InputError
-from rlvrscope.readers.counting import Count, Key, TableReader, Tally
-from rlvrscope.readers.formats import Columns, Schema, counts_schema, samples_schema
+from rlvrscope.readers.account import Account
+from rlvrscope.readers.counting import Count, Key, Tally
+from rlvrscope.readers.formats import PLAIN, Columns, ReadOptions, Schema
 from rlvrscope.readers.lab_runs import is_lab_folder, read_lab
+from rlvrscope.readers.layouts import STEP_FILE, TRAINERS, schema_of
 from rlvrscope.readers.sample_texts import Samples, SampleText
+from rlvrscope.readers.source import Source
 from rlvrscope.readers.store_table import StoreTable
-from rlvrscope.readers.trainer_dumps import STEP_FILE, TRL_FOLDER, trl_schema, verl_schema
-from rlvrscope.sampling.store.store_file import FILE_NAME, is_store, store_path
+from rlvrscope.readers.table_reader import TableReader, check_one_kind
+from rlvrscope.sampling.store.store_file import is_store, store_path
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.tables.formats import KINDS, files_in, open_table, suffix_of
+from rlvrscope.tables.formats import KINDS, files_in, open_table
 from rlvrscope.tables.table import Table
 from rlvrscope.tables.values import join_names, shorten
-
-FORMATS: tuple[Callable[[Table, Columns], Schema | None], ...] = (
-    verl_schema,
-    trl_schema,
-    counts_schema,
-    samples_schema,
-)
-"""Table formats in the order they are tried."""
-OUR_COLUMNS = Columns()
-"""The mapping for files whose columns have our names."""
 
 
 @dataclass(frozen=True)
 class ModelCounts:
-    """One model of a source: its name, its counts, and its samples where the source holds them."""
+    """One model of a source: its name, its counts, and its samples where the source holds them.
+
+    groups: the group of each problem, by the column that ReadOptions.by names. accounts: what was read, by source.
+    """
 
     name: str
     counts: GroupCounts
     source: Samples | None = field(default=None, repr=False)
+    groups: Mapping[str, str] = field(default_factory=dict, repr=False)
+    accounts: tuple[Account, ...] = field(default=(), repr=False)
 
     @property
     def has_texts(self) -> bool:
@@ -72,101 +67,45 @@ class ModelCounts:
         return self.source.answers() if self.source is not None and self.source.has_answers else None
 
 
-@dataclass(frozen=True)
-class Source:
-    """A file or folder, with the step and model to read from it."""
-
-    path: Path
-    step: int | None = None
-    model: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read PATH, PATH@STEP, PATH#MODEL or PATH@STEP#MODEL. The longest existing path wins.
-
-        Raises InputError if no such path exists, and for a step that is no whole number.
-        """
-        reason = "there is no such file or folder"
-        for path, step, model in _splits(text):
-            if not os.path.exists(path):
-                continue
-            if step is not None and not re.fullmatch(r"[0-9]{1,15}", step):
-                reason = f"a step is a whole number, as in {path}@100; got {step!r}"
-            elif model == "":
-                reason = "a model's name must follow '#', or leave '#' out"
-            else:
-                return cls(Path(path), None if step is None else int(step), model)
-        raise InputError(f"{text!r}: {reason}")
-
-    @property
-    def name(self) -> str:
-        """The folder's name, or the file's without its suffix; RUN@STEP for a trainer's dump."""
-        path = self.path if self.path.name not in ("", "..") else self.path.resolve()
-        if path.is_dir():
-            return _run_name(path)
-        if path.name == FILE_NAME:
-            return _run_name(path.resolve().parent)
-        name = path.name[: len(path.name) - len(suffix_of(path) or "")] or path.name
-        step = STEP_FILE.fullmatch(path.name)
-        return f"{_run_name(path.resolve().parent)}@{int(step[1])}" if step else name
-
-
-def read_models(
-    source: str, columns: Columns = OUR_COLUMNS, threshold: float | None = None, samples: int = 256
-) -> list[ModelCounts]:
+def read_models(source: str | Source, options: ReadOptions = PLAIN) -> list[ModelCounts]:
     """Read every model in a source, in order of first appearance.
 
-    source: PATH, PATH@STEP, PATH#MODEL or PATH@STEP#MODEL; without a step, the last one. columns: the user's names for
-    our columns. threshold: a sample is correct if its score is at least this; scores of 0 and 1 need none. samples:
-    samples to draw for each prompt where the source has exact probabilities (the lab).
-
-    A table with n and c is read as counts, whatever else it holds. Raises InputError, naming file and row, for invalid
-    input; MissingExtraError for Parquet without pyarrow.
+    source: NAME=PATH@STEP#MODEL, of which only the path is needed; without a step, the last one. A table with n and c
+    is read as counts, whatever else it holds. Raises InputError, naming file and row, for invalid input;
+    MissingExtraError for Parquet without pyarrow.
     """
-    if threshold is not None and not math.isfinite(threshold):
-        raise InputError(f"--threshold must be a finite number; got {threshold}")
-    parsed = Source.parse(source)
+    parsed = Source.parse(source) if isinstance(source, str) else source
     if not parsed.path.is_dir():
-        models = _models(_Tables.open([parsed.path], columns, threshold), parsed)
+        models = _models(_Tables.open([parsed.path], options), parsed)
     elif is_lab_folder(parsed.path):
-        models = [ModelCounts(name, counts) for name, counts in read_lab(parsed.path, parsed.step, samples)]
+        models = [ModelCounts(name, counts) for name, counts in read_lab(parsed.path, parsed.step, options.samples)]
+        models = [replace(models[0], name=parsed.label)] if parsed.label and len(models) == 1 else models
     elif is_store(parsed.path):
-        models = _models(_Tables.open([store_path(parsed.path)], columns, threshold), parsed)
+        models = _models(_Tables.open([store_path(parsed.path)], options), parsed)
     else:
-        models = _read_folder(parsed, columns, threshold)
+        models = _read_folder(parsed, options)
     if parsed.model is None:
         return models
     matching = [model for model in models if parsed.model in (model.name, model.name.rpartition("@")[0])]
     if not matching:
-        raise InputError(f"{source}: there is no model {parsed.model!r}; there is {join_names(m.name for m in models)}")
-    return matching
-
-
-def recognise(table: Table, columns: Columns) -> Schema:
-    """Return the table's schema. Raises InputError, with the file's columns, for missing or repeated columns."""
-    _check_spelling(table, columns)
-    schema = next((schema for format_of in FORMATS if (schema := format_of(table, columns)) is not None), None)
-    if schema is None:
         raise InputError(
-            f"{table.path}: needs the columns problem, n and c (counts), or problem and correct or score (one row a "
-            f"sample). It has {join_names(table.names)}. Say which is which: --column problem=NAME"
+            f"{parsed.path}: there is no model {parsed.model!r}; there is {join_names(m.name for m in models)}"
         )
-    for name in dict.fromkeys((*schema.names.values(), *schema.prompt)):
-        if list(table.names).count(name) > 1:
-            raise InputError(f"{table.path}: column {name!r} appears twice: rename one")
-    return schema
+    if parsed.label is not None:
+        matching = [replace(model, name=parsed.label) for model in matching]
+    return matching
 
 
 @dataclass(frozen=True)
 class _Tables:
-    """Tables of one format that are counted together."""
+    """Tables of one layout that are counted together. files_left_out: files beside them that hold no samples."""
 
     readers: Sequence[TableReader]
+    files_left_out: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, paths: Sequence[Path], columns: Columns, threshold: float | None) -> _Tables:
-        tables = [StoreTable.open(path) if is_store(path) else open_table(path) for path in paths]
-        return cls([TableReader(table, recognise(table, columns), threshold) for table in tables])
+    def open(cls, paths: Sequence[Path], options: ReadOptions) -> _Tables:
+        return cls([_reader(path, options) for path in paths])
 
     @property
     def schema(self) -> Schema:
@@ -176,13 +115,20 @@ class _Tables:
     def first(self) -> Table:
         return self.readers[0].table
 
-    def count(self) -> dict[Key, Count]:
+    def count(self) -> Tally:
         tally = Tally()
         for reader in self.readers:
             tally.add(reader)
         if not tally.counts:
-            raise InputError(f"{self.first.path}: no rows: there is nothing to count")
-        return tally.counts
+            reasons = ", ".join(f"{reason}: {number:,}" for reason, number in tally.rows.left_out.items())
+            raise InputError(f"{self.first.path}: no rows: there is nothing to count{f' ({reasons})' * bool(reasons)}")
+        return tally
+
+
+def _reader(path: Path, options: ReadOptions) -> TableReader:
+    table = StoreTable.open(path) if is_store(path) else open_table(path)
+    _check_spelling(table, options.columns)
+    return TableReader(table, schema_of(table, options), options)
 
 
 def _check_spelling(table: Table, columns: Columns) -> None:
@@ -197,48 +143,73 @@ def _check_spelling(table: Table, columns: Columns) -> None:
             )
 
 
-def _read_folder(source: Source, columns: Columns, threshold: float | None) -> list[ModelCounts]:
+def _read_folder(source: Source, options: ReadOptions) -> list[ModelCounts]:
     """Read a folder of files: a trainer's dumps, of which one step is read, or the parts of one model."""
-    paths = files_in(source.path)
-    if not paths and (source.path / TRL_FOLDER).is_dir():
-        return _read_folder(replace(source, path=source.path / TRL_FOLDER), columns, threshold)
-    if not paths:
-        raise InputError(f"{source.path}: there is no {', '.join(KINDS)} file in this folder, and no recipe.toml")
+    paths = files_in(_folder_of_tables(source.path))
     path_of = {int(match[1]): path for path in paths if (match := STEP_FILE.fullmatch(path.name))}
-    if path_of and _Tables.open([path_of[max(path_of)]], columns, threshold).schema.format in ("verl", "trl"):
+    if path_of and _reader(path_of[max(path_of)], options).schema.layout in TRAINERS:
         step = max(path_of) if source.step is None else source.step
         if step not in path_of:
             raise InputError(
                 f"{source.path}: there is no step {step}; there is {join_names(map(str, sorted(path_of)))}"
             )
-        return _models(_Tables.open([path_of[step]], columns, threshold), replace(source, step=step))
-    tables = _Tables.open(paths, columns, threshold)
-    _check_one_model(tables)
+        return _models(_Tables.open([path_of[step]], options), replace(source, step=step))
+    reports = [path for path in paths if ".json" in path.suffixes]
+    samples = [path for path in paths if path not in reports] or reports
+    left_out = tuple(path.name for path in reports) if samples != reports else ()
+    tables = replace(_Tables.open(samples, options), files_left_out=left_out)
+    check_one_kind(tables.readers)
     return _models(tables, source)
 
 
-def _check_one_model(tables: _Tables) -> None:
-    for reader in tables.readers:
-        path, schema = reader.table.path, reader.schema
-        if schema.format != tables.schema.format:
-            raise InputError(
-                f"{path} holds {schema.format}, {tables.first.path.name} holds {tables.schema.format}: files of "
-                "one folder are one model, so they must be of one kind. Name the files one by one."
-            )
-        if {"model", "step"} & schema.names.keys():
-            raise InputError(
-                f"{path} has a model or step column, and files of one folder are read as one model at one step. "
-                "Name the files one by one."
-            )
+def _folder_of_tables(folder: Path) -> Path:
+    """Return the folder itself, or the only one inside that holds tables. Raises InputError for none and for several.
+
+    Tools write below a folder for each model, data set or time; reports in JSON may lie beside.
+    """
+    if files_in(folder):
+        return folder
+    inside = [Path(path) for path, *_ in os.walk(folder)]
+    tables = {path: files for path in sorted(inside) if (files := files_in(path))}
+    samples = [path for path, files in tables.items() if any(".json" not in file.suffixes for file in files)]
+    choices = samples or list(tables)
+    if len(choices) == 1:
+        return choices[0]
+    if not choices:
+        raise InputError(f"{folder}: there is no {', '.join(KINDS)} file in this folder, and no recipe.toml")
+    names = join_names(str(path.relative_to(folder)) for path in choices)
+    raise InputError(f"{folder}: {len(choices)} folders inside hold tables: {names}. Name one of them")
 
 
 def _models(tables: _Tables, source: Source) -> list[ModelCounts]:
+    tally = tables.count()
     counts_of: dict[str | None, dict[Key, Count]] = {}
-    for key, count in tables.count().items():
+    for key, count in tally.counts.items():
         counts_of.setdefault(key.model, {})[key] = count
     if source.model in counts_of:  # gaps in another model's counts must not fail this one
         counts_of = {source.model: counts_of[source.model]}
-    return [_model(tables, model, counts, source) for model, counts in counts_of.items()]
+    models = [_model(tables, model, counts, source) for model, counts in counts_of.items()]
+    account = _account(tables, tally, source, models)
+    return [replace(model, accounts=(account,)) for model in models]
+
+
+def _account(tables: _Tables, tally: Tally, source: Source, models: Sequence[ModelCounts]) -> Account:
+    schema, samples = tables.schema, [model.counts.pooled[0] for model in models]
+    return Account(
+        source=source.name,
+        layout=schema.layout,
+        rating=schema.names["c"] if schema.is_counts else schema.accuracy or schema.names[schema.rating],
+        rows=tally.rows.rows,
+        used=tally.rows.used,
+        models=len(models),
+        problems=len(dict.fromkeys(problem for model in models for problem in model.counts.problems)),
+        samples=(int(min(n_P.min() for n_P in samples)), int(max(n_P.max() for n_P in samples))),
+        left_out=dict(tally.rows.left_out),
+        files=tables.files_left_out,
+        other_words=dict(tally.rows.other_words),
+        completions=tally.completions,
+        copies=tally.copies,
+    )
 
 
 def _model(tables: _Tables, model: str | None, counts: dict[Key, Count], source: Source) -> ModelCounts:
@@ -256,8 +227,10 @@ def _model(tables: _Tables, model: str | None, counts: dict[Key, Count], source:
         )
     except InputError as error:
         raise InputError(f"{source.path}, model {name!r}: {error}") from error
-    samples = None if tables.schema.format == "counts" else Samples(tables.readers, model, step)
-    return ModelCounts(f"{name}@{step}" if chosen else name, group_counts, samples)
+    samples = None if tables.schema.is_counts or tables.schema.rate else Samples(tables.readers, model, step)
+    groups = {key.problem: count.group for key, count in counts.items() if count.group is not None}
+    shown = f"{name}@{step}" if chosen and source.label is None else name
+    return ModelCounts(shown, group_counts, samples, groups)
 
 
 def _choose_step(where: str, steps: set[int | None], requested: int | None) -> tuple[int | None, bool]:
@@ -278,21 +251,3 @@ def _labels(name: str, labels: Sequence[str | None], counts: Iterable[Count]) ->
         where = next(count.where for count, label in zip(counts, labels, strict=True) if label is None)
         raise InputError(f"{where}: no {name} here, and other rows of this model have one: give it to all or none")
     return present or None
-
-
-def _run_name(folder: Path) -> str:
-    """The run's name: TRL logs into RUN/completions."""
-    return folder.resolve().parent.name if folder.name == TRL_FOLDER else folder.name
-
-
-def _splits(text: str) -> Iterator[tuple[str, str | None, str | None]]:
-    """Every way to split the text into (path, step, model), the longest path first."""
-    if not text:
-        return
-    yield text, None, None
-    for end in [len(text), *(at for at in range(len(text) - 1, -1, -1) if text[at] == "#")]:
-        head, model = text[:end], text[end + 1 :] if end < len(text) else None
-        yield head, None, model
-        path, at, step = head.rpartition("@")
-        if at:
-            yield path, step, model

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlvrscope.readers.counting import TableReader
+from rlvrscope.readers.table_reader import TableReader
+from rlvrscope.tables.nested import samples_in
 from rlvrscope.tables.table import Batch
 from rlvrscope.tables.values import message_text, to_label
 
@@ -112,7 +113,7 @@ class Samples:
         self, reader: TableReader, batch: Batch, problems: Collection[str] | None = None, correct: bool | None = None
     ) -> NDArray[np.bool_]:
         """Return (B,): is the row of this model and step, of one of the problems, and correct or wrong as requested."""
-        model, step, _, _, problem, _ = reader.keys(batch)
+        model, step, _, _, problem, *_ = reader.keys(batch)
         selected_B = model.array(lambda value: value == self.model) & step.array(lambda value: value == self.step)
         if problems is not None:
             selected_B &= problem.array(lambda value: value in problems)
@@ -122,7 +123,7 @@ class Samples:
 def _samples(reader: TableReader, batch: Batch) -> Iterator[tuple[str, SampleText]]:
     if not len(batch.row_B):
         return
-    _, _, base, seed, problems, _ = reader.keys(batch)
+    _, _, base, seed, problems, *_ = reader.keys(batch)
     empty: list[Any] = [None] * len(batch.row_B)
     text, answer = (
         batch.columns[reader.schema.names[column]].list() if column in reader.schema.names else empty
@@ -130,4 +131,10 @@ def _samples(reader: TableReader, batch: Batch) -> Iterator[tuple[str, SampleTex
     )
     columns = text, answer, reader.correct(batch).tolist(), base.list(), seed.list()
     for problem, text, answer, correct, base, seed in zip(problems.list(), *columns, strict=True):
-        yield problem, SampleText(message_text(text), to_label(answer), correct, base, seed)
+        yield problem, SampleText(_completion(text), to_label(answer), correct, base, seed)
+
+
+def _completion(value: Any) -> str:
+    """The text of a sample; where a tool chose among several completions of a row, all of them."""
+    texts = [message_text(text) for text in samples_in(value)]
+    return texts[0] if len(texts) == 1 else "".join(f"[completion {i}]\n{text}\n" for i, text in enumerate(texts, 1))

@@ -74,15 +74,17 @@ def document_rows(document: Any) -> list[Any] | None:
         return document
     if not isinstance(document, dict):
         return None
+    if document and all(isinstance(value, dict) for value in document.values()):
+        return [{KEY: key, **row} for key, row in document.items()]
     rows = _inner_rows(document)
     return [document] if rows is None else rows
 
 
 def _inner_rows(document: Object) -> list[Any] | None:
+    """The rows in lists of objects: in one list, or in a map of lists."""
     values = list(document.values())
-    if values and all(_is_rows(value) or isinstance(value, dict) for value in values):
-        lists = {key: [value] if isinstance(value, dict) else value for key, value in document.items()}
-        return [{KEY: key, **row} for key, rows in lists.items() for row in rows]
+    if values and all(map(_is_rows, values)):
+        return [{KEY: key, **row} for key, rows in document.items() for row in rows]
     inside = [value for value in values if value and _is_rows(value)]
     inside += [rows for value in values if isinstance(value, dict) and (rows := _inner_rows(value))]
     return inside[0] if len(inside) == 1 else None

@@ -3,41 +3,94 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rlvrscope.errors import InputError
+from rlvrscope.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from rlvrscope.readers import ModelCounts
+    from rlvrscope.readers import ModelCounts, ReadOptions
 
-SOURCE = "PATH, PATH@STEP or PATH#MODEL: a table (CSV, JSONL, Parquet), a folder of dumps, a run folder."
+SOURCE = "PATH, PATH@STEP, PATH#MODEL or NAME=PATH: a table, a tool's samples, a folder of them, a store, a run folder."
 ColumnOption = Annotated[
-    list[str] | None, typer.Option("--column", help="A column's name in the files: problem=task_id (repeatable).")
+    list[str] | None,
+    typer.Option("--column", help="A column's name in the files: problem=task_id, NAME:problem=task_id (repeatable)."),
 ]
 ThresholdOption = Annotated[
     float | None, typer.Option("--threshold", help="A sample is correct if its score is at least this.")
 ]
+RightOption = Annotated[
+    list[str] | None, typer.Option("--right", help="A value of the verdicts that means right: C (repeatable).")
+]
+WhereOption = Annotated[
+    list[str] | None, typer.Option("--where", help="Read only rows with this value: filter=strict-match (repeatable).")
+]
+DropCopiesOption = Annotated[bool, typer.Option("--drop-copies", help="Count each text of a problem once.")]
 SamplesOption = Annotated[
     int, typer.Option("--samples", min=1, help="Samples to draw for each prompt from a lab run's exact probabilities.")
 ]
 ConfidenceOption = Annotated[float, typer.Option("--confidence", help="Confidence level of bands and intervals.")]
 
 
-def read(source: str, column: Sequence[str], threshold: float | None, samples: int) -> list[ModelCounts]:
-    from rlvrscope.readers import Columns, read_models
+@dataclass(frozen=True)
+class SourceOptions:
+    """The options of a command that reads sources, as typed."""
 
-    return read_models(source, Columns.parse(column), threshold, samples)
+    column: Sequence[str] = ()
+    threshold: float | None = None
+    right: Sequence[str] = ()
+    where: Sequence[str] = ()
+    drop_copies: bool = False
+    samples: int = 256
+    by: str | None = None
+
+    def of(self, name: str, names: Sequence[str]) -> ReadOptions:
+        """Return the options for one source. A column map NAME:problem=task_id is for the source of this name alone."""
+        from rlvrscope.readers import Columns, ReadOptions
+
+        pairs = []
+        for pair in self.column:
+            source, colon, rest = pair.partition(":")
+            of_source = bool(colon) and "=" not in source
+            if of_source and source not in names:
+                raise InputError(f"--column {pair}: there is no source {source!r}. {did_you_mean(source, names)}")
+            if not of_source or source == name:
+                pairs.append(rest if of_source else pair)
+        return ReadOptions(
+            columns=Columns.parse(pairs),
+            threshold=self.threshold,
+            right=tuple(self.right),
+            where=tuple(_where(pair) for pair in self.where),
+            by=self.by,
+            drop_copies=self.drop_copies,
+            samples=self.samples,
+        )
 
 
-def read_all(
-    base: str, trained: Sequence[str], column: Sequence[str], threshold: float | None, samples: int
-) -> tuple[ModelCounts, list[ModelCounts]]:
+def read_sources(texts: Sequence[str], options: SourceOptions) -> list[list[ModelCounts]]:
+    """Read the models of each source."""
+    from rlvrscope.readers import Source, read_models
+    from rlvrscope.readers.source import with_distinct_names
+
+    sources = with_distinct_names([Source.parse(text) for text in texts])
+    names = [source.name for source in sources]
+    return [read_models(source, options.of(source.name, names)) for source in sources]
+
+
+def read_all(base: str, trained: Sequence[str], options: SourceOptions) -> tuple[ModelCounts, list[ModelCounts]]:
     """Return the base, and every trained model; a source that holds the base as well gives its other models."""
-    base_model = only_model(base, read(base, column, threshold, samples))
-    sources = [read(source, column, threshold, samples) for source in trained]
-    return base_model, [model for models in sources for model in others(base_model, models)]
+    first, *rest = read_sources([base, *trained], options)
+    base_model = only_model(base, first)
+    return base_model, [model for models in rest for model in others(base_model, models)]
+
+
+def _where(pair: str) -> tuple[str, str]:
+    column, equals, value = pair.partition("=")
+    if not equals or not column or not value:
+        raise InputError(f"--where takes COLUMN=VALUE, such as filter=strict-match; got {pair!r}")
+    return column, value
 
 
 def others(base: ModelCounts, models: Sequence[ModelCounts]) -> Sequence[ModelCounts]:
@@ -77,7 +130,8 @@ def as_runs(models: Sequence[ModelCounts]) -> ModelCounts:
         base=_all_or_none([part.base for part in parts]),
         cluster=_all_or_none([part.cluster for part in parts]),
     )
-    return ModelCounts(f"{models[0].name} and {len(models) - 1} more", counts)
+    accounts = tuple(dict.fromkeys(account for model in models for account in model.accounts))
+    return ModelCounts(f"{models[0].name} and {len(models) - 1} more", counts, accounts=accounts)
 
 
 def _all_or_none(columns: Sequence[Sequence[str] | None]) -> list[str] | None:

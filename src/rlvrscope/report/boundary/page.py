@@ -12,7 +12,7 @@ from rlvrscope.experiment.boundary import Boundary
 from rlvrscope.readers import ModelCounts
 from rlvrscope.report import html
 from rlvrscope.report.boundary.tables import metrics_table, rates_table, verdict_table
-from rlvrscope.report.boundary.words import conclusion, model_label, notes
+from rlvrscope.report.boundary.words import conclusion, doubts, model_label, notes
 from rlvrscope.report.table import Table, facts_table
 from rlvrscope.report.text import clipped, one_line
 from rlvrscope.stats.ledger import GAINED, LOST, STATUSES
@@ -74,7 +74,7 @@ def render(boundary: Boundary, charts: Mapping[str, alt.TopLevelMixin], facts: M
         chart_titles=False,
         title=f"What training did to {model_label(boundary.base.name)}",
         sentences=[conclusion(boundary, name) for name in boundary.trained],
-        notes=notes(boundary),
+        notes=[*doubts(boundary), *notes(boundary)],
         figures=html.figures(charts, CAPTIONS),
         setting=_setting(boundary),
         verdicts=[verdict_table(boundary, name) for name in boundary.trained],

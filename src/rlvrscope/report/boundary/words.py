@@ -6,6 +6,7 @@ import numpy as np
 
 from rlvrscope.experiment.boundary import Boundary
 from rlvrscope.experiment.outcomes import Estimate
+from rlvrscope.readers.account import Account
 from rlvrscope.report.text import interval, number, one_line
 from rlvrscope.stats import Comparison, guessing_pass_at_k
 from rlvrscope.stats.comparison import EXPANDED, SHRUNK, UNCHANGED, UNDECIDED
@@ -85,6 +86,21 @@ def notes(boundary: Boundary) -> list[str]:
     if len(boundary.trained) > 1:
         lines.append(f"{len(boundary.trained)} models are compared: Holm's correction is applied.")
     return lines
+
+
+def accounts(boundary: Boundary) -> list[Account]:
+    """What was read from each source."""
+    return list(dict.fromkeys(account for model in boundary.models for account in model.accounts))
+
+
+def doubts(boundary: Boundary) -> list[str]:
+    """What is doubtful about the samples, such as copies among them."""
+    return [one_line(warning) for account in accounts(boundary) for warning in account.warnings]
+
+
+def lines_read(boundary: Boundary) -> list[str]:
+    """What was read, in one line for each source."""
+    return [one_line(account.line) for account in accounts(boundary)]
 
 
 def starred(comparison: Comparison, index: int) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rlvrscope.experiment.boundary import SUCCESS_CLASSES, Boundary
 from rlvrscope.extras import needs_extra
 from rlvrscope.report.boundary.tables import curve_table
-from rlvrscope.report.boundary.words import conclusion, notes
+from rlvrscope.report.boundary.words import accounts, conclusion, doubts, lines_read, notes
 from rlvrscope.report.table import Table, finite, records, to_csv
 from rlvrscope.runs import environment, write_atomic
 from rlvrscope.stats import Crossover, Interval, Ledger
@@ -41,7 +42,8 @@ def _write_charts(boundary: Boundary, html: Path | None, png: Path | None, sourc
     if html:
         question = boundary.question
         versions = environment(resampling=f"{question.resamples:,} resamples, seed {question.seed}")
-        facts = {name.replace("_", " "): str(value) for name, value in {**sources, **versions}.items()}
+        read = {f"read {number}": line for number, line in enumerate(lines_read(boundary), start=1)}
+        facts = {name.replace("_", " "): str(value) for name, value in {**sources, **read, **versions}.items()}
         write_atomic(html, render(boundary, drawn, facts))
     if png:
         save(drawn["boundary"], png)
@@ -69,7 +71,8 @@ def as_dict(boundary: Boundary) -> dict[str, Any]:
         "resamples": question.resamples,
         "models": [_model(boundary, name) for name in boundary.trained],
         "metrics": [{"metric": metric.name, "values": list(map(finite, metric.values))} for metric in boundary.metrics],
-        "notes": notes(boundary),
+        "notes": [*doubts(boundary), *notes(boundary)],
+        "sources": [asdict(account) for account in accounts(boundary)],
     }
 
 

