@@ -19,6 +19,8 @@ from rlvrscope.tables.values import message_text
 
 MIN_EVIDENCE_BITS = 10.0
 """Copies are claimed where chance would do the same once in 2^10."""
+MAX_SAMPLES = 1 << 21
+"""Beyond this many samples those of every second problem are looked at, then of every fourth, and so on."""
 MIN_LONG_TEXT = 200
 """Characters from which a text that comes twice is taken for a copy: short ones repeat by themselves."""
 
@@ -46,25 +48,36 @@ class Copies:
 
 @dataclass
 class CopyFinder:
-    """Collects a hash of each sample's text, with its problem: 13 bytes a sample. Empty texts are left aside."""
+    """Collects a hash of each sample's text, with its problem: 13 bytes a sample. Empty texts are left aside.
+
+    every: the samples of every such problem are looked at, which bounds memory.
+    """
 
     keys: dict[Hashable, int] = field(default_factory=dict)
     problems: list[NDArray[np.int32]] = field(default_factory=list)
     hashes: list[Ints] = field(default_factory=list)
     long: list[NDArray[np.bool_]] = field(default_factory=list)
     seen: set[tuple[int, int]] = field(default_factory=set)
+    every: int = 1
 
     def add(self, keys_C: Sequence[Hashable], code_B: Ints, text: Column) -> None:
         """Add a batch of samples. keys_C: the C problems of the batch; code_B: the problem of each sample."""
-        problem_B, hash_B, length_B = self._coded(keys_C, code_B, text)
+        problem_B = self._problems(keys_C, code_B)
+        looked_B = problem_B % self.every == 0
+        problem_B, (hash_B, length_B) = problem_B[looked_B], _coded(text.select(looked_B))
         has_B = length_B > 0
         self.problems.append(problem_B[has_B].astype(np.int32))
         self.hashes.append(hash_B[has_B])
         self.long.append(length_B[has_B] >= MIN_LONG_TEXT)
+        if sum(map(len, self.hashes)) > MAX_SAMPLES:
+            self.every *= 2
+            keep = [problem_N % self.every == 0 for problem_N in self.problems]
+            for columns in (self.problems, self.hashes, self.long):
+                columns[:] = [column_N[keep_N] for column_N, keep_N in zip(columns, keep, strict=True)]
 
     def first_of_each(self, keys_C: Sequence[Hashable], code_B: Ints, text: Column) -> NDArray[np.bool_]:
         """Return (B,): is it the first sample of its problem with this text; remembers all."""
-        problem_B, hash_B, length_B = self._coded(keys_C, code_B, text)
+        problem_B, (hash_B, length_B) = self._problems(keys_C, code_B), _coded(text)
         first_B = np.ones(len(code_B), dtype=bool)
         for row, pair in enumerate(zip(problem_B.tolist(), hash_B.tolist(), strict=True)):
             first_B[row] = pair not in self.seen or not length_B[row]
@@ -92,9 +105,14 @@ class CopyFinder:
             long_repeats=int((times_D - 1)[long_N[order][start_D]].sum()),
         )
 
-    def _coded(self, keys_C: Sequence[Hashable], code_B: Ints, text: Column) -> tuple[Ints, Ints, Ints]:
-        """(B,) number of each sample's problem, hash of its text, and the text's length."""
-        texts = [message_text(value) for value in text.values]
-        problem_B = np.array([self.keys.setdefault(key, len(self.keys)) for key in keys_C], dtype=np.int64)[code_B]
-        hash_V, length_V = (np.array([of(value) for value in texts], dtype=np.int64) for of in (hash, len))
-        return problem_B, hash_V[text.code_B], length_V[text.code_B]
+    def _problems(self, keys_C: Sequence[Hashable], code_B: Ints) -> Ints:
+        """(B,) number of each sample's problem, in order of appearance."""
+        return np.array([self.keys.setdefault(key, len(self.keys)) for key in keys_C], dtype=np.int64)[code_B]
+
+
+def _coded(text: Column) -> tuple[Ints, Ints]:
+    """(B,) hash of each text, and its length."""
+    code_V, inverse_B = np.unique(text.code_B, return_inverse=True)
+    texts = [message_text(text.values[code]) for code in code_V.tolist()]
+    hash_V, length_V = (np.array([of(value) for value in texts], dtype=np.int64) for of in (hash, len))
+    return hash_V[inverse_B], length_V[inverse_B]

@@ -46,7 +46,9 @@ def _add_nested(names: dict[str, None], prefix: str, value: Any, depth: int) -> 
 
 def is_chat(value: Any) -> bool:
     """True for a list of messages: objects with a role."""
-    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) and "role" in item for item in value)
+    if not isinstance(value, list) or not value or not isinstance(value[0], dict):
+        return False
+    return all(isinstance(item, dict) and "role" in item for item in value)
 
 
 def is_samples(value: Any) -> bool:
@@ -62,4 +64,6 @@ def samples_in(value: Any) -> list[Any]:
     """
     if not is_samples(value):
         return [value]
+    if not any(isinstance(item, list) for item in value):
+        return value
     return [sample for item in value for sample in samples_in(item)]
