@@ -160,6 +160,60 @@ def test_the_form_that_would_find_an_answer_is_named(at: Path):
     assert "nor in any other form" in run("verify", "f.jsonl").stdout
 
 
+def test_what_was_done_to_gold_answers_is_shown(at: Path):
+    rows = [{"prompt": f"{n}?", "text": f"\\boxed{{{n}}}", "answer": f"work\n#### {n}"} for n in range(5)]
+    (at / "g.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    note = "5 of 5 gold answers are worked solutions: the part after #### is used"
+    assert f"Note: {note}" in run("verify", "g.jsonl").stdout
+    facts = json.loads(run("verify", "g.jsonl", "--json").stdout)
+    assert (facts["outcomes"]["correct"], facts["notes"]) == (5, [note])
+    shown = run("tasks", "show", "g.jsonl").stdout.splitlines()
+    assert {"gold answer  0", f"note         {note}"} <= set(shown)
+    assert json.loads(run("tasks", "show", "g.jsonl", "--json").stdout)["notes"] == [note]
+    assert f"Note: {note}" in run("tasks", "export", "g.jsonl", "--out", "e.jsonl").stdout
+    assert json.loads(run("tasks", "export", "g.jsonl", "--out", "e.jsonl", "--json").stdout)["notes"] == [note]
+    assert json.loads((at / "e.jsonl").read_text().splitlines()[3])["answer"] == "3"
+    for row in rows:
+        row["answer"] = "it is about so many, more or less"
+    (at / "g.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "Note: 0 of 5 gold answers can be read as mathematics: they are" in run("verify", "g.jsonl").stdout
+
+
+def test_texts_and_facts_reach_the_boundary(at: Path):
+    rows = [
+        {
+            "problem": f"p{n}",
+            "code": [f"So \\boxed{{{n}}}.", "\u202eNo \ud800."],
+            "answer": str(n),
+            "level": n,
+            "seed": 7,
+        }
+        for n in range(3)
+    ]
+    (at / "l.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = run("verify", "l.jsonl", "--field", "text=code", "--out", "v.jsonl")
+    assert "Note: 6 completions, in lists in 3 rows" in done.stdout
+    written = [json.loads(line) for line in (at / "v.jsonl").read_text().splitlines()]
+    assert [row["level"] for row in written] == ["0", "0", "1", "1", "2", "2"]
+    assert written[3]["text"] == "\u202eNo ?."
+    (model,) = read_models("v.jsonl")
+    assert (model.counts.n.tolist(), model.counts.c.tolist()) == ([2, 2, 2], [1, 1, 1])
+    output = run("boundary", "v.jsonl", "v.jsonl", "--problem", "p1").stdout
+    assert "1 of 2 right" in output
+    assert "So \\boxed{1}." in output
+
+
+def test_verl_data_sets_are_shown_and_verified(at: Path):
+    row = {"data_source": "sums", "prompt": [{"role": "user", "content": "What is 1+1?"}]}
+    row |= {"reward_model": {"style": "rule", "ground_truth": "2"}, "responses": ["\\boxed{2}", "\\boxed{3}"]}
+    (at / "verl.jsonl").write_text(json.dumps(row))
+    shown = run("tasks", "show", "verl.jsonl").stdout
+    for line in ("gold answer  2", "data_source  sums", "note         answer from column 'reward_model.ground_truth'"):
+        assert line in shown.splitlines()
+    facts = json.loads(run("verify", "verl.jsonl", "--field", "text=responses", "--json").stdout)
+    assert (facts["outcomes"]["correct"], facts["outcomes"]["wrong"]) == (1, 1)
+
+
 def test_mistakes(at: Path):
     assert "cannot read nothing.jsonl" in refused("verify", "nothing.jsonl")
     assert "Did you mean 'math'?" in refused("verify", "s.jsonl", "--verifier", "mth")
@@ -174,7 +228,7 @@ def test_mistakes(at: Path):
     (at / "v.jsonl").mkdir()
     assert "is a folder" in refused("verify", "s.jsonl", "--out", "v.jsonl")
     (at / "bad.jsonl").write_text('{"text": "x", "answer": ""}')
-    assert "bad.jsonl: line 1: there is no gold answer" in refused("verify", "bad.jsonl")
+    assert "bad.jsonl: line 1, column 'answer': there is no gold answer" in refused("verify", "bad.jsonl")
     (at / "empty.jsonl").write_text("")
     assert "no rows" in refused("verify", "empty.jsonl")
 

@@ -69,18 +69,73 @@ def test_only_the_last_turn_of_the_model_in_a_chat_counts(tmp_path: Path):
     assert answers.texts == ["I can't say.", "I can't say.", "Yes.\nIt is."]
 
 
+def test_a_list_holds_one_answer_each(tmp_path: Path):
+    rows = [
+        {"id": 0, "code": ["\\boxed{4}", "\\boxed{5}"], "gt": "4"},
+        {"id": 1, "code": [["\\boxed{6}"], ["\\boxed{7}", "\\boxed{8}"]], "gt": ["6", "6", "6"]},
+        {"id": 2, "code": ["\\boxed{9}"], "gt": ["9"]},
+        {"id": 3, "code": "\\boxed{1}", "gt": 1},
+    ]
+    path = jsonl(tmp_path / "a.jsonl", *rows)
+    answers = read_answers(path, ["text=code", "answer=gt"])
+    assert answers.texts == [f"\\boxed{{{n}}}" for n in (4, 5, 6, 7, 8, 9, 1)]
+    assert [labels["problem"] for labels in answers.labels] == ["0", "0", "1", "1", "1", "2", "3"]
+    assert [problem.answer for problem in answers.problems] == ["4", "4", "6", "6", "6", "9", "1"]
+    assert answers.notes[0] == "7 completions, in lists in 3 rows"
+    assert read_answers(path, ["text=code", "answer=gt"], only=5).texts == ["\\boxed{8}"]
+    with pytest.raises(InputError, match="there is no row 8"):
+        read_answers(path, ["text=code", "answer=gt"], only=8)
+
+
+def test_a_list_of_chats_holds_one_answer_each(tmp_path: Path):
+    chats = [[{"role": "user", "content": "?"}, {"role": "assistant", "content": f"\\boxed{{{n}}}"}] for n in range(2)]
+    assert read_answers(jsonl(tmp_path / "a.jsonl", {**ROW, "text": chats})).texts == ["\\boxed{0}", "\\boxed{1}"]
+    pq.write_table(pa.Table.from_pylist([{**ROW, "text": chats}]), tmp_path / "a.parquet")
+    assert read_answers(tmp_path / "a.parquet").texts == ["\\boxed{0}", "\\boxed{1}"]
+
+
+def test_facts_of_the_problem_are_labels(tmp_path: Path):
+    row = {**ROW, "level": 5, "subject": "Algebra", "model": "m"}
+    (labels,) = read_answers(jsonl(tmp_path / "a.jsonl", row)).labels
+    assert labels == {"problem": "q", "model": "m", "level": "5", "subject": "Algebra"}
+
+
+def test_two_solutions_with_one_answer_agree(tmp_path: Path):
+    rows = [{**ROW, "answer": f"{work}\n#### 1"} for work in ("2-1=1", "3-2=1")]
+    answers = read_answers(jsonl(tmp_path / "a.jsonl", *rows))
+    assert {problem.answer for problem in answers.problems} == {"1"}
+    assert answers.notes == ["1 of 1 gold answers are worked solutions: the part after #### is used"]
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{**ROW, "text": None}], "line 1: there is no text"),
-        ([ROW, {"id": "q", "answer": "1"}], "line 2: there is no text"),
-        ([{**ROW, "text": float("nan")}], "line 1: there is no text"),
-        ([{**ROW, "text": {"a": 1}}], "line 1: text must be a text, or chat messages in a list"),
-        ([{**ROW, "answer": ["1", "2"]}], "line 1: the gold answer must be a text or a number"),
+        ([{**ROW, "text": None}], "line 1, column 'text': there is no text"),
+        ([ROW, {"id": "q", "answer": "1"}], "line 2, column 'text': there is no text"),
+        ([{**ROW, "text": float("nan")}], "line 1, column 'text': there is no text"),
+        (
+            [{**ROW, "text": [{"role": "user", "content": "?"}]}],
+            "column 'text': the chat ends with a message of",
+        ),
+        ([{**ROW, "text": []}], "line 1, column 'text': an empty list where completions are needed"),
+        ([{**ROW, "text": ["\\boxed{1}", None]}], "line 1, column 'text': there is no text"),
+        (
+            [{**ROW, "text": [{"content": "a"}]}],
+            "line 1, column 'text': text must be a text, or chat messages with roles",
+        ),
+        ([{**ROW, "text": ["a", "b", "c"], "answer": ["1", "2"]}], "column 'answer': 2 gold answers for 3 completions"),
+        ([{**ROW, "text": ["a", "b"], "answer": ["1", "2"]}], "problem 'q' has the gold answer '2' here, but '1'"),
+        ([{**ROW, "prompt": ["a", "b"]}], "line 1, column 'prompt': a prompt is a text, or chat messages with roles"),
+        ([{**ROW, "answer": "Z", "verifier": "choice", "choices": ["x", "y"]}], "must be one of AB; got 'Z'"),
+        ([{**ROW, "text": {"a": 1}}], "line 1, column 'text': text must be a text, or chat messages with roles"),
+        ([{**ROW, "answer": ["1", "2"]}], "line 1, column 'answer': the gold answer is a list of 2"),
         ([ROW, {**ROW, "answer": "2"}], r"line 2: problem 'q' has the gold answer '2' here, but '1' at .*line 1"),
-        ([ROW, {**ROW, "id": "r", "answer": float("nan")}], "line 2: there is no gold answer; it is nan"),
-        ([{**ROW, "answer": "NaN"}], "line 1: there is no gold answer; it is NaN"),
-        ([{**ROW, "answer": float("inf")}], "line 1: the gold answer must be finite"),
+        (
+            [ROW, {**ROW, "id": "r", "answer": float("nan")}],
+            "line 2, column .*no gold answer; it is nan",
+        ),
+        ([{**ROW, "answer": "NaN"}], "line 1, column 'answer': there is no gold answer; it is NaN"),
+        ([{**ROW, "answer": float("inf")}], "line 1, column 'answer': the gold answer must be finite"),
         ([{**ROW, "forms": ["bogus"]}], "line 1: problem 'q': unknown answer form 'bogus'"),
         ([{**ROW, "forms": ["boxd"]}], r"Did you mean 'boxed'\?"),
         ([{**ROW, "forms": []}], "line 1: problem 'q': forms must be a list of one or more of boxed, answer, hashes"),

@@ -11,10 +11,10 @@ import pytest
 from rlvrscope.errors import InputError, WorkError
 from rlvrscope.problem import Problem
 from rlvrscope.problems import load
+from rlvrscope.problems.gold_answers import boxed_answer
 from rlvrscope.problems.hub import (
     DATA_SETS,
     arc_problem,
-    boxed_answer,
     gsm8k_problem,
     math_problem,
     mmlu_pro_problem,

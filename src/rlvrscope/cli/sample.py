@@ -17,6 +17,7 @@ from rlvrscope.extras import needs_extra
 if TYPE_CHECKING:
     from rlvrscope.engines import Engine
     from rlvrscope.problem import Problem
+    from rlvrscope.problems.problem_files import LoadedProblems
     from rlvrscope.sampling import FillProgress
 
 TASK = "A name of `rlvrscope tasks list`, a file of your own, or a lab recipe (.toml): its held-out prompts."
@@ -72,7 +73,10 @@ def sample(
 
     settings = Settings(temperature, top_p, max_tokens, chat, batch, device, tuple(url or ()))
     with MESSAGES.status(f"loading {task}"):
-        problems = _problems(task, split, count, task_seed, source, field or ())
+        loaded = _problems(task, split, count, task_seed, source, field or ())
+    problems = loaded.problems
+    for note in loaded.notes:
+        MESSAGES.print(f"Note: {note}")
     template = _template(task, problems, template)
     with MESSAGES.status(f"loading {model}"):
         opened = open_engine(engine, model, settings)
@@ -97,11 +101,12 @@ def sample(
 
 def _problems(
     task: str, split: str | None, count: int | None, seed: int, source: Path | None, fields: Sequence[str]
-) -> list[Problem]:
-    if not task.endswith(".toml"):
-        from rlvrscope.problems import load
+) -> LoadedProblems:
+    from rlvrscope.problems.problem_files import LoadedProblems
+    from rlvrscope.problems.task_catalogue import load_task
 
-        return load(task, split, count=count, seed=seed, source=source, fields=fields)
+    if not task.endswith(".toml"):
+        return load_task(task, split, count=count, seed=seed, source=source, fields=fields)
     from rlvrscope import config
 
     if split is not None or source is not None or fields:
@@ -109,7 +114,7 @@ def _problems(
     with needs_extra("lab", "the lab's problems"):
         from rlvrscope.engines.lab import problems_of
         from rlvrscope.lab.recipe import Recipe
-    return problems_of(config.load(Path(task), Recipe))[:count]
+    return LoadedProblems(problems_of(config.load(Path(task), Recipe))[:count], [])
 
 
 def _template(task: str, problems: Sequence[Problem], requested: str | None) -> str | None:

@@ -78,8 +78,9 @@ def show(
         print_json({"format_version": 1, **facts, "prompt": prompt})
         return
     for key, value in facts.items():
-        text = ", ".join(f"{k} {v:,}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-        say(f"{key:<12} {one_line(text, 500)}")
+        for text in value if key == "notes" else [value]:
+            text = ", ".join(f"{k} {v:,}" for k, v in text.items()) if isinstance(text, dict) else str(text)
+            say(f"{key.removesuffix('s') if key == 'notes' else key:<12} {one_line(text, 500)}")
     say(f"\n{clipped(prompt, 10_000)}")
 
 
@@ -108,17 +109,17 @@ def _facts_and_prompt(name: str, template: str | None, fields: Sequence[str]) ->
 
 
 def _file_facts_and_prompt(name: str, fields: Sequence[str], template: str | None) -> tuple[dict[str, Any], str]:
-    from rlvrscope.problems.task_catalogue import load
+    from rlvrscope.problems.task_catalogue import load_task
     from rlvrscope.problems.templates import template_of
 
     with MESSAGES.status(f"reading {name}"):
-        problems = load(name, fields=fields)
-    first = problems[0]
+        loaded = load_task(name, fields=fields)
+    problems, first = loaded.problems, loaded.problems[0]
     template = template or ("choice" if first.metadata.get("choices") else "plain")
     facts = {
         "task": name, "problems": len(problems),
         "verifier": dict(Counter(problem.verifier for problem in problems)), "template": template,
-        "first id": first.id, "gold answer": first.answer, **first.metadata,
+        "first id": first.id, "gold answer": first.answer, **first.metadata, "notes": loaded.notes,
     }  # fmt: skip
     return facts, template_of(template).render(first)
 
@@ -137,7 +138,7 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a task's problems as JSONL: id, prompt, answer, verifier, and the metadata of the verifier."""
-    from rlvrscope.problems.task_catalogue import load
+    from rlvrscope.problems.task_catalogue import load_task
     from rlvrscope.problems.templates import template_of
     from rlvrscope.runs import write_atomic
 
@@ -145,13 +146,15 @@ def export(
         raise InputError(f"problems are written as .jsonl; got {out}")
     render = None if template is None else template_of(template).render
     with MESSAGES.status(f"loading {task}"):
-        problems = load(task, split, count=count, seed=seed, source=source, fields=field or ())
-    rows = [_row(problem, problem.prompt if render is None else render(problem)) for problem in problems]
+        loaded = load_task(task, split, count=count, seed=seed, source=source, fields=field or ())
+    rows = [_row(problem, problem.prompt if render is None else render(problem)) for problem in loaded.problems]
     write_atomic(out, "".join(f"{json.dumps(row)}\n" for row in rows))
     if as_json:
-        print_json({"format_version": 1, "problems": len(problems), "file": str(out)})
-    else:
-        say(f"{len(problems):,} problems. Written: {out}")
+        print_json({"format_version": 1, "problems": len(rows), "file": str(out), "notes": loaded.notes})
+        return
+    for note in loaded.notes:
+        say(f"Note: {note}")
+    say(f"{len(rows):,} problems. Written: {out}")
 
 
 def _row(problem: Problem, prompt: str) -> dict[str, Any]:

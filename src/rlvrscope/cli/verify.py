@@ -19,6 +19,7 @@ from rlvrscope.errors import InputError
 
 if TYPE_CHECKING:
     from rlvrscope.problem import Problem, Verdict
+    from rlvrscope.problems.answer_files import Answers
 
 PROGRESS_DELAY_SECONDS = 2.0
 VerifierOption = Annotated[
@@ -89,6 +90,8 @@ def verify(
     with VerifierPool(workers, timeout) as pool:
         with MESSAGES.status("reading"):
             answers = read_answers(file, field or (), defaults, explain)
+        for note in () if as_json else answers.notes:
+            say(f"Note: {note}")
         started = perf_counter()
         with progress_bar("verified", delay=PROGRESS_DELAY_SECONDS) as advance:
             verdicts = pool.map(answers.texts, answers.problems, advance)
@@ -97,10 +100,12 @@ def verify(
         _explain(explain, answers.texts[0], answers.problems[0], verdicts[0], as_json)
         return
     if out is not None:
-        _write(out, answers.labels, verdicts)
+        _write(out, answers, verdicts)
     summary = _summary(answers.texts, verdicts, seconds)
     if as_json:
-        print_json({"format_version": 1, **asdict(summary), "file": None if out is None else str(out)})
+        print_json(
+            {"format_version": 1, **asdict(summary), "file": None if out is None else str(out), "notes": answers.notes}
+        )
     else:
         _print(summary, out)
 
@@ -197,21 +202,21 @@ def _explain(row: int, text: str, problem: Problem, verdict: Verdict, as_json: b
         say(f"{name:<12} {value}")
 
 
-def _write(out: Path, labels: Sequence[Mapping[str, Any]], verdicts: Sequence[Verdict]) -> None:
-    """Write JSONL with `problem`, `correct` and the other columns that `rlvrscope boundary` reads."""
-    from rlvrscope.runs import write_atomic
+def _write(out: Path, answers: Answers, verdicts: Sequence[Verdict]) -> None:
+    """Write JSONL with `problem`, `correct`, `text` and the other columns that `rlvrscope boundary` reads."""
+    from rlvrscope.runs.files import replacing
     from rlvrscope.tables.values import to_text
 
-    lines = []
-    for row_labels, verdict in zip(labels, verdicts, strict=True):
-        columns = {
-            "correct": verdict.outcome == "correct", "score": verdict.score, "outcome": verdict.outcome,
-            "answer": None if verdict.extracted is None else to_text(verdict.extracted), "path": verdict.path,
-            "reason": to_text(verdict.reason), "verifier": verdict.verifier, "version": verdict.version,
-        }  # fmt: skip
-        lines.append(json.dumps({**row_labels, **columns}, default=str))
-    write_atomic(out, "".join(f"{line}\n" for line in lines))
-    if not all("problem" in row_labels for row_labels in labels):
+    with replacing(out) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for labels, verdict, text in zip(answers.labels, verdicts, answers.texts, strict=True):
+            columns = {
+                "correct": verdict.outcome == "correct", "score": verdict.score, "outcome": verdict.outcome,
+                "answer": None if verdict.extracted is None else to_text(verdict.extracted), "path": verdict.path,
+                "reason": to_text(verdict.reason), "verifier": verdict.verifier, "version": verdict.version,
+                "text": to_text(text),
+            }  # fmt: skip
+            file.write(f"{json.dumps({**labels, **columns}, default=str)}\n")
+    if not all("problem" in labels for labels in answers.labels):
         MESSAGES.print(
             "Some rows have no problem, id or prompt: `rlvrscope boundary` can't distinguish their problems.",
         )

@@ -1,89 +1,145 @@
-"""Answers to verify, from a file or a folder of files: one row per answer, with its problem."""
+"""Answers to verify, from a file or a folder of files: one row per answer or per problem, with its problem."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
-from rlvrscope.problems.problem_files import FIELDS, Defaults, is_empty, problem_of, read_rows
+from rlvrscope.problems.file_rows import FileRow, read_rows
+from rlvrscope.problems.gold_answers import GoldCounts
+from rlvrscope.problems.problem_files import FACTS, FIELDS, Defaults, problem_of
 from rlvrscope.tables.formats import KINDS, files_in
+from rlvrscope.tables.nested import is_chat, is_samples, samples_in
 from rlvrscope.tables.values import message_text, shorten, to_json
 
 LABELS = ("problem", "cluster", "model", "step", "base", "seed")
 """Columns that identify an answer, as `rlvrscope boundary` reads them; `id` replaces a missing `problem`."""
+PROMPT_ROLES = ("system", "developer", "user")
 
 
 @dataclass
 class Answers:
-    """Lists of one length. labels: a row's values of LABELS, with `problem` also derived from its id or prompt."""
+    """Lists of one length. labels: a row's values of LABELS, with `problem` also derived from its id or prompt.
+
+    notes: one line for each thing that was done to the rows.
+    """
 
     texts: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     labels: list[Mapping[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One completion with its gold answer. size: the number of completions in its row; 0 if it is not in a list."""
+
+    row: FileRow
+    completion: Any
+    gold: Any
+    size: int
 
 
 def read_answers(
     path: Path, fields: Sequence[str] = (), defaults: Defaults | None = None, only: int | None = None
 ) -> Answers:
-    """Read every row of a file, or of all files of a folder. only: read this row alone, counted from 1.
+    """Read every answer of a file, or of all files of a folder. only: read this item alone, counted from 1.
 
-    Rows of one problem share one Problem, whose gold answer is checked once. Raises InputError, naming file and row,
-    as `problem_of` does, for a row without a text, and for a problem with two gold answers.
+    A list of texts (or of chats) in a row holds one answer each; a list of gold answers of that length goes with it.
+    Answers to one problem share one Problem, whose gold answer is checked once. Raises InputError, naming file, row and
+    column, as `problem_of` does, for a row without a text, and for a problem with two gold answers.
     """
     files = files_in(path) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path}: there is no {', '.join(KINDS)} file in this folder")
     known = tuple(dict.fromkeys(("text", *FIELDS, *LABELS)))
     rows = itertools.chain.from_iterable(read_rows(file, fields, ("text", "answer"), known) for file in files)
-    answers = Answers()
-    problem_by_row: dict[str, Problem] = {}
-    first_gold: dict[str, tuple[str, str]] = {}
-    for where, row in rows if only is None else itertools.islice(rows, only - 1, only):
-        key = to_json([row.get(name) for name in (*FIELDS, "problem")])
-        if key not in problem_by_row:
-            named_row = row if is_empty(row, "problem") else {**row, "id": row["problem"]}
-            problem_by_row[key] = problem_of(named_row, where, defaults or Defaults())
-            _check_gold(problem_by_row[key], where, first_gold)
-        answers.texts.append(_text(row.get("text"), where))
-        answers.problems.append(problem_by_row[key])
-        answers.labels.append(_labels(row, problem_by_row[key]))
+    items = itertools.chain.from_iterable(map(_items, rows))
+    answers, catalogue = Answers(), _Catalogue(defaults or Defaults())
+    rows_with_lists, notes = set[str](), list[str]()
+    for item in items if only is None else itertools.islice(items, only - 1, only):
+        problem = catalogue.problem_of(item)
+        answers.texts.append(_text(item))
+        answers.problems.append(problem)
+        answers.labels.append(_labels(item.row, problem))
+        rows_with_lists |= {item.row.where} if item.size else set()
+        notes = notes or item.row.notes()
     if not answers.texts:
         raise InputError(f"{path}: no rows: nothing to verify" if only is None else f"{path}: there is no row {only}")
+    if rows_with_lists and only is None:
+        notes.append(f"{len(answers.texts):,} completions, in lists in {len(rows_with_lists):,} rows")
+    answers.notes = [*notes, *catalogue.golds.notes()]
     return answers
 
 
-def _check_gold(problem: Problem, where: str, first_gold: dict[str, tuple[str, str]]) -> None:
-    gold, first = first_gold.setdefault(problem.id, (problem.answer, where))
-    if gold != problem.answer:
-        raise InputError(
-            f"{where}: problem {shorten(problem.id)} has the gold answer {shorten(problem.answer)} here, "
-            f"but {shorten(gold)} at {first}"
+class _Catalogue:
+    """The problems of the rows read so far, each with one gold answer."""
+
+    def __init__(self, defaults: Defaults) -> None:
+        self.defaults, self.golds = defaults, GoldCounts()
+        self.by_row: dict[str, Problem] = {}
+        self.first_gold: dict[str, tuple[str, str]] = {}
+
+    def problem_of(self, item: _Item) -> Problem:
+        """Return the problem, shared with other rows of the same content. Raises InputError for two gold answers."""
+        row = item.row
+        key = to_json([item.gold, *(row.get(name) for name in (*FIELDS, "problem") if name != "answer")])
+        if key not in self.by_row:
+            problem, rules = problem_of(row, item.gold, self.defaults, row.label("problem"))
+            if problem.id not in self.first_gold:
+                self.golds.add(problem, rules)
+            gold, first = self.first_gold.setdefault(problem.id, (problem.answer, row.where))
+            if gold != problem.answer:
+                raise InputError(
+                    f"{row.where}: problem {shorten(problem.id)} has the gold answer {shorten(problem.answer)} here, "
+                    f"but {shorten(gold)} at {first}"
+                )
+            self.by_row[key] = problem
+        return self.by_row[key]
+
+
+def _items(row: FileRow) -> Iterator[_Item]:
+    """Yield the completions of a row. Raises InputError for an empty list, and for another number of gold answers."""
+    value, gold = row.get("text"), row.get("answer")
+    if not is_samples(value):
+        yield _Item(row, value, gold, 0)
+        return
+    completions = samples_in(value)
+    if not completions:
+        raise row.error("text", "an empty list where completions are needed; write an empty answer as an empty text")
+    golds = gold if isinstance(gold, list) and len(gold) == len(completions) else [gold] * len(completions)
+    if isinstance(gold, list) and len(gold) not in (1, len(completions)):
+        raise row.error(
+            "answer", f"{len(gold)} gold answers for {len(completions)} completions: give one, or one for each"
         )
+    for completion, own_gold in zip(completions, golds, strict=True):
+        yield _Item(row, completion, own_gold, len(completions))
 
 
-def _text(value: Any, where: str) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        raise InputError(f"{where}: there is no text; write an empty answer as an empty text")
-    if isinstance(value, dict):
-        raise InputError(f"{where}: text must be a text, or chat messages in a list; got {shorten(value)}")
-    return message_text(_completion(value) if isinstance(value, list) else value)
+def _text(item: _Item) -> str:
+    """The completion's text; of a chat, what the model wrote last."""
+    value = item.completion
+    if is_chat(value):
+        roles = [message["role"] for message in value]
+        if roles[-1] in PROMPT_ROLES:
+            raise item.row.error("text", f"the chat ends with a message of {roles[-1]!r}: it holds no answer")
+        prompts = [index for index, role in enumerate(roles) if role in PROMPT_ROLES]
+        value = value[prompts[-1] + 1 :] if prompts else value  # a question may contain a box
+    elif value is None or (isinstance(value, float) and math.isnan(value)):
+        raise item.row.error("text", "there is no text; write an empty answer as an empty text")
+    elif isinstance(value, list | dict):
+        raise item.row.error("text", f"text must be a text, or chat messages with roles; got {shorten(value)}")
+    return message_text(value)
 
 
-def _completion(messages: list[Any]) -> list[Any]:
-    """The messages after the last one that the model did not write, since a question may contain a box."""
-    roles = [message.get("role") if isinstance(message, dict) else None for message in messages]
-    prompts = [index for index, role in enumerate(roles) if role in ("system", "developer", "user")]
-    return messages[prompts[-1] + 1 :] if prompts else messages
-
-
-def _labels(row: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
-    labels = {name: row[name] for name in LABELS if not is_empty(row, name)}
-    if any(not is_empty(row, name) for name in ("problem", "id", "prompt")):
+def _labels(row: FileRow, problem: Problem) -> dict[str, Any]:
+    labels = {name: row.get(name) for name in LABELS if row.has(name)}
+    if any(row.has(name) for name in ("problem", "id", "prompt")):
         labels = {"problem": problem.id} | {name: value for name, value in labels.items() if name != "problem"}
-    return labels
+    return labels | {name: problem.metadata[name] for name in FACTS if name in problem.metadata}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 from rlvrscope.errors import InputError, WorkError, did_you_mean
 from rlvrscope.extras import needs_extra
 from rlvrscope.problem import Problem
+from rlvrscope.problems.gold_answers import boxed_answer
 from rlvrscope.tables.values import prompt_id, shorten, to_text
 from rlvrscope.verify.choice_verifier import LETTERS
-from rlvrscope.verify.extract import extract
 
 Row = Mapping[str, Any]
 _MATH_SUBJECTS = (
@@ -23,7 +22,6 @@ _MATH_SUBJECTS = (
     "precalculus",
 )  # fmt: skip
 _PROBE_SECONDS = 10.0
-_SHORT_BOX = re.compile(r"\\(?:boxed|fbox)\s*(?:\{\s*)?(\\[A-Za-z]+|[^\s{}\\])")
 
 
 @dataclass(frozen=True)
@@ -87,15 +85,6 @@ def mmlu_pro_problem(row: Row) -> Problem:
     if row.get("category") is not None:
         metadata["category"] = to_text(row["category"])
     return _problem(row.get("question_id"), row["question"], letter, "choice", metadata)
-
-
-def boxed_answer(solution: str) -> str | None:
-    r"""Return the last \boxed{} of a solution, also when written \boxed 5 or \fbox{5}; None without one."""
-    answer = extract(solution.replace("\\fbox", "\\boxed"))
-    if answer is not None and answer.strip():
-        return answer
-    short = _SHORT_BOX.findall(solution)
-    return short[-1] if short else None
 
 
 def _problem(

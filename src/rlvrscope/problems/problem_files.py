@@ -1,10 +1,11 @@
-"""Problems from CSV, JSONL or Parquet files: one row per problem, with a map of column names."""
+"""Problems from CSV, JSON or Parquet files: one row per problem, with a map of column names."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,21 @@ from typing import Any
 from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.plugins import Plugin
 from rlvrscope.problem import Problem
-from rlvrscope.tables.formats import open_table, parse_column_map
-from rlvrscope.tables.values import join_names, message_text, prompt_id, shorten, to_label, to_text
+from rlvrscope.problems.file_rows import FileRow, read_rows
+from rlvrscope.problems.gold_answers import GoldCounts, gold_answer
+from rlvrscope.tables.values import prompt_id, shorten, to_json, to_text
 from rlvrscope.verify import VERIFIERS, check_problem
 from rlvrscope.verify.extract import check_forms
 
 METADATA = ("choices", "numbers", "use", "forms", "evaluated")
 """Fields that verifiers read from the metadata (docs: Verifying answers)."""
-FIELDS = ("id", "prompt", "answer", "cluster", "verifier", *METADATA)
+FACTS = (
+    "level", "difficulty", "subject", "type", "category", "topic", "domain", "source", "data_source", "split",
+)  # fmt: skip
+"""Fields that describe a problem: kept as metadata, for results by group."""
+FIELDS = ("id", "prompt", "answer", "cluster", "verifier", *METADATA, *FACTS)
+MAX_FACT_CHARACTERS = 200
 _LISTS = ("choices", "numbers", "forms")
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,101 +49,123 @@ class Defaults:
             check_forms(self.forms)
 
 
+@dataclass(frozen=True)
+class LoadedProblems:
+    """Problems, with one line for each thing that was done to the rows to get them."""
+
+    problems: list[Problem]
+    notes: list[str]
+
+
 def read_problems(path: Path | str, fields: Sequence[str] = (), defaults: Defaults | None = None) -> list[Problem]:
     """Read every problem of a file. fields: pairs "name=column" for columns with other names: prompt=question.
 
-    A problem without an id gets the start of its prompt and a hash, the same in any order. Raises InputError, naming
-    file, row and field, for missing or unknown values, duplicate ids and unusable gold answers; MissingExtraError for
-    Parquet without pyarrow.
+    A problem without an id gets the start of its prompt and a hash, the same in any order. Rows that repeat a problem
+    are one problem. Warns of worked solutions and lists as gold answers, and of repeated rows.
+
+    Raises InputError, naming file, row and field, for missing or unknown values, one id for two problems and unusable
+    gold answers; MissingExtraError for Parquet without pyarrow.
     """
+    loaded = load_problems(path, fields, defaults)
+    for note in loaded.notes:
+        warnings.warn(f"{path}: {note}", stacklevel=2)
+    return loaded.problems
+
+
+def load_problems(path: Path | str, fields: Sequence[str] = (), defaults: Defaults | None = None) -> LoadedProblems:
+    """Read problems like `read_problems`, with the warnings as notes."""
     problems: dict[str, Problem] = {}
-    for where, row in read_rows(Path(path), fields, needed=("prompt", "answer"), known=FIELDS):
-        problem = problem_of(row, where, defaults or Defaults())
-        if problem.id in problems:
-            raise InputError(f"{where}: another problem has the id {shorten(problem.id)}: ids must be unique")
-        problems[problem.id] = problem
+    first_row: dict[str, str] = {}
+    repeats, golds, notes = Counter[str](), GoldCounts(), list[str]()
+    for row in read_rows(Path(path), fields, needed=("prompt", "answer"), known=FIELDS):
+        if not row.has("prompt"):
+            raise row.error("prompt", "there is no prompt")
+        problem, rules = problem_of(row, row.get("answer"), defaults or Defaults())
+        known = problems.setdefault(problem.id, problem)
+        if known != problem:
+            raise InputError(
+                f"{row.where}: another problem has the id {shorten(problem.id)}, at {first_row[problem.id]}: ids must "
+                "be unique, and rows that repeat a problem must agree in everything"
+            )
+        if not repeats[problem.id]:
+            first_row[problem.id] = row.where
+            golds.add(problem, rules)
+            notes = notes or row.notes()
+        repeats[problem.id] += 1
     if not problems:
         raise InputError(f"{path}: no rows: there is no problem in it")
-    return list(problems.values())
+    return LoadedProblems(list(problems.values()), [*notes, *_repeats(repeats, problems.values()), *golds.notes()])
 
 
-def read_rows(
-    path: Path, fields: Sequence[str], needed: Sequence[str], known: Sequence[str]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield ("file: line 3", row by field name) for every row. Raises InputError for a missing column."""
-    column_of = parse_column_map(fields, known, "--field", "prompt=question")
-    table = open_table(path)
-    for field, column in column_of.items():
-        if column not in table.names:
-            raise InputError(f"{path} has no column {column!r} ({field}). {did_you_mean(column, table.names)}")
-    columns = {field: column_of.get(field, field) for field in known if column_of.get(field, field) in table.names}
-    for field in needed:
-        if field not in columns:
-            raise InputError(
-                f"{path} has no column {field!r}; it has {join_names(table.names)}. If the column has another name, "
-                f"use --field {field}=NAME"
-            )
-    for batch in table.batches(list(dict.fromkeys(columns.values()))):
-        values = {field: batch.columns[column].list() for field, column in columns.items()}
-        for index, number in enumerate(batch.row_B.tolist()):
-            yield f"{path}: {table.row} {number}", {field: column[index] for field, column in values.items()}
+def _repeats(rows: Counter[str], problems: Collection[Problem]) -> list[str]:
+    """One line if rows repeat a problem, and one if problems with different ids are the same."""
+    notes: list[str] = []
+    min_rows, max_rows = min(rows.values()), max(rows.values())
+    if max_rows > 1:
+        times = f"each {max_rows:,} times" if min_rows == max_rows else f"{min_rows:,} to {max_rows:,} times each"
+        notes.append(f"{rows.total():,} rows hold {len(rows):,} problem{'s' if len(rows) > 1 else ''}, {times}")
+    different = len({to_json([problem.prompt, problem.answer, dict(problem.metadata)]) for problem in problems})
+    if different < len(problems):
+        notes.append(
+            f"{len(problems):,} ids name {different:,} different problem{'s' if different > 1 else ''}: repeats are "
+            "not independent, and without the ids they are read as one problem each"
+        )
+    return notes
 
 
-def problem_of(row: Row, where: str, defaults: Defaults) -> Problem:
-    """Return the problem of a row by field name, checked. Raises InputError that begins with `where`."""
-    prompt, answer = message_text(row.get("prompt")), _gold(row.get("answer"), where)
-    metadata = {name: _metadata(name, row[name], where) for name in METADATA if not is_empty(row, name)}
+def problem_of(row: FileRow, gold: Any, defaults: Defaults, key: str | None = None) -> tuple[Problem, tuple[str, ...]]:
+    """Return the problem of a row with this gold answer, checked, and the RULES by which the gold answer was read.
+
+    key: the problem's id, by default the row's. Raises InputError that begins with the row's place.
+    """
+    verifier = _verifier(row) or defaults.verifier
+    try:
+        answer, rules = gold_answer(gold, verifier)
+    except InputError as error:
+        raise row.error("answer", str(error)) from error
+    metadata = {name: _metadata(name, row) for name in METADATA if row.has(name)}
     if defaults.forms:
         metadata.setdefault("forms", list(defaults.forms))
     if defaults.evaluated:
         metadata.setdefault("evaluated", True)
+    prompt = row.prompt()
     problem = Problem(
-        id=prompt_id(prompt, answer) if is_empty(row, "id") else to_text(row["id"]),
+        id=key or row.label("id") or prompt_id(prompt, answer),
         prompt=prompt,
         answer=answer,
-        verifier=_verifier(row, where) or defaults.verifier,
-        cluster=None if is_empty(row, "cluster") else to_text(row["cluster"]),
-        metadata=metadata,
+        verifier=verifier,
+        cluster=row.label("cluster"),
+        metadata=metadata | _facts(row),
     )
     try:
         check_problem(problem)
     except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-    return problem
+        raise InputError(f"{row.where}: {error}") from error
+    return problem, rules
 
 
-def is_empty(row: Row, name: str) -> bool:
-    return to_label(row.get(name)) is None
+def _facts(row: FileRow) -> dict[str, str]:
+    """The fields that describe the problem, without lists, objects and long texts."""
+    values = {name: row.get(name) for name in FACTS if row.has(name)}
+    facts = {name: to_text(value) for name, value in values.items() if not isinstance(value, list | dict)}
+    return {name: fact for name, fact in facts.items() if len(fact) <= MAX_FACT_CHARACTERS}
 
 
-def _gold(value: Any, where: str) -> str:
-    """The gold answer as text. NaN means a missing value, also when written as text."""
-    if isinstance(value, list | dict):
-        raise InputError(f"{where}: the gold answer must be a text or a number; got {shorten(value)}")
-    answer = to_text(value).strip()
-    if not answer or answer.lower() == "nan":
-        raise InputError(f"{where}: there is no gold answer{f'; it is {answer}' if answer else ''}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{where}: the gold answer must be finite, or LaTeX such as \\infty; got {answer}")
-    return answer
-
-
-def _verifier(row: Row, where: str) -> str | None:
+def _verifier(row: FileRow) -> str | None:
     """A name of VERIFIERS only: a data file must not choose code to run."""
-    if is_empty(row, "verifier"):
-        return None
-    name = to_text(row["verifier"])
-    if name not in VERIFIERS:
-        raise InputError(f"{where}: unknown verifier {shorten(name)}. {did_you_mean(name, list(VERIFIERS))}")
+    name = row.label("verifier")
+    if name is not None and name not in VERIFIERS:
+        raise InputError(f"{row.where}: unknown verifier {shorten(name)}. {did_you_mean(name, list(VERIFIERS))}")
     return name
 
 
-def _metadata(name: str, value: Any, where: str) -> Any:
+def _metadata(name: str, row: FileRow) -> Any:
     """The value of a metadata field: a flag, a list or a text."""
+    value = row.get(name)
     if name == "evaluated":
         text = to_text(value).strip().lower()
         if text not in ("true", "1", "false", "0"):
-            raise InputError(f"{where}: {name} must be true or false; got {shorten(value)}")
+            raise InputError(f"{row.where}: {name} must be true or false; got {shorten(value)}")
         return text in ("true", "1")
     if name not in _LISTS:
         return to_text(value)
@@ -145,7 +173,7 @@ def _metadata(name: str, value: Any, where: str) -> Any:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{where}: {name} must be a list, as JSON; got {shorten(value)}") from error
+            raise InputError(f"{row.where}: {name} must be a list, as JSON; got {shorten(value)}") from error
     if not isinstance(value, list):
-        raise InputError(f"{where}: {name} must be a list; got {shorten(value)}")
+        raise InputError(f"{row.where}: {name} must be a list; got {shorten(value)}")
     return value if name == "numbers" else [to_text(part) for part in value]

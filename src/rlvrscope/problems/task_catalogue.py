@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.problems.generated import GENERATED, GYM_NUMBERS, GYM_TEXTS, generate
 from rlvrscope.problems.hub import DATA_SETS, read_hub
-from rlvrscope.problems.problem_files import read_problems
+from rlvrscope.problems.problem_files import LoadedProblems, load_problems
 from rlvrscope.tables.formats import suffix_of
 from rlvrscope.tables.values import shorten
 from rlvrscope.verify import check_problem
@@ -36,25 +37,42 @@ def load(
 
     split: of a data set, by default its first. count: at most this many problems; generated tasks default to 100.
     seed: of generated tasks. source: a folder with a copy of the data set's repository, read instead of the hub.
-    fields: for a file, pairs "name=column" for columns with other names: prompt=question.
+    fields: for a file, pairs "name=column" for columns with other names: prompt=question. Warns like `read_problems`.
 
     Raises InputError for an unknown task or split (with the nearest name), a missing or unreadable gold answer (with
     the problem's id) and a duplicate id; WorkError if the hub can't be reached.
     """
+    loaded = load_task(task, split, count=count, seed=seed, source=source, fields=fields)
+    for note in loaded.notes:
+        warnings.warn(f"{task}: {note}", stacklevel=2)
+    return loaded.problems
+
+
+def load_task(
+    task: str | Path,
+    split: str | None = None,
+    *,
+    count: int | None = None,
+    seed: int = 0,
+    source: Path | None = None,
+    fields: Sequence[str] = (),
+) -> LoadedProblems:
+    """Load a task like `load`, with the warnings as notes."""
     name, is_file = str(task), bool(suffix_of(Path(task)))
     is_generated = name in GENERATED or name.startswith("gym:")
     if (is_file or is_generated) and (split is not None or source is not None):
         raise InputError(f"a {'file' if is_file else 'generated task'} has no split and no source: leave them out")
     if is_file:
-        return read_problems(name, fields)[:count]
+        loaded = load_problems(name, fields)
+        return LoadedProblems(loaded.problems[:count], loaded.notes)
     if count is not None and count < 1:
         raise InputError(f"count must be at least 1; got {count}")
     if fields:
         raise InputError(f"--field is for files of your own; {name!r} is a task name: leave it out")
     if is_generated:
-        return _checked(generate(name, 100 if count is None else count, seed), count)
+        return LoadedProblems(_checked(generate(name, 100 if count is None else count, seed), count), [])
     if name in DATA_SETS:
-        return _checked(read_hub(name, split, source), count)
+        return LoadedProblems(_checked(read_hub(name, split, source), count), [])
     raise unknown_task(name, names())
 
 

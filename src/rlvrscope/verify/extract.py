@@ -26,7 +26,7 @@ _ANSWER = re.compile(
 )
 _BOX_LEAD = re.compile(r"^\s*(?:\\text\{)?\s*(?:final )?answer\s*:\s*\}?\s*", re.IGNORECASE)
 _DISPLAY = re.compile(r"^(?:\$\$|\\\[)\s*\n\s*")
-"""Opening of a formula on lines of its own."""
+"""Opening of a displayed formula, followed by a line break."""
 _AROUND_A_BOX = " \t\n$*.()[]\\"
 _LEAD = re.compile(r"^(?:the )?(?:final )?answer(?: is)?(?: ?: ?| )", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
@@ -123,10 +123,10 @@ def _unwrapped(answers: list[str]) -> list[str]:
 
 
 def _answer_lines(tail: str) -> list[str]:
-    """The rest of each line that starts with "Answer:", or the next line if there is none."""
+    """The rest of each line that starts with "Answer:", or the next line if that is empty."""
     matches = list(_ANSWER.finditer(tail))[-_MAX_PHRASES:]
-    rests = [_DISPLAY.sub("", tail[match.end() : match.end() + 1000].lstrip("*_ \t\r\n")) for match in matches]
-    lines = [rest.partition("\n")[0] for rest in rests]
+    followers = [_DISPLAY.sub("", tail[match.end() : match.end() + 1000].lstrip("*_ \t\r\n")) for match in matches]
+    lines = [follower.partition("\n")[0] for follower in followers]
     return [(_phrase(line) or [_unboxed(line.strip("*_ \t\r").removesuffix(".").rstrip("*_ "))])[-1] for line in lines]
 
 
