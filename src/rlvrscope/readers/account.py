@@ -19,7 +19,8 @@ class Account:
     layout: the tool that wrote it, or the kind of table. rating: the file's column that says what is right. rows: of
     its files, used: those that were counted. samples: (fewest, most) of a problem, summed over training runs where
     there are several. left_out: rows left out, by reason; files: files left out. other_words: values of the rating that
-    --right leaves wrong. completions: the most completions of a row of which the rating grades one.
+    --right leaves wrong. completions: the most completions of a row of which the rating grades one. notes: further
+    doubts.
     """
 
     source: str
@@ -35,6 +36,7 @@ class Account:
     other_words: Mapping[str, int] = field(default_factory=dict)
     completions: int = 1
     copies: Copies | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
@@ -56,7 +58,7 @@ class Account:
     @property
     def warnings(self) -> list[str]:
         """Doubts: copies among the samples, words that count as wrong, several completions behind one verdict."""
-        lines = []
+        lines = [f"{self.source}: {note}" for note in self.notes]
         if self.other_words:
             words = join_names(f"{word} ({number:,})" for word, number in self.other_words.items())
             lines.append(f"{self.source}: these values of {self.rating!r} count as wrong: {words}")

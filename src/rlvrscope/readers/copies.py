@@ -72,8 +72,9 @@ class CopyFinder:
         if sum(map(len, self.hashes)) > MAX_SAMPLES:
             self.every *= 2
             keep = [problem_N % self.every == 0 for problem_N in self.problems]
-            for columns in (self.problems, self.hashes, self.long):
-                columns[:] = [column_N[keep_N] for column_N, keep_N in zip(columns, keep, strict=True)]
+            self.hashes = [hash_N[keep_N] for hash_N, keep_N in zip(self.hashes, keep, strict=True)]
+            self.long = [long_N[keep_N] for long_N, keep_N in zip(self.long, keep, strict=True)]
+            self.problems = [problem_N[keep_N] for problem_N, keep_N in zip(self.problems, keep, strict=True)]
 
     def first_of_each(self, keys_C: Sequence[Hashable], code_B: Ints, text: Column) -> NDArray[np.bool_]:
         """Return (B,): is it the first sample of its problem with this text; remembers all."""

@@ -33,6 +33,7 @@ INSPECT_WORDS = {"C": True, "I": False, "N": False}
 LATER_OUTPUT = re.compile(r"[0-9a-f-]{36}_[0-9]+_0*[1-9][0-9]*")
 """verl's key {uid}_{session}_{index} of an output that is not the first of its session."""
 _MEAN_OF = re.compile(r"metric\.(?:avg@n:n=(\d+)|pass@k:k=1&n=(\d+))")
+_SCORE_VALUE = re.compile(r"scores\.[^.]+\.value(\.[^.]+)?")
 _HEAD_ROWS = 64
 Refine = Callable[[Table, Schema, ReadOptions], Schema]
 
@@ -229,6 +230,19 @@ def _inspect_table(table: Table, schema: Schema, options: ReadOptions) -> Schema
             f"{table.path}: it holds {len(evals)} evaluations, and does not say of which models: {join_names(evals)}. "
             f"Choose one: --where eval_id={evals[0]}"
         )
+    return _words_or_numbers(schema, options)
+
+
+def _inspect_log(table: Table, schema: Schema, options: ReadOptions) -> Schema:
+    """A log of one task and one model. A task's name goes before the ids of its problems."""
+    answer = schema.names[schema.rating].removesuffix(".value") + ".answer"
+    names = {**schema.names, "answer": answer} if answer in table.names else schema.names
+    schema = replace(schema, names=names, prefix=f"{_distinct(table, 'task')[0]}/")
+    return _words_or_numbers(schema, options)
+
+
+def _words_or_numbers(schema: Schema, options: ReadOptions) -> Schema:
+    """The rating as a verdict, or, with a threshold, as a score."""
     rating = schema.names[schema.rating]
     names = {name: column for name, column in schema.names.items() if name != schema.rating}
     return replace(schema, names={**names, "correct" if options.threshold is None else "score": rating})
@@ -324,6 +338,14 @@ LAYOUTS = (
         frozenset({"prompt", "response", "reward", "sample_index"}),
         {"text": "response", "score": "reward"},
         prompt=("prompt",),
+    ),
+    Layout(
+        "inspect",
+        frozenset({"task", "model", "id", "epoch", "input", "target", "completion", "stop_reason"}),
+        {"problem": "id", "model": "model", "text": "completion", "finish": "stop_reason", "tokens": "output_tokens"},
+        ratings=lambda table, taken: [name for name in table.names if _SCORE_VALUE.fullmatch(name)],
+        refine=_inspect_log,
+        schema={"words": INSPECT_WORDS, "optional_rating": True},
     ),
     Layout(
         "inspect table",

@@ -16,6 +16,7 @@ from rlvrscope.errors import InputError
 from rlvrscope.readers.account import Account
 from rlvrscope.readers.counting import Count, Key, Tally
 from rlvrscope.readers.formats import PLAIN, Columns, ReadOptions, Schema
+from rlvrscope.readers.inspect_log import LOG_SUFFIX, is_inspect_log, log_note, open_inspect_log
 from rlvrscope.readers.lab_runs import is_lab_folder, read_lab
 from rlvrscope.readers.layouts import STEP_FILE, TRAINERS, schema_of
 from rlvrscope.readers.sample_texts import Samples, SampleText
@@ -126,9 +127,13 @@ class _Tables:
 
 
 def _reader(path: Path, options: ReadOptions) -> TableReader:
-    table = StoreTable.open(path) if is_store(path) else open_table(path)
+    table = StoreTable.open(path) if is_store(path) else _open_file(path)
     _check_spelling(table, options.columns)
     return TableReader(table, schema_of(table, options), options)
+
+
+def _open_file(path: Path) -> Table:
+    return open_inspect_log(path) if is_inspect_log(path) else open_table(path)
 
 
 def _check_spelling(table: Table, columns: Columns) -> None:
@@ -145,7 +150,7 @@ def _check_spelling(table: Table, columns: Columns) -> None:
 
 def _read_folder(source: Source, options: ReadOptions) -> list[ModelCounts]:
     """Read a folder of files: a trainer's dumps, of which one step is read, or the parts of one model."""
-    paths = files_in(_folder_of_tables(source.path))
+    paths = files_in(_folder_of_tables(source.path), LOG_SUFFIX)
     path_of = {int(match[1]): path for path in paths if (match := STEP_FILE.fullmatch(path.name))}
     if path_of and _reader(path_of[max(path_of)], options).schema.layout in TRAINERS:
         step = max(path_of) if source.step is None else source.step
@@ -167,10 +172,10 @@ def _folder_of_tables(folder: Path) -> Path:
 
     Tools write below a folder for each model, data set or time; reports in JSON may lie beside.
     """
-    if files_in(folder):
+    if files_in(folder, LOG_SUFFIX):
         return folder
     inside = [Path(path) for path, *_ in os.walk(folder)]
-    tables = {path: files for path in sorted(inside) if (files := files_in(path))}
+    tables = {path: files for path in sorted(inside) if (files := files_in(path, LOG_SUFFIX))}
     samples = [path for path, files in tables.items() if any(".json" not in file.suffixes for file in files)]
     choices = samples or list(tables)
     if len(choices) == 1:
@@ -189,12 +194,15 @@ def _models(tables: _Tables, source: Source) -> list[ModelCounts]:
     if source.model in counts_of:  # gaps in another model's counts must not fail this one
         counts_of = {source.model: counts_of[source.model]}
     models = [_model(tables, model, counts, source) for model, counts in counts_of.items()]
+    if len(models) == 1 and source.label is not None:
+        models = [replace(models[0], name=source.label)]
     account = _account(tables, tally, source, models)
     return [replace(model, accounts=(account,)) for model in models]
 
 
 def _account(tables: _Tables, tally: Tally, source: Source, models: Sequence[ModelCounts]) -> Account:
     schema, samples = tables.schema, [model.counts.pooled[0] for model in models]
+    notes = [log_note(reader.table.path) for reader in tables.readers if schema.layout == "inspect"]
     return Account(
         source=source.name,
         layout=schema.layout,
@@ -209,6 +217,7 @@ def _account(tables: _Tables, tally: Tally, source: Source, models: Sequence[Mod
         other_words=dict(tally.rows.other_words),
         completions=tally.completions,
         copies=tally.copies,
+        notes=tuple(note for note in notes if note),
     )
 
 

@@ -254,7 +254,7 @@ class TableReader:
 
 def check_one_kind(readers: Sequence[TableReader]) -> None:
     """Refuse files of one folder that are not parts of one model."""
-    first, tasks = readers[0], Counter(reader.schema.prefix for reader in readers if reader.schema.once)
+    first, tasks = readers[0], Counter(_evaluation(reader) for reader in readers)
     for reader in readers:
         path, schema = reader.table.path, reader.schema
         if schema.layout != first.schema.layout:
@@ -262,17 +262,27 @@ def check_one_kind(readers: Sequence[TableReader]) -> None:
                 f"{path} holds {schema.layout}, {first.table.path.name} holds {first.schema.layout}: files of "
                 "one folder are one model, so they must be of one kind. Name the files one by one."
             )
-        if {"model", "step"} & schema.names.keys():
+        if {"model", "step"} & schema.names.keys() and schema.layout != "inspect":
             raise InputError(
                 f"{path} has a model or step column, and files of one folder are read as one model at one step. "
                 "Name the files one by one."
             )
-        if tasks[schema.prefix] > 1:
-            names = [other.table.path.name for other in readers if other.schema.prefix == schema.prefix]
+        evaluation = _evaluation(reader)
+        if evaluation is not None and tasks[evaluation] > 1:
+            names = [other.table.path.name for other in readers if _evaluation(other) == evaluation]
             raise InputError(
-                f"{path.parent}: {len(names)} files hold {schema.prefix.rstrip('/') or 'the same task'}, each from a "
-                f"run of its own: {join_names(names)}. Name the one to read."
+                f"{path.parent}: {len(names)} files hold {evaluation or 'the same task'}, each from a run of its own: "
+                f"{join_names(names)}. Name the one to read."
             )
+
+
+def _evaluation(reader: TableReader) -> str | None:
+    """The task, and in logs of inspect_ai the model, of a file that holds all of an evaluation; else None."""
+    schema = reader.schema
+    if schema.layout == "inspect":
+        first = next(iter(reader.table.batches([schema.names["model"]], rows=1)))
+        return f"{schema.prefix.rstrip('/')} of {first.columns[schema.names['model']].values[0]}"
+    return schema.prefix.rstrip("/") if schema.once else None
 
 
 def _sum(value: Any) -> Any:

@@ -45,11 +45,11 @@ def suffix_of(path: Path) -> str | None:
     return next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), None)
 
 
-def files_in(folder: Path) -> list[Path]:
-    """Files of these KINDS directly in a folder, sorted by name, without hidden ones."""
+def files_in(folder: Path, more: str | None = None) -> list[Path]:
+    """Files of these KINDS directly in a folder, sorted by name, without hidden ones. more: another suffix."""
     with file_errors("read", folder, InputError):
         inside = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return [path for path in inside if suffix_of(path)]
+    return [path for path in inside if suffix_of(path) or path.suffix == more]
 
 
 def parse_column_map(pairs: Sequence[str], known: Sequence[str], option: str, example: str) -> dict[str, str]:

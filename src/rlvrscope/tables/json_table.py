@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,34 +21,37 @@ KEY = "key"
 _HEAD_ROWS = 100
 _LINES_SUFFIXES = (".jsonl", ".ndjson")
 Object = dict[str, Any]
+NumberedObject = tuple[int, Object, int]
 
 
 @dataclass(frozen=True)
 class JsonTable:
     """Rows that are JSON objects; the columns are the keys of the first hundred, and nested ones by dotted names.
 
-    lines: JSON Lines. Otherwise the file is one document, read whole: a list of objects, or an object that holds one.
+    objects: yields (number, object, characters) of every row.
     """
 
     path: Path
     names: Sequence[str]
-    lines: bool
+    objects: Callable[[Path], Generator[NumberedObject]]
+    row: str = "line"
     numeric: Sequence[str] = ()
     parts: Sequence[int] = (0,)
     columnar: bool = False
 
     @classmethod
     def open(cls, path: Path) -> JsonTable:
-        lines = _is_lines(path)
-        with contextlib.closing(_objects(path, lines)) as objects:
-            head = [row for _, row, _ in itertools.islice(objects, _HEAD_ROWS)]
+        """Open JSON Lines, or a document, which is read whole: a list of objects, or an object that holds one."""
+        return cls.of(path, _line_objects) if _is_lines(path) else cls.of(path, _document_objects, "item")
+
+    @classmethod
+    def of(cls, path: Path, objects: Callable[[Path], Generator[NumberedObject]], row: str = "line") -> JsonTable:
+        """Raises InputError for a file without rows."""
+        with contextlib.closing(objects(path)) as rows:
+            head = [row for _, row, _ in itertools.islice(rows, _HEAD_ROWS)]
         if not head:
             raise InputError(f"{path}: no rows: a JSON file needs one object a line, or a list of objects")
-        return cls(path, leaf_names(head), lines)
-
-    @property
-    def row(self) -> str:
-        return "line" if self.lines else "item"
+        return cls(path, leaf_names(head), objects, row)
 
     def batches(
         self, columns: Sequence[str], parts: Sequence[int] | None = None, rows: int = BATCH_ROWS
@@ -57,7 +60,7 @@ class JsonTable:
         paths = [name.split(".") for name in columns]
         cells = (
             (number, [_cell(row, name, path) for name, path in zip(columns, paths, strict=True)], size)
-            for number, row, size in _objects(self.path, self.lines)
+            for number, row, size in self.objects(self.path)
         )
         return in_batches(cells, columns, rows)
 
@@ -109,10 +112,7 @@ def _is_lines(path: Path) -> bool:
         return False
 
 
-def _objects(path: Path, lines: bool) -> Generator[tuple[int, Object, int]]:
-    if lines:
-        yield from _line_objects(path)
-        return
+def _document_objects(path: Path) -> Generator[NumberedObject]:
     try:
         rows = document_rows(json.loads("".join(text for _, text in lines_of(path))))
     except (ValueError, RecursionError) as error:
@@ -123,7 +123,7 @@ def _objects(path: Path, lines: bool) -> Generator[tuple[int, Object, int]]:
         yield number, row, 0
 
 
-def _line_objects(path: Path) -> Generator[tuple[int, Object, int]]:
+def _line_objects(path: Path) -> Generator[NumberedObject]:
     for line, text in lines_of(path):
         if not text.strip():
             continue
