@@ -91,9 +91,9 @@ def test_verify_fills_in_verdicts(words: list[str]):
 def test_what_a_user_gets_wrong_is_one_line(words: list[str], command: list[str], message: str):
     if "out/a" in command:
         run(*words, "--samples", "1")
-    message = run(*command, code=2).stderr
-    assert message.startswith("error:")
-    assert message in message
+    error = run(*command, code=2).stderr
+    assert error.startswith("error:")
+    assert message in error
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT")

@@ -73,6 +73,20 @@ def test_a_folder_sampled_twice_gives_the_same_cells(tiny_model: Path, problems:
     assert "chat was False, is now True" in refused
 
 
+def test_repeated_rows_of_a_verl_data_set_are_one_problem(tiny_model: Path, tmp_path: Path):
+    row = {"prompt": [{"role": "user", "content": "1 1"}], "reward_model": {"ground_truth": ["2"]}}
+    (tmp_path / "verl.jsonl").write_text(f"{json.dumps(row)}\n" * 8)
+    words = ["--engine", "transformers", "--model", str(tiny_model), "--samples", "4", "--out", str(tmp_path / "a")]
+    words += ["--max-tokens", "1"]
+    done = run("sample", str(tmp_path / "verl.jsonl"), *words, "--dry-run")
+    assert "1 problems x 4 samples: 4 requested" in done.stdout
+    for note in (
+        "answer from column 'reward_model.ground_truth'", "8 rows hold 1 problem, each 8 times",
+        "1 of 1 gold answers are lists of one answer",
+    ):  # fmt: skip
+        assert f"Note: {note}" in done.stderr
+
+
 @pytest.fixture
 def server(tiny_model: Path, tmp_path: Path) -> Iterator[str]:
     """`transformers serve` with the tiny model, on loopback; stopped behind the test."""

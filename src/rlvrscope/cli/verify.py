@@ -18,7 +18,7 @@ from rlvrscope.cli.shared.options import JsonOption
 from rlvrscope.errors import InputError
 
 if TYPE_CHECKING:
-    from rlvrscope.problem import Problem, Verdict
+    from rlvrscope.problem import Verdict
     from rlvrscope.problems.answer_files import Answers
 
 PROGRESS_DELAY_SECONDS = 2.0
@@ -97,7 +97,7 @@ def verify(
             verdicts = pool.map(answers.texts, answers.problems, advance)
         seconds = perf_counter() - started
     if explain is not None:
-        _explain(explain, answers.texts[0], answers.problems[0], verdicts[0], as_json)
+        _explain(explain, answers, verdicts[0], as_json)
         return
     if out is not None:
         _write(out, answers, verdicts)
@@ -180,11 +180,13 @@ def _advice_on_forms(summary: Summary) -> str:
     )
 
 
-def _explain(row: int, text: str, problem: Problem, verdict: Verdict, as_json: bool) -> None:
+def _explain(row: int, answers: Answers, verdict: Verdict, as_json: bool) -> None:
     from rlvrscope.report.text import clipped, one_line
 
+    text, problem = answers.texts[0], answers.problems[0]
     if as_json:
-        print_json({"format_version": 1, "row": row, "problem": problem.id, "gold": problem.answer, **asdict(verdict)})
+        facts = {"row": row, "problem": problem.id, "gold": problem.answer, "notes": answers.notes}
+        print_json({"format_version": 1, **facts, **asdict(verdict)})
         return
     facts = {
         "row": str(row),

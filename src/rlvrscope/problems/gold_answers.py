@@ -14,13 +14,14 @@ from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.tables.values import shorten, to_text
 from rlvrscope.verify.decision import Refused
-from rlvrscope.verify.extract import extract
+from rlvrscope.verify.extract import FORMS, extract
 from rlvrscope.verify.math.content import Content, Items, Labelled, Named, Opaque, Words
 from rlvrscope.verify.math.math_verifier import read_gold
 
 RULES = {
     "hashes": "are worked solutions: the part after #### is used",
-    "boxed": "are texts with a \\boxed{}: the content of the last one is used",
+    "boxed": "are texts with a \\boxed{}: its content is used",
+    "boxes": "are texts with several \\boxed{}: the content of the last one is used",
     "list": "are lists of one answer: that answer is used",
 }
 WITH_SOLUTIONS = ("math", "arithmetic", "choice", "countdown")
@@ -94,7 +95,8 @@ def _from_solution(text: str) -> tuple[str, list[str]]:
     if "\\boxed" in text or "\\fbox" in text:
         answer = boxed_answer(text)
         if answer is not None:
-            return answer.strip(), ["boxed"]
+            contents = {re.sub(r"\s", "", content) for content in FORMS["boxed"](text.replace("\\fbox", "\\boxed"))}
+            return answer.strip(), ["boxes" if len(contents) > 1 else "boxed"]
     return text, []
 
 

@@ -21,6 +21,10 @@ PAIRS = [[*line.split("\t"), ""][:4] for line in _LINES]
 """(decision, gold answer, answer, question or ""), each decided by hand."""
 
 
+CONTEXTS = ["\\frac{{7}}{{{}}}", "x={}", "{}\\pi", "3\\sqrt{{{}}}", "{}x+1", "x < {}", "y=x+{}"]
+SEPARATORS = [",", "{,}", ",\\!", "{,}\\,"]
+
+
 def pairs(kind: str) -> list[tuple[str, str, str]]:
     return [(gold, answer, prompt) for decision, gold, answer, prompt in PAIRS if decision == kind]
 
@@ -188,6 +192,14 @@ def repeating(n: int, d: int) -> list[str]:
 def test_equal_values_in_different_forms_agree(data: st.DataObject, value: Fraction):
     gold, answer = data.draw(forms(value)), data.draw(forms(value))
     assert compare(read(gold), read(answer)).equal is True
+
+
+@given(st.integers(1_000, 10**9), st.integers(1_000, 10**9), st.sampled_from(CONTEXTS), st.sampled_from(SEPARATORS))
+def test_thousands_separators_inside_expressions(number: int, other: int, context: str, separator: str):
+    gold = read(context.format(number))
+    for value in (number, other):
+        answer = context.format(f"{value:,}".replace(",", separator))
+        assert compare(gold, read(answer)).equal is (value == number)
 
 
 @settings(max_examples=300)

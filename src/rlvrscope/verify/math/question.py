@@ -28,19 +28,19 @@ _CHANGED = re.compile(
     r"express|write|convert|simplif|reduc|lowest terms|as an? (?:common |mixed )?(?:fraction|decimal|percent)"
 )
 
-_PERCENT = r"(?:percent(?:age)?|%)(?! points?)"
+_PERCENT = r"(?:percent(?:ages?)?\b|%)(?! points?)"
 _NOT_A_NUMBER = r"(?!one |two |three |five |ten |fifteen |[a-z]+ty |hundred )"
 _THE = rf"(?:(?:the|his|her|its|their|[a-z]+'s) (?:{_NOT_A_NUMBER}[a-z]+ )?)"
 _ASKS_PERCENT = re.compile(
-    rf"\b(?:what|which) (?:is |was |are |were |would be |will be )?{_THE}?{_PERCENT}"
-    rf"|\b(?:find|determine|compute|calculate|estimate|give|state) {_THE}{_PERCENT}"
+    rf"\b(?:what|which)(?:'s)? (?:is |was |are |were |would be |will be )?{_THE}?{_PERCENT}"
+    rf"|\bhow (?:many|much) {_PERCENT}|\b(?:find|determine|compute|calculate|estimate|give|state) {_THE}{_PERCENT}"
     rf"|\b(?:as|in|to) (?:an? )?{_PERCENT}|\bnearest (?:whole |(?:tenth|hundredth) of an? )?{_PERCENT}"
 )
 _ASKS_OTHERWISE = re.compile(
     r"\bhow (?:many|much|long|old|far|tall|fast|often)\b|(?:[.?!;:,]|\band) (?:what|which) (?!percent|%)"
     r"|[.?!;:] (?:find|determine|compute|calculate) "
 )
-_NOT_PERCENT = re.compile(r"\bdecimal\b|\bas an? (?:common |mixed |reduced )?(?:fraction|ratio)\b")
+_NOT_PERCENT = re.compile(r"\b(?:as|in|to) (?:an? )?(?:[a-z]+ )?(?:decimal(?! place)|fraction|ratio)\b")
 
 
 @lru_cache(maxsize=1024)
