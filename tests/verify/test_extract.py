@@ -109,6 +109,10 @@ def test_a_box_with_the_word_and_a_form_with_a_box(form: str, text: str):
     assert (extract(text, [form]) or "").strip() == "20"
 
 
+def test_a_text_around_the_word_and_the_answer_stays():
+    assert extract("\\boxed{\\text{Answer: 20}}") == "\\text{20}"
+
+
 def test_a_box_amid_an_answer_is_kept():
     assert extract("<answer>\\boxed{20} or 21</answer>", ["tag"]) == "\\boxed{20} or 21"
     assert extract("Answer: \\boxed{1}, \\boxed{2}", ["answer"]) == "\\boxed{1}, \\boxed{2}"

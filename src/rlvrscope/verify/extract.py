@@ -24,7 +24,7 @@ _ANSWER = re.compile(
     r"^[ \t>#*_-]{0,20}(?:(?:the|my|your) )?(?:(?:final|correct) )?answer[*_ ]{0,5}[:\uff1a]",
     re.IGNORECASE | re.MULTILINE,
 )
-_BOX_LEAD = re.compile(r"^\s*(?:\\text\{)?\s*(?:final )?answer\s*:\s*\}?\s*", re.IGNORECASE)
+_BOX_LEAD = re.compile(r"^\s*(?:(\\text\{)\s*)?(?:final )?answer\s*:\s*(?(1)(\}\s*)?)", re.IGNORECASE)
 _DISPLAY = re.compile(r"^(?:\$\$|\\\[)\s*\n\s*")
 """Opening of a displayed formula, followed by a line break."""
 _AROUND_A_BOX = " \t\n$*.()[]\\"
@@ -75,7 +75,7 @@ def check_forms(forms: Any) -> None:
 
 
 def _boxed(tail: str) -> list[str]:
-    return [_BOX_LEAD.sub("", content) for content in _boxes(tail)]
+    return [_BOX_LEAD.sub(lambda lead: "" if lead[2] else lead[1] or "", content) for content in _boxes(tail)]
 
 
 def _boxes(tail: str) -> list[str]:
