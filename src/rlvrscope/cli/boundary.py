@@ -136,7 +136,7 @@ def _parse_ks(text: str | None) -> tuple[int, ...] | None:
 
 
 def _print(comparison: Boundary, paths: Sequence[Path]) -> None:
-    from rlvrscope.report.boundary.tables import verdict_table
+    from rlvrscope.report.boundary.tables import sample_table, verdict_table
     from rlvrscope.report.boundary.words import conclusion, doubts, lines_read, notes
     from rlvrscope.report.table import to_rich
 
@@ -147,6 +147,9 @@ def _print(comparison: Boundary, paths: Sequence[Path]) -> None:
     for name in comparison.trained:
         OUTPUT.print(to_rich(verdict_table(comparison, name)))
         OUTPUT.print()
+        if comparison.sample_facts:
+            OUTPUT.print(to_rich(sample_table(comparison, name)))
+            OUTPUT.print()
     for name in comparison.trained:
         OUTPUT.print(conclusion(comparison, name))
     for note in notes(comparison):

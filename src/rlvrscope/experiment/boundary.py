@@ -10,6 +10,7 @@ import numpy as np
 
 from rlvrscope.arrays import Floats, Ints
 from rlvrscope.errors import InputError
+from rlvrscope.experiment.sample_facts import SampleFact, sample_facts
 from rlvrscope.readers import ModelCounts
 from rlvrscope.seeding import generator
 from rlvrscope.stats import (
@@ -133,6 +134,11 @@ class Boundary:
     def metrics(self) -> list[Metric]:
         """Means over problems and runs: pass^k, G-Pass, Cover, majority, pass@k above guessing."""
         return metrics(self.models, self.min_samples, self.question.options)
+
+    @cached_property
+    def sample_facts(self) -> list[SampleFact]:
+        """Different answers, completions cut off, lengths: where the sources hold samples that tell them."""
+        return sample_facts(self.models, self.min_samples, self.question.confidence)
 
     def moves(self, name: str) -> Ints:
         """(4, 4) number of problems by success class under the base (row) and under the trained model (column)."""

@@ -91,6 +91,7 @@ class Tally:
             return code_B, correct_B
         first_B = self.copy_finder.first_of_each(keys_C, code_B, text)
         self.rows.left_out["copies"] += int((~first_B).sum())
+        self.rows.used -= len(np.unique(batch.row_B)) - len(np.unique(batch.row_B[first_B]))
         return code_B[first_B], correct_B[first_B]
 
     def _add_counts(self, reader: TableReader, batch: Batch) -> None:

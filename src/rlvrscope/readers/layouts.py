@@ -330,7 +330,7 @@ LAYOUTS = (
     Layout(
         "verifiers",
         frozenset({"example_id", "prompt", "completion", "reward"}),
-        {"problem": "example_id", "text": "completion", "score": "reward"},
+        {"problem": "example_id", "text": "completion", "score": "reward", "finish": "is_truncated"},
     ),
     Layout("rllm", frozenset({"idx", "attempt", "is_correct"}), {"problem": "idx", "correct": "is_correct"}),
     Layout(

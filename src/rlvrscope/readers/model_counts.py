@@ -19,7 +19,7 @@ from rlvrscope.readers.formats import PLAIN, Columns, ReadOptions, Schema
 from rlvrscope.readers.inspect_log import LOG_SUFFIX, is_inspect_log, log_note, open_inspect_log
 from rlvrscope.readers.lab_runs import is_lab_folder, read_lab
 from rlvrscope.readers.layouts import STEP_FILE, TRAINERS, schema_of
-from rlvrscope.readers.sample_texts import Samples, SampleText
+from rlvrscope.readers.sample_texts import ProblemSamples, Samples, SampleText
 from rlvrscope.readers.source import Source
 from rlvrscope.readers.store_table import StoreTable
 from rlvrscope.readers.table_reader import TableReader, check_one_kind
@@ -62,6 +62,10 @@ class ModelCounts:
         if self.source is None:
             return {problem: [] for problem in problems}
         return self.source.texts(problems, limit, correct)
+
+    def samples_by_problem(self) -> dict[str, ProblemSamples]:
+        """The samples of each problem, summed up; none where the source holds counts."""
+        return {} if self.source is None else self.source.by_problem()
 
     def answers(self) -> tuple[list[str], list[str | None], list[bool]] | None:
         """(problem, answer or None, correct) of every sample; None where the source has no answers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from rlvrscope.readers.table_reader import TableReader
 from rlvrscope.tables.nested import samples_in
-from rlvrscope.tables.table import Batch
-from rlvrscope.tables.values import message_text, to_label
+from rlvrscope.tables.table import Batch, Column, group_rows
+from rlvrscope.tables.values import message_text, to_label, to_number
 
+CUT_OFF = ("length", "max_tokens", "max_length", "model_length", "truncated", "true")
+"""Words for a completion that ended at the token limit; "true" in a column that says whether it did."""
 TEXT_ROWS = 256
 """Rows of a batch that holds texts."""
 
@@ -29,6 +31,24 @@ class SampleText:
     correct: bool
     base: str | None = None
     seed: str | None = None
+
+
+@dataclass
+class ProblemSamples:
+    """The samples of one problem, summed up. Answers are equal if their texts are.
+
+    answers, right: how often each answer came, and each right one. finished: samples whose end is known; cut_off: those
+    of them that ended at the token limit. length: tokens of all samples, or characters where tokens are not known;
+    measured: samples with a length.
+    """
+
+    samples: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    right: Counter[str] = field(default_factory=Counter)
+    finished: int = 0
+    cut_off: int = 0
+    length: float = 0.0
+    measured: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,6 +94,26 @@ class Samples:
                     answers += batch.columns[name].map(to_label).list()
                     correct += reader.correct(batch).tolist()
         return problems, answers, correct
+
+    @property
+    def length_unit(self) -> str | None:
+        """Unit of lengths: "tokens", or "characters" where only texts are known; None without either."""
+        if all("tokens" in reader.schema.names for reader in self.readers):
+            return "tokens"
+        return "characters" if all("text" in reader.schema.names for reader in self.readers) else None
+
+    def by_problem(self) -> dict[str, ProblemSamples]:
+        """Sum up the samples of each problem, in one pass."""
+        problems: dict[str, ProblemSamples] = {}
+        for reader in self.readers:
+            names = reader.schema.names
+            length = {"tokens": "tokens", "characters": "text"}.get(self.length_unit or "", "")
+            extra = tuple(names[column] for column in ("answer", "finish", length) if column in names)
+            for whole in reader.batches(extra):
+                batch = whole.select(self._selected(reader, whole))
+                if len(batch.row_B):
+                    _add_samples(problems, reader, batch, names.get(length))
+        return problems
 
     def _count(
         self,
@@ -132,6 +172,37 @@ def _samples(reader: TableReader, batch: Batch) -> Iterator[tuple[str, SampleTex
     columns = text, answer, reader.correct(batch).tolist(), base.list(), seed.list()
     for problem, text, answer, correct, base, seed in zip(problems.list(), *columns, strict=True):
         yield problem, SampleText(_completion(text), to_label(answer), correct, base, seed)
+
+
+def _add_samples(problems: dict[str, ProblemSamples], reader: TableReader, batch: Batch, length: str | None) -> None:
+    names, empty = reader.schema.names, Column(np.zeros(len(batch.row_B), dtype=np.int64), [None])
+    problem, answer = reader.problems(batch), batch.columns.get(names.get("answer", ""), empty).map(to_label)
+    finish = batch.columns.get(names.get("finish", ""), empty).map(to_label)
+    correct = Column(reader.correct(batch).astype(np.int64), [False, True])
+    code_B, first_C = group_rows([problem, answer, finish, correct])
+    counts = np.bincount(code_B, minlength=len(first_C)).tolist()
+    combinations = zip(*(column.select(first_C).list() for column in (problem, answer, finish, correct)), strict=True)
+    for count, (name, label, end, is_right) in zip(counts, combinations, strict=True):
+        summary = problems.setdefault(name, ProblemSamples())
+        summary.samples += count
+        if label is not None:
+            summary.answers[label] += count
+            summary.right[label] += count * is_right
+        if end is not None:
+            summary.finished += count
+            summary.cut_off += count * (end.lower() in CUT_OFF)
+    if length is not None:
+        to_length = to_number if "tokens" in names else lambda value: len(_completion(value))
+        length_B = batch.columns[length].array(to_length)
+        known_B = np.isfinite(length_B)
+        totals, measured = (
+            np.bincount(problem.code_B[known_B], weights=weights, minlength=len(problem.values))
+            for weights in (length_B[known_B], None)
+        )
+        for name, total, number in zip(problem.values, totals.tolist(), measured.tolist(), strict=True):
+            if number:
+                problems[name].length += total
+                problems[name].measured += int(number)
 
 
 def _completion(value: Any) -> str:

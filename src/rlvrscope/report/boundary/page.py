@@ -11,7 +11,7 @@ import numpy as np
 from rlvrscope.experiment.boundary import Boundary
 from rlvrscope.readers import ModelCounts
 from rlvrscope.report import html
-from rlvrscope.report.boundary.tables import metrics_table, rates_table, verdict_table
+from rlvrscope.report.boundary.tables import metrics_table, rates_table, sample_table, verdict_table
 from rlvrscope.report.boundary.words import conclusion, doubts, model_label, notes
 from rlvrscope.report.table import Table, facts_table
 from rlvrscope.report.text import clipped, one_line
@@ -81,6 +81,7 @@ def render(boundary: Boundary, charts: Mapping[str, alt.TopLevelMixin], facts: M
         moves_note=_moves_note(boundary),
         ledgers=[_ledger(boundary, name) for name in boundary.trained],
         metrics=metrics_table(boundary),
+        samples=[sample_table(boundary, name) for name in boundary.trained] if boundary.sample_facts else [],
         facts=facts_table(list(facts.items())),
     )
 

@@ -87,6 +87,21 @@ def metrics_table(boundary: Boundary) -> Table:
     return Table(columns, [(metric.name, *metric.values) for metric in boundary.metrics])
 
 
+def sample_table(boundary: Boundary, name: str) -> Table:
+    """Facts of the base's and a trained model's samples, and their difference."""
+    index = list(boundary.trained).index(name)
+    columns = (
+        Column("mean over problems", align="left"),
+        Column(model_label(boundary.base.name), max_cells=MAX_NAME_CELLS),
+        Column(model_label(name), max_cells=MAX_NAME_CELLS),
+        Column("difference", "+.3f"),
+    )
+    facts = boundary.sample_facts
+    return Table(
+        columns, [(fact.name, fact.values[0], fact.values[1 + index], fact.differences[index]) for fact in facts]
+    )
+
+
 def plan_table(plan: Plan) -> Table:
     """Problems that settle the difference, by samples per problem."""
     columns = (

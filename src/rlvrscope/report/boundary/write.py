@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvrscope.experiment.boundary import SUCCESS_CLASSES, Boundary
+from rlvrscope.experiment.sample_facts import SampleFact
 from rlvrscope.extras import needs_extra
 from rlvrscope.report.boundary.tables import curve_table
 from rlvrscope.report.boundary.words import accounts, conclusion, doubts, lines_read, notes
@@ -71,9 +72,17 @@ def as_dict(boundary: Boundary) -> dict[str, Any]:
         "resamples": question.resamples,
         "models": [_model(boundary, name) for name in boundary.trained],
         "metrics": [{"metric": metric.name, "values": list(map(finite, metric.values))} for metric in boundary.metrics],
+        "samples": [_sample_fact(fact) for fact in boundary.sample_facts],
         "notes": [*doubts(boundary), *notes(boundary)],
         "sources": [asdict(account) for account in accounts(boundary)],
     }
+
+
+def _sample_fact(fact: SampleFact) -> dict[str, Any]:
+    differences = [
+        {"estimate": finite(one.value), "low": finite(one.low), "high": finite(one.high)} for one in fact.differences
+    ]
+    return {"fact": fact.name, "values": list(map(finite, fact.values)), "differences": differences}
 
 
 def _model(boundary: Boundary, name: str) -> dict[str, Any]:
