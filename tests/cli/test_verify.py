@@ -95,7 +95,7 @@ def test_a_folder_of_samples(at: Path):
 def test_the_first_error_of_a_plugin_is_shown(at: Path):
     (at / "mine.py").write_text("def fails(text, problem):\n    return 1 / text.count('391')\n")
     output = run("verify", "s.jsonl", "--verifier", "mine.py:fails").stdout
-    assert "The first error, in row 2: ZeroDivisionError: division by zero (mine.py, line 2)" in output
+    assert "The first error, in item 2: ZeroDivisionError: division by zero (mine.py, line 2)" in output
 
 
 def test_a_missing_extra_is_reported_before_the_work(monkeypatch: pytest.MonkeyPatch):
@@ -121,7 +121,7 @@ def test_one_item_explained():
     facts = json.loads(run("verify", "s.jsonl", "--explain", "4", "--json").stdout)
     assert (facts["outcome"], facts["path"], facts["gold"]) == ("correct", "symbolic", "\\frac{\\sqrt{2}}{2}")
     assert "\u202e" not in run("verify", "s.jsonl", "--explain", "5").stdout
-    assert "there is no row 7" in refused("verify", "s.jsonl", "--explain", "7")
+    assert "there is no item 7" in refused("verify", "s.jsonl", "--explain", "7")
 
 
 def test_other_file_formats_and_column_names(at: Path):

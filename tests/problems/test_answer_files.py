@@ -33,7 +33,7 @@ def test_a_folder_is_read_in_the_order_of_its_files(tmp_path: Path):
     assert [problem.id for problem in answers.problems] == ["a", "b", "c", "d"]
     assert [labels["problem"] for labels in answers.labels] == ["a", "b", "c", "d"]
     assert [problem.id for problem in read_answers(tmp_path, only=3).problems] == ["c"]
-    with pytest.raises(InputError, match="there is no row 5"):
+    with pytest.raises(InputError, match="there is no item 5"):
         read_answers(tmp_path, only=5)
 
 
@@ -83,7 +83,7 @@ def test_a_list_holds_one_answer_each(tmp_path: Path):
     assert [problem.answer for problem in answers.problems] == ["4", "4", "6", "6", "6", "9", "1"]
     assert answers.notes[0] == "7 completions, in lists in 3 rows"
     assert read_answers(path, ["text=code", "answer=gt"], only=5).texts == ["\\boxed{8}"]
-    with pytest.raises(InputError, match="there is no row 8"):
+    with pytest.raises(InputError, match="there is no item 8"):
         read_answers(path, ["text=code", "answer=gt"], only=8)
 
 
@@ -92,6 +92,14 @@ def test_a_list_of_chats_holds_one_answer_each(tmp_path: Path):
     assert read_answers(jsonl(tmp_path / "a.jsonl", {**ROW, "text": chats})).texts == ["\\boxed{0}", "\\boxed{1}"]
     pq.write_table(pa.Table.from_pylist([{**ROW, "text": chats}]), tmp_path / "a.parquet")
     assert read_answers(tmp_path / "a.parquet").texts == ["\\boxed{0}", "\\boxed{1}"]
+
+
+def test_one_problem_under_several_ids_is_named(tmp_path: Path):
+    rows = [{**ROW, "id": n, "prompt": f"{n % 2}?"} for n in range(8)]
+    (note,) = read_answers(jsonl(tmp_path / "a.jsonl", *rows)).notes
+    assert note.startswith("8 ids name 2 different problems")
+    rows = [{**ROW, "id": n} for n in range(8)]  # without prompts, the same gold answer says nothing
+    assert read_answers(jsonl(tmp_path / "a.jsonl", *rows)).notes == []
 
 
 def test_facts_of_the_problem_are_labels(tmp_path: Path):

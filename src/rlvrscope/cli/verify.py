@@ -68,7 +68,7 @@ def verify(
     ] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds an item may take in a worker.")] = 1.5,
     explain: Annotated[
-        int | None, typer.Option("--explain", min=1, help="Show the item of this row only: what decided, and why.")
+        int | None, typer.Option("--explain", min=1, help="Show this item only, counted from 1: what decided, and why.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the verdicts as JSONL, one row per item.")] = None,
     as_json: JsonOption = False,
@@ -165,7 +165,7 @@ def _print(summary: Summary, out: Path | None) -> None:
     if summary.forms_with_answers is not None:
         say(_advice_on_forms(summary))
     if error := summary.first_error:
-        say(f"The first error, in row {error['row']:,}: {one_line(error['reason'], 500)}")
+        say(f"The first error, in item {error['row']:,}: {one_line(error['reason'], 500)}")
     if out is not None:
         say(f"Written: {out}")
 

@@ -13,7 +13,7 @@ from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.problems.file_rows import FileRow, read_rows
 from rlvrscope.problems.gold_answers import GoldCounts
-from rlvrscope.problems.problem_files import FACTS, FIELDS, Defaults, problem_of
+from rlvrscope.problems.problem_files import FACTS, FIELDS, Defaults, ids_of_one_problem, problem_of
 from rlvrscope.tables.formats import KINDS, files_in
 from rlvrscope.tables.nested import is_chat, is_samples, samples_in
 from rlvrscope.tables.values import message_text, shorten, to_json
@@ -71,10 +71,10 @@ def read_answers(
         rows_with_lists |= {item.row.where} if item.size else set()
         notes = notes or item.row.notes()
     if not answers.texts:
-        raise InputError(f"{path}: no rows: nothing to verify" if only is None else f"{path}: there is no row {only}")
+        raise InputError(f"{path}: no rows: nothing to verify" if only is None else f"{path}: there is no item {only}")
     if rows_with_lists and only is None:
         notes.append(f"{len(answers.texts):,} completions, in lists in {len(rows_with_lists):,} rows")
-    answers.notes = [*notes, *catalogue.golds.notes()]
+    answers.notes = [*notes, *catalogue.notes()]
     return answers
 
 
@@ -84,7 +84,8 @@ class _Catalogue:
     def __init__(self, defaults: Defaults) -> None:
         self.defaults, self.golds = defaults, GoldCounts()
         self.by_row: dict[str, Problem] = {}
-        self.first_gold: dict[str, tuple[str, str]] = {}
+        self.first: dict[str, tuple[Problem, str]] = {}
+        """The first problem of each id, and its row."""
 
     def problem_of(self, item: _Item) -> Problem:
         """Return the problem, shared with other rows of the same content. Raises InputError for two gold answers."""
@@ -92,16 +93,19 @@ class _Catalogue:
         key = to_json([item.gold, *(row.get(name) for name in (*FIELDS, "problem") if name != "answer")])
         if key not in self.by_row:
             problem, rules = problem_of(row, item.gold, self.defaults, row.label("problem"))
-            if problem.id not in self.first_gold:
+            if problem.id not in self.first:
                 self.golds.add(problem, rules)
-            gold, first = self.first_gold.setdefault(problem.id, (problem.answer, row.where))
-            if gold != problem.answer:
+            first, where = self.first.setdefault(problem.id, (problem, row.where))
+            if first.answer != problem.answer:
                 raise InputError(
                     f"{row.where}: problem {shorten(problem.id)} has the gold answer {shorten(problem.answer)} here, "
-                    f"but {shorten(gold)} at {first}"
+                    f"but {shorten(first.answer)} at {where}"
                 )
             self.by_row[key] = problem
         return self.by_row[key]
+
+    def notes(self) -> list[str]:
+        return [*ids_of_one_problem(problem for problem, _ in self.first.values()), *self.golds.notes()]
 
 
 def _items(row: FileRow) -> Iterator[_Item]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,23 +94,30 @@ def load_problems(path: Path | str, fields: Sequence[str] = (), defaults: Defaul
         repeats[problem.id] += 1
     if not problems:
         raise InputError(f"{path}: no rows: there is no problem in it")
-    return LoadedProblems(list(problems.values()), [*notes, *_repeats(repeats, problems.values()), *golds.notes()])
+    notes += [*_repeats(repeats), *ids_of_one_problem(problems.values()), *golds.notes()]
+    return LoadedProblems(list(problems.values()), notes)
 
 
-def _repeats(rows: Counter[str], problems: Collection[Problem]) -> list[str]:
-    """One line if rows repeat a problem, and one if problems with different ids are the same."""
-    notes: list[str] = []
+def _repeats(rows: Counter[str]) -> list[str]:
+    """One line if rows repeat a problem."""
     min_rows, max_rows = min(rows.values()), max(rows.values())
-    if max_rows > 1:
-        times = f"each {max_rows:,} times" if min_rows == max_rows else f"{min_rows:,} to {max_rows:,} times each"
-        notes.append(f"{rows.total():,} rows hold {len(rows):,} problem{'s' if len(rows) > 1 else ''}, {times}")
-    different = len({to_json([problem.prompt, problem.answer, dict(problem.metadata)]) for problem in problems})
-    if different < len(problems):
-        notes.append(
-            f"{len(problems):,} ids name {different:,} different problem{'s' if different > 1 else ''}: repeats are "
-            "not independent, and without the ids they are read as one problem each"
-        )
-    return notes
+    if max_rows == 1:
+        return []
+    times = f"each {max_rows:,} times" if min_rows == max_rows else f"{min_rows:,} to {max_rows:,} times each"
+    return [f"{rows.total():,} rows hold {len(rows):,} problem{'s' if len(rows) > 1 else ''}, {times}"]
+
+
+def ids_of_one_problem(problems: Iterable[Problem]) -> list[str]:
+    """Return one line if problems with different ids have the same prompt, gold answer and metadata."""
+    with_prompts = [problem for problem in problems if problem.prompt]
+    contents = [to_json([problem.prompt, problem.answer, dict(problem.metadata)]) for problem in with_prompts]
+    different = len(set(contents))
+    if different == len(contents):
+        return []
+    return [
+        f"{len(contents):,} ids name {different:,} different problem{'s' if different > 1 else ''}: repeats are not "
+        "independent, and without the ids they are read as one problem each"
+    ]
 
 
 def problem_of(row: FileRow, gold: Any, defaults: Defaults, key: str | None = None) -> tuple[Problem, tuple[str, ...]]:
