@@ -425,3 +425,88 @@ def test_replies_that_are_nearly_right() -> None:
         read_reply(200, {}, b"[" * 100_000, 1)
     assert retry_after("-3") == retry_after("nan") == retry_after("inf") == retry_after("") == 0.0
     assert retry_after("Thu, 01 Jan 1970 00:01:00 GMT", now=50.0) == 10.0
+
+
+PARTS = [
+    {"type": "thinking", "thinking": [{"type": "text", "text": "two "}, {"type": "text", "text": "and two"}]},
+    {"type": "text", "text": "It is "},
+    {"type": "text", "text": "4."},
+]
+MESSAGES: dict[str, tuple[dict[str, Any], str, Completion | None]] = {
+    "vLLM, cut off": (
+        {"content": None, "reasoning_content": "two and"},
+        "length",
+        Completion("", finish="length", reasoning="two and"),
+    ),
+    "vLLM from 0.11.2 on": (
+        {"content": None, "reasoning": "two and"},
+        "length",
+        Completion("", finish="length", reasoning="two and"),
+    ),
+    "both fields": (
+        {"content": "4", "reasoning": "two", "reasoning_content": "two"},
+        "stop",
+        Completion("4", reasoning="two"),
+    ),
+    "SGLang, cut off": (
+        {"content": "", "reasoning_content": "two and", "tool_calls": None},
+        "length",
+        Completion("", finish="length", reasoning="two and"),
+    ),
+    "finished": (
+        {"content": "4", "reasoning_content": "two and two"},
+        "stop",
+        Completion("4", reasoning="two and two"),
+    ),
+    "no reasoning": (
+        {"content": "4", "reasoning_content": None, "refusal": None, "tool_calls": []},
+        "stop",
+        Completion("4"),
+    ),
+    "reasoning withheld": ({"content": None}, "length", Completion("", finish="length")),
+    "nothing but the end": ({"content": None}, "stop", Completion("")),
+    "all in the reasoning": (
+        {"content": "\n", "reasoning": "It is 4."},
+        "stop",
+        Completion("\n", reasoning="It is 4.", note="reasoning without a text"),
+    ),
+    "Mistral, parts": ({"content": PARTS}, "stop", Completion("It is 4.", reasoning="two and two")),
+    "Mistral, end of the context": ({"content": "It"}, "model_length", Completion("It", finish="length")),
+    "a gateway's limit": ({"content": "It"}, "MAX_TOKENS", Completion("It", finish="length")),
+    "refusal": ({"content": None, "refusal": "I can't."}, "stop", Completion("I can't.", note="refusal")),
+    "filtered": ({"content": "It"}, "content_filter", Completion("It", finish="content_filter")),
+    "tool calls": (
+        {"content": None, "tool_calls": [{"type": "function"}]},
+        "tool_calls",
+        Completion("", finish="tool_calls", note="tool calls, not kept"),
+    ),
+    "repetition": ({"content": "4 4 4"}, "repetition", Completion("4 4 4", finish="repetition")),
+    "aborted": ({"content": None, "reasoning_content": "two and"}, "abort", None),
+    "DeepSeek, overloaded": ({"content": "It"}, "insufficient_system_resource", None),
+    "unfinished": ({"content": None, "reasoning_content": "two and"}, "", None),
+    "no message": ({}, "stop", None),
+    "a number": ({"content": 4}, "stop", None),
+    "a text in a list": ({"content": ["4"]}, "stop", None),
+    "an image": ({"content": [*PARTS, {"type": "image_url", "image_url": {}}]}, "stop", None),
+    "thoughts that are no texts": ({"content": [{"type": "thinking", "thinking": [[]]}]}, "stop", None),
+    "thoughts in thoughts": ({"content": [{"type": "thinking", "thinking": PARTS[:1]}]}, "stop", None),
+}
+"""What servers put into a chat's message, the finish reason, and the sample that it is; None: trouble."""
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_what_is_a_sample(name: str) -> None:
+    message, finish, expected = MESSAGES[name]
+    body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": finish}]}).encode()
+    if expected is None:
+        with pytest.raises(TroubleError, match="no choice that is finished and can be read"):
+            read_reply(200, {}, body, 1)
+    else:
+        assert read_reply(200, {}, body, 1) == [expected]
+
+
+def test_tokens_and_log_probabilities_include_the_reasoning() -> None:
+    logps = {"content": [{"logprob": -0.5}, {"logprob": -0.25}, {"logprob": -0.25}]}
+    message = {"content": None, "reasoning": "two and\ud800"}
+    body = json.dumps({"choices": [{"message": message, "finish_reason": "length", "logprobs": logps}]}).encode()
+    assert read_reply(200, {}, body, 1) == [Completion("", 3, "length", -1.0, reasoning="two and\ufffd")]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rlvrscope.problem import Problem
     from rlvrscope.problems.problem_files import LoadedProblems
     from rlvrscope.sampling import FillProgress
+    from rlvrscope.sampling.store.check import RunStats
 
 TASK = "A name of `rlvrscope tasks list`, a file of your own, or a lab recipe (.toml): its held-out prompts."
 MAX_LISTED = 10
@@ -68,6 +69,8 @@ def sample(
     from rlvrscope.cli.shared.sampling_progress import SamplingProgress
     from rlvrscope.engines import Settings, open_engine
     from rlvrscope.sampling import SampleStore, fill
+    from rlvrscope.sampling.store.check import stats
+    from rlvrscope.sampling.store.sample_store import RUN
     from rlvrscope.sampling.store.store_file import FILE_NAME
     from rlvrscope.verify import VerifierPool
 
@@ -90,9 +93,10 @@ def sample(
                 store, problems, opened, samples, seed=seed, template=template, pool=pool,
                 on_progress=display.show, stop=lambda: display.stopped,
             )  # fmt: skip
+            run = stats(store)[RUN]
     finally:
         opened.close()
-    _print_result(progress, path, as_json)
+    _print_result(progress, run, path, as_json)
     if progress.stopped:
         raise KeyboardInterrupt
     if progress.failed:
@@ -173,8 +177,10 @@ def _print_plan(
     say(f"Store: {path}. Nothing was drawn.")
 
 
-def _print_result(progress: FillProgress, path: Path, as_json: bool) -> None:
+def _print_result(progress: FillProgress, run: RunStats, path: Path, as_json: bool) -> None:
+    """Print the new samples' rates, and what to know about all samples of the run."""
     from rlvrscope.cli.shared.sampling_progress import summary
+    from rlvrscope.cli.shared.truncation import truncation_warning
     from rlvrscope.report.text import one_line
 
     if as_json:
@@ -183,7 +189,8 @@ def _print_result(progress: FillProgress, path: Path, as_json: bool) -> None:
                 "format_version": 1, "store": str(path), "total": progress.total, "done": progress.done,
                 "new": progress.new, "tokens": progress.tokens, "outcomes": dict(progress.outcomes),
                 "seconds": round(progress.seconds, 3), "failed": progress.failed, "stopped": progress.stopped,
-                "identical": progress.identical,
+                "identical": progress.identical, "silent": progress.silent,
+                "run": {"samples": run.samples, "outcomes": run.outcomes, **run.rates.facts()},
                 "failures": [{"problem": p, "index": i, "reason": reason} for p, i, reason in progress.failures],
             }
         )  # fmt: skip
@@ -196,6 +203,13 @@ def _print_result(progress: FillProgress, path: Path, as_json: bool) -> None:
         say(f"... and {progress.failed - MAX_LISTED:,} more")
     if progress.identical:
         say("All samples of a problem are identical: the model is very sure, or the server does not draw at random.")
+    if warning := truncation_warning(run.rates, run.identity.get("max_tokens")):
+        say(f"Warning: {warning}")
+    if progress.silent:
+        say(
+            f"Warning: {progress.silent:,} new samples stopped with reasoning and no text, so they have no answer: the "
+            "server's reasoning parser may have taken their text for reasoning (run it without one to see)"
+        )
     if progress.failed:
         say("The same command tries the failed samples again.")
     say(f"Store: {path}")

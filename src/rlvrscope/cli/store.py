@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rlvrscope.sampling.store.check import RunStats
 
 app = typer.Typer(help="Stores of samples: check, export, stats.", no_args_is_help=True, rich_markup_mode=None)
+MAX_NOTES = 10
+"""At most this many different notes are printed, the most frequent ones."""
 PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="samples.sqlite, or the run's folder.")]
 
 
@@ -64,7 +66,7 @@ def stats(path: PathArgument, as_json: JsonOption = False) -> None:
     with SampleStore(_existing(path), write=False) as store:
         runs, size = stats_of(store), store.path.stat().st_size
     if as_json:
-        rows = {name: asdict(run) for name, run in runs.items()}
+        rows = {name: {**asdict(run), **run.rates.facts()} for name, run in runs.items()}
         print_json({"format_version": 1, "file": str(store.path), "bytes": size, "runs": rows})
         return
     say(f"{store.path}: {size / 1e6:,.2f} MB")
@@ -73,6 +75,7 @@ def stats(path: PathArgument, as_json: JsonOption = False) -> None:
 
 
 def _print_run(name: str, run: RunStats) -> None:
+    from rlvrscope.cli.shared.truncation import truncation, truncation_warning
     from rlvrscope.report.text import one_line
 
     low, high = run.samples_per_problem
@@ -81,8 +84,15 @@ def _print_run(name: str, run: RunStats) -> None:
     outcomes = {**run.outcomes, "without a verdict": run.without_verdict}
     shares = [f"{outcome} {n:,} ({n / run.samples:.1%})" for outcome, n in outcomes.items() if n]
     say(f"  outcomes: {', '.join(shares)}")
+    say(f"  {truncation(run.rates)}")
+    if warning := truncation_warning(run.rates, run.identity.get("max_tokens")):
+        say(f"  warning: {warning}")
     ends = ", ".join(f"{one_line(finish, 40)} {n:,}" for finish, n in run.finish.items())
-    say(f"  tokens: {run.tokens:,}; ended by: {ends}")
+    unknown = f" (not reported for {run.without_tokens:,} samples)" if run.without_tokens else ""
+    say(f"  tokens: {run.tokens:,}{unknown}; ended by: {ends}")
+    if run.notes:
+        notes = list(run.notes.items())
+        say("  notes: " + ", ".join(f"{one_line(note, 100)} {n:,}" for note, n in notes[:MAX_NOTES]))
     for fact, value in run.identity.items():
         say(f"  {fact}: {one_line(str(value), 300)}")
 

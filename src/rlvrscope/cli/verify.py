@@ -226,6 +226,7 @@ def _write(out: Path, answers: Answers, verdicts: Sequence[Verdict]) -> None:
 
 def _verify_store(path: Path, verifier: str | None, workers: int | None, timeout: float, as_json: bool) -> None:
     """Add the missing verdicts of a store. Raises InputError for a plug-in verifier that --verifier does not name."""
+    from rlvrscope.cli.shared.truncation import truncation, truncation_warning
     from rlvrscope.sampling import SampleStore
     from rlvrscope.sampling.store.check import stats
     from rlvrscope.sampling.verdicts import check_plugin_verifiers, use_verifiers, verify_missing
@@ -240,11 +241,14 @@ def _verify_store(path: Path, verifier: str | None, workers: int | None, timeout
         runs = stats(store)
     if as_json:
         rows = {
-            name: {"samples": run.samples, "outcomes": run.outcomes, "rate": run.rate} for name, run in runs.items()
+            name: {"samples": run.samples, "outcomes": run.outcomes, **run.rates.facts()} for name, run in runs.items()
         }
         print_json({"format_version": 1, "file": str(store.path), "new_verdicts": new, "runs": rows})
         return
     say(f"{new:,} new verdicts in {store.path}")
     for name, run in runs.items():
         counts = ", ".join(f"{outcome} {count:,}" for outcome, count in run.outcomes.items() if count)
-        say(f"run {name}: {run.samples:,} samples; {counts}; correct: {run.rate or 0.0:.4f}")
+        say(f"run {name}: {run.samples:,} samples; {counts}; correct: {run.rates.rate or 0.0:.4f} of all")
+        say(f"  {truncation(run.rates)}")
+        if warning := truncation_warning(run.rates, run.identity.get("max_tokens")):
+            say(f"  warning: {warning}")

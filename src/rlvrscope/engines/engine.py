@@ -10,6 +10,10 @@ from typing import Protocol
 from rlvrscope.problem import Problem
 
 Fact = str | int | float | bool | None
+TRUNCATED = "length"
+"""Finish reason of a completion that the token limit cut off."""
+NO_TEXT = "reasoning without a text"
+"""Note of a completion that stopped after its reasoning, before any text."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,10 @@ class Request:
 class Completion:
     """A model's text, without the prompt.
 
-    tokens: length of the completion. finish: why it ended: "stop", "length" (the token limit), or the server's word.
-    logp: sum of its tokens' log-probabilities in nats, of the kind that the engine's identity names. note: anything
-    that may make the text differ from another run's, such as a batch halved for lack of memory.
+    tokens: length of the completion, reasoning included. finish: why it ended: "stop", "length" (the token limit), or
+    the server's word. logp: sum of its tokens' log-probabilities in nats, of the kind that the engine's identity names.
+    note: anything unusual, such as a batch halved for lack of memory. reasoning: what the model wrote before its text,
+    where a server separates the two; it is not verified.
     """
 
     text: str
@@ -36,6 +41,12 @@ class Completion:
     finish: str = "stop"
     logp: float | None = None
     note: str = ""
+    reasoning: str = ""
+
+    @property
+    def truncated(self) -> bool:
+        """True if the token limit cut it off."""
+        return self.finish == TRUNCATED
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""Replies of OpenAI-compatible servers: completions, or the kind of trouble. Nothing in a reply is trusted."""
+"""Replies of OpenAI-compatible servers: completions, or the kind of trouble. Nothing in a reply is trusted.
+
+A choice with a finish reason is a sample, whatever its text: drawing again what was cut off inside its reasoning would
+make every rate conditional on finishing.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,23 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from rlvrscope.engines.engine import Completion
+from rlvrscope.engines.engine import NO_TEXT, TRUNCATED, Completion
 
 MAX_EXCERPT, MAX_FINISH = 200, 40
 """Maximum length of a bad reply that is shown, and of a finish reason that is stored, in characters."""
-ABORTED = "abort", "error", "timeout", "cancelled"
-"""Finish reasons of a text that the server cut short, which is no sample of the model."""
+ABORTED = (
+    "abort", "aborted", "error", "timeout", "cancelled", "canceled", "insufficient_system_resource", "network_error",
+)  # fmt: skip
+"""Finish reasons of a text that the server cut short, which is no sample of the model. The last two are of DeepSeek and
+Z.ai."""
+LIMITS = TRUNCATED, "max_tokens", "model_length"
+"""Finish reasons at a token limit: OpenAI's word, a gateway's, Mistral's for the end of the context."""
+MESSAGE_FIELDS = {"content", "reasoning_content", "reasoning", "refusal", "tool_calls"}
+"""Fields of a chat's message, at least one of which must be there."""
+REFUSAL, TOOL_CALLS = "refusal", "tool calls, not kept"
+"""Notes of a completion."""
 
 
 class TroubleError(Exception):
@@ -62,7 +75,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes, limit: int)
         if completion is not None and type(index) is int:
             by_index.setdefault(index, completion)
     if not by_index:
-        raise TroubleError(f"no choice with a text and a reason why it ended: {_excerpt(body)}")
+        raise TroubleError(f"no choice that is finished and can be read: {_excerpt(body)}")
     return [by_index[index] for index in sorted(by_index)][:limit]
 
 
@@ -82,21 +95,74 @@ def retry_after(value: str, now: float | None = None) -> float:
     return seconds if 0.0 <= seconds < math.inf else 0.0
 
 
+class _Message(NamedTuple):
+    """What the model wrote in a choice."""
+
+    text: str
+    reasoning: str = ""
+    note: str = ""
+
+
 def _completion(choice: Any, usage: Any) -> Completion | None:
-    """A choice of either API, or None. An empty text is a sample where the model chose to stop; null is not."""
+    """A choice of either API; None if the server aborted it or it can't be read."""
     if not isinstance(choice, dict):
         return None
     message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else choice.get("text")
+    message = _chat_message(message) if isinstance(message, dict) else _plain_message(choice.get("text"))
     finish = choice.get("finish_reason")
-    if not isinstance(text, str) or not isinstance(finish, str) or not finish or finish in ABORTED:
+    if message is None or not isinstance(finish, str) or not finish or finish.lower() in ABORTED:
         return None
+    finish = TRUNCATED if finish.lower() in LIMITS else finish[:MAX_FINISH]
     logps = _token_logps(choice.get("logprobs"))
     tokens = None if logps is None else len(logps)
     if tokens is None and isinstance(usage, dict) and type(usage.get("completion_tokens")) is int:
         tokens = max(0, usage["completion_tokens"])
     finite = logps is not None and all(type(logp) in (int, float) and math.isfinite(logp) for logp in logps)
-    return Completion(_storable(text), tokens, finish[:MAX_FINISH], math.fsum(logps) if logps and finite else None)
+    logp = math.fsum(logps) if logps and finite else None
+    silent = finish != TRUNCATED and message.reasoning and not message.text.strip()
+    note = message.note or (NO_TEXT if silent else "")
+    return Completion(_storable(message.text), tokens, finish, logp, note, _storable(message.reasoning))
+
+
+def _plain_message(text: Any) -> _Message | None:
+    return _Message(text) if isinstance(text, str) else None
+
+
+def _chat_message(message: dict[str, Any]) -> _Message | None:
+    """The parts of a chat's message. Its content may be null or empty; a refusal is the model's text."""
+    content = message.get("content")
+    if not message.keys() & MESSAGE_FIELDS:
+        return None
+    content = "" if content is None else content
+    written = _parts(content) if isinstance(content, list) else _plain_message(content)
+    if written is None:
+        return None
+    fields = [message.get(name) for name in ("reasoning_content", "reasoning")]
+    reasoning = written.reasoning or next((value for value in fields if isinstance(value, str) and value), "")
+    refusal = message.get("refusal")
+    if isinstance(refusal, str) and refusal and not written.text:
+        return _Message(refusal, reasoning, REFUSAL)
+    return _Message(written.text, reasoning, TOOL_CALLS if message.get("tool_calls") else "")
+
+
+def _parts(content: list[Any]) -> _Message | None:
+    """Content as a list of parts, as Mistral's reasoning models have it; None if one is neither text nor reasoning."""
+    texts: list[str | None] = []
+    thoughts: list[str | None] = []
+    for part in content:
+        if isinstance(part, dict) and part.get("type") == "thinking":
+            thinking = part.get("thinking")
+            thoughts += map(_part_text, thinking) if isinstance(thinking, list) else [None]
+        else:
+            texts.append(_part_text(part))
+    if None in texts or None in thoughts:
+        return None
+    return _Message("".join(filter(None, texts)), "".join(filter(None, thoughts)))
+
+
+def _part_text(part: Any) -> str | None:
+    text = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
+    return text if isinstance(text, str) else None
 
 
 def _token_logps(logprobs: Any) -> list[Any] | None:

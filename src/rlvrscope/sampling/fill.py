@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from rlvrscope.engines.engine import Completion, Engine, Fact, Failure, Request
+from rlvrscope.engines.engine import NO_TEXT, Completion, Engine, Fact, Failure, Request
 from rlvrscope.errors import InputError, WorkError
 from rlvrscope.problem import Problem
 from rlvrscope.problems.templates import template_of
+from rlvrscope.sampling.rates import Rates
 from rlvrscope.sampling.store.sample_store import BATCH, RUN, Sample, SampleStore
 from rlvrscope.sampling.verdicts import use_verifiers, verify_missing, verify_texts
 from rlvrscope.seeding import derive_seed
@@ -34,6 +35,9 @@ class FillProgress:
     """Progress of a run. total: samples requested; existing: samples in the store before; failures: (problem, index,
     reason).
 
+    outcomes: of the new samples; truncated_outcomes: of those among them that the token limit cut off. silent: new
+    samples that stopped after their reasoning, without a text.
+
     For engines that do not honour seeds, within each batch: repeats: samples whose text repeats another of the same
     problem; varied: problems with several different texts.
     """
@@ -46,13 +50,20 @@ class FillProgress:
     stopped: bool = False
     repeats: int = 0
     varied: int = 0
+    silent: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    truncated_outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, int, str]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def done(self) -> int:
         return self.existing + self.new
+
+    @property
+    def rates(self) -> Rates:
+        """Rates of the new samples."""
+        return Rates.of(self.outcomes, self.truncated_outcomes)
 
     @property
     def identical(self) -> bool:
@@ -65,8 +76,8 @@ class FillProgress:
 
 
 OnProgress = Callable[[FillProgress], None]
-CommitResult = tuple[int, Counter[str]]
-"""New samples of a batch, and the outcomes of all its samples."""
+CommitResult = tuple[int, Counter[str], Counter[str]]
+"""New samples of a batch, the outcomes of all its samples, and those of its truncated ones."""
 
 
 def run_identity(engine: Engine, seed: int = 0, template: str | None = None) -> dict[str, Fact]:
@@ -194,6 +205,7 @@ class _Committer:
         if self.batch:
             batch, self.batch = self.batch, []
             self.progress.tokens += sum(completion.tokens or 0 for _, completion in batch)
+            self.progress.silent += sum(completion.note == NO_TEXT for _, completion in batch)
             if not self.honours_seeds:
                 self._count_repeats(batch)
             self.pending = _in_thread(lambda: self._write(batch))
@@ -203,9 +215,10 @@ class _Committer:
         if self.pending is None:
             return
         pending, self.pending = self.pending, None
-        new, outcomes = pending.result()
+        new, outcomes, truncated_outcomes = pending.result()
         self.progress.new += new
         self.progress.outcomes.update(outcomes)
+        self.progress.truncated_outcomes.update(truncated_outcomes)
         self.on_progress(self.progress)
 
     def finish(self) -> None:
@@ -215,7 +228,8 @@ class _Committer:
     def _count_repeats(self, batch: Sequence[tuple[Request, Completion]]) -> None:
         texts_of: dict[str, list[str]] = {}
         for request, completion in batch:
-            texts_of.setdefault(request.problem.id, []).append(completion.text)
+            if text := completion.reasoning + completion.text:  # truncated without either: no sign of repetition
+                texts_of.setdefault(request.problem.id, []).append(text)
         for texts in texts_of.values():
             self.progress.varied += len(set(texts)) > 1
             self.progress.repeats += len(texts) - len(set(texts))
@@ -224,7 +238,8 @@ class _Committer:
         verdicts = verify_texts([(completion.text, request.problem) for request, completion in batch], self.pool)
         samples = [Sample(request.problem.id, request.index, request.seed, completion) for request, completion in batch]
         new = self.store.add(self.run, samples, verdicts)
-        return new, Counter(verdict.outcome for verdict in verdicts)
+        truncated = (v.outcome for (_, completion), v in zip(batch, verdicts, strict=True) if completion.truncated)
+        return new, Counter(verdict.outcome for verdict in verdicts), Counter(truncated)
 
 
 def _in_thread(work: Callable[[], CommitResult]) -> Future[CommitResult]:

@@ -21,7 +21,7 @@ from rlvrscope.readers import read_models
 from rlvrscope.sampling import Sample, SampleStore, fill
 from rlvrscope.sampling.store.check import check, stats
 from rlvrscope.sampling.store.export import export
-from rlvrscope.sampling.store.store_file import FORMAT_VERSION, refuse_network
+from rlvrscope.sampling.store.store_file import APPLICATION_ID, FORMAT_VERSION, UPGRADES, refuse_network
 from rlvrscope.sampling.verdicts import check_plugin_verifiers, verify_missing
 
 PROBLEMS = [Problem("p", "?", "1"), Problem("q", "?", "2", cluster="c", metadata={"numbers": [1, 2]})]
@@ -51,6 +51,120 @@ def test_any_text_comes_back(tmp_path_factory: pytest.TempPathFactory, texts: li
     with SampleStore(path, write=False) as store:
         assert [sample.completion.text for sample in store.samples("samples", "p")] == texts * 2
         assert store.problems() == {problem.id: problem for problem in PROBLEMS}
+
+
+@given(texts=st.lists(st.tuples(*[st.sampled_from(["", "a", "two and two " * 50])] * 2), min_size=1, max_size=9))
+@settings(max_examples=15)
+def test_reasoning_comes_back_beside_its_text(tmp_path_factory: pytest.TempPathFactory, texts: list[tuple[str, str]]):
+    samples = [
+        Sample("p", index, 0, Completion(text, finish="length", reasoning=reasoning))
+        for index, (text, reasoning) in enumerate(texts)
+    ]
+    path = tmp_path_factory.mktemp("texts") / "s.sqlite"
+    with SampleStore(path) as store:
+        store.begin("samples", {}, PROBLEMS)
+        store.add("samples", samples[:1])
+        store.add("samples", samples)
+    with SampleStore(path, write=False) as store:
+        assert list(store.samples("samples")) == samples
+        assert check(store) == len(samples)
+
+
+FIRST_SCHEMA = """
+CREATE TABLE runs (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, identity TEXT NOT NULL);
+CREATE TABLE problems (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, verifier TEXT NOT NULL, content TEXT NOT NULL
+);
+CREATE TABLE dictionaries (id INTEGER PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE samples (
+    run INTEGER NOT NULL, problem INTEGER NOT NULL, number INTEGER NOT NULL,
+    text BLOB NOT NULL, dictionary INTEGER, tokens INTEGER, logp REAL,
+    finish TEXT NOT NULL, seed INTEGER NOT NULL, note TEXT NOT NULL,
+    PRIMARY KEY (run, problem, number)
+);
+CREATE TABLE verifiers (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, used INTEGER NOT NULL, UNIQUE (name, version)
+);
+CREATE TABLE verdicts (
+    verifier INTEGER NOT NULL, run INTEGER NOT NULL, problem INTEGER NOT NULL, number INTEGER NOT NULL,
+    outcome TEXT NOT NULL, score REAL NOT NULL, extracted TEXT, path TEXT NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (verifier, run, problem, number)
+) WITHOUT ROWID;
+CREATE INDEX outcomes ON verdicts (verifier, run, problem, outcome);
+"""
+"""The first format, which kept no reasoning."""
+
+
+@pytest.fixture
+def first_store(tmp_path: Path) -> Path:
+    """A store of the first format with 120 samples, in the folder `first`; the same in today's, in `today`."""
+    with SampleStore(tmp_path / "today") as store:
+        fill(store, filler.PROBLEMS, filler.Guesser(), 20)
+    path = tmp_path / "first" / "samples.sqlite"
+    path.parent.mkdir()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("PRAGMA user_version = 1")
+    connection.executescript(f"BEGIN; {FIRST_SCHEMA} COMMIT;")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("ATTACH ? AS today", (str(store.path),))
+    for table in ("runs", "problems", "dictionaries", "verifiers", "verdicts"):
+        connection.execute(f"INSERT INTO {table} SELECT * FROM today.{table}")
+    columns = "run, problem, number, text, dictionary, tokens, logp, finish, seed, note"
+    connection.execute(f"INSERT INTO samples SELECT {columns} FROM today.samples")
+    connection.close()
+    return path
+
+
+def test_a_store_of_the_first_format_is_read_unchanged(first_store: Path, tmp_path: Path):
+    before = first_store.read_bytes()
+    assert filler.verified_samples(first_store) == filler.verified_samples(tmp_path / "today")
+    with SampleStore(first_store, write=False) as store:
+        assert check(store) == 120
+        assert stats(store) == stats(SampleStore(tmp_path / "today", write=False))
+        assert export(store, tmp_path / "first.parquet") == 120
+    (model,) = read_models(str(first_store.parent))
+    assert model.counts.n.sum() == 120
+    assert first_store.read_bytes() == before
+
+
+def test_a_store_of_the_first_format_is_continued(first_store: Path, tmp_path: Path):
+    """As if it had always been of today's; its reasoning is read from the log too, before that is in the file."""
+    for path in (first_store.parent, tmp_path / "today"):
+        with SampleStore(path) as store:
+            progress = fill(store, filler.PROBLEMS, filler.Guesser(), 30)
+            assert (progress.existing, progress.new) == (120, 60)
+    assert filler.verified_samples(first_store) == filler.verified_samples(tmp_path / "today")
+    thought = Sample("p1", 30, 1, Completion("so", reasoning="two and two"))
+    with SampleStore(first_store) as store:
+        store.add("samples", [thought])
+        assert check(store) == 181
+
+
+def test_a_kill_after_the_upgrade_loses_nothing(first_store: Path, tmp_path: Path):
+    """The file's header is of the first format, its log of today's."""
+    thought = Sample("p1", 30, 1, Completion("so", reasoning="two and two"))
+    (tmp_path / "killed").mkdir()
+    with SampleStore(first_store) as store:
+        store.add("samples", [thought])
+        for path in first_store.parent.iterdir():
+            shutil.copy(path, tmp_path / "killed")
+    assert (tmp_path / "killed" / "samples.sqlite").read_bytes()[60:64] == bytes([0, 0, 0, 1])
+    for write in (False, True):
+        with SampleStore(tmp_path / "killed", write=write) as store:
+            assert list(store.samples("samples", "p1"))[-1] == thought
+            assert check(store) == 121
+
+
+def test_an_upgrade_that_fails_changes_nothing(first_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its statements are one transaction."""
+    monkeypatch.setitem(UPGRADES, 1, f"{UPGRADES[1]} NOT NULL")
+    with pytest.raises(WorkError, match="NOT NULL"):
+        SampleStore(first_store)
+    monkeypatch.undo()
+    with SampleStore(first_store, write=False) as store:
+        assert store.reasoning == "NULL"
+    assert filler.verified_samples(first_store) == filler.verified_samples(tmp_path / "today")
 
 
 def test_an_existing_sample_is_never_replaced(store: SampleStore):

@@ -11,6 +11,7 @@ from rich.console import Console
 from rlvrscope.cli.shared.console import MESSAGES
 from rlvrscope.cli.shared.guard import on_interrupt
 from rlvrscope.cli.shared.progress import duration, progress_bar
+from rlvrscope.cli.shared.truncation import finished_rate
 
 if TYPE_CHECKING:
     from rlvrscope.sampling import FillProgress
@@ -58,13 +59,17 @@ def _lines(progress: FillProgress) -> list[str]:
     """Rate and time left; and the outcomes' shares of the new samples, all of which are verified when committed."""
     seconds = max(progress.seconds, 1e-9)
     rate = progress.new / seconds
-    speed = [f"{rate:,.1f} samples/s", f"{progress.tokens / seconds:,.0f} tokens/s"]
+    speed = [f"{rate:,.1f} samples/s"]
+    if progress.tokens:
+        speed.append(f"{progress.tokens / seconds:,.0f} tokens/s")
     if progress.new and progress.done < progress.total:
         speed.append(f"about {duration((progress.total - progress.done - progress.failed) / rate)} left")
     results = []
     if verified := progress.outcomes.total():
         results.append(f"{verified / max(progress.new, 1):.0%} verified")
         results += [f"{outcome} {count / verified:.1%}" for outcome, count in progress.outcomes.most_common()]
+    if (rates := progress.rates).truncated:
+        results += [f"truncated {rates.truncated_share:.1%}", finished_rate(rates)]
     if progress.identical:
         results.append("all samples of a problem are identical")
     if progress.failed:

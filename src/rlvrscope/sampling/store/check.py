@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rlvrscope.engines.engine import Fact
+from rlvrscope.engines.engine import TRUNCATED, Fact
 from rlvrscope.errors import InputError
 from rlvrscope.problem import OUTCOMES
-from rlvrscope.sampling.store.sample_store import SampleStore
+from rlvrscope.sampling.rates import Rates
+from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, SampleStore
 from rlvrscope.sampling.store.store_file import sqlite_errors
 
 ORPHANS = {
@@ -19,23 +20,39 @@ ORPHANS = {
     "AND s.problem = v.problem AND s.number = v.number WHERE s.run IS NULL",
 }
 """SQL queries for rows whose parents are missing."""
+_GROUPS = f"""
+SELECT s.finish, coalesce(v.outcome, ''), s.note, count(*)
+FROM runs r, problems p JOIN samples s ON s.run = r.id AND s.problem = p.id
+LEFT JOIN verdicts v ON v.verifier = {CURRENT_VERIFIER} AND v.run = r.id AND v.problem = p.id
+    AND v.number = s.number
+WHERE r.name = ? GROUP BY 1, 2, 3
+"""
 
 
 @dataclass(frozen=True)
 class RunStats:
-    """Statistics of a run. samples_per_problem: fewest and most; rate: share of correct samples, None without any."""
+    """Statistics of a run. samples_per_problem: fewest and most; notes: samples by their note; without_tokens: samples
+    whose length the engine did not report.
+
+    truncated_outcomes: outcomes of the samples that the token limit cut off; "": without a verdict.
+    """
 
     identity: Mapping[str, Fact]
     problems: int
     samples: int
     samples_per_problem: tuple[int, int]
     tokens: int
+    without_tokens: int
     text_bytes: int
-    noted: int
+    notes: Mapping[str, int]
     finish: Mapping[str, int]
     outcomes: Mapping[str, int]
+    truncated_outcomes: Mapping[str, int]
     without_verdict: int
-    rate: float | None
+
+    @property
+    def rates(self) -> Rates:
+        return Rates.of({**self.outcomes, "": self.without_verdict}, self.truncated_outcomes)
 
 
 def check(store: SampleStore) -> int:
@@ -59,26 +76,35 @@ def stats(store: SampleStore) -> dict[str, RunStats]:
 
 
 def _run_stats(store: SampleStore, run: str, identity: Mapping[str, Fact]) -> RunStats:
-    query = (
-        "SELECT s.finish, count(*), coalesce(sum(s.tokens), 0), sum(length(s.text)), sum(s.note <> '') "
-        "FROM runs r JOIN samples s ON s.run = r.id WHERE r.name = ? GROUP BY s.finish"
-    )
+    sums = f"""
+    SELECT coalesce(sum(s.tokens), 0), coalesce(sum(s.tokens IS NULL), 0),
+        coalesce(sum(length(s.text) + coalesce(length({store.reasoning}), 0)), 0)
+    FROM runs r JOIN samples s ON s.run = r.id WHERE r.name = ?
+    """  # apart: to group rows SQLite would copy their texts
     with sqlite_errors(store.path):
-        rows = store.connection.execute(query, (run,)).fetchall()
-    by_problem = store.counts(run)
-    outcomes: Counter[str] = sum(by_problem.values(), Counter())
-    sizes = [counts.total() for counts in by_problem.values()]
-    samples = sum(sizes)
+        rows = store.connection.execute(_GROUPS, (run,)).fetchall()
+        tokens, without_tokens, text_bytes = store.connection.execute(sums, (run,)).fetchone()
+    finish: Counter[str] = Counter()
+    notes: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
+    truncated: Counter[str] = Counter()
+    for ended, outcome, note, count in rows:
+        finish[ended] += count
+        outcomes[outcome] += count
+        notes[note] += count
+        truncated[outcome] += count * (ended == TRUNCATED)
+    sizes = [counts.total() for counts in store.counts(run).values()]
     return RunStats(
         identity=identity,
-        problems=len(by_problem),
-        samples=samples,
+        problems=len(sizes),
+        samples=sum(sizes),
         samples_per_problem=(min(sizes, default=0), max(sizes, default=0)),
-        tokens=sum(row[2] for row in rows),
-        text_bytes=sum(row[3] for row in rows),
-        noted=sum(row[4] for row in rows),
-        finish={row[0]: row[1] for row in rows},
+        tokens=tokens,
+        without_tokens=without_tokens,
+        text_bytes=text_bytes,
+        notes={note: count for note, count in notes.most_common() if note},
+        finish=dict(finish.most_common()),
         outcomes={outcome: outcomes[outcome] for outcome in OUTCOMES},
+        truncated_outcomes=dict(+truncated),
         without_verdict=outcomes[""],
-        rate=outcomes["correct"] / samples if samples else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sqlite3
 import threading
@@ -22,9 +23,11 @@ from rlvrscope.sampling.store.store_file import (
     connect_to_write,
     create,
     examine,
+    format_version,
     refuse_network,
     sqlite_errors,
     store_path,
+    upgrade,
 )
 from rlvrscope.sampling.store.texts import Texts
 from rlvrscope.tables.values import shorten, to_text
@@ -52,9 +55,12 @@ class SampleStore:
 
     Within a process, one thread may add samples while another calls `existing`.
 
-    path: the file, or a folder for samples.sqlite; created if missing. write: False opens it read-only. examined: skip
-    the check for damage. Raises InputError for a damaged, foreign or newer file and on a network file system, and
-    changes nothing; WorkError where another process is writing or the disk fails; MissingExtraError without zstandard.
+    path: the file, or a folder for samples.sqlite; created if missing. write: False opens it read-only; a store of an
+    earlier format is upgraded when it is opened to write, and only read otherwise. examined: skip the check for damage.
+    reasoning: SQL of a sample's packed reasoning, which the first format did not keep.
+
+    Raises InputError for a damaged, foreign or newer file and on a network file system, and changes nothing; WorkError
+    where another process is writing or the disk fails; MissingExtraError without zstandard.
     """
 
     def __init__(self, path: Path | str, *, write: bool = True, examined: bool = False) -> None:
@@ -71,6 +77,9 @@ class SampleStore:
                 examine(self.path)
             self.connection = (connect_to_write if write else connect_to_read)(self.path)
             self._texts = Texts(self.connection, self.path)
+            if write:
+                upgrade(self.connection, self.path)
+            self.reasoning = "s.reasoning" if format_version(self.connection, self.path) > 1 else "NULL"
         except BaseException:
             self._lock_stack.close()
             raise
@@ -158,12 +167,12 @@ class SampleStore:
             ids = {name: self._id("problems", name) for name in {sample.problem for sample in samples}}
             places = self._new(run, samples)
             new = [samples[place] for place in places]
-            packed = self._texts.pack([sample.completion.text for sample in new]) if new else []
+            texts, reasonings = self._pack([sample.completion for sample in new])
             connection.executemany(
-                "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (run_id, ids[sample.problem], sample.index, *text, *_facts(sample))
-                    for sample, text in zip(new, packed, strict=True)
+                    (run_id, ids[sample.problem], sample.index, *text, *_facts(sample), reasoning)
+                    for sample, text, reasoning in zip(new, texts, reasonings, strict=True)
                 ],
             )
             if verdicts:
@@ -183,19 +192,28 @@ class SampleStore:
                 place_of.pop((problem, index), None)
         return sorted(place_of.values())
 
+    def _pack(self, completions: Sequence[Completion]) -> tuple[list[tuple[bytes, int | None]], list[bytes | None]]:
+        """Return the packed texts, and the packed reasoning where there is any, with the same dictionary."""
+        if not completions:
+            return [], []
+        reasonings = [completion.reasoning for completion in completions if completion.reasoning]
+        packed = iter(self._texts.pack([completion.text for completion in completions] + reasonings))
+        texts = list(itertools.islice(packed, len(completions)))
+        return texts, [next(packed)[0] if completion.reasoning else None for completion in completions]
+
     def samples(self, run: str, problem: str | None = None, indices: range = range(1 << 62)) -> Iterator[Sample]:
         """Yield the samples of a run (of one problem), problem by problem, lazily."""
         query = (
-            "SELECT p.name, s.number, s.seed, s.text, s.dictionary, s.tokens, s.finish, s.logp, s.note "
-            "FROM samples s JOIN problems p ON p.id = s.problem "
+            f"SELECT p.name, s.number, s.seed, s.dictionary, s.text, {self.reasoning}, s.tokens, s.finish, s.logp, "
+            "s.note FROM samples s JOIN problems p ON p.id = s.problem "
             "WHERE s.run = (SELECT id FROM runs WHERE name = ?1) AND (?2 IS NULL OR p.name = ?2) "
             "AND s.number >= ?3 AND s.number < ?4 ORDER BY s.problem, s.number"
         )
         with sqlite_errors(self.path):
-            for name, index, seed, text, dictionary, *facts in self.connection.execute(
-                query, (run, problem, indices.start, indices.stop)
-            ):
-                yield Sample(name, index, seed, Completion(self._texts.unpack(text, dictionary), *facts))
+            rows = self.connection.execute(query, (run, problem, indices.start, indices.stop))
+            for name, index, seed, dictionary, text, reasoning, tokens, finish, logp, note in rows:
+                written, thought = self.unpack(text, dictionary), self.unpack(reasoning, dictionary)
+                yield Sample(name, index, seed, Completion(written, tokens, finish, logp, note, thought))
 
     # --- verdicts
 
@@ -270,9 +288,9 @@ class SampleStore:
 
     # --- internals
 
-    def unpack(self, text: bytes, dictionary: int | None) -> str:
-        """Decompress a text of the samples table. Raises InputError for a damaged one."""
-        return self._texts.unpack(text, dictionary)
+    def unpack(self, text: bytes | None, dictionary: int | None) -> str:
+        """Decompress a text or a reasoning of the samples table; null is empty. Raises InputError for a damaged one."""
+        return "" if text is None else self._texts.unpack(text, dictionary)
 
     def _id(self, table: str, name: str) -> int:
         row = self.connection.execute(f"SELECT id FROM {table} WHERE name = ?", (name,)).fetchone()

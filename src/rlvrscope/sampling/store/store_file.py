@@ -12,9 +12,11 @@ from rlvrscope.errors import InputError, WorkError, file_errors
 
 FILE_NAME = "samples.sqlite"
 SUFFIXES = (".sqlite", ".db")
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 APPLICATION_ID = int.from_bytes(b"RLVS", "big")
-"""SQLite's application id, in bytes 68 to 71 of the file; the format version is in bytes 60 to 63."""
+"""SQLite's application id, in bytes 68 to 71 of the file. The format version is SQLite's user_version."""
+UPGRADES = {1: "ALTER TABLE samples ADD COLUMN reasoning BLOB"}
+"""The change from each format to the next one."""
 MAX_LOG_PAGES = 4_000
 """Size of the write-ahead log, in pages of 4 KiB, at which its pages are moved to the file."""
 NETWORK_FILE_SYSTEMS = (
@@ -31,7 +33,7 @@ CREATE TABLE dictionaries (id INTEGER PRIMARY KEY, content BLOB NOT NULL);
 CREATE TABLE samples (
     run INTEGER NOT NULL, problem INTEGER NOT NULL, number INTEGER NOT NULL,
     text BLOB NOT NULL, dictionary INTEGER, tokens INTEGER, logp REAL,
-    finish TEXT NOT NULL, seed INTEGER NOT NULL, note TEXT NOT NULL,
+    finish TEXT NOT NULL, seed INTEGER NOT NULL, note TEXT NOT NULL, reasoning BLOB,
     PRIMARY KEY (run, problem, number)
 );
 CREATE TABLE verifiers (
@@ -90,17 +92,42 @@ def examine(path: Path) -> None:
         header = file.read(100)
     if header[:16] != b"SQLite format 3\0" or int.from_bytes(header[68:72], "big") != APPLICATION_ID:
         raise InputError(f"{path} is not a store of samples: rlvrscope did not write it. Choose another path.")
-    version = int.from_bytes(header[60:64], "big")
-    if version > FORMAT_VERSION:
-        raise InputError(f"{path} has format {version}; this version reads up to {FORMAT_VERSION}. Upgrade rlvrscope.")
     connection = connect_to_read(path)
     try:
+        version = format_version(connection, path)
+        if version > FORMAT_VERSION:
+            raise InputError(
+                f"{path} has format {version}; this version reads up to {FORMAT_VERSION}. Upgrade rlvrscope."
+            )
         with sqlite_errors(path):
             problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     finally:
         connection.close()
     if problem != "ok":
         raise _damaged(path, problem)
+
+
+def format_version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the format; the file's header does not know what is still in the log."""
+    with sqlite_errors(path):
+        return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def upgrade(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring a store of an earlier format to today's in one transaction. The caller holds the lock."""
+    version = format_version(connection, path)
+    if version == FORMAT_VERSION:
+        return
+    try:
+        with sqlite_errors(path):
+            connection.execute("BEGIN IMMEDIATE")
+            for earlier in range(version, FORMAT_VERSION):
+                connection.execute(UPGRADES[earlier])
+            connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+            connection.execute("COMMIT")
+    except BaseException:
+        connection.close()  # which rolls back
+        raise
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
