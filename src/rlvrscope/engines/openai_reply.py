@@ -96,7 +96,7 @@ def retry_after(value: str, now: float | None = None) -> float:
 
 
 class _Message(NamedTuple):
-    """What the model wrote in a choice."""
+    """The text and the reasoning of a choice."""
 
     text: str
     reasoning: str = ""

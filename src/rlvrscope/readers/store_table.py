@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,17 +10,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlvrscope.errors import InputError
+from rlvrscope.problem import Problem
+from rlvrscope.problems.problem_files import FACTS
 from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, SampleStore
 from rlvrscope.sampling.store.store_file import sqlite_errors
 from rlvrscope.tables.table import BATCH_ROWS, Batch, Column
 
 _QUERY = """
-SELECT p.name, v.outcome, v.score, v.extracted, s.number {more}
+SELECT p.name, v.outcome, v.score, v.extracted, s.number {facts} {texts}
 FROM problems p JOIN samples s ON s.run = ?1 AND s.problem = p.id
 LEFT JOIN verdicts v ON v.verifier = {verifier} AND v.run = s.run AND v.problem = s.problem AND v.number = s.number
 ORDER BY p.id, s.number
 """
-_TEXT = ", s.text, s.dictionary"
+FACT_COLUMNS, TEXT_COLUMNS = ("finish", "tokens"), ("text", "reasoning")
+"""Columns that are read on request only, since they are not in the store's indexes."""
 Row = tuple[Any, ...]
 """A row of the query."""
 
@@ -35,17 +38,19 @@ class StoredRun(NamedTuple):
 
 @dataclass(frozen=True)
 class StoreTable:
-    """Columns problem, correct, score, outcome, answer (extracted), index and text, with the current verdicts.
+    """Columns problem, correct, score, outcome, answer (extracted), index, finish, tokens, text and reasoning, with the
+    current verdicts.
 
-    model: the run, where there are several; cluster: where problems have one. A part is a run.
+    model: the run, where there are several; cluster, level and other facts: where problems have them. A part is a run.
+    by_problem: the values of these columns.
     """
 
     path: Path
     names: Sequence[str]
     parts: Sequence[int]
     runs: Sequence[StoredRun]
-    clusters: dict[str, str]
-    numeric: Sequence[str] = ("correct", "score")
+    by_problem: Mapping[str, Mapping[str, Any]]
+    numeric: Sequence[str] = ("correct", "score", "tokens")
     columnar: bool = True
     row: str = "sample"
 
@@ -59,18 +64,18 @@ class StoreTable:
             problems = store.problems()
         if not runs:
             raise InputError(f"{path} holds no samples yet")
-        clustered = any(problem.cluster is not None for problem in problems.values())
-        clusters = {name: problem.cluster or name for name, problem in problems.items()} if clustered else {}
-        names = ["problem", "correct", "score", "outcome", "answer", "index", "text"]
-        names += ["model"] * (len(runs) > 1) + ["cluster"] * clustered
-        return cls(path, names, range(len(runs)), runs, clusters)
+        names = ["problem", "correct", "score", "outcome", "answer", "index", *FACT_COLUMNS, *TEXT_COLUMNS]
+        by_problem = _by_problem(problems.values())
+        return cls(path, names + ["model"] * (len(runs) > 1) + list(by_problem), range(len(runs)), runs, by_problem)
 
     def batches(
         self, columns: Sequence[str], parts: Sequence[int] | None = None, rows: int = BATCH_ROWS
     ) -> Iterator[Batch]:
         """Raises InputError for samples without a verdict by the current version."""
-        query = _QUERY.format(more=_TEXT if "text" in columns else "", verifier=CURRENT_VERIFIER)
         with SampleStore(self.path, write=False, examined=True) as store, sqlite_errors(self.path):
+            facts = ", s.finish, s.tokens" if set(FACT_COLUMNS) & set(columns) else ", NULL, NULL"
+            texts = f", s.dictionary, s.text, {store.reasoning}" if set(TEXT_COLUMNS) & set(columns) else ""
+            query = _QUERY.format(facts=facts, texts=texts, verifier=CURRENT_VERIFIER)
             for part in self.parts if parts is None else parts:
                 first = 1 + sum(run.samples for run in self.runs[:part])
                 cursor = store.connection.execute(query, (self.runs[part].id,))
@@ -90,16 +95,32 @@ class StoreTable:
             )
 
     def _columns(
-        self, rows: Sequence[Row], run: str, unpack: Callable[[bytes, int | None], str]
+        self, rows: Sequence[Row], run: str, unpack: Callable[[bytes | None, int | None], str]
     ) -> dict[str, Callable[[], list[Any]]]:
-        return {
+        of_problems = {
+            name: lambda values=values: [values[row[0]] for row in rows] for name, values in self.by_problem.items()
+        }
+        return of_problems | {
             "problem": lambda: [row[0] for row in rows],
             "correct": lambda: [row[1] == "correct" for row in rows],
             "outcome": lambda: [row[1] for row in rows],
             "score": lambda: [row[2] for row in rows],
             "answer": lambda: [row[3] for row in rows],
             "index": lambda: [row[4] for row in rows],
-            "text": lambda: [unpack(row[5], row[6]) for row in rows],
+            "finish": lambda: [row[5] for row in rows],
+            "tokens": lambda: [row[6] for row in rows],
+            "text": lambda: [unpack(row[8], row[7]) for row in rows],
+            "reasoning": lambda: [unpack(row[9], row[7]) for row in rows],
             "model": lambda: [run] * len(rows),
-            "cluster": lambda: [self.clusters[row[0]] for row in rows],
         }
+
+
+def _by_problem(problems: Collection[Problem]) -> dict[str, dict[str, Any]]:
+    """Values of the columns that some problems have: clusters, the problem itself without one, and facts."""
+    columns: dict[str, dict[str, Any]] = {}
+    if any(problem.cluster is not None for problem in problems):
+        columns["cluster"] = {problem.id: problem.cluster or problem.id for problem in problems}
+    for fact in FACTS:
+        if any(fact in problem.metadata for problem in problems):
+            columns[fact] = {problem.id: problem.metadata.get(fact) for problem in problems}
+    return columns

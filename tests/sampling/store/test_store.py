@@ -18,6 +18,7 @@ from rlvrscope.engines import Completion
 from rlvrscope.errors import InputError, WorkError
 from rlvrscope.problem import Problem, Verdict
 from rlvrscope.readers import read_models
+from rlvrscope.readers.store_table import StoreTable
 from rlvrscope.sampling import Sample, SampleStore, fill
 from rlvrscope.sampling.store.check import check, stats
 from rlvrscope.sampling.store.export import export
@@ -343,6 +344,31 @@ def test_datasets_reads_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     rows = datasets.Dataset.from_parquet(str(tmp_path / "run.parquet"), cache_dir=str(tmp_path / "cache"))
     assert rows.num_rows == 24
     assert set(rows["outcome"]) <= {"correct", "wrong", "no_answer"}
+
+
+def test_a_store_is_a_table_with_ends_lengths_and_reasoning(tmp_path: Path):
+    problems = [Problem("p", "?", "1", metadata={"level": "3"}), Problem("q", "?", "2", cluster="c")]
+    ends = [("length", "", "two and"), ("stop", "1", "two and two"), ("stop", "1", "")]
+    with SampleStore(tmp_path) as store:
+        store.begin("samples", {}, problems)
+        samples = [
+            Sample(problem.id, index, 0, Completion(text, index, finish, reasoning=reasoning))
+            for problem in problems
+            for index, (finish, text, reasoning) in enumerate(ends)
+        ]
+        store.add("samples", samples, [Verdict("correct", verifier="math", version="1")] * 6)
+    table = StoreTable.open(store.path)
+    assert set(table.names) >= {"finish", "tokens", "text", "reasoning", "level", "cluster"}
+    for columns in (["finish", "problem"], ["reasoning"], ["tokens", "text"], ["level", "cluster"]):
+        (batch,) = table.batches(columns)
+        expected = {
+            "finish": ["length", "stop", "stop"] * 2, "problem": ["p"] * 3 + ["q"] * 3, "tokens": [0, 1, 2] * 2,
+            "reasoning": ["two and", "two and two", ""] * 2, "text": ["", "1", "1"] * 2,
+            "level": ["3"] * 3 + [None] * 3, "cluster": ["p"] * 3 + ["c"] * 3,
+        }  # fmt: skip
+        assert {name: column.list() for name, column in batch.columns.items()} == {
+            name: expected[name] for name in columns
+        }
 
 
 def test_two_runs_in_one_store_are_two_models(tmp_path: Path):

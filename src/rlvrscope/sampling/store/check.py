@@ -80,7 +80,7 @@ def _run_stats(store: SampleStore, run: str, identity: Mapping[str, Fact]) -> Ru
     SELECT coalesce(sum(s.tokens), 0), coalesce(sum(s.tokens IS NULL), 0),
         coalesce(sum(length(s.text) + coalesce(length({store.reasoning}), 0)), 0)
     FROM runs r JOIN samples s ON s.run = r.id WHERE r.name = ?
-    """  # apart: to group rows SQLite would copy their texts
+    """  # a query without groups, since SQLite copies the texts of rows that it groups
     with sqlite_errors(store.path):
         rows = store.connection.execute(_GROUPS, (run,)).fetchall()
         tokens, without_tokens, text_bytes = store.connection.execute(sums, (run,)).fetchone()
