@@ -35,9 +35,9 @@ def facts_of(base: ModelCounts, trained: ModelCounts) -> dict[str, SampleFact]:
 
 def test_facts_by_hand(tmp_path: Path):
     facts = facts_of(model(tmp_path, "base", BASE), model(tmp_path, "rl", TRAINED))
-    different = facts["different answers among 4"]
+    different = facts["answers among 4"]
     assert different.values == (pytest.approx((3 + 2 + 2) / 3), pytest.approx((2 + 1 + 2) / 3))
-    assert facts["different right answers among 4"].values == (pytest.approx(4 / 3), pytest.approx((1 + 0 + 2) / 3))
+    assert facts["right answers among 4"].values == (pytest.approx(4 / 3), pytest.approx((1 + 0 + 2) / 3))
     assert facts["cut off (share)"].values == (pytest.approx((0.5 + 0 + 0.25) / 3), 0.0)
     length = facts["length (tokens)"]
     assert length.values == (pytest.approx((25 + 10 + 16.25) / 3), pytest.approx((12.5 + 10 + 5) / 3))

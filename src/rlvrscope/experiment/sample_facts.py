@@ -44,8 +44,8 @@ def sample_facts(models: Sequence[ModelCounts], min_samples: int, confidence: fl
     units = [model.source.length_unit for model in models if model.source is not None]
     problems = models[0].counts.problems
     facts = {
-        f"different answers among {k}": lambda side: _distinct(side, problems, k, right=False),
-        f"different right answers among {k}": lambda side: _distinct(side, problems, k, right=True),
+        f"answers among {k}": lambda side: _distinct(side, problems, k, right=False),
+        f"right answers among {k}": lambda side: _distinct(side, problems, k, right=True),
         "cut off (share)": lambda side: _means(side, problems, lambda one: (one.cut_off, one.finished)),
     }
     if len(set(units)) == 1 and units[0] is not None:
@@ -82,7 +82,7 @@ def _difference(change_P: Floats, sides: Sequence[GroupCounts], confidence: floa
 
 
 def _distinct(side: Summaries, problems: Sequence[str], k: int, right: bool) -> Floats:
-    """(P,) different answers among k; NaN where a model has no answers at all."""
+    """(P,) answers among k; NaN where a model has no answers at all."""
     samples = [side.get(problem, ProblemSamples()) for problem in problems]
     if not any(one.answers for one in samples):
         return np.full(len(problems), np.nan)

@@ -16,7 +16,7 @@ from rlvrscope.report.text import clipped, fitted, one_line
 from rlvrscope.stats import Plan
 
 MAX_CHARACTERS, MAX_TITLE = 2_000, 200
-MAX_NAME_CELLS = 16
+MAX_NAME_CELLS, SHORT_NAME_CELLS = 16, 12
 """Width of a model's name in a terminal."""
 
 
@@ -91,9 +91,9 @@ def sample_table(boundary: Boundary, name: str) -> Table:
     """Facts of the base's and a trained model's samples, and their difference."""
     index = list(boundary.trained).index(name)
     columns = (
-        Column("mean over problems", align="left"),
-        Column(model_label(boundary.base.name), max_cells=MAX_NAME_CELLS),
-        Column(model_label(name), max_cells=MAX_NAME_CELLS),
+        Column("samples", align="left"),
+        Column(model_label(boundary.base.name), max_cells=SHORT_NAME_CELLS),
+        Column(model_label(name), max_cells=SHORT_NAME_CELLS),
         Column("difference", "+.3f"),
     )
     facts = boundary.sample_facts
