@@ -79,7 +79,7 @@ def test_verify_fills_in_verdicts(words: list[str]):
     ("command", "message"),
     [
         (["store", "check", "nothing"], "there is no store of samples at nothing"),
-        (["store", "export", "out/a", "--out", "a.csv"], "exported as .parquet"),
+        (["store", "export", "out/a", "--out", "a.csv"], "exported as .parquet or .jsonl; got a.csv"),
         (["sample", "countdown", "--engine", "lab", "--model", "m.safetensors", "--samples", "1", "--out", "o"],
          "name a lab recipe as the task"),
         (["sample", "countdown", "--engine", "bal", "--model", "m", "--samples", "1", "--out", "o"],

@@ -73,6 +73,18 @@ def test_choices_cut_off_inside_their_reasoning_are_samples():
     assert {(completion.text, completion.finish) for completion in written} == {("\\boxed{4}", "stop"), ("", "length")}
 
 
+def test_the_boundary_of_an_export_is_that_of_its_store():
+    """Counts, answers and the share that was cut off."""
+    sample(lambda number: cut_off(number) if number % 2 else answered(number))
+    result = json.loads(run("boundary", "run", "run", "--k", "1,4", "--json").stdout)
+    for name in ("run.parquet", "run.jsonl"):
+        run("store", "export", "run", "--out", name)
+        exported = json.loads(run("boundary", name, name, "--k", "1,4", "--json").stdout)
+        assert exported["models"] == result["models"]
+    assert result["models"][0]["rows"][0]["base"] == 0.5
+    assert "cut off (share)                   0.500" in run("boundary", "run.jsonl", "run.jsonl", "--k", "1").stdout
+
+
 def test_rates_of_all_and_of_the_finished_are_named_in_json():
     rates = {"rate": 0.5, "truncated": 16, "truncated_share": 0.5, "rate_of_finished": 1.0}
     sampled = json.loads(sample(lambda number: cut_off(number) if number % 2 else answered(number), "--json"))

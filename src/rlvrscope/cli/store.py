@@ -41,15 +41,15 @@ def check(path: PathArgument, as_json: JsonOption = False) -> None:
 @guarded
 def export(
     path: PathArgument,
-    out: Annotated[Path, typer.Option("--out", help="The file to write, .parquet.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write, .parquet or .jsonl.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Write the samples with their verdicts as Parquet, which `rlvrscope boundary` reads too."""
+    """Write the samples with their verdicts as Parquet or JSONL, which `rlvrscope boundary` reads too."""
     from rlvrscope.sampling import SampleStore
-    from rlvrscope.sampling.store.export import export as write_parquet
+    from rlvrscope.sampling.store.export import export as export_store
 
     with SampleStore(_existing(path), write=False) as store:
-        rows = write_parquet(store, out)
+        rows = export_store(store, out)
     if as_json:
         print_json({"format_version": 1, "rows": rows, "file": str(out)})
     else:

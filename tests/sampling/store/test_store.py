@@ -24,6 +24,7 @@ from rlvrscope.sampling.store.check import check, stats
 from rlvrscope.sampling.store.export import export
 from rlvrscope.sampling.store.store_file import APPLICATION_ID, FORMAT_VERSION, UPGRADES, refuse_network
 from rlvrscope.sampling.verdicts import check_plugin_verifiers, verify_missing
+from rlvrscope.tables.formats import open_table
 
 PROBLEMS = [Problem("p", "?", "1"), Problem("q", "?", "2", cluster="c", metadata={"numbers": [1, 2]})]
 
@@ -317,22 +318,62 @@ def test_network_file_systems_are_refused(tmp_path: Path, place: str, kind: str 
 def test_the_export_says_what_the_store_says(tmp_path: Path):
     with SampleStore(tmp_path / "run") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 50)
-        assert export(store, tmp_path / "run.parquet") == 300
+        assert export(store, tmp_path / "run.parquet") == export(store, tmp_path / "run.jsonl") == 300
         facts = stats(store)["samples"]
     inside = filler.verified_samples(tmp_path / "run")
     rows = pq.read_table(tmp_path / "run.parquet").to_pylist()
     assert {(row["problem"], row["index"]): row["text"] for row in rows} == {
         cell: sample.completion.text for cell, (sample, _) in inside.items()
     }
-    (direct,), (exported,) = (read_models(str(tmp_path / name)) for name in ("run", "run.parquet"))
-    assert direct.counts.problem == exported.counts.problem
-    assert (direct.counts.c == exported.counts.c).all()
-    assert direct.texts("p1") == exported.texts("p1")
-    assert direct.answers() == exported.answers()
-    assert direct.name == exported.name == "run"
+    (direct,) = read_models(str(tmp_path / "run"))
+    for name in ("run.parquet", "run.jsonl"):
+        (exported,) = read_models(str(tmp_path / name))
+        assert direct.counts.problem == exported.counts.problem
+        assert (direct.counts.c == exported.counts.c).all()
+        assert direct.texts("p1") == exported.texts("p1")
+        assert direct.answers() == exported.answers()
+        assert direct.name == exported.name == "run"
     assert facts.samples == 300
     assert facts.tokens == 6000
     assert facts.outcomes["correct"] == direct.counts.c.sum()
+
+
+@pytest.mark.parametrize("name", ["run.parquet", "run.jsonl"])
+def test_the_export_holds_what_is_needed_to_verify_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    """Reasoning, prompts and what verifiers read; with row groups of three rows."""
+    monkeypatch.setattr(sys.modules[export.__module__], "GROUP_CHARACTERS", 1)
+    monkeypatch.setattr(sys.modules[export.__module__], "FETCHED_ROWS", 3)
+    problems = [
+        Problem("p", "1 or 2?", "A", "choice", metadata={"choices": ["1", "2"], "level": "3"}),
+        Problem("q", "\ud800?", "2", cluster="c"),
+    ]
+    with SampleStore(tmp_path) as store:
+        store.begin("samples", {}, problems)
+        store.add("samples", [sample_of(index, problem=problem.id) for problem in problems for index in range(2)])
+        store.add("samples", [Sample("q", 2, 5, Completion("", finish="length", reasoning="two and"))])
+        assert export(store, tmp_path / name) == 5
+    table = open_table(tmp_path / name)
+    assert len(table.parts) == (2 if name == "run.parquet" else 1)
+    rows = [
+        dict(zip(table.names, row, strict=True))
+        for batch in table.batches(table.names)
+        for row in zip(*(batch.columns[column].list() for column in table.names), strict=True)
+    ]
+    assert rows[0] == {
+        "run": "samples", "problem": "p", "index": 0, "prompt": "1 or 2?", "text": "hello", "reasoning": "",
+        "correct": None, "score": None, "outcome": None, "answer": None, "gold": "A", "verifier": "choice",
+        "version": None, "finish": "stop", "tokens": 3, "logp": -1.5, "sample_seed": 0, "note": "note", "cluster": "p",
+        "choices": '["1", "2"]', "level": "3",
+    }  # fmt: skip
+    last = rows[4] | {
+        "index": 2,
+        "text": "",
+        "reasoning": "two and",
+        "finish": "length",
+        "tokens": None,
+        "cluster": "c",
+    }
+    assert rows[4] == last | {"prompt": "??", "choices": None, "level": None}
 
 
 def test_datasets_reads_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -340,10 +381,13 @@ def test_datasets_reads_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     datasets = pytest.importorskip("datasets")
     with SampleStore(tmp_path / "run") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 4)
-        export(store, tmp_path / "run.parquet")
-    rows = datasets.Dataset.from_parquet(str(tmp_path / "run.parquet"), cache_dir=str(tmp_path / "cache"))
-    assert rows.num_rows == 24
-    assert set(rows["outcome"]) <= {"correct", "wrong", "no_answer"}
+        for kind, suffix in (("parquet", "parquet"), ("json", "jsonl")):
+            export(store, tmp_path / f"run.{suffix}")
+            rows = datasets.load_dataset(
+                kind, data_files=str(tmp_path / f"run.{suffix}"), cache_dir=str(tmp_path / "cache"), split="train"
+            )
+            assert rows.num_rows == 24
+            assert set(rows["outcome"]) <= {"correct", "wrong", "no_answer"}
 
 
 def test_a_store_is_a_table_with_ends_lengths_and_reasoning(tmp_path: Path):

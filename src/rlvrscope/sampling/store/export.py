@@ -1,83 +1,128 @@
-"""Export of a store to Parquet, for pandas, DuckDB, `datasets` and `rlvrscope boundary`."""
+"""Export of a store to Parquet or JSONL, for pandas, DuckDB, `datasets` and `rlvrscope boundary`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
 from rlvrscope.problem import Problem
+from rlvrscope.problems.problem_files import FACTS, METADATA
 from rlvrscope.runs import replacing
 from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, SampleStore
 from rlvrscope.sampling.store.store_file import sqlite_errors
 from rlvrscope.tables.values import to_text
 
-GROUP_ROWS = 8_192
-"""Rows of a row group, which is kept in memory."""
-_COLUMNS = (
-    "run", "problem", "index", "outcome", "score", "answer", "verifier", "version", "tokens", "logp", "finish",
-    "sample_seed", "note",
-)  # fmt: skip
-"""Columns that are read unchanged, in the order of the query."""
+GROUP_ROWS, GROUP_CHARACTERS = 8_192, 1 << 24
+"""Rows of a row group, and characters of their texts: it is kept in memory, and ends with the first limit."""
+FETCHED_ROWS = 256
+COLUMNS = {
+    "problem": "string", "index": "int64", "prompt": "string", "text": "string", "reasoning": "string",
+    "correct": "bool", "score": "double", "outcome": "string", "answer": "string", "gold": "string",
+    "verifier": "string", "version": "string", "finish": "string", "tokens": "int64", "logp": "double",
+    "sample_seed": "int64", "note": "string",
+}  # fmt: skip
+"""Types of the columns that every export has."""
 _QUERY = f"""
-SELECT r.name, p.name, s.number, v.outcome, v.score, v.extracted, w.name, w.version,
-    s.tokens, s.logp, s.finish, s.seed, s.note, s.text, s.dictionary
+SELECT r.name, p.name, s.number, v.outcome, v.score, v.extracted, w.version, s.finish, s.tokens, s.logp, s.seed, s.note,
+    s.dictionary, s.text, {{reasoning}}
 FROM runs r JOIN samples s ON s.run = r.id JOIN problems p ON p.id = s.problem
 LEFT JOIN verdicts v
     ON v.verifier = {CURRENT_VERIFIER} AND v.run = s.run AND v.problem = s.problem AND v.number = s.number
 LEFT JOIN verifiers w ON w.id = v.verifier
 ORDER BY r.id, p.id, s.number
 """
+_SELECTED = (
+    "run", "problem", "index", "outcome", "score", "answer", "version", "finish", "tokens", "logp", "sample_seed",
+    "note",
+)  # fmt: skip
+"""Columns that are read unchanged, in the order of the query."""
+Row = dict[str, Any]
 
 
 def export(store: SampleStore, path: Path) -> int:
     """Write every sample with its verdict by the current version, atomically; return the number of rows.
 
-    Columns: run (`model` where there are several), problem, index, text, correct, score, outcome, answer (extracted),
-    gold, cluster, verifier, version, tokens, logp, finish, sample_seed, note. Raises InputError for another suffix than
-    .parquet; WorkError where the disk fails; MissingExtraError without pyarrow.
+    Columns: run (`model` where there are several), COLUMNS (`answer` is extracted from the text, `gold` is the
+    problem's), cluster, and what verifiers read and what describes the problem, where problems have it. Lists are JSON.
+    Raises InputError for another suffix than .parquet and .jsonl; WorkError where the disk fails; MissingExtraError
+    without pyarrow, for Parquet.
     """
+    if path.suffix not in WRITERS:
+        raise InputError(f"samples are exported as {' or '.join(WRITERS)}; got {path}")
+    problems = store.problems()
+    columns = {"model" if len(store.runs()) > 1 else "run": "string", **COLUMNS}
+    columns |= {name: "string" for name in ("cluster", *METADATA, *FACTS) if _is_used(name, problems)}
+    with replacing(path) as temporary:
+        return WRITERS[path.suffix](temporary, columns, _row_groups(store, problems))
+
+
+def _is_used(name: str, problems: Mapping[str, Problem]) -> bool:
+    return any(problem.cluster if name == "cluster" else name in problem.metadata for problem in problems.values())
+
+
+def _write_parquet(path: Path, columns: Mapping[str, str], groups: Iterator[list[Row]]) -> int:
     with needs_extra("parquet", "the export to Parquet"):
         import pyarrow as pa
         import pyarrow.parquet as pq
-    if path.suffix != ".parquet":
-        raise InputError(f"samples are exported as .parquet; got {path}")
-    problems = store.problems()
-    kinds = {
-        "model" if len(store.runs()) > 1 else "run": pa.string(), "problem": pa.string(), "index": pa.int64(),
-        "text": pa.string(), "correct": pa.bool_(), "score": pa.float64(), "outcome": pa.string(),
-        "answer": pa.string(), "gold": pa.string(), "cluster": pa.string(), "verifier": pa.string(),
-        "version": pa.string(), "tokens": pa.int64(), "logp": pa.float64(), "finish": pa.string(),
-        "sample_seed": pa.int64(), "note": pa.string(),
-    }  # fmt: skip
-    if not any(problem.cluster for problem in problems.values()):
-        del kinds["cluster"]
-    schema, count = pa.schema(list(kinds.items())), 0
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        for rows in _row_groups(store, problems):
+    schema, count = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()]), 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for rows in groups:
             writer.write_table(pa.Table.from_pylist(rows, schema))
             count += len(rows)
     return count
 
 
-def _row_groups(store: SampleStore, problems: Mapping[str, Problem]) -> Iterator[list[dict[str, Any]]]:
+def _write_jsonl(path: Path, columns: Mapping[str, str], groups: Iterator[list[Row]]) -> int:
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        for rows in groups:
+            file.writelines(json.dumps({name: row[name] for name in columns}) + "\n" for row in rows)
+            count += len(rows)
+    return count
+
+
+WRITERS: Mapping[str, Callable[[Path, Mapping[str, str], Iterator[list[Row]]], int]] = {
+    ".parquet": _write_parquet,
+    ".jsonl": _write_jsonl,
+}
+
+
+def _row_groups(store: SampleStore, problems: Mapping[str, Problem]) -> Iterator[list[Row]]:
+    facts = {name: _problem_facts(problem) for name, problem in problems.items()}
+    group: list[Row] = []
+    characters = 0
     with sqlite_errors(store.path):
-        cursor = store.connection.execute(_QUERY)
-        while rows := cursor.fetchmany(GROUP_ROWS):
-            yield [_row(store, problems, *row) for row in rows]
+        cursor = store.connection.execute(_QUERY.format(reasoning=store.reasoning))
+        while rows := cursor.fetchmany(FETCHED_ROWS):
+            group += [_row(store, facts, *row) for row in rows]
+            characters += sum(len(row["text"]) + len(row["reasoning"]) for row in group[-len(rows) :])
+            if len(group) >= GROUP_ROWS or characters >= GROUP_CHARACTERS:
+                yield group
+                group, characters = [], 0
+    if group:
+        yield group
 
 
-def _row(store: SampleStore, problems: Mapping[str, Problem], *values: Any) -> dict[str, Any]:
-    """One row with every column of either layout; the schema picks its own."""
-    *plain, text, dictionary = values
-    row = dict(zip(_COLUMNS, plain, strict=True))
-    problem, outcome = problems[row["problem"]], row["outcome"]
-    return row | {
+def _row(store: SampleStore, facts: Mapping[str, Row], *values: Any) -> Row:
+    """One row with every column of all layouts; the writer picks its own."""
+    *selected, dictionary, text, reasoning = values
+    row = dict(zip(_SELECTED, selected, strict=True))
+    return row | facts[row["problem"]] | {
         "model": row["run"],
         "text": to_text(store.unpack(text, dictionary)),
-        "correct": None if outcome is None else outcome == "correct",
-        "gold": to_text(problem.answer),
+        "reasoning": to_text(store.unpack(reasoning, dictionary)),
+        "correct": None if row["outcome"] is None else row["outcome"] == "correct",
+    }  # fmt: skip
+
+
+def _problem_facts(problem: Problem) -> Row:
+    """Columns that are the same in all rows of a problem."""
+    metadata = {name: problem.metadata.get(name) for name in (*METADATA, *FACTS)}
+    return {name: None if value is None else to_text(value) for name, value in metadata.items()} | {
+        "prompt": to_text(problem.prompt), "gold": to_text(problem.answer), "verifier": problem.verifier,
         "cluster": problem.cluster or problem.id,
-    }
+    }  # fmt: skip
