@@ -81,7 +81,7 @@ def test_repeated_rows_of_a_verl_data_set_are_one_problem(tiny_model: Path, tmp_
     done = run("sample", str(tmp_path / "verl.jsonl"), *words, "--dry-run")
     assert "1 problems x 4 samples: 4 requested" in done.stdout
     for note in (
-        "answer from column 'reward_model.ground_truth'", "8 rows hold 1 problem, each 8 times",
+        "read like verl's data sets: answer from 'reward_model.ground_truth'", "8 rows hold 1 problem, each 8 times",
         "1 of 1 gold answers are lists of one answer",
     ):  # fmt: skip
         assert f"Note: {note}" in done.stderr

@@ -208,9 +208,13 @@ def test_verl_data_sets_are_shown_and_verified(at: Path):
     row |= {"reward_model": {"style": "rule", "ground_truth": "2"}, "responses": ["\\boxed{2}", "\\boxed{3}"]}
     (at / "verl.jsonl").write_text(json.dumps(row))
     shown = run("tasks", "show", "verl.jsonl").stdout
-    for line in ("gold answer  2", "data_source  sums", "note         answer from column 'reward_model.ground_truth'"):
+    for line in (
+        "gold answer  2",
+        "data_source  sums",
+        "note         read like verl's data sets: answer from 'reward_model.ground_truth'",
+    ):
         assert line in shown.splitlines()
-    facts = json.loads(run("verify", "verl.jsonl", "--field", "text=responses", "--json").stdout)
+    facts = json.loads(run("verify", "verl.jsonl", "--json").stdout)
     assert (facts["outcomes"]["correct"], facts["outcomes"]["wrong"]) == (1, 1)
 
 

@@ -94,6 +94,37 @@ def test_a_list_of_chats_holds_one_answer_each(tmp_path: Path):
     assert read_answers(tmp_path / "a.parquet").texts == ["\\boxed{0}", "\\boxed{1}"]
 
 
+LAYOUT_ROWS = {
+    "verl's dumps: prompt from 'input', text from 'output', answer from 'gts'": {
+        "input": "user 1+1? assistant", "output": "\\boxed{2}", "gts": "2", "score": 1.0, "step": 10
+    },
+    "verl's data sets: answer from 'reward_model.ground_truth', text from 'responses'": {
+        "prompt": [{"role": "user", "content": "1+1?"}], "reward_model": {"ground_truth": "2"},
+        "responses": ["\\boxed{2}"], "data_source": "sums",
+    },
+    "Qwen2.5-Math: id from 'idx', prompt from 'question', text from 'code', answer from 'gt'": {
+        "idx": 0, "question": "1+1?", "prompt": "<|im_start|>1+1?", "gt_cot": "...", "gt": "2", "answer": "$2$, so",
+        "code": ["\\boxed{2}"], "pred": ["2"], "score": [True], "level": 1,
+    },
+    "LIMO: prompt from 'question', text from 'generated_responses', answer from 'gold_answer'": {
+        "question": "1+1?", "generated_responses": ["\\boxed{2}"], "gold_answer": "2", "answers_correctness": [True]
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("note", LAYOUT_ROWS)
+def test_files_of_other_tools(tmp_path: Path, note: str):
+    row = LAYOUT_ROWS[note]
+    answers = read_answers(jsonl(tmp_path / "a.jsonl", row))
+    assert (answers.texts, answers.problems[0].answer) == (["\\boxed{2}"], "2")
+    assert "1+1?" in answers.problems[0].prompt
+    assert answers.notes[0] == f"read like {note}"
+    assert answers.labels[0].get("step") == row.get("step")
+    named = read_answers(jsonl(tmp_path / "a.jsonl", {**row, "gold": "3"}), ["answer=gold"])
+    assert named.problems[0].answer == "3"
+    assert "answer" not in named.notes[0]
+
+
 def test_one_problem_under_several_ids_is_named(tmp_path: Path):
     rows = [{**ROW, "id": n, "prompt": f"{n % 2}?"} for n in range(8)]
     (note,) = read_answers(jsonl(tmp_path / "a.jsonl", *rows)).notes

@@ -157,12 +157,13 @@ def test_verl_data_sets_need_no_field_names(tmp_path: Path):
         ("What is 0+0?", "0"), ("What is 1+1?", "2"), ("What is 2+2?", "4"),
     ]  # fmt: skip
     assert loaded.problems[0].metadata == {"data_source": "sums"}
-    assert loaded.notes == ["answer from column 'reward_model.ground_truth'"]
+    assert loaded.notes == ["read like verl's data sets: answer from 'reward_model.ground_truth'"]
     assert load_problems(jsonl(tmp_path / "p.jsonl", rows)) == loaded
     (named,) = load_problems(tmp_path / "p.jsonl", ["answer=extra_info.index"]).problems[2:]
     assert named.answer == "2"
-    rows = [{**row, "answer": "7"} for row in rows]
-    assert {problem.answer for problem in read_problems(jsonl(tmp_path / "p.jsonl", rows))} == {"7"}
+    path = jsonl(tmp_path / "p.jsonl", [{**row, "answer": "7"} for row in rows])
+    assert [problem.answer for problem in load_problems(path).problems] == ["0", "2", "4"]
+    assert {problem.answer for problem in read_problems(path, ["answer=answer"])} == {"7"}
 
 
 def test_facts_of_a_problem_are_kept(tmp_path: Path):

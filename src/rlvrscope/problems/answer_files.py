@@ -69,7 +69,7 @@ def read_answers(
         answers.problems.append(problem)
         answers.labels.append(_labels(item.row, problem))
         rows_with_lists |= {item.row.where} if item.size else set()
-        notes = notes or item.row.notes()
+        notes = notes or [item.row.note] * bool(item.row.note)
     if not answers.texts:
         raise InputError(f"{path}: no rows: nothing to verify" if only is None else f"{path}: there is no item {only}")
     if rows_with_lists and only is None:

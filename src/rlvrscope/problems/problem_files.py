@@ -90,7 +90,7 @@ def load_problems(path: Path | str, fields: Sequence[str] = (), defaults: Defaul
         if not repeats[problem.id]:
             first_row[problem.id] = row.where
             golds.add(problem, rules)
-            notes = notes or row.notes()
+            notes = notes or [row.note] * bool(row.note)
         repeats[problem.id] += 1
     if not problems:
         raise InputError(f"{path}: no rows: there is no problem in it")
