@@ -133,6 +133,17 @@ def test_one_problem_under_several_ids_is_named(tmp_path: Path):
     assert read_answers(jsonl(tmp_path / "a.jsonl", *rows)).notes == []
 
 
+def test_why_a_completion_ended_and_its_length(tmp_path: Path):
+    rows = [
+        {**ROW, "text": ["a", None, "b"], "finish": ["stop", "length", "stop"], "tokens": [1, 2, 3]},
+        {**ROW, "text": None, "finish": "length"},
+    ]
+    answers = read_answers(jsonl(tmp_path / "a.jsonl", *rows))
+    assert answers.texts == ["a", "", "b", ""]
+    assert [labels.get("finish") for labels in answers.labels] == ["stop", "length", "stop", "length"]
+    assert [labels.get("tokens") for labels in answers.labels] == [1, 2, 3, None]
+
+
 def test_facts_of_the_problem_are_labels(tmp_path: Path):
     row = {**ROW, "level": 5, "subject": "Algebra", "model": "m"}
     (labels,) = read_answers(jsonl(tmp_path / "a.jsonl", row)).labels
@@ -162,7 +173,8 @@ def test_two_solutions_with_one_answer_agree(tmp_path: Path):
             [{**ROW, "text": [{"content": "a"}]}],
             "line 1, column 'text': text must be a text, or chat messages with roles",
         ),
-        ([{**ROW, "text": ["a", "b", "c"], "answer": ["1", "2"]}], "column 'answer': 2 gold answers for 3 completions"),
+        ([{**ROW, "text": ["a", "b", "c"], "answer": ["1", "2"]}], "column 'answer': 2 values for 3 completions"),
+        ([{**ROW, "text": ["a", "b"], "finish": ["stop"]}], "column 'finish': 1 values for 2 completions"),
         ([{**ROW, "text": ["a", "b"], "answer": ["1", "2"]}], "problem 'q' has the gold answer '2' here, but '1'"),
         ([{**ROW, "prompt": ["a", "b"]}], "line 1, column 'prompt': a prompt is a text, or chat messages with roles"),
         ([{**ROW, "answer": "Z", "verifier": "choice", "choices": ["x", "y"]}], "must be one of AB; got 'Z'"),

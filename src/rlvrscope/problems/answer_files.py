@@ -20,12 +20,14 @@ from rlvrscope.tables.values import message_text, shorten, to_json
 
 LABELS = ("problem", "cluster", "model", "step", "base", "seed")
 """Columns that identify an answer, as `rlvrscope boundary` reads them; `id` replaces a missing `problem`."""
+OF_SAMPLES = ("finish", "tokens")
+"""Columns with a value for each completion: why it ended, and its length. They may be lists beside a list of texts."""
 PROMPT_ROLES = ("system", "developer", "user")
 
 
 @dataclass
 class Answers:
-    """Lists of one length. labels: a row's values of LABELS, with `problem` also derived from its id or prompt.
+    """Lists of one length. labels: the values of LABELS and OF_SAMPLES; `problem` is also derived from id or prompt.
 
     notes: one line for each thing that was done to the rows.
     """
@@ -38,12 +40,13 @@ class Answers:
 
 @dataclass(frozen=True)
 class _Item:
-    """One completion with its gold answer. size: the number of completions in its row; 0 if it is not in a list."""
+    """One completion with its gold answer and its values of OF_SAMPLES. in_list: the row has a list of completions."""
 
     row: FileRow
     completion: Any
     gold: Any
-    size: int
+    facts: Mapping[str, Any]
+    in_list: bool = False
 
 
 def read_answers(
@@ -58,22 +61,22 @@ def read_answers(
     files = files_in(path) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path}: there is no {', '.join(KINDS)} file in this folder")
-    known = tuple(dict.fromkeys(("text", *FIELDS, *LABELS)))
+    known = tuple(dict.fromkeys(("text", *FIELDS, *LABELS, *OF_SAMPLES)))
     rows = itertools.chain.from_iterable(read_rows(file, fields, ("text", "answer"), known) for file in files)
     items = itertools.chain.from_iterable(map(_items, rows))
     answers, catalogue = Answers(), _Catalogue(defaults or Defaults())
-    rows_with_lists, notes = set[str](), list[str]()
+    lists, last, notes = 0, "", list[str]()
     for item in items if only is None else itertools.islice(items, only - 1, only):
         problem = catalogue.problem_of(item)
         answers.texts.append(_text(item))
         answers.problems.append(problem)
-        answers.labels.append(_labels(item.row, problem))
-        rows_with_lists |= {item.row.where} if item.size else set()
+        answers.labels.append(_labels(item.row, problem) | dict(item.facts))
+        lists, last = lists + (item.in_list and item.row.where != last), item.row.where
         notes = notes or [item.row.note] * bool(item.row.note)
     if not answers.texts:
         raise InputError(f"{path}: no rows: nothing to verify" if only is None else f"{path}: there is no item {only}")
-    if rows_with_lists and only is None:
-        notes.append(f"{len(answers.texts):,} completions, in lists in {len(rows_with_lists):,} rows")
+    if lists and only is None:
+        notes.append(f"{len(answers.texts):,} completions, in lists in {lists:,} rows")
     answers.notes = [*notes, *catalogue.notes()]
     return answers
 
@@ -109,21 +112,22 @@ class _Catalogue:
 
 
 def _items(row: FileRow) -> Iterator[_Item]:
-    """Yield the completions of a row. Raises InputError for an empty list, and for another number of gold answers."""
+    """Yield the completions of a row. Raises InputError for an empty list, or one of another length beside it."""
     value, gold = row.get("text"), row.get("answer")
+    facts = {name: row.get(name) for name in OF_SAMPLES if row.has(name)}
     if not is_samples(value):
-        yield _Item(row, value, gold, 0)
+        yield _Item(row, value, gold, facts)
         return
     completions = samples_in(value)
     if not completions:
         raise row.error("text", "an empty list where completions are needed; write an empty answer as an empty text")
-    golds = gold if isinstance(gold, list) and len(gold) == len(completions) else [gold] * len(completions)
-    if isinstance(gold, list) and len(gold) not in (1, len(completions)):
-        raise row.error(
-            "answer", f"{len(gold)} gold answers for {len(completions)} completions: give one, or one for each"
-        )
-    for completion, own_gold in zip(completions, golds, strict=True):
-        yield _Item(row, completion, own_gold, len(completions))
+    for name, beside in {"answer": gold, **facts}.items():
+        if isinstance(beside, list) and len(beside) != len(completions) and (name != "answer" or len(beside) != 1):
+            raise row.error(name, f"{len(beside)} values for {len(completions)} completions: give one for each")
+    for index, completion in enumerate(completions):
+        own_gold = gold[index] if isinstance(gold, list) and len(gold) == len(completions) else gold
+        own_facts = {name: values[index] for name, values in facts.items() if isinstance(values, list)}
+        yield _Item(row, completion, own_gold, own_facts, in_list=True)
 
 
 def _text(item: _Item) -> str:
@@ -135,6 +139,8 @@ def _text(item: _Item) -> str:
             raise item.row.error("text", f"the chat ends with a message of {roles[-1]!r}: it holds no answer")
         prompts = [index for index, role in enumerate(roles) if role in PROMPT_ROLES]
         value = value[prompts[-1] + 1 :] if prompts else value  # a question may contain a box
+    elif value is None and item.facts.get("finish") is not None:
+        return ""  # cut off within its reasoning: a sample without an answer
     elif value is None or (isinstance(value, float) and math.isnan(value)):
         raise item.row.error("text", "there is no text; write an empty answer as an empty text")
     elif isinstance(value, list | dict):

@@ -35,7 +35,7 @@ LAYOUTS = (
     ),
     Layout(
         "Qwen2.5-Math",
-        {"id": "idx", "prompt": "question", "text": "code", "answer": "gt"},
+        {"id": "idx", "prompt": "question", "text": "code", "answer": "gt", "finish": "finish_reason"},
         frozenset({"idx", "question", "code", "gt"}),
     ),
     Layout(
