@@ -95,18 +95,23 @@ class _Comparison:
         return Decision(False, "structure", f"{answer.letter} where {gold.letter} is expected")
 
     def values(self, gold: Value, answer: Value) -> Decision:
-        if answer.unit != gold.unit and not self._unit_is_optional(gold.unit, answer.unit):
+        if answer.unit != gold.unit and not self._unit_is_optional(gold, answer.unit):
             return Decision(False, "structure", f"in {answer.unit or 'no unit'!r}, which is not asked for")
         decision = self.nodes(gold.node, answer.node)
         if decision.equal is False and gold.unit == "%" and not answer.unit:
             return self.nodes(_hundredth(gold.node), answer.node)
         return decision
 
-    def _unit_is_optional(self, gold: str, answer: str) -> bool:
-        """Test whether a unit may be missing: a known one of the gold answer, or one that the question asks for."""
-        if gold:
-            return not answer and (is_known(gold) or asked_for(gold, self.prompt))
-        return asks_for_percent(self.prompt) if answer == "%" else asked_for(answer, self.prompt)
+    def _unit_is_optional(self, gold: Value, unit: str) -> bool:
+        """Test whether a unit may be missing: a known one of the gold answer, or one that the question asks for.
+
+        A gold answer below 1 may be a share, so that it can't be taken for percent.
+        """
+        if gold.unit:
+            return not unit and (is_known(gold.unit) or asked_for(gold.unit, self.prompt))
+        if unit == "%":
+            return asks_for_percent(self.prompt) and not 0 < abs(gold.literal or 0) < 1
+        return asked_for(unit, self.prompt)
 
     def nodes(self, gold: Node, answer: Node) -> Decision:
         if gold == answer:
