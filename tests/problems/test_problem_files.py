@@ -94,6 +94,13 @@ def test_refused_input_is_named_with_its_row(tmp_path: Path, rows: list[dict], f
         read_problems(jsonl(tmp_path / "p.jsonl", rows), fields)
 
 
+def test_a_file_may_have_any_suffix(tmp_path: Path):
+    path = jsonl(tmp_path / "p.txt", [{"prompt": "1?", "answer": "1"}])
+    assert [problem.answer for problem in load(path)] == ["1"]
+    (tmp_path / "p.json").write_text(json.dumps([{"prompt": "1?", "answer": "1"}]))
+    assert load(tmp_path / "p.json") == load(path)
+
+
 def test_unknown_tasks():
     with pytest.raises(InputError, match=r"unknown task 'gsm8'\. Nearest: gsm8k"):
         load("gsm8")

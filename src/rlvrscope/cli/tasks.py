@@ -23,7 +23,7 @@ app = typer.Typer(
     help="Problems: data sets, generated problems, your own files.", no_args_is_help=True, rich_markup_mode=None
 )
 
-TASK = "A name from `rlvrscope tasks list`, or a file of your own (.csv, .jsonl, .parquet)."
+TASK = "A name from `rlvrscope tasks list`, or a file of your own (CSV, JSON, JSONL, Parquet)."
 CountOption = Annotated[
     int | None, typer.Option("--count", min=1, help="Number of problems; by default all, or 100 generated ones.")
 ]
@@ -87,11 +87,10 @@ def show(
 def _facts_and_prompt(name: str, template: str | None, fields: Sequence[str]) -> tuple[dict[str, Any], str]:
     """Return the facts of a task, file or template, with the template's text or the first problem's prompt."""
     from rlvrscope.problems.hub import DATA_SETS
-    from rlvrscope.problems.task_catalogue import load, names, unknown_task
+    from rlvrscope.problems.task_catalogue import is_task_file, load, names, unknown_task
     from rlvrscope.problems.templates import TEMPLATES, template_of
-    from rlvrscope.tables.formats import suffix_of
 
-    if suffix_of(Path(name)):
+    if is_task_file(name):
         return _file_facts_and_prompt(name, fields, template)
     if fields:
         raise InputError(f"--field is for files of your own; {name!r} is a task name: leave it out")

@@ -58,7 +58,7 @@ def load_task(
     fields: Sequence[str] = (),
 ) -> LoadedProblems:
     """Load a task like `load`, with the warnings as notes."""
-    name, is_file = str(task), bool(suffix_of(Path(task)))
+    name, is_file = str(task), is_task_file(task)
     is_generated = name in GENERATED or name.startswith("gym:")
     if (is_file or is_generated) and (split is not None or source is not None):
         raise InputError(f"a {'file' if is_file else 'generated task'} has no split and no source: leave them out")
@@ -74,6 +74,11 @@ def load_task(
     if name in DATA_SETS:
         return LoadedProblems(_checked(read_hub(name, split, source), count), [])
     raise unknown_task(name, names())
+
+
+def is_task_file(task: str | Path) -> bool:
+    """Test for the name of a file: one with a table's suffix, or an existing file that is not a task's name."""
+    return bool(suffix_of(Path(task))) or (str(task) not in names() and Path(task).is_file())
 
 
 def unknown_task(name: str, known: Sequence[str]) -> InputError:
