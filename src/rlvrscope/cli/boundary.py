@@ -31,6 +31,7 @@ from rlvrscope.extras import needs_extra
 
 if TYPE_CHECKING:
     from rlvrscope.experiment.boundary import Boundary
+    from rlvrscope.experiment.breakdown import Breakdown
     from rlvrscope.readers import ModelCounts
 
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the resampling.")]
@@ -51,6 +52,9 @@ def boundary(
         bool, typer.Option("--seeds", help="Treat all TRAINED as training runs of one objective.")
     ] = False,
     shared: Annotated[bool, typer.Option("--shared", help="Compare only the problems that all models have.")] = False,
+    by: Annotated[
+        str | None, typer.Option("--by", help="Also compare within each group of problems: a column, such as level.")
+    ] = None,
     column: ColumnOption = None,
     threshold: ThresholdOption = None,
     right: RightOption = None,
@@ -77,11 +81,12 @@ def boundary(
     _check_outputs(paths, [base, *trained], png, problem)
     with needs_extra("report", "the report"):
         from rlvrscope.experiment.boundary import Boundary, Question
+        from rlvrscope.experiment.breakdown import Breakdown
         from rlvrscope.report.boundary.write import as_dict, write_boundary
         from rlvrscope.stats.standard_errors import NEW_PROBLEMS, THIS_SET
 
     with MESSAGES.status("reading"):
-        options_of = SourceOptions(column or (), threshold, right or (), where or (), drop_copies, samples)
+        options_of = SourceOptions(column or (), threshold, right or (), where or (), drop_copies, samples, by)
         before, after = read_all(base, trained, options_of)
         after = [as_runs(after)] if seeds and problem is None else after
     if problem is not None:
@@ -99,11 +104,12 @@ def boundary(
     )
     with MESSAGES.status("comparing"):
         comparison = Boundary.of(before, after, question, shared)
-        write_boundary(comparison, html, png, csv, {"base": base, "trained": ", ".join(trained)})
+        breakdown = None if by is None else Breakdown.of(comparison, by)
+        write_boundary(comparison, html, png, csv, {"base": base, "trained": ", ".join(trained)}, breakdown)
     if as_json:
-        print_json(as_dict(comparison))
+        print_json(as_dict(comparison, breakdown))
     else:
-        _print(comparison, paths)
+        _print(comparison, breakdown, ks is not None, paths)
 
 
 def _check_outputs(paths: Sequence[Path], sources: Sequence[str], png: Path | None, problem: str | None) -> None:
@@ -135,9 +141,9 @@ def _parse_ks(text: str | None) -> tuple[int, ...] | None:
     return tuple(ks)
 
 
-def _print(comparison: Boundary, paths: Sequence[Path]) -> None:
-    from rlvrscope.report.boundary.tables import sample_table, verdict_table
-    from rlvrscope.report.boundary.words import conclusion, doubts, lines_read, notes
+def _print(comparison: Boundary, breakdown: Breakdown | None, every_k: bool, paths: Sequence[Path]) -> None:
+    from rlvrscope.report.boundary.tables import breakdown_table, sample_table, verdict_table
+    from rlvrscope.report.boundary.words import breakdown_note, conclusion, doubts, lines_read, notes
     from rlvrscope.report.table import to_rich
 
     for line in lines_read(comparison):
@@ -150,9 +156,13 @@ def _print(comparison: Boundary, paths: Sequence[Path]) -> None:
         if comparison.sample_facts:
             OUTPUT.print(to_rich(sample_table(comparison, name)))
             OUTPUT.print()
+    if breakdown is not None:
+        for name in comparison.trained:
+            OUTPUT.print(to_rich(breakdown_table(breakdown, name, every_k)))
+            OUTPUT.print()
     for name in comparison.trained:
         OUTPUT.print(conclusion(comparison, name))
-    for note in notes(comparison):
+    for note in [*notes(comparison), *([breakdown_note(breakdown)] if breakdown else [])]:
         OUTPUT.print(note, style="dim")
     for path in paths:
         OUTPUT.print(f"Written: {path}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from rlvrscope.stats import (
     Comparison,
     Curve,
     all_at_k,
-    compare_all,
+    compare_pairs,
     cover_at,
     g_pass_at_k,
     guessing_pass_at_k,
@@ -28,6 +29,7 @@ from rlvrscope.stats import (
 from rlvrscope.stats.counts import GroupCounts
 from rlvrscope.stats.standard_errors import NEW_PROBLEMS, THIS_SET
 
+Name = TypeVar("Name", bound=Hashable)
 SUCCESS_CLASSES = ("never", "rarely", "often", "always")
 """A problem is solved never (c = 0), rarely (c < n / 2), often, or always (c = n)."""
 SMALL_K = 8
@@ -53,6 +55,22 @@ class Question:
     resamples: int = 10_000
     seed: int = 0
     options: int | None = None
+
+    def compare(
+        self, pairs: Mapping[Name, tuple[GroupCounts, GroupCounts]], ks: Sequence[int], stream: str
+    ) -> dict[Name, Comparison]:
+        """Compare pairs of counts as one family of claims. stream: names the random draws."""
+        return compare_pairs(
+            pairs,
+            ks,
+            rng=generator(self.seed, stream),
+            confidence=self.confidence,
+            target=self.target,
+            simultaneous=self.simultaneous,
+            margin=self.margin,
+            ledger_k=self.ledger_k,
+            resamples=self.resamples,
+        )
 
 
 @dataclass(frozen=True)
@@ -93,18 +111,8 @@ class Boundary:
         ks = default_ks([base.counts, *(model.counts for model in trained)])
         if question.target == THIS_SET and ks == (1,):
             raise InputError("intervals for this set need at least 2 samples of every problem; got 1")
-        comparisons = compare_all(
-            base.counts,
-            {name: model.counts for name, model in by_name.items()},
-            question.ks or ks,
-            rng=generator(question.seed, "boundary"),
-            confidence=question.confidence,
-            target=question.target,
-            simultaneous=question.simultaneous,
-            margin=question.margin,
-            ledger_k=question.ledger_k,
-            resamples=question.resamples,
-        )
+        pairs = {name: (base.counts, model.counts) for name, model in by_name.items()}
+        comparisons = question.compare(pairs, question.ks or ks, "boundary")
         left_out = {name: number - len(base.counts.problems) for name, number in num_problems.items()}
         return cls(base, by_name, question, comparisons, left_out)
 

@@ -1,7 +1,7 @@
 """Statistics of sampled or exact success rates: pass@k and related estimates, intervals, comparisons, sample sizes."""
 
 from rlvrscope.stats.base_means import BaseMeans, means_over_prompts
-from rlvrscope.stats.comparison import Comparison, Crossover, compare, compare_all
+from rlvrscope.stats.comparison import Comparison, Crossover, compare, compare_all, compare_pairs
 from rlvrscope.stats.counts import GroupCounts
 from rlvrscope.stats.curve import Curve, pass_at_k_curve
 from rlvrscope.stats.frontier import (
@@ -53,6 +53,7 @@ __all__ = [
     "common_reach",
     "compare",
     "compare_all",
+    "compare_pairs",
     "cover_at",
     "envelope",
     "g_pass_at_k",

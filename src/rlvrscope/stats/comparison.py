@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from rlvrscope.stats.passk import check_ks
 from rlvrscope.stats.standard_errors import NEW_PROBLEMS, THIS_SET, Spread, check_target
 from rlvrscope.stats.training_runs import has_few_runs
 
+Name = TypeVar("Name", bound=Hashable)
 MAX_KS = 1024
 """Grid of the crossover: every k up to here; beyond, as many ks evenly spaced in log k."""
 
@@ -177,21 +179,55 @@ def compare_all(
     Raises InputError where the models' problems differ (`shared_problems` keeps the common ones), for fewer than 2
     problems, and for settings out of range.
     """
+    return compare_pairs(
+        {name: (base, counts) for name, counts in trained.items()},
+        ks,
+        rng=rng,
+        confidence=confidence,
+        target=target,
+        simultaneous=simultaneous,
+        margin=margin,
+        ledger_k=ledger_k,
+        resamples=resamples,
+    )
+
+
+def compare_pairs(
+    pairs: Mapping[Name, tuple[GroupCounts, GroupCounts]],
+    ks: Sequence[int],
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    target: str = NEW_PROBLEMS,
+    simultaneous: bool = True,
+    margin: float = 0.01,
+    ledger_k: int | None = None,
+    resamples: int = 10_000,
+) -> dict[Name, Comparison]:
+    """Compare each pair of (base, trained), with Holm's correction over the pairs: one family of claims.
+
+    For several models of one base (`compare_all`) or for groups of problems. Arguments and errors are those of
+    `compare_all`.
+    """
     check_confidence(confidence)
     check_target(target)
     ks = tuple(int(k) for k in check_ks(ks))
-    if not trained or not margin >= 0.0:
-        raise InputError(f"give at least one trained model and a margin of at least 0; got {len(trained)} and {margin}")
+    if not pairs or not margin >= 0.0:
+        raise InputError(f"give at least one trained model and a margin of at least 0; got {len(pairs)} and {margin}")
     alpha = 1.0 - confidence
-    check_resamples(resamples, alpha / len(trained) if simultaneous else 1.0)
-    sides = {name: aligned(base, counts, name) for name, counts in trained.items()}
+    check_resamples(resamples, alpha / len(pairs) if simultaneous else 1.0)
+    bases = {name: base for name, (base, _) in pairs.items()}
+    sides = {name: aligned(base, trained, str(name)) for name, (base, trained) in pairs.items()}
     own = dict(zip(sides, rng.spawn(len(sides)), strict=True))
-    tests = {name: _Test.of(base, side, ks, target, simultaneous, resamples, own[name]) for name, side in sides.items()}
+    tests = {
+        name: _Test.of(bases[name], side, ks, target, simultaneous, resamples, own[name])
+        for name, side in sides.items()
+    }
     levels = holm_levels({name: test.min_p for name, test in tests.items()}, alpha)
     return {
         name: Comparison(
             ks=ks,
-            base=test.curve(base, test.pair.base, test.pair.base_RK, alpha),
+            base=test.curve(bases[name], test.pair.base, test.pair.base_RK, alpha),
             trained=test.curve(sides[name], test.pair.trained, test.pair.trained_RK, alpha),
             difference=test.interval(levels[name]),
             se=test.pair.difference.se_C,
@@ -201,7 +237,7 @@ def compare_all(
             verdicts=test.verdicts(levels[name], alpha / len(tests), margin),
             crossover=test.crossover,
             ledger=support_ledger(
-                base, sides[name], ledger_k, rng=own[name], confidence=confidence, resamples=resamples
+                bases[name], sides[name], ledger_k, rng=own[name], confidence=confidence, resamples=resamples
             ),
             margin=margin,
             confidence=confidence,
@@ -219,7 +255,7 @@ def verdict_scope(trained: GroupCounts, target: str) -> str:
     return "this objective" if target == NEW_PROBLEMS else "these checkpoints"
 
 
-def holm_levels(p_values: Mapping[str, float], alpha: float) -> dict[str, float]:
+def holm_levels(p_values: Mapping[Name, float], alpha: float) -> dict[Name, float]:
     """The alpha at which each of M hypotheses is tested: alpha / M for the smallest p, until one is not rejected.
 
     Source: Holm, Scandinavian Journal of Statistics 6 (1979).

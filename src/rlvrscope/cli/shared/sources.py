@@ -131,7 +131,8 @@ def as_runs(models: Sequence[ModelCounts]) -> ModelCounts:
         cluster=_all_or_none([part.cluster for part in parts]),
     )
     accounts = tuple(dict.fromkeys(account for model in models for account in model.accounts))
-    return ModelCounts(f"{models[0].name} and {len(models) - 1} more", counts, accounts=accounts)
+    groups = {problem: group for model in models for problem, group in model.groups.items()}
+    return ModelCounts(f"{models[0].name} and {len(models) - 1} more", counts, groups=groups, accounts=accounts)
 
 
 def _all_or_none(columns: Sequence[Sequence[str] | None]) -> list[str] | None:

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 import rich.table
 
 from rlvrscope.experiment.boundary import Boundary
+from rlvrscope.experiment.breakdown import Breakdown
 from rlvrscope.experiment.outcomes import Estimate
 from rlvrscope.readers import ModelCounts
 from rlvrscope.report.boundary.words import model_label, starred
-from rlvrscope.report.table import Column, Table
+from rlvrscope.report.table import Cell, Column, Table
 from rlvrscope.report.text import clipped, fitted, one_line
-from rlvrscope.stats import Plan
+from rlvrscope.stats import Comparison, Plan
 
 MAX_CHARACTERS, MAX_TITLE = 2_000, 200
 MAX_NAME_CELLS, SHORT_NAME_CELLS = 16, 12
@@ -99,6 +100,38 @@ def sample_table(boundary: Boundary, name: str) -> Table:
     facts = boundary.sample_facts
     return Table(
         columns, [(fact.name, fact.values[0], fact.values[1 + index], fact.differences[index]) for fact in facts]
+    )
+
+
+def breakdown_table(breakdown: Breakdown, name: str, every_k: bool) -> Table:
+    """A model's comparison in each group of problems, at the first and the last k, or at every k."""
+    first = next(iter(breakdown.comparisons.values()))
+    shown = range(len(first.ks)) if every_k else sorted({0, len(first.ks) - 1})
+    columns = (
+        Column(one_line(breakdown.column, MAX_NAME_CELLS), align="left", max_cells=MAX_NAME_CELLS),
+        Column("problems"),
+        Column("k"),
+        Column("base"),
+        Column("trained"),
+        Column("difference", "+.3f"),
+        Column("verdict", align="left"),
+    )
+    rows = []
+    for group in breakdown.groups:
+        comparison = breakdown.comparisons[group, name]
+        for index in shown:
+            rows.append((one_line(group), breakdown.problems[group], *_verdict_cells(comparison, index)))
+    return Table(columns, rows, title=f"{model_label(name)}, by {one_line(breakdown.column)}")
+
+
+def _verdict_cells(comparison: Comparison, index: int) -> tuple[Cell, ...]:
+    """k, both values, the difference with its band, and the verdict."""
+    return (
+        comparison.ks[index],
+        float(comparison.base.estimate[index]),
+        float(comparison.trained.estimate[index]),
+        Estimate.of(comparison.difference, index),
+        comparison.verdicts[index] + (" *" if starred(comparison, index) else ""),
     )
 
 

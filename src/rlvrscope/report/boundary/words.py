@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlvrscope.experiment.boundary import Boundary
+from rlvrscope.experiment.breakdown import Breakdown
 from rlvrscope.experiment.outcomes import Estimate
 from rlvrscope.readers.account import Account
 from rlvrscope.report.text import interval, number, one_line
@@ -12,6 +13,7 @@ from rlvrscope.stats import Comparison, guessing_pass_at_k
 from rlvrscope.stats.comparison import EXPANDED, SHRUNK, UNCHANGED, UNDECIDED
 from rlvrscope.stats.standard_errors import NEW_PROBLEMS
 from rlvrscope.stats.training_runs import has_few_runs
+from rlvrscope.tables.values import join_names
 
 BOUNDARY_VERBS = {EXPANDED: "expanded", SHRUNK: "shrank", UNCHANGED: "did not change"}
 PASS_VERBS = {EXPANDED: "rose", SHRUNK: "fell", UNCHANGED: "did not change", UNDECIDED: "is undecided"}
@@ -96,6 +98,15 @@ def accounts(boundary: Boundary) -> list[Account]:
 def doubts(boundary: Boundary) -> list[str]:
     """What is doubtful about the samples, such as copies among them."""
     return [one_line(warning) for account in accounts(boundary) for warning in account.warnings]
+
+
+def breakdown_note(breakdown: Breakdown) -> str:
+    """What the break-down's verdicts take into account, and what it leaves out."""
+    left_out = f" Too few problems: {join_names(breakdown.left_out)}." if breakdown.left_out else ""
+    return (
+        f"By {one_line(breakdown.column)}: {len(breakdown.comparisons)} comparisons, each within a group; Holm's "
+        f"correction over all of them.{left_out}"
+    )
 
 
 def lines_read(boundary: Boundary) -> list[str]:

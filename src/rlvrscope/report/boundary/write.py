@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rlvrscope.experiment.boundary import SUCCESS_CLASSES, Boundary
+from rlvrscope.experiment.breakdown import Breakdown
 from rlvrscope.experiment.sample_facts import SampleFact
 from rlvrscope.extras import needs_extra
-from rlvrscope.report.boundary.tables import curve_table
+from rlvrscope.report.boundary.tables import breakdown_table, curve_table
 from rlvrscope.report.boundary.words import accounts, conclusion, doubts, lines_read, notes
-from rlvrscope.report.table import Table, finite, records, to_csv
+from rlvrscope.report.table import Column, Table, finite, records, to_csv
 from rlvrscope.runs import environment, write_atomic
 from rlvrscope.stats import Crossover, Interval, Ledger
 from rlvrscope.stats.ledger import STATUSES
@@ -21,19 +22,26 @@ FORMAT_VERSION = 2
 
 
 def write_boundary(
-    boundary: Boundary, html: Path | None, png: Path | None, csv: Path | None, sources: Mapping[str, str]
+    boundary: Boundary,
+    html: Path | None,
+    png: Path | None,
+    csv: Path | None,
+    sources: Mapping[str, str],
+    breakdown: Breakdown | None = None,
 ) -> None:
     """Write the page, the curves as a picture (.png or .svg) and the table as CSV; those with a path.
 
     sources: listed on the page. Raises WorkError if a file can't be written.
     """
     if html or png:
-        _write_charts(boundary, html, png, sources)
+        _write_charts(boundary, html, png, sources, breakdown)
     if csv:
         write_atomic(csv, as_csv(boundary))
 
 
-def _write_charts(boundary: Boundary, html: Path | None, png: Path | None, sources: Mapping[str, str]) -> None:
+def _write_charts(
+    boundary: Boundary, html: Path | None, png: Path | None, sources: Mapping[str, str], breakdown: Breakdown | None
+) -> None:
     with needs_extra("report", "a page or a picture"):
         from rlvrscope.report.boundary.charts import charts
         from rlvrscope.report.boundary.page import render
@@ -45,7 +53,7 @@ def _write_charts(boundary: Boundary, html: Path | None, png: Path | None, sourc
         versions = environment(resampling=f"{question.resamples:,} resamples, seed {question.seed}")
         read = {f"read {number}": line for number, line in enumerate(lines_read(boundary), start=1)}
         facts = {name.replace("_", " "): str(value) for name, value in {**sources, **read, **versions}.items()}
-        write_atomic(html, render(boundary, drawn, facts))
+        write_atomic(html, render(boundary, drawn, facts, breakdown))
     if png:
         save(drawn["boundary"], png)
 
@@ -56,7 +64,7 @@ def as_csv(boundary: Boundary) -> str:
     return to_csv(Table(tables[0].columns, [row for table in tables for row in table.rows]))
 
 
-def as_dict(boundary: Boundary) -> dict[str, Any]:
+def as_dict(boundary: Boundary, breakdown: Breakdown | None = None) -> dict[str, Any]:
     """Everything, for JSON; undefined numbers are None."""
     question = boundary.question
     return {
@@ -72,10 +80,19 @@ def as_dict(boundary: Boundary) -> dict[str, Any]:
         "resamples": question.resamples,
         "models": [_model(boundary, name) for name in boundary.trained],
         "metrics": [{"metric": metric.name, "values": list(map(finite, metric.values))} for metric in boundary.metrics],
+        "by": None if breakdown is None else _breakdown(breakdown),
         "samples": [_sample_fact(fact) for fact in boundary.sample_facts],
         "notes": [*doubts(boundary), *notes(boundary)],
         "sources": [asdict(account) for account in accounts(boundary)],
     }
+
+
+def _breakdown(breakdown: Breakdown) -> dict[str, Any]:
+    models: dict[str, list[dict[str, Any]]] = {}
+    for name in dict.fromkeys(name for _, name in breakdown.comparisons):
+        table = breakdown_table(breakdown, name, every_k=True)
+        models[name] = records(replace(table, columns=(Column("group"), *table.columns[1:])))
+    return {"column": breakdown.column, "left_out": list(breakdown.left_out), "models": models}
 
 
 def _sample_fact(fact: SampleFact) -> dict[str, Any]:
