@@ -69,7 +69,7 @@ def test_a_log(tmp_path: Path, suffix: str):
         (f"attempt {i}", f"a{i}") for i in (1, 2, 3)
     ]
     assert model.accounts[0].line == (
-        "2025_sums_x (inspect): 2 problems, 3 samples each, 6 of 6 rows used; right by 'scores.match.value'"
+        "mock/base (inspect): 2 problems, 3 samples each, 6 of 6 rows used; right by 'scores.match.value'"
     )
     assert read_models(f"base={path}")[0].name == "base"
 
@@ -93,7 +93,7 @@ def test_samples_that_failed_are_told(tmp_path: Path):
     (model,) = read_models(path)
     assert counts(model) == {"sums/q0": (2, 1)}
     assert model.accounts[0].left_out == {"no scores.match.value": 1}
-    assert model.accounts[0].warnings == ["x: x.eval: the evaluation ended as 'error'"]
+    assert model.accounts[0].warnings == ["m: x.eval: the evaluation ended as 'error'"]
 
 
 def test_numbers_need_a_threshold_and_partial_a_word(tmp_path: Path):

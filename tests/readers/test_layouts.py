@@ -131,7 +131,7 @@ def test_lm_eval_has_a_row_for_each_filter(write: Write):
     assert counts(flexible) == {"gsm8k_cot/0": (1, 1), "gsm8k_cot/1": (1, 1)}
     strict = only(path, where=(("filter", "strict"),))
     assert counts(strict) == {"gsm8k_cot/0": (1, 1), "gsm8k_cot/1": (1, 0)}
-    assert strict.accounts[0].left_out == {"--where filter=strict": 2}
+    assert strict.accounts[0].left_out == {"not filter=strict": 2}
     assert strict.texts("gsm8k_cot/1")[0].text == "It is 1."
     mapped = Columns.parse(["problem=doc_id", "correct=exact_match"])
     with pytest.raises(InputError, match="graded 2 times"):
@@ -334,6 +334,17 @@ def test_nemo_rl_and_rllm(tmp_path: Path):
     assert counts(only(document(tmp_path, "rllm.json", results))) == {"0": (3, 1)}
 
 
+def test_reports_beside_samples_are_left_out_with_a_word(tmp_path: Path):
+    rows = [{"prompt": "1+1?", "response": "2", "reward": 1.0, "sample_index": 0}]
+    document(tmp_path, "out/evaluation_data.json", {"evaluation_data": rows})
+    document(tmp_path, "out/config.json", {"model_name": "m"})
+    model = only(str(tmp_path / "out"))
+    assert (counts(model), model.accounts[0].files) == ({"1+1?": (1, 1)}, ("config.json",))
+    (tmp_path / "out" / "evaluation_data.json").unlink()
+    with pytest.raises(InputError, match="needs the columns problem, n and c"):
+        read_models(str(tmp_path / "out"))
+
+
 def test_passk_inference(write: Write):
     assert counts(only(write("x.jsonl", [{"id": "a", "c": 1, "n": 8}]))) == {"a": (8, 1)}
 
@@ -407,7 +418,7 @@ def test_lists_that_can_not_be_samples(write: Write, row: dict[str, Any], messag
 
 def test_filters_that_leave_nothing(write: Write):
     path = write("x.jsonl", [{"problem": "p", "correct": 1, "kind": "a"}])
-    with pytest.raises(InputError, match=r"no rows: there is nothing to count \(--where kind=b: 1\)"):
+    with pytest.raises(InputError, match=r"no rows: there is nothing to count \(not kind=b: 1\)"):
         only(path, where=(("kind", "b"),))
     with pytest.raises(InputError, match=r"there is no column 'kin'\. Did you mean 'kind'\?"):
         only(path, where=(("kin", "b"),))

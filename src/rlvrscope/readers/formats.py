@@ -112,6 +112,12 @@ class Schema:
         return "correct" if "correct" in self.names else "score"
 
     @property
+    def rated_by(self) -> str:
+        """The file's column, or columns, that say what is right."""
+        column = self.names["c"] if self.is_counts else self.accuracy or self.names[self.rating]
+        return f"{column} and {self.also_correct}" if self.also_correct else column
+
+    @property
     def counting_columns(self) -> list[str]:
         """The file's columns needed for counting: no texts, except prompts that serve as ids."""
         columns = ("problem", *LABELS, *(("n", "c") if self.is_counts else (self.rating,)))

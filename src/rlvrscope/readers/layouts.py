@@ -38,6 +38,10 @@ _HEAD_ROWS = 64
 Refine = Callable[[Table, Schema, ReadOptions], Schema]
 
 
+class UnknownTableError(InputError):
+    """The columns of a table say nothing of counts or samples."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """What a tool writes. columns: those that tell its files from others'. names, prompt and the rest: of the Schema.
@@ -71,11 +75,11 @@ class Layout:
 
 
 def schema_of(table: Table, options: ReadOptions) -> Schema:
-    """Return what a table's columns mean. Raises InputError, with the file's columns, where they say nothing."""
+    """Return what a table's columns mean. Raises UnknownTableError where they say nothing."""
     tables = (layout.schema_of(table, options) for layout in LAYOUTS)
     schema = next((schema for schema in tables if schema is not None), None) or own_schema(table, options.columns)
     if schema is None:
-        raise InputError(
+        raise UnknownTableError(
             f"{table.path}: needs the columns problem, n and c (counts), or problem and correct or score (one row a "
             f"sample). It has {join_names(table.names)}. Say which is which: --column problem=NAME"
         )

@@ -18,7 +18,7 @@ from rlvrscope.readers.counting import Count, Key, Tally
 from rlvrscope.readers.formats import PLAIN, Columns, ReadOptions, Schema
 from rlvrscope.readers.inspect_log import LOG_SUFFIX, is_inspect_log, log_note, open_inspect_log
 from rlvrscope.readers.lab_runs import is_lab_folder, read_lab
-from rlvrscope.readers.layouts import STEP_FILE, TRAINERS, schema_of
+from rlvrscope.readers.layouts import STEP_FILE, TRAINERS, UnknownTableError, schema_of
 from rlvrscope.readers.sample_texts import ProblemSamples, Samples, SampleText
 from rlvrscope.readers.source import Source
 from rlvrscope.readers.store_table import StoreTable
@@ -112,6 +112,26 @@ class _Tables:
     def open(cls, paths: Sequence[Path], options: ReadOptions) -> _Tables:
         return cls([_reader(path, options) for path in paths])
 
+    @classmethod
+    def without_reports(cls, paths: Sequence[Path], options: ReadOptions) -> _Tables:
+        """Open the tables among the files of a folder: JSON files beside others, or of no known layout, are reports."""
+        documents = [path for path in paths if ".json" in path.suffixes]
+        if len(documents) < len(paths):
+            samples = [path for path in paths if path not in documents]
+            return replace(cls.open(samples, options), files_left_out=tuple(path.name for path in documents))
+        readers: list[TableReader] = []
+        unknown: list[UnknownTableError] = []
+        left_out: list[str] = []
+        for path in paths:
+            try:
+                readers.append(_reader(path, options))
+            except UnknownTableError as error:
+                unknown.append(error)
+                left_out.append(path.name)
+        if not readers:
+            raise unknown[0]
+        return cls(readers, tuple(left_out))
+
     @property
     def schema(self) -> Schema:
         return self.readers[0].schema
@@ -163,10 +183,7 @@ def _read_folder(source: Source, options: ReadOptions) -> list[ModelCounts]:
                 f"{source.path}: there is no step {step}; there is {join_names(map(str, sorted(path_of)))}"
             )
         return _models(_Tables.open([path_of[step]], options), replace(source, step=step))
-    reports = [path for path in paths if ".json" in path.suffixes]
-    samples = [path for path in paths if path not in reports] or reports
-    left_out = tuple(path.name for path in reports) if samples != reports else ()
-    tables = replace(_Tables.open(samples, options), files_left_out=left_out)
+    tables = _Tables.without_reports(paths, options)
     check_one_kind(tables.readers)
     return _models(tables, source)
 
@@ -208,9 +225,9 @@ def _account(tables: _Tables, tally: Tally, source: Source, models: Sequence[Mod
     schema, samples = tables.schema, [model.counts.pooled[0] for model in models]
     notes = [log_note(reader.table.path) for reader in tables.readers if schema.layout == "inspect"]
     return Account(
-        source=source.name,
+        source=models[0].name if len(models) == 1 else source.name,
         layout=schema.layout,
-        rating=schema.names["c"] if schema.is_counts else schema.accuracy or schema.names[schema.rating],
+        rating=schema.rated_by,
         rows=tally.rows.rows,
         used=tally.rows.used,
         models=len(models),

@@ -147,7 +147,7 @@ class TableReader:
         """Yield (reason, rows to keep) of each exclusion in turn, for the rows that the ones before kept."""
         for column, value in self.options.where:
             keep_B = batch.columns[column].array(lambda cell, value=value: to_label(cell) == value)
-            yield f"--where {column}={value}", keep_B
+            yield f"not {column}={value}", keep_B
             batch = batch.select(keep_B)
         if self.schema.optional_rating:
             name = self.schema.names[self.schema.rating]
