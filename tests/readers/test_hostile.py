@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rlvrscope import RlvrscopeError
 from rlvrscope.readers import ReadOptions, read_models
+from rlvrscope.readers.layouts import LAYOUTS
 
 Rows = list[dict[str, Any]]
 
@@ -30,6 +31,8 @@ def read_all(source: str) -> None:
         for problem in model.counts.problems:
             model.texts(problem)
         model.answers()
+        model.samples_by_problem()
+        assert all("\n" not in line for account in model.accounts for line in [account.line, *account.warnings])
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -48,6 +51,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=4,
 )
+TOOL_COLUMNS = list(dict.fromkeys(column for layout in LAYOUTS for column in sorted(layout.columns)))
 NAMES = st.sampled_from(
     [
         "problem",
@@ -68,6 +72,9 @@ NAMES = st.sampled_from(
         "acc",
         "uid",
         "prompt",
+        "finish",
+        "tokens",
+        *TOOL_COLUMNS,
     ]
 )
 
@@ -77,4 +84,15 @@ NAMES = st.sampled_from(
 def test_any_values_are_read_or_refused_in_one_line(tmp_path: Path, rows: Rows):
     path = tmp_path / "fuzz.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "\n" not in error_of(lambda: read_all(str(path)))
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_values_in_any_tools_columns(tmp_path: Path, data: st.DataObject):
+    layout = data.draw(st.sampled_from(LAYOUTS))
+    columns = sorted(layout.columns | set(layout.names.values()))
+    row = st.fixed_dictionaries({column: VALUES for column in columns if "." not in column})
+    path = tmp_path / "fuzz.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in data.draw(st.lists(row, min_size=1, max_size=3))))
     assert "\n" not in error_of(lambda: read_all(str(path)))

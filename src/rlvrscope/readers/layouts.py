@@ -71,7 +71,13 @@ class Layout:
         elif not names.keys() & {"correct", "score", "n"}:
             names["score"] = _one_rating(table, self.ratings(table, names.values()))
         prompt = () if "problem" in names else tuple(name for name in self.prompt if name in present)
-        return self.refine(table, Schema(self.tool, names, prompt, **self.schema), options)
+        if "problem" not in names and not prompt:
+            raise InputError(
+                f"{table.path}: a file of {self.tool} has a column that identifies a problem, and this one has "
+                f"{join_names(table.names)}. Say which: --column problem=NAME"
+            )
+        more = {key: value for key, value in self.schema.items() if key != "completions" or value in present}
+        return self.refine(table, Schema(self.tool, names, prompt, **more), options)
 
 
 def schema_of(table: Table, options: ReadOptions) -> Schema:
