@@ -95,18 +95,18 @@ def test_a_list_of_chats_holds_one_answer_each(tmp_path: Path):
 
 
 LAYOUT_ROWS = {
-    "verl's dumps: prompt from 'input', text from 'output', answer from 'gts'": {
+    "verl: prompt from 'input', answer from 'gts', text from 'output'": {
         "input": "user 1+1? assistant", "output": "\\boxed{2}", "gts": "2", "score": 1.0, "step": 10
     },
     "verl's data sets: answer from 'reward_model.ground_truth', text from 'responses'": {
         "prompt": [{"role": "user", "content": "1+1?"}], "reward_model": {"ground_truth": "2"},
         "responses": ["\\boxed{2}"], "data_source": "sums",
     },
-    "Qwen2.5-Math: id from 'idx', prompt from 'question', text from 'code', answer from 'gt'": {
+    "Qwen2.5-Math: id from 'idx', prompt from 'question', answer from 'gt', text from 'code'": {
         "idx": 0, "question": "1+1?", "prompt": "<|im_start|>1+1?", "gt_cot": "...", "gt": "2", "answer": "$2$, so",
         "code": ["\\boxed{2}"], "pred": ["2"], "score": [True], "level": 1,
     },
-    "LIMO: prompt from 'question', text from 'generated_responses', answer from 'gold_answer'": {
+    "LIMO: prompt from 'question', answer from 'gold_answer', text from 'generated_responses'": {
         "question": "1+1?", "generated_responses": ["\\boxed{2}"], "gold_answer": "2", "answers_correctness": [True]
     },
 }  # fmt: skip

@@ -51,7 +51,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=4,
 )
-TOOL_COLUMNS = list(dict.fromkeys(column for layout in LAYOUTS for column in sorted(layout.columns)))
+TOOL_COLUMNS = list(dict.fromkeys(column for layout in LAYOUTS for column in sorted(layout.file.columns)))
 NAMES = st.sampled_from(
     [
         "problem",
@@ -91,7 +91,7 @@ def test_any_values_are_read_or_refused_in_one_line(tmp_path: Path, rows: Rows):
 @given(st.data())
 def test_any_values_in_any_tools_columns(tmp_path: Path, data: st.DataObject):
     layout = data.draw(st.sampled_from(LAYOUTS))
-    columns = sorted(layout.columns | set(layout.names.values()))
+    columns = sorted(layout.file.columns | set(layout.file.names.values()))
     row = st.fixed_dictionaries({column: VALUES for column in columns if "." not in column})
     path = tmp_path / "fuzz.jsonl"
     path.write_text("".join(json.dumps(one) + "\n" for one in data.draw(st.lists(row, min_size=1, max_size=3))))

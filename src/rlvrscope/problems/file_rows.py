@@ -8,42 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from rlvrscope.errors import InputError, did_you_mean
+from rlvrscope.problems.tool_files import WITH_ANSWERS, Field, ToolFile
 from rlvrscope.tables.formats import open_table, parse_column_map
 from rlvrscope.tables.nested import is_chat
+from rlvrscope.tables.table import Batch, Table
 from rlvrscope.tables.values import join_names, message_text, shorten, to_label, to_text
 
-
-@dataclass(frozen=True)
-class Layout:
-    """Columns of another tool's files. names: its column for each of our fields. columns: those that identify it."""
-
-    tool: str
-    names: Mapping[str, str]
-    columns: frozenset[str]
-
-
-LAYOUTS = (
-    Layout(
-        "verl's dumps",
-        {"prompt": "input", "text": "output", "answer": "gts"},
-        frozenset({"input", "output", "gts"}),
-    ),
-    Layout(
-        "verl's data sets",
-        {"answer": "reward_model.ground_truth", "text": "responses"},
-        frozenset({"prompt", "reward_model.ground_truth"}),
-    ),
-    Layout(
-        "Qwen2.5-Math",
-        {"id": "idx", "prompt": "question", "text": "code", "answer": "gt", "finish": "finish_reason"},
-        frozenset({"idx", "question", "code", "gt"}),
-    ),
-    Layout(
-        "LIMO",
-        {"prompt": "question", "text": "generated_responses", "answer": "gold_answer"},
-        frozenset({"question", "generated_responses", "gold_answer"}),
-    ),
-)
+FIELD_OF: Mapping[Field, str] = {
+    "id": "id", "prompt": "prompt", "gold": "answer", "text": "text", "finish": "finish", "tokens": "tokens",
+}  # fmt: skip
+"""Our field for each field of a tool's file."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +58,16 @@ class FileRow:
 def read_rows(path: Path, fields: Sequence[str], needed: Sequence[str], known: Sequence[str]) -> Iterator[FileRow]:
     """Yield every row of a file. Raises InputError for a missing column.
 
-    fields: pairs "name=column"; they take precedence over the LAYOUTS, and those over our names.
+    fields: pairs "name=column"; they take precedence over the columns of known tools, and those over our names.
     """
     column_of = parse_column_map(fields, known, "--field", "prompt=question")
     table = open_table(path)
     for field, column in column_of.items():
         if column not in table.names:
             raise InputError(f"{path} has no column {column!r} ({field}). {did_you_mean(column, table.names)}")
-    layout_columns, note = _layout_columns(table.names, known, column_of)
-    column_of = layout_columns | column_of
+    file = next((file for file in WITH_ANSWERS if file.matches(table.names)), None)
+    tool_columns, note = ({}, "") if file is None else _tool_columns(file, table.names, known, column_of)
+    column_of = tool_columns | column_of
     columns = {field: column_of.get(field, field) for field in known if column_of.get(field, field) in table.names}
     for field in needed:
         if field not in columns:
@@ -100,21 +75,31 @@ def read_rows(path: Path, fields: Sequence[str], needed: Sequence[str], known: S
                 f"{path} has no column {field!r}; it has {join_names(table.names)}. If the column has another name, "
                 f"use --field {field}=NAME"
             )
-    for batch in table.batches(list(dict.fromkeys(columns.values()))):
+    gradings = file.gradings if file and file.gradings in table.names else None
+    for batch in _once(table, list(dict.fromkeys(columns.values())), gradings):
         values = {field: batch.columns[column].list() for field, column in columns.items()}
         for index, number in enumerate(batch.row_B.tolist()):
             row = {field: column[index] for field, column in values.items()}
             yield FileRow(f"{path}: {table.row} {number}", row, columns, note)
 
 
-def _layout_columns(
-    present: Sequence[str], known: Sequence[str], column_of: Mapping[str, str]
+def _tool_columns(
+    file: ToolFile, present: Sequence[str], known: Sequence[str], column_of: Mapping[str, str]
 ) -> tuple[dict[str, str], str]:
-    """Return the columns of the file's layout for fields that the user did not name, and one line about them."""
-    layout = next((layout for layout in LAYOUTS if layout.columns <= set(present)), None)
-    if layout is None:
-        return {}, ""
-    names = {field: name for field, name in layout.names.items() if name in present and field in known}
-    names = {field: name for field, name in names.items() if field not in column_of}
-    shown = ", ".join(f"{field} from {name!r}" for field, name in names.items())
-    return names, f"read like {layout.tool}: {shown}" if names else ""
+    """Return the columns of a tool's file for fields that the user did not name, and one line about them."""
+    names = {FIELD_OF[name]: column for name, column in file.names.items() if name in FIELD_OF and column in present}
+    names = {field: name for field, name in names.items() if field in known and field not in column_of}
+    shown = ", ".join(f"{field} from {name!r}" for field, name in names.items() if field != name)
+    once = f"; of the rows for each {file.gradings} the first" if file.gradings in present else ""
+    return names, f"read like {file.tool}: {shown}{once}" if shown else ""
+
+
+def _once(table: Table, columns: Sequence[str], gradings: str | None) -> Iterator[Batch]:
+    """Yield batches without rows that grade the same completions again, in another way than the first row."""
+    first = None
+    for batch in table.batches([*columns, *filter(None, [gradings])]):
+        if gradings is not None:
+            labels = batch.columns[gradings].map(to_label)
+            first = labels.list()[0] if first is None else first
+            batch = batch.select(labels.array(lambda label, first=first: label == first))
+        yield batch

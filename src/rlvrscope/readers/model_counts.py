@@ -16,7 +16,6 @@ from rlvrscope.errors import InputError
 from rlvrscope.readers.account import Account
 from rlvrscope.readers.counting import Count, Key, Tally
 from rlvrscope.readers.formats import PLAIN, Columns, ReadOptions, Schema
-from rlvrscope.readers.inspect_log import LOG_SUFFIX, is_inspect_log, log_note, open_inspect_log
 from rlvrscope.readers.lab_runs import is_lab_folder, read_lab
 from rlvrscope.readers.layouts import STEP_FILE, TRAINERS, UnknownTableError, schema_of
 from rlvrscope.readers.sample_texts import ProblemSamples, Samples, SampleText
@@ -26,6 +25,7 @@ from rlvrscope.readers.table_reader import TableReader, check_one_kind
 from rlvrscope.sampling.store.store_file import is_store, store_path
 from rlvrscope.stats.counts import GroupCounts
 from rlvrscope.tables.formats import KINDS, files_in, open_table
+from rlvrscope.tables.inspect_log import log_note
 from rlvrscope.tables.table import Table
 from rlvrscope.tables.values import join_names, shorten
 
@@ -151,13 +151,9 @@ class _Tables:
 
 
 def _reader(path: Path, options: ReadOptions) -> TableReader:
-    table = StoreTable.open(path) if is_store(path) else _open_file(path)
+    table = StoreTable.open(path) if is_store(path) else open_table(path)
     _check_spelling(table, options.columns)
     return TableReader(table, schema_of(table, options), options)
-
-
-def _open_file(path: Path) -> Table:
-    return open_inspect_log(path) if is_inspect_log(path) else open_table(path)
 
 
 def _check_spelling(table: Table, columns: Columns) -> None:
@@ -174,7 +170,7 @@ def _check_spelling(table: Table, columns: Columns) -> None:
 
 def _read_folder(source: Source, options: ReadOptions) -> list[ModelCounts]:
     """Read a folder of files: a trainer's dumps, of which one step is read, or the parts of one model."""
-    paths = files_in(_folder_of_tables(source.path), LOG_SUFFIX)
+    paths = files_in(_folder_of_tables(source.path))
     path_of = {int(match[1]): path for path in paths if (match := STEP_FILE.fullmatch(path.name))}
     if path_of and _reader(path_of[max(path_of)], options).schema.layout in TRAINERS:
         step = max(path_of) if source.step is None else source.step
@@ -193,10 +189,10 @@ def _folder_of_tables(folder: Path) -> Path:
 
     Tools write below a folder for each model, data set or time; reports in JSON may lie beside.
     """
-    if files_in(folder, LOG_SUFFIX):
+    if files_in(folder):
         return folder
     inside = [Path(path) for path, *_ in os.walk(folder)]
-    tables = {path: files for path in sorted(inside) if (files := files_in(path, LOG_SUFFIX))}
+    tables = {path: files for path in sorted(inside) if (files := files_in(path))}
     samples = [path for path, files in tables.items() if any(".json" not in file.suffixes for file in files)]
     choices = samples or list(tables)
     if len(choices) == 1:

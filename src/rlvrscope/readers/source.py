@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Self
 
 from rlvrscope.errors import InputError
-from rlvrscope.readers.inspect_log import LOG_SUFFIX
 from rlvrscope.readers.layouts import STEP_FILE, TRL_FOLDER
 from rlvrscope.sampling.store.store_file import FILE_NAME
 from rlvrscope.tables.formats import suffix_of
@@ -58,8 +57,7 @@ class Source:
             return run_name(path)
         if path.name == FILE_NAME:
             return run_name(path.resolve().parent)
-        suffix = suffix_of(path) or LOG_SUFFIX
-        name = (path.name[: -len(suffix)] if path.name.lower().endswith(suffix) else path.name) or path.name
+        name = path.name[: len(path.name) - len(suffix_of(path) or "")] or path.name
         step = STEP_FILE.fullmatch(path.name)
         return f"{run_name(path.resolve().parent)}@{int(step[1])}" if step else name
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rlvrscope.errors import InputError, did_you_mean, file_errors
 from rlvrscope.tables.csv_table import CsvTable
+from rlvrscope.tables.inspect_log import LOG_SUFFIX, is_inspect_log, open_inspect_log
 from rlvrscope.tables.json_table import JsonTable
 from rlvrscope.tables.parquet import ParquetTable
 from rlvrscope.tables.stream import head_of
@@ -20,6 +21,7 @@ KINDS: dict[str, Kind] = {
     ".ndjson": JsonTable,
     ".json": JsonTable,
     ".parquet": ParquetTable,
+    LOG_SUFFIX: JsonTable,
 }
 COMPRESSED = ("", ".gz", ".zst")
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -27,6 +29,8 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 def open_table(path: Path) -> Table:
     """Open a file as a table, by its content: Parquet, JSON or CSV. Raises InputError for a file without columns."""
+    if is_inspect_log(path):
+        return open_inspect_log(path)
     head = head_of(path)
     if head.startswith(b"PAR1"):
         return ParquetTable.open(path)
@@ -45,11 +49,11 @@ def suffix_of(path: Path) -> str | None:
     return next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), None)
 
 
-def files_in(folder: Path, more: str | None = None) -> list[Path]:
-    """Files of these KINDS directly in a folder, sorted by name, without hidden ones. more: another suffix."""
+def files_in(folder: Path) -> list[Path]:
+    """Files of these KINDS directly in a folder, sorted by name, without hidden ones."""
     with file_errors("read", folder, InputError):
         inside = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return [path for path in inside if suffix_of(path) or path.suffix == more]
+    return [path for path in inside if suffix_of(path)]
 
 
 def parse_column_map(pairs: Sequence[str], known: Sequence[str], option: str, example: str) -> dict[str, str]:
