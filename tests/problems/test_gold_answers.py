@@ -20,7 +20,7 @@ from rlvrscope.problems.gold_answers import GoldCounts, gold_answer
         ("2 x 3 = <<2*3=6>>6 nuts.\n#### 6", "6", ("hashes",)),
         ("work\n#### 1,200 \n", "1,200", ("hashes",)),
         ("#### 6", "6", ("hashes",)),
-        ("work #### 6", "work #### 6", ()),  # not on a line of its own
+        ("work #### 6", "work #### 6", ()),  # a marker within a line
         ("#### 6\nThen more work.", "#### 6\nThen more work.", ()),
         ("The rod is \\[ L = 2 \\cdot 4 = \\boxed{8} \\mathrm{~cm} \\]", "8", ("boxed",)),
         ("$\\boxed{8}$", "8", ("boxed",)),

@@ -112,8 +112,8 @@ def test_unknown_tasks():
 
 def test_repeated_rows_are_one_problem(tmp_path: Path):
     rows = [{"prompt": f"{n}+1?", "answer": str(n + 1), "id": f"aime-{n}"} for n in range(3)]
-    for kept in (("prompt", "answer", "id"), ("prompt", "answer")):
-        path = jsonl(tmp_path / "p.jsonl", [{name: row[name] for name in kept} for row in rows * 8])
+    for columns in (("prompt", "answer", "id"), ("prompt", "answer")):
+        path = jsonl(tmp_path / "p.jsonl", [{name: row[name] for name in columns} for row in rows * 8])
         loaded = load_problems(path)
         assert [problem.prompt for problem in loaded.problems] == ["0+1?", "1+1?", "2+1?"]
         assert loaded.notes == ["24 rows hold 3 problems, each 8 times"]
