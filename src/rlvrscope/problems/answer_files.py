@@ -14,9 +14,9 @@ from rlvrscope.problem import Problem
 from rlvrscope.problems.file_rows import FileRow, read_rows
 from rlvrscope.problems.gold_answers import GoldCounts
 from rlvrscope.problems.problem_files import FACTS, FIELDS, Defaults, ids_of_one_problem, problem_of
-from rlvrscope.tables.formats import KINDS, files_in
+from rlvrscope.tables.folders import files_in, folder_of_tables, without_reports
 from rlvrscope.tables.nested import is_chat, is_samples, samples_in
-from rlvrscope.tables.values import message_text, shorten, to_json
+from rlvrscope.tables.values import join_names, message_text, shorten, to_json
 
 LABELS = ("problem", "cluster", "model", "step", "base", "seed")
 """Columns that identify an answer, as `rlvrscope boundary` reads them; `id` replaces a missing `problem`."""
@@ -58,9 +58,7 @@ def read_answers(
     Answers to one problem share one Problem, whose gold answer is checked once. Raises InputError, naming file, row and
     column, as `problem_of` does, for a row without a text, and for a problem with two gold answers.
     """
-    files = files_in(path) if path.is_dir() else [path]
-    if not files:
-        raise InputError(f"{path}: there is no {', '.join(KINDS)} file in this folder")
+    files, reports = without_reports(files_in(folder_of_tables(path))) if path.is_dir() else ([path], [])
     known = tuple(dict.fromkeys(("text", *FIELDS, *LABELS, *OF_SAMPLES)))
     rows = itertools.chain.from_iterable(read_rows(file, fields, ("text", "answer"), known) for file in files)
     items = itertools.chain.from_iterable(map(_items, rows))
@@ -77,6 +75,8 @@ def read_answers(
         raise InputError(f"{path}: no rows: nothing to verify" if only is None else f"{path}: there is no item {only}")
     if lists and only is None:
         notes.append(f"{len(answers.texts):,} completions, in lists in {lists:,} rows")
+    if reports:
+        notes.append(f"files left out: {join_names(report.name for report in reports)}")
     answers.notes = [*notes, *catalogue.notes()]
     return answers
 

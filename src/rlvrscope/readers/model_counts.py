@@ -7,7 +7,6 @@ of such files, sample stores, and the lab's runs and experiments.
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,7 +23,8 @@ from rlvrscope.readers.store_table import StoreTable
 from rlvrscope.readers.table_reader import TableReader, check_one_kind
 from rlvrscope.sampling.store.store_file import is_store, store_path
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.tables.formats import KINDS, files_in, open_table
+from rlvrscope.tables.folders import files_in, folder_of_tables, without_reports
+from rlvrscope.tables.formats import open_table
 from rlvrscope.tables.inspect_log import log_note
 from rlvrscope.tables.table import Table
 from rlvrscope.tables.values import join_names, shorten
@@ -115,10 +115,9 @@ class _Tables:
     @classmethod
     def without_reports(cls, paths: Sequence[Path], options: ReadOptions) -> _Tables:
         """Open the tables among the files of a folder: JSON files beside others, or of no known layout, are reports."""
-        documents = [path for path in paths if ".json" in path.suffixes]
-        if len(documents) < len(paths):
-            samples = [path for path in paths if path not in documents]
-            return replace(cls.open(samples, options), files_left_out=tuple(path.name for path in documents))
+        samples, reports = without_reports(paths)
+        if reports:
+            return replace(cls.open(samples, options), files_left_out=tuple(path.name for path in reports))
         readers: list[TableReader] = []
         unknown: list[UnknownTableError] = []
         left_out: list[str] = []
@@ -170,7 +169,7 @@ def _check_spelling(table: Table, columns: Columns) -> None:
 
 def _read_folder(source: Source, options: ReadOptions) -> list[ModelCounts]:
     """Read a folder of files: a trainer's dumps, of which one step is read, or the parts of one model."""
-    paths = files_in(_folder_of_tables(source.path))
+    paths = files_in(folder_of_tables(source.path))
     path_of = {int(match[1]): path for path in paths if (match := STEP_FILE.fullmatch(path.name))}
     if path_of and _reader(path_of[max(path_of)], options).schema.layout in TRAINERS:
         step = max(path_of) if source.step is None else source.step
@@ -182,25 +181,6 @@ def _read_folder(source: Source, options: ReadOptions) -> list[ModelCounts]:
     tables = _Tables.without_reports(paths, options)
     check_one_kind(tables.readers)
     return _models(tables, source)
-
-
-def _folder_of_tables(folder: Path) -> Path:
-    """Return the folder itself, or the only one inside that holds tables. Raises InputError for none and for several.
-
-    Tools write below a folder for each model, data set or time; reports in JSON may lie beside.
-    """
-    if files_in(folder):
-        return folder
-    inside = [Path(path) for path, *_ in os.walk(folder)]
-    tables = {path: files for path in sorted(inside) if (files := files_in(path))}
-    samples = [path for path, files in tables.items() if any(".json" not in file.suffixes for file in files)]
-    choices = samples or list(tables)
-    if len(choices) == 1:
-        return choices[0]
-    if not choices:
-        raise InputError(f"{folder}: there is no {', '.join(KINDS)} file in this folder, and no recipe.toml")
-    names = join_names(str(path.relative_to(folder)) for path in choices)
-    raise InputError(f"{folder}: {len(choices)} folders inside hold tables: {names}. Name one of them")
 
 
 def _models(tables: _Tables, source: Source) -> list[ModelCounts]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rlvrscope.errors import InputError, did_you_mean, file_errors
+from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.tables.csv_table import CsvTable
 from rlvrscope.tables.inspect_log import LOG_SUFFIX, is_inspect_log, open_inspect_log
 from rlvrscope.tables.json_table import JsonTable
@@ -47,13 +47,6 @@ def suffix_of(path: Path) -> str | None:
     """The suffix in KINDS that a file has, with that of its compression, or None."""
     suffixes = (f"{kind}{compressed}" for kind in KINDS for compressed in COMPRESSED)
     return next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), None)
-
-
-def files_in(folder: Path) -> list[Path]:
-    """Files of these KINDS directly in a folder, sorted by name, without hidden ones."""
-    with file_errors("read", folder, InputError):
-        inside = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return [path for path in inside if suffix_of(path)]
 
 
 def parse_column_map(pairs: Sequence[str], known: Sequence[str], option: str, example: str) -> dict[str, str]:
