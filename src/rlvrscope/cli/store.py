@@ -1,4 +1,4 @@
-"""`rlvrscope store`: check a store of samples, export it, show its statistics."""
+"""`rlvrscope store`: check a store of samples, export it, import files into one, show its statistics."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rlvrscope.cli.shared.console import print_json, say
+from rlvrscope.cli.shared.console import MESSAGES, print_json, say
 from rlvrscope.cli.shared.guard import guarded
-from rlvrscope.cli.shared.options import JsonOption
+from rlvrscope.cli.shared.options import FieldOption, FormOption, JsonOption, VerifierOption
 from rlvrscope.errors import InputError
 
 if TYPE_CHECKING:
     from rlvrscope.sampling.store.check import RunStats
 
-app = typer.Typer(help="Stores of samples: check, export, stats.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Stores of samples: check, export, import, stats.", no_args_is_help=True, rich_markup_mode=None)
 MAX_NOTES = 10
 """At most this many different notes are printed, the most frequent ones."""
 PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="samples.sqlite, or the run's folder.")]
@@ -56,6 +56,42 @@ def export(
         say(f"{rows:,} samples. Written: {out}")
 
 
+@app.command("import")
+@guarded
+def import_(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="CSV, JSONL or Parquet with columns text and answer, or folders."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The store; the same command continues in it.")],
+    verifier: VerifierOption = None,
+    field: FieldOption = None,
+    form: FormOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a store of completions in files, with their gold answers; `rlvrscope verify STORE` then verifies them."""
+    from rlvrscope.cli.shared.progress import progress_bar
+    from rlvrscope.problems.problem_files import Defaults
+    from rlvrscope.sampling import SampleStore
+    from rlvrscope.sampling.imported import ImportedFiles, import_samples
+
+    with MESSAGES.status("reading"):
+        imported = ImportedFiles.open(files, field or (), Defaults(verifier or "math", tuple(form or ())))
+    total = imported.runs.total()
+    for note in () if as_json else imported.notes:
+        say(f"Note: {note}")
+    with SampleStore(out) as store, progress_bar("imported", total, delay=1.0) as advance:
+        new = import_samples(store, imported, lambda done: advance(done, total))
+    if as_json:
+        facts = {"samples": total, "new": new, "problems": len(imported.problems), "runs": dict(imported.runs)}
+        print_json({"format_version": 1, "file": str(store.path), **facts, "notes": imported.notes})
+        return
+    runs = f" in {len(imported.runs):,} runs" if len(imported.runs) > 1 else ""
+    problems = f"{len(imported.problems):,} problem{'s' if len(imported.problems) > 1 else ''}"
+    say(f"{total:,} samples of {problems}{runs}, {new:,} of them new. Store: {store.path}")
+    say(f"Verify them: rlvrscope verify {store.path}")
+
+
 @app.command()
 @guarded
 def stats(path: PathArgument, as_json: JsonOption = False) -> None:
@@ -75,7 +111,7 @@ def stats(path: PathArgument, as_json: JsonOption = False) -> None:
 
 
 def _print_run(name: str, run: RunStats) -> None:
-    from rlvrscope.cli.shared.truncation import truncation, truncation_warning
+    from rlvrscope.cli.shared.truncation import print_truncation
     from rlvrscope.report.text import one_line
 
     low, high = run.samples_per_problem
@@ -84,10 +120,8 @@ def _print_run(name: str, run: RunStats) -> None:
     outcomes = {**run.outcomes, "without a verdict": run.without_verdict}
     shares = [f"{outcome} {n:,} ({n / run.samples:.1%})" for outcome, n in outcomes.items() if n]
     say(f"  outcomes: {', '.join(shares)}")
-    say(f"  {truncation(run.rates)}")
-    if warning := truncation_warning(run.rates, run.identity.get("max_tokens")):
-        say(f"  warning: {warning}")
-    ends = ", ".join(f"{one_line(finish, 40)} {n:,}" for finish, n in run.finish.items())
+    print_truncation(run)
+    ends = ", ".join(f"{one_line(finish, 40) or 'not known'} {n:,}" for finish, n in run.finish.items())
     unknown = f" (not reported for {run.without_tokens:,} samples)" if run.without_tokens else ""
     say(f"  tokens: {run.tokens:,}{unknown}; ended by: {ends}")
     if run.notes:

@@ -14,7 +14,7 @@ import typer
 
 from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json, say
 from rlvrscope.cli.shared.guard import guarded
-from rlvrscope.cli.shared.options import JsonOption
+from rlvrscope.cli.shared.options import FieldOption, FormOption, JsonOption, VerifierOption
 from rlvrscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,18 +22,6 @@ if TYPE_CHECKING:
     from rlvrscope.problems.answer_files import Answers
 
 PROGRESS_DELAY_SECONDS = 2.0
-VerifierOption = Annotated[
-    str | None, typer.Option("--verifier", help="Verifier of rows that name none: a name, or your own file.py:NAME.")
-]
-FieldOption = Annotated[
-    list[str] | None, typer.Option("--field", help="A column's name in the file: prompt=question (repeatable).")
-]
-FormOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--form", help="Form of the answer: boxed, answer, hashes, phrase, tag, whole (repeatable, in order)."
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -210,12 +198,13 @@ def _write(out: Path, answers: Answers, verdicts: Sequence[Verdict]) -> None:
     from rlvrscope.tables.values import to_text
 
     with replacing(out) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for labels, verdict, text in zip(answers.labels, verdicts, answers.texts, strict=True):
+        rows = zip(answers.labels, verdicts, answers.texts, answers.problems, strict=True)
+        for labels, verdict, text, problem in rows:
             columns = {
                 "correct": verdict.outcome == "correct", "score": verdict.score, "outcome": verdict.outcome,
                 "answer": None if verdict.extracted is None else to_text(verdict.extracted), "path": verdict.path,
                 "reason": to_text(verdict.reason), "verifier": verdict.verifier, "version": verdict.version,
-                "text": to_text(text),
+                "text": to_text(text), "gold": to_text(problem.answer),
             }  # fmt: skip
             file.write(f"{json.dumps({**labels, **columns}, default=str)}\n")
     if not all("problem" in labels for labels in answers.labels):
@@ -226,7 +215,7 @@ def _write(out: Path, answers: Answers, verdicts: Sequence[Verdict]) -> None:
 
 def _verify_store(path: Path, verifier: str | None, workers: int | None, timeout: float, as_json: bool) -> None:
     """Add the missing verdicts of a store. Raises InputError for a plug-in verifier that --verifier does not name."""
-    from rlvrscope.cli.shared.truncation import truncation, truncation_warning
+    from rlvrscope.cli.shared.truncation import print_truncation
     from rlvrscope.sampling import SampleStore
     from rlvrscope.sampling.store.check import stats
     from rlvrscope.sampling.verdicts import check_plugin_verifiers, use_verifiers, verify_missing
@@ -249,6 +238,4 @@ def _verify_store(path: Path, verifier: str | None, workers: int | None, timeout
     for name, run in runs.items():
         counts = ", ".join(f"{outcome} {count:,}" for outcome, count in run.outcomes.items() if count)
         say(f"run {name}: {run.samples:,} samples; {counts}; correct: {run.rates.rate or 0.0:.4f} of all")
-        say(f"  {truncation(run.rates)}")
-        if warning := truncation_warning(run.rates, run.identity.get("max_tokens")):
-            say(f"  warning: {warning}")
+        print_truncation(run)

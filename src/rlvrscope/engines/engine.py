@@ -12,6 +12,10 @@ from rlvrscope.problem import Problem
 Fact = str | int | float | bool | None
 TRUNCATED = "length"
 """Finish reason of a completion that the token limit cut off."""
+LIMIT_WORDS = (TRUNCATED, "max_tokens", "max_length", "model_length", "truncated")
+"""Words of servers and tools for the same: OpenAI's, gateways', trainers', Mistral's for the end of the context."""
+UNKNOWN_FINISH = ""
+"""Finish reason of a completion whose end is not known."""
 NO_TEXT = "reasoning without a text"
 """Note of a completion that stopped after its reasoning, before any text."""
 

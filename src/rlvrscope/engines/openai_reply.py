@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from rlvrscope.engines.engine import NO_TEXT, TRUNCATED, Completion
+from rlvrscope.engines.engine import LIMIT_WORDS, NO_TEXT, TRUNCATED, Completion
 
 MAX_EXCERPT, MAX_FINISH = 200, 40
 """Maximum length of a bad reply that is shown, and of a finish reason that is stored, in characters."""
@@ -22,8 +22,6 @@ ABORTED = (
 )  # fmt: skip
 """Finish reasons of a text that the server cut short, which is no sample of the model. The last two are of DeepSeek and
 Z.ai."""
-LIMITS = TRUNCATED, "max_tokens", "model_length"
-"""Finish reasons at a token limit: OpenAI's word, a gateway's, Mistral's for the end of the context."""
 MESSAGE_FIELDS = {"content", "reasoning_content", "reasoning", "refusal", "tool_calls"}
 """Fields of a chat's message, at least one of which must be there."""
 REFUSAL, TOOL_CALLS = "refusal", "tool calls, not kept"
@@ -112,7 +110,7 @@ def _completion(choice: Any, usage: Any) -> Completion | None:
     finish = choice.get("finish_reason")
     if message is None or not isinstance(finish, str) or not finish or finish.lower() in ABORTED:
         return None
-    finish = TRUNCATED if finish.lower() in LIMITS else finish[:MAX_FINISH]
+    finish = TRUNCATED if finish.lower() in LIMIT_WORDS else finish[:MAX_FINISH]
     logps = _token_logps(choice.get("logprobs"))
     tokens = None if logps is None else len(logps)
     if tokens is None and isinstance(usage, dict) and type(usage.get("completion_tokens")) is int:

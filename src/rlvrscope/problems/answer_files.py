@@ -20,9 +20,19 @@ from rlvrscope.tables.values import join_names, message_text, shorten, to_json
 
 LABELS = ("problem", "cluster", "model", "step", "base", "seed")
 """Columns that identify an answer, as `rlvrscope boundary` reads them; `id` replaces a missing `problem`."""
-OF_SAMPLES = ("finish", "tokens")
-"""Columns with a value for each completion: why it ended, and its length. They may be lists beside a list of texts."""
+OF_SAMPLES = ("finish", "tokens", "reasoning")
+"""Columns with a value for each completion: why it ended, its length, and the reasoning before it. With a list of texts
+they are lists."""
 PROMPT_ROLES = ("system", "developer", "user")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A completion's text with its problem. labels: the values of LABELS and OF_SAMPLES that the row has."""
+
+    text: str
+    problem: Problem
+    labels: Mapping[str, Any]
 
 
 @dataclass
@@ -40,45 +50,73 @@ class Answers:
 
 @dataclass(frozen=True)
 class _Item:
-    """One completion with its gold answer and its values of OF_SAMPLES. in_list: the row has a list of completions."""
+    """One completion with its gold answer and its values of OF_SAMPLES."""
 
     row: FileRow
     completion: Any
     gold: Any
     facts: Mapping[str, Any]
-    in_list: bool = False
 
 
 def read_answers(
     path: Path, fields: Sequence[str] = (), defaults: Defaults | None = None, only: int | None = None
 ) -> Answers:
-    """Read every answer of a file, or of all files of a folder. only: read this item alone, counted from 1.
+    """Read every answer of a file, or of all files of a folder, like AnswerReader.
+
+    only: read this item alone, counted from 1.
+    """
+    reader, answers = AnswerReader([path], fields, defaults), Answers()
+    for answer in reader if only is None else itertools.islice(reader, only - 1, only):
+        answers.texts.append(answer.text)
+        answers.problems.append(answer.problem)
+        answers.labels.append(answer.labels)
+    if not answers.texts:
+        raise InputError(f"{path}: no rows: nothing to verify" if only is None else f"{path}: there is no item {only}")
+    answers.notes = reader.notes(whole=only is None)
+    return answers
+
+
+class AnswerReader:
+    """Answers of files, one by one.
 
     A list of texts (or of chats) in a row holds one answer each; a list of gold answers of that length goes with it.
     Answers to one problem share one Problem, whose gold answer is checked once. Raises InputError, naming file, row and
     column, as `problem_of` does, for a row without a text, and for a problem with two gold answers.
     """
-    files, reports = without_reports(files_in(folder_of_tables(path))) if path.is_dir() else ([path], [])
-    known = tuple(dict.fromkeys(("text", *FIELDS, *LABELS, *OF_SAMPLES)))
-    rows = itertools.chain.from_iterable(read_rows(file, fields, ("text", "answer"), known) for file in files)
-    items = itertools.chain.from_iterable(map(_items, rows))
-    answers, catalogue = Answers(), _Catalogue(defaults or Defaults())
-    lists, last, notes = 0, "", list[str]()
-    for item in items if only is None else itertools.islice(items, only - 1, only):
-        problem = catalogue.problem_of(item)
-        answers.texts.append(_text(item))
-        answers.problems.append(problem)
-        answers.labels.append(_labels(item.row, problem) | dict(item.facts))
-        lists, last = lists + (item.in_list and item.row.where != last), item.row.where
-        notes = notes or [item.row.note] * bool(item.row.note)
-    if not answers.texts:
-        raise InputError(f"{path}: no rows: nothing to verify" if only is None else f"{path}: there is no item {only}")
-    if lists and only is None:
-        notes.append(f"{len(answers.texts):,} completions, in lists in {lists:,} rows")
-    if reports:
-        notes.append(f"files left out: {join_names(report.name for report in reports)}")
-    answers.notes = [*notes, *catalogue.notes()]
-    return answers
+
+    def __init__(self, paths: Sequence[Path], fields: Sequence[str] = (), defaults: Defaults | None = None) -> None:
+        """paths: files, or folders with tables in them. Raises InputError for a folder without any."""
+        self.files: list[Path] = []
+        self.fields = fields
+        self._reports: list[Path] = []
+        for path in paths:
+            files, reports = without_reports(files_in(folder_of_tables(path))) if path.is_dir() else ([path], [])
+            self.files += files
+            self._reports += reports
+        self._catalogue = _Catalogue(defaults or Defaults())
+        self._answers = self._lists = 0
+        self._layout = ""
+
+    def __iter__(self) -> Iterator[Answer]:
+        known = tuple(dict.fromkeys(("text", *FIELDS, *LABELS, *OF_SAMPLES)))
+        for row in itertools.chain.from_iterable(
+            read_rows(file, self.fields, ("text", "answer"), known) for file in self.files
+        ):
+            self._layout = self._layout or row.note
+            self._lists += is_samples(row.get("text"))
+            for item in _items(row):
+                problem = self._catalogue.problem_of(item)
+                self._answers += 1
+                yield Answer(_text(item), problem, _labels(row, problem) | dict(item.facts))
+
+    def notes(self, whole: bool = True) -> list[str]:
+        """Return one line for each thing that was done to the rows read so far. whole: all were read."""
+        notes = [self._layout] * bool(self._layout)
+        if self._reports:
+            notes.append(f"files left out: {join_names(report.name for report in self._reports)}")
+        if self._lists and whole:
+            notes.append(f"{self._answers:,} completions, in lists in {self._lists:,} rows")
+        return [*notes, *self._catalogue.notes()]
 
 
 class _Catalogue:
@@ -127,7 +165,7 @@ def _items(row: FileRow) -> Iterator[_Item]:
     for index, completion in enumerate(completions):
         own_gold = gold[index] if isinstance(gold, list) and len(gold) == len(completions) else gold
         own_facts = {name: values[index] for name, values in facts.items() if isinstance(values, list)}
-        yield _Item(row, completion, own_gold, own_facts, in_list=True)
+        yield _Item(row, completion, own_gold, own_facts)
 
 
 def _text(item: _Item) -> str:

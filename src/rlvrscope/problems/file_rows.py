@@ -18,6 +18,8 @@ FIELD_OF: Mapping[Field, str] = {
     "id": "id", "prompt": "prompt", "gold": "answer", "text": "text", "finish": "finish", "tokens": "tokens",
 }  # fmt: skip
 """Our field for each field of a tool's file."""
+TEXT_ROWS = 1_024
+"""Rows of a batch, which hold texts."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _tool_columns(
 def _once(table: Table, columns: Sequence[str], gradings: str | None) -> Iterator[Batch]:
     """Yield batches without rows that grade the same completions again, in another way than the first row."""
     first = None
-    for batch in table.batches([*columns, *filter(None, [gradings])]):
+    for batch in table.batches([*columns, *filter(None, [gradings])], rows=TEXT_ROWS):
         if gradings is not None:
             labels = batch.columns[gradings].map(to_label)
             first = labels.list()[0] if first is None else first

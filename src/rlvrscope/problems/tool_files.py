@@ -31,6 +31,11 @@ class ToolFile:
         return self.columns <= set(present)
 
 
+OWN = ToolFile(
+    "rlvrscope's verdicts and exports",
+    frozenset({"text", "answer", "gold", "outcome", "version"}),
+    {"gold": "gold", "extracted": "answer"},
+)
 VERL_DUMP = ToolFile(
     "verl",
     frozenset({"input", "output", "score", "step"}),
@@ -162,6 +167,6 @@ NEMO_RL = ToolFile(
     {"prompt": "prompt", "text": "response", "score": "reward"},
 )
 WITH_ANSWERS = (
-    VERL_DUMP, VERL_DATA, LM_EVAL, LIGHTEVAL, INSPECT_LOG, QWEN_MATH, LIMO, NEMO_SKILLS, SKY_RL, VERIFIERS,
+    OWN, VERL_DUMP, VERL_DATA, LM_EVAL, LIGHTEVAL, INSPECT_LOG, QWEN_MATH, LIMO, NEMO_SKILLS, SKY_RL, VERIFIERS,
 )  # fmt: skip
 """Files with gold answers, whose texts can be verified."""

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rlvrscope.engines.engine import LIMIT_WORDS
 from rlvrscope.readers.table_reader import TableReader
 from rlvrscope.tables.nested import samples_in
 from rlvrscope.tables.table import Batch, Column, group_rows
 from rlvrscope.tables.values import message_text, to_label, to_number
 
-CUT_OFF = ("length", "max_tokens", "max_length", "model_length", "truncated", "true")
+CUT_OFF = (*LIMIT_WORDS, "true")
 """Words for a completion that ended at the token limit; "true" in a column that says whether it did."""
 TEXT_ROWS = 256
 """Rows of a batch that holds texts."""

@@ -8,23 +8,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Rates:
-    """Counts of samples, and shares of them; a share of no samples is None.
+    """Counts of samples, and shares of them. A share of no samples is None; so is a rate while verdicts are missing.
 
-    truncated: samples that the token limit cut off, whatever their answer; finished: all others. Drawing truncated
-    samples again, or leaving them out, would make the rate conditional on finishing.
+    unverified: samples without a verdict. truncated: samples that the token limit cut off, whatever their answer;
+    finished: all others. Drawing truncated samples again, or leaving them out, would make the rate conditional on
+    finishing.
     """
 
     samples: int
     correct: int
     truncated: int
     truncated_correct: int
+    unverified: int = 0
 
     @classmethod
     def of(cls, outcomes: Mapping[str, int], truncated_outcomes: Mapping[str, int]) -> Rates:
-        """Rates from the outcomes of all samples, and of the truncated ones among them."""
+        """Rates from the outcomes of all samples, and of the truncated ones among them; "": without a verdict."""
         return cls(
-            sum(outcomes.values()), outcomes.get("correct", 0),
-            sum(truncated_outcomes.values()), truncated_outcomes.get("correct", 0),
+            sum(outcomes.values()), outcomes.get("correct", 0), sum(truncated_outcomes.values()),
+            truncated_outcomes.get("correct", 0), outcomes.get("", 0),
         )  # fmt: skip
 
     @property
@@ -34,12 +36,12 @@ class Rates:
     @property
     def rate(self) -> float | None:
         """Share of correct samples among all: the model's rate under its token limit."""
-        return _share(self.correct, self.samples)
+        return None if self.unverified else _share(self.correct, self.samples)
 
     @property
     def rate_of_finished(self) -> float | None:
         """Share of correct samples among the finished ones only."""
-        return _share(self.correct - self.truncated_correct, self.finished)
+        return None if self.unverified else _share(self.correct - self.truncated_correct, self.finished)
 
     @property
     def truncated_share(self) -> float | None:

@@ -23,3 +23,12 @@ SourceOption = Annotated[
 FieldOption = Annotated[
     list[str] | None, typer.Option("--field", help="Of a file, a column's name: prompt=question (repeatable).")
 ]
+VerifierOption = Annotated[
+    str | None, typer.Option("--verifier", help="Verifier of rows that name none: a name, or your own file.py:NAME.")
+]
+FormOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--form", help="Form of the answer: boxed, answer, hashes, phrase, tag, whole (repeatable, in order)."
+    ),
+]

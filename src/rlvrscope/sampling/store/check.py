@@ -10,7 +10,7 @@ from rlvrscope.engines.engine import TRUNCATED, Fact
 from rlvrscope.errors import InputError
 from rlvrscope.problem import OUTCOMES
 from rlvrscope.sampling.rates import Rates
-from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, SampleStore
+from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, IMPORTED, SampleStore
 from rlvrscope.sampling.store.store_file import sqlite_errors
 
 ORPHANS = {
@@ -49,6 +49,12 @@ class RunStats:
     outcomes: Mapping[str, int]
     truncated_outcomes: Mapping[str, int]
     without_verdict: int
+
+    @property
+    def lacking(self) -> int:
+        """Samples that an interrupted import has not added yet."""
+        samples = self.identity.get("samples") if self.identity.get("engine") == IMPORTED else None
+        return samples - self.samples if isinstance(samples, int) else 0
 
     @property
     def rates(self) -> Rates:

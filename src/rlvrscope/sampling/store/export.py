@@ -12,7 +12,7 @@ from rlvrscope.extras import needs_extra
 from rlvrscope.problem import Problem
 from rlvrscope.problems.problem_files import FACTS, METADATA
 from rlvrscope.runs import replacing
-from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, SampleStore
+from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, UNKNOWN_SEED, SampleStore
 from rlvrscope.sampling.store.store_file import sqlite_errors
 from rlvrscope.tables.values import to_text
 
@@ -27,7 +27,8 @@ COLUMNS = {
 }  # fmt: skip
 """Types of the columns that every export has."""
 _QUERY = f"""
-SELECT r.name, p.name, s.number, v.outcome, v.score, v.extracted, w.version, s.finish, s.tokens, s.logp, s.seed, s.note,
+SELECT r.name, p.name, s.number, v.outcome, v.score, v.extracted, w.version, s.finish, s.tokens, s.logp,
+    nullif(s.seed, {UNKNOWN_SEED}), s.note,
     s.dictionary, s.text, {{reasoning}}
 FROM runs r JOIN samples s ON s.run = r.id JOIN problems p ON p.id = s.problem
 LEFT JOIN verdicts v

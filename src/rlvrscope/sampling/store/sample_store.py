@@ -36,6 +36,10 @@ RUN = "samples"
 """Default name of a run."""
 BATCH = 256
 """Samples of a commit."""
+IMPORTED = "imported"
+"""Engine of a run whose samples were imported from files."""
+UNKNOWN_SEED = -1
+"""Seed of a sample that was drawn elsewhere."""
 CURRENT_VERIFIER = "(SELECT w.id FROM verifiers w WHERE w.name = p.verifier ORDER BY w.used DESC LIMIT 1)"
 """SQL: id of the verifier version whose verdicts on problem p are read, the one used last."""
 
@@ -123,6 +127,12 @@ class SampleStore:
         """
         stored = self.runs().get(run)
         if stored is not None and _compared(stored) != _compared(identity) and not self._is_empty(run):
+            if stored.get("engine") == IMPORTED:
+                files = shorten(stored.get("files"))
+                raise InputError(
+                    f"{self.path}: run {run!r} was imported from {files}, and nothing is drawn into it: choose another "
+                    "--out"
+                )
             changes = _changes(_compared(stored), _compared(identity))
             raise InputError(f"{self.path}: run {run!r} was sampled with another model or settings: {changes}")
         contents = self._contents()
