@@ -168,6 +168,8 @@ def test_an_import_that_is_killed_is_continued():
     report = run("store", "stats", "s").stdout
     assert "warning: the import is not complete" in report
     assert "is not complete" in run("verify", "s").stdout
+    output = run("boundary", "s#x", "s#y", "--k", "1").output
+    assert "run x: its import is not complete, 488 samples are missing" in output
     output = run("store", "import", "a.jsonl", "--out", "s").stdout
     assert "2,000 samples of 7 problems in 2 runs, 1,232 of them new" in output
     run("store", "import", "a.jsonl", "--out", "whole")

@@ -200,6 +200,7 @@ def _models(tables: _Tables, source: Source) -> list[ModelCounts]:
 def _account(tables: _Tables, tally: Tally, source: Source, models: Sequence[ModelCounts]) -> Account:
     schema, samples = tables.schema, [model.counts.pooled[0] for model in models]
     notes = [log_note(reader.table.path) for reader in tables.readers if schema.layout == "inspect"]
+    notes += [note for reader in tables.readers if isinstance(reader.table, StoreTable) for note in reader.table.notes]
     return Account(
         source=models[0].name if len(models) == 1 else source.name,
         layout=schema.layout,

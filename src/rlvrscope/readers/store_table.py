@@ -12,6 +12,7 @@ import numpy as np
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.problems.problem_files import FACTS
+from rlvrscope.sampling.store.check import not_imported
 from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, SampleStore
 from rlvrscope.sampling.store.store_file import sqlite_errors
 from rlvrscope.tables.table import BATCH_ROWS, Batch, Column
@@ -42,7 +43,7 @@ class StoreTable:
     current verdicts.
 
     model: the run, where there are several; cluster, level and other facts: where problems have them. A part is a run.
-    by_problem: the values of these columns.
+    by_problem: the values of these columns. notes: a line for each run whose import was interrupted.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class StoreTable:
     parts: Sequence[int]
     runs: Sequence[StoredRun]
     by_problem: Mapping[str, Mapping[str, Any]]
+    notes: Sequence[str] = ()
     numeric: Sequence[str] = ("correct", "score", "tokens")
     columnar: bool = True
     row: str = "sample"
@@ -61,12 +63,17 @@ class StoreTable:
             with sqlite_errors(path):
                 query = "SELECT id, name, (SELECT count(*) FROM samples WHERE run = runs.id) FROM runs ORDER BY id"
                 runs = [run for run in map(StoredRun._make, store.connection.execute(query)) if run.samples]
-            problems = store.problems()
+            problems, identities = store.problems(), store.runs()
         if not runs:
             raise InputError(f"{path} holds no samples yet")
         names = ["problem", "correct", "score", "outcome", "answer", "index", *FACT_COLUMNS, *TEXT_COLUMNS]
         by_problem = _by_problem(problems.values())
-        return cls(path, names + ["model"] * (len(runs) > 1) + list(by_problem), range(len(runs)), runs, by_problem)
+        names += ["model"] * (len(runs) > 1) + list(by_problem)
+        lacking = {run.name: not_imported(identities[run.name], run.samples) for run in runs}
+        notes = [
+            f"run {name}: its import is not complete, {n:,} samples are missing" for name, n in lacking.items() if n
+        ]
+        return cls(path, names, range(len(runs)), runs, by_problem, notes)
 
     def batches(
         self, columns: Sequence[str], parts: Sequence[int] | None = None, rows: int = BATCH_ROWS

@@ -53,12 +53,17 @@ class RunStats:
     @property
     def lacking(self) -> int:
         """Samples that an interrupted import has not added yet."""
-        samples = self.identity.get("samples") if self.identity.get("engine") == IMPORTED else None
-        return samples - self.samples if isinstance(samples, int) else 0
+        return not_imported(self.identity, self.samples)
 
     @property
     def rates(self) -> Rates:
         return Rates.of({**self.outcomes, "": self.without_verdict}, self.truncated_outcomes)
+
+
+def not_imported(identity: Mapping[str, Fact], stored: int) -> int:
+    """Return how many samples an imported run lacks; 0 for a run that was sampled."""
+    samples = identity.get("samples") if identity.get("engine") == IMPORTED else None
+    return samples - stored if isinstance(samples, int) else 0
 
 
 def check(store: SampleStore) -> int:
