@@ -452,6 +452,21 @@ def test_copies_are_told_and_can_be_dropped(copied: str):
     assert dropped.accounts[0].left_out == {"copies": 140}
 
 
+def test_equal_texts_after_different_reasoning_are_no_copies(write: Write):
+    """As in exports of stores of reasoning models."""
+    rows = [
+        {"problem": f"p{p}", "correct": i < 16, "text": f"\\boxed{{{i // 16}}}", "reasoning": f"thought {i} on {p}"}
+        for p in range(12)
+        for i in range(32)
+    ]
+    assert only(write("x.jsonl", rows)).accounts[0].warnings == []
+    assert set(counts(only(write("x.jsonl", rows), drop_copies=True)).values()) == {(32, 16)}
+    copied = [{**row, "reasoning": row["reasoning"][:9]} for row in rows]
+    assert "copies" in only(write("y.jsonl", copied), drop_copies=True).accounts[0].left_out
+    lists = {"problem": "p", "correct": [1, 0], "text": ["a", "a"], "reasoning": ["x", "y"]}
+    assert counts(only(write("z.jsonl", [lists]), drop_copies=True)) == {"p": (2, 1)}
+
+
 def test_short_texts_that_repeat_by_chance_are_no_copies(write: Write):
     draws = np.random.default_rng(0).integers(4, size=(10, 32))
     rows = [

@@ -52,8 +52,7 @@ class Tally:
         """Count a table. Raises InputError naming its first bad row."""
         add = self._add_counts if reader.schema.is_counts or reader.schema.rate else self._add_samples
         self.tables += 1
-        text = reader.text_column
-        for batch in reader.batches((text,) if text else (), self.rows):
+        for batch in reader.batches(reader.written_columns, self.rows):
             self._note_completions(reader, batch)
             add(reader, batch)
 
@@ -85,7 +84,7 @@ class Tally:
         self, reader: TableReader, batch: Batch, keys_C: list[Key], code_B: Ints, correct_B: Mask
     ) -> tuple[Ints, Mask]:
         """Note the texts of the samples; leave out copies of earlier ones if the user said so."""
-        text = batch.columns[reader.text_column or ""]
+        text = reader.written(batch)
         if not reader.options.drop_copies:
             self.copy_finder.add(keys_C, code_B, text)
             return code_B, correct_B

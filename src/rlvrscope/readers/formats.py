@@ -12,14 +12,14 @@ from rlvrscope.errors import InputError
 from rlvrscope.tables.formats import parse_column_map
 
 LABELS = ("model", "step", "base", "seed", "cluster")
-SAMPLE_COLUMNS = ("correct", "score", "answer", "text", "finish", "tokens")
+SAMPLE_COLUMNS = ("correct", "score", "answer", "text", "finish", "tokens", "reasoning")
 """Columns with a value for each sample; where a row holds several samples, lists."""
 COLUMNS = ("problem", "n", "c", *SAMPLE_COLUMNS, *LABELS)
 """Columns of a table: `n` samples of which `c` are correct, or `correct` or `score` of each sample.
 
 `answer`: the sample's extracted answer, for majority voting; `text`: the completion; `finish`: why it ended ("length":
-cut off); `tokens`: its length; `base`, `seed`: the base model and the training seed; `cluster`: problems that belong
-together, such as variants of one.
+cut off); `tokens`: its length; `reasoning`: what was written before the text; `base`, `seed`: the base model and the
+training seed; `cluster`: problems that belong together, such as variants of one.
 """
 
 

@@ -17,7 +17,7 @@ from rlvrscope.readers.layouts import LATER_OUTPUT
 from rlvrscope.readers.store_table import StoreTable
 from rlvrscope.tables.nested import is_samples, samples_in
 from rlvrscope.tables.table import Batch, Column, Table, group_rows
-from rlvrscope.tables.values import join_names, prompt_id, shorten, to_label, to_number
+from rlvrscope.tables.values import join_names, message_text, prompt_id, shorten, to_label, to_number, to_text
 
 MAX_WHOLE = 2.0**53
 """The largest count and step: whole numbers up to here are exact in float64."""
@@ -61,6 +61,21 @@ class TableReader:
         """The file's column of texts, one for each verdict; None in a store, which knows its samples' seeds."""
         without = self.schema.rate or self.schema.is_counts or isinstance(self.table, StoreTable)
         return None if without else self.schema.names.get("text")
+
+    @property
+    def written_columns(self) -> tuple[str, ...]:
+        """The file's columns of what a model wrote: texts, and reasoning where it is apart; empty without texts."""
+        names = self.text_column, self.schema.names.get("reasoning")
+        return tuple(filter(None, names)) if self.text_column else ()
+
+    def written(self, batch: Batch) -> Column:
+        """Return all that the model wrote in each sample: its reasoning, then its text."""
+        columns = [batch.columns[name] for name in self.written_columns]
+        if len(columns) == 1:
+            return columns[0]
+        code_B, first_C = group_rows(columns)
+        pairs = zip(*(column.select(first_C).list() for column in columns), strict=True)
+        return Column(code_B, [to_text(reasoning) + message_text(text) for text, reasoning in pairs])
 
     def where(self, row: int) -> str:
         return f"{self.table.path}: {self.table.row} {row}"
