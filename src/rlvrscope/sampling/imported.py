@@ -44,8 +44,8 @@ class ImportedFiles:
     def open(cls, paths: Sequence[Path], fields: Sequence[str] = (), defaults: Defaults | None = None) -> ImportedFiles:
         """Read files, or all files of folders. fields, defaults: as for `read_answers`.
 
-        Raises InputError for a row that can't be read, for one problem with two contents, and for a file that is
-        there twice.
+        Raises InputError for a row that can't be read or whose problem is not named, for one problem with two contents,
+        and for a file that is there twice.
         """
         digests = _digests(AnswerReader(paths).files)
         defaults = defaults or Defaults()
@@ -55,16 +55,24 @@ class ImportedFiles:
         }  # fmt: skip
         imported, reader = cls(list(digests), fields, defaults, identity), AnswerReader(paths, fields, defaults)
         for answer in reader:
-            run = run_name(answer)
-            imported.runs[run] += 1
-            imported.models[run] = to_label(answer.labels.get("model"))
-            first = imported.problems.setdefault(answer.problem.id, answer.problem)
-            if first is not answer.problem and first != answer.problem:
-                raise InputError(_two_contents(first, answer.problem))
+            imported._count(answer)
         if not imported.runs:
             raise InputError(f"{join_names(map(str, paths))}: no rows: there is nothing to import")
         imported.notes = reader.notes()
         return imported
+
+    def _count(self, answer: Answer) -> None:
+        if "problem" not in answer.labels:
+            raise InputError(
+                f"{self.identity['files']}: completion {self.runs.total() + 1} has no problem, id or prompt, so its "
+                "problem can't be told from another with the same gold answer. Name a column: --field prompt=NAME"
+            )
+        run = run_name(answer)
+        self.runs[run] += 1
+        self.models[run] = to_label(answer.labels.get("model"))
+        first = self.problems.setdefault(answer.problem.id, answer.problem)
+        if first is not answer.problem and first != answer.problem:
+            raise InputError(_two_contents(first, answer.problem))
 
     def run_identity(self, run: str) -> dict[str, Fact]:
         return {**self.identity, "model": self.models[run], "model_hash": None, "samples": self.runs[run]}
@@ -141,9 +149,12 @@ def _digests(files: Sequence[Path]) -> dict[Path, str]:
 def _two_contents(first: Problem, second: Problem) -> str:
     names = ("prompt", "answer", "verifier", "cluster", "metadata")
     changed = next(name for name in names if getattr(first, name) != getattr(second, name))
+    before, now = (getattr(problem, changed) for problem in (first, second))
+    if changed == "metadata":
+        before, now = dict(before), dict(now)
     return (
-        f"problem {shorten(first.id)} has two contents, and a store holds one: {changed} "
-        f"{shorten(getattr(first, changed))} and {shorten(getattr(second, changed))}. Give problems that differ other "
+        f"problem {shorten(first.id)} has two contents, and a store holds one: {changed} {shorten(before)} and "
+        f"{shorten(now)}. Give problems that differ other "
         "ids, or import each file into another store"
     )
 
