@@ -146,7 +146,7 @@ def test_every_kind_of_file_gives_the_same(at: Path):
 @pytest.mark.usefixtures("at")
 def test_several_models_are_judged_together():
     output = run("boundary", "base.csv", "grpo.csv", "other.csv", terminal=True).stdout
-    assert "2 models are compared: Holm's correction is applied." in output
+    assert "2 models are compared: the verdicts of all together keep the level." in output
     assert widths(output) <= 80
     counts = {name: read_models(f"{name}.csv")[0].counts for name in ("base", "grpo", "other")}
     base = counts.pop("base")

@@ -135,7 +135,7 @@ def test_other_samples_of_one_sample_each_are_refused():
 def test_several_models_are_noted():
     boundary = Boundary.of(WIDE, [NARROW, WIDE], question(ks=(1,)))
     assert list(boundary.trained) == ["grpo", "base (2)"]
-    assert "2 models are compared: Holm's correction is applied." in notes(boundary)
+    assert "2 models are compared: the verdicts of all together keep the level." in notes(boundary)
 
 
 # The findings.

@@ -77,7 +77,7 @@ def test_the_curves_of_a_comparison_cross_where_they_do():
     difference = (pass_at_k(trained.n, trained.c, range(1, 65)) - pass_at_k(base.n, base.c, range(1, 65))).mean(axis=0)
     expected = 1 + int(np.argmax(difference <= 0.0))
     assert 4 < expected < 32
-    crossing = compare(base, trained, [1, 64], rng=generator(0, "crossover"), resamples=400).crossover
+    crossing = compare(base, trained, [1, 32, 64], rng=generator(0, "crossover"), resamples=400).crossover
     assert (crossing.k, crossing.up_to) == (expected, 64)
     low, middle, high = (crossing.quantile(share) for share in (0.025, 0.5, 0.975))
     assert low is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -38,17 +39,30 @@ MAX_KS = 1024
 class Crossover:
     """Smallest k at which the base's pass@k is at least the trained model's.
 
-    k: in the data; None: beyond `up_to`. draws_R: in each bootstrap resample; inf: beyond `up_to`.
+    k: in the data, within the `certified` range; None: without one. draws_R: in each bootstrap resample; inf: beyond
+    `up_to`. certified: (last k called expanded, first later k called shrunk), read off the simultaneous band: the
+    curves cross between them. None: the band certifies no crossing.
     """
 
     k: int | None
     up_to: int
     draws_R: Floats
+    certified: tuple[int, int] | None = None
 
     @property
     def never(self) -> float:
         """Share of resamples in which the curves do not cross up to `up_to`."""
         return float(np.isinf(self.draws_R).mean())
+
+    def certify(self, ks: Sequence[int], verdicts: Sequence[str]) -> Crossover:
+        """The crossover with what the verdicts certify, and without a k that they do not."""
+        gains = [k for k, verdict in zip(ks, verdicts, strict=True) if verdict == EXPANDED]
+        losses = [k for k, verdict in zip(ks, verdicts, strict=True) if verdict == SHRUNK]
+        before = [gain for gain in gains if losses and gain < losses[0]]
+        if not before:
+            return replace(self, k=None)
+        within = self.k is not None and before[-1] < self.k <= losses[0]
+        return replace(self, k=self.k if within else None, certified=(before[-1], losses[0]))
 
     def quantile(self, share: float) -> int | None:
         """Quantile of the resamples; None: beyond `up_to`."""
@@ -87,8 +101,8 @@ MIN_CARRIERS = 10.0
 class Comparison:
     """Difference trained - base, paired on problems; (K,) arrays.
 
-    base, trained: the two curves. difference: with its band at confidence `level`, which is `confidence` after Holm's
-    correction for the number of models compared. se, unpaired_se: standard error of the difference, and what it would
+    base, trained: the two curves. difference: with its band at confidence `level`, which is `confidence` after the
+    correction for the number of comparisons. se, unpaired_se: standard error of the difference, and what it would
     be with different problems for each model. p_values: of no difference; over all ks at once if simultaneous.
     reliable: whether the band has its nominal coverage. verdicts: "expanded", "shrunk", "unchanged" or "undecided" for
     each k. crossover, ledger: see `Crossover` and `support_ledger`. scope: what the verdicts apply to: "this
@@ -161,18 +175,20 @@ def compare_all(
     ledger_k: int | None = None,
     resamples: int = 10_000,
 ) -> dict[str, Comparison]:
-    """Compare each trained model with the base, paired on problems, with Holm's correction over the models.
+    """Compare each trained model with the base, paired on problems; the verdicts of all models and ks are one family.
 
         d_k = mean over problems of (pass@k of trained - pass@k of base),   band d_k -+ t se_k
 
     t: Student's quantile at the simultaneous (sup-t) level over all ks, or pointwise with simultaneous=False.
     Verdict at k: "expanded" if the band is above 0; "shrunk" if it is below 0; "unchanged" if it is within `margin` of
-    0 and reliable, or if so few problems differ at all that the mean can't exceed the margin (Poisson limit); else
-    "undecided".
+    0 and reliable, or, with a single training run, if so few problems differ that the mean can't exceed the margin
+    (Poisson limit); else "undecided". Where all problems moved alike, the band has no standard error; it is then as
+    wide as the problems unseen that may have moved otherwise (Poisson limit, `few_can_differ`).
 
-    Holm: the i-th smallest p-value of M models is tested at alpha / (M - i + 1) until one is not rejected; "unchanged"
-    is always tested at alpha / M. A change also needs enough problems for a sign test: m problems that moved give no
-    p-value below 2^(1 - m), so at .05 at least 6 must move. Several training runs are resampled too: bases, then seeds.
+    Family: M models start at alpha / M; once all ks of a model are decided, the others share alpha (`holm_levels`);
+    "unchanged" is always tested at alpha / M. A change also needs enough problems for a sign test: m problems that
+    moved give no p-value below 2^(1 - m), so at .05 at least 6 must move; at least MIN_RUNS training runs, or one; and
+    with the target "this set" a reliable band. Training runs are resampled too: bases, then seeds.
 
     trained: counts by name. ks: K whole numbers >= 1. rng: its draws are the only randomness. target: see
     `pass_at_k_curve`. ledger_k: see `support_ledger`.
@@ -204,7 +220,7 @@ def compare_pairs(
     ledger_k: int | None = None,
     resamples: int = 10_000,
 ) -> dict[Name, Comparison]:
-    """Compare each pair of (base, trained), with Holm's correction over the pairs: one family of claims.
+    """Compare each pair of (base, trained): the verdicts of all pairs and ks are one family of claims.
 
     For several models of one base (`compare_all`) or for groups of problems. Arguments and errors are those of
     `compare_all`.
@@ -218,12 +234,14 @@ def compare_pairs(
     check_resamples(resamples, alpha / len(pairs) if simultaneous else 1.0)
     bases = {name: base for name, (base, _) in pairs.items()}
     sides = {name: aligned(base, trained, str(name)) for name, (base, trained) in pairs.items()}
-    own = dict(zip(sides, rng.spawn(len(sides)), strict=True))
+    draws = rng.spawn(1)[0]
+    own = {name: copy.deepcopy(draws) for name in sides}  # the same for all: equal counts get equal bands
     tests = {
         name: _Test.of(bases[name], side, ks, target, simultaneous, resamples, own[name])
         for name, side in sides.items()
     }
-    levels = holm_levels({name: test.min_p for name, test in tests.items()}, alpha)
+    levels = holm_levels({name: test.p_K for name, test in tests.items()}, alpha)
+    verdicts = {name: test.verdicts(levels[name], alpha / len(tests), margin) for name, test in tests.items()}
     return {
         name: Comparison(
             ks=ks,
@@ -234,8 +252,8 @@ def compare_pairs(
             unpaired_se=np.hypot(test.pair.base.se_C, test.pair.trained.se_C),
             p_values=test.p_K,
             reliable=test.reliable_K,
-            verdicts=test.verdicts(levels[name], alpha / len(tests), margin),
-            crossover=test.crossover,
+            verdicts=verdicts[name],
+            crossover=test.crossover.certify(ks, verdicts[name]),
             ledger=support_ledger(
                 bases[name], sides[name], ledger_k, rng=own[name], confidence=confidence, resamples=resamples
             ),
@@ -255,16 +273,20 @@ def verdict_scope(trained: GroupCounts, target: str) -> str:
     return "this objective" if target == NEW_PROBLEMS else "these checkpoints"
 
 
-def holm_levels(p_values: Mapping[Name, float], alpha: float) -> dict[Name, float]:
-    """The alpha at which each of M hypotheses is tested: alpha / M for the smallest p, until one is not rejected.
+def holm_levels(p_values: Mapping[Name, Floats], alpha: float) -> dict[Name, float]:
+    """The alpha at which each of M comparisons is tested, so that all their ks together keep alpha.
 
-    Source: Holm, Scandinavian Journal of Statistics 6 (1979).
+    alpha / M at first. Comparisons with a claim at every k leave, and the others share alpha, until none leaves. With
+    simultaneous bands, whose p-values (K,) are for all ks at once, a false claim is made with probability alpha at
+    most: until the first one, comparisons with a true null never leave, so each is tested at alpha over their number
+    at most. Undefined ks (NaN) claim nothing. Source: Holm, Scandinavian Journal of Statistics 6 (1979).
     """
-    left, levels = len(p_values), {}
-    for name, p in sorted(p_values.items(), key=lambda item: item[1]):
-        levels[name] = alpha / left
-        rejected = p <= alpha / left and len(levels) == len(p_values) - left + 1
-        left -= int(rejected)
+    largest = {name: float(np.nanmax(p_K)) if np.isfinite(p_K).any() else 1.0 for name, p_K in p_values.items()}
+    levels: dict[Name, float] = {}
+    while len(levels) < len(largest):
+        level = alpha / (len(largest) - len(levels))
+        leaving = [name for name, p in largest.items() if name not in levels and p <= level]
+        levels |= dict.fromkeys(leaving or [name for name in largest if name not in levels], level)
     return levels
 
 
@@ -273,13 +295,14 @@ def sign_test_floor(moved_C: Floats) -> Floats:
     return np.minimum(np.exp2(1.0 - moved_C), 1.0)
 
 
-def few_can_differ(moved_C: Floats, units: int, alpha: float) -> Floats:
-    """Upper Poisson limit, at confidence 1 - alpha, of the share of problems that differ, when m of `units` did.
+def few_can_differ(moved_C: Floats, largest_share: float, alpha: float) -> Floats:
+    """Upper Poisson limit, at confidence 1 - alpha, of the share of problems that differ, when m units did.
 
-    -log(alpha) / units for m = 0. No mean difference can exceed it. NaN where m is unknown.
+    largest_share: the share of problems in the largest unit (1 / P without clusters): -log(alpha) / P for m = 0. No
+    mean difference can exceed it. NaN where m is unknown.
     """
     known_C = np.where(np.isfinite(moved_C), moved_C, np.nan)
-    return gammaincinv(known_C + 1.0, 1.0 - alpha) / units
+    return np.minimum(gammaincinv(known_C + 1.0, 1.0 - alpha) * largest_share, 1.0)
 
 
 @dataclass(frozen=True)
@@ -292,6 +315,8 @@ class _Test:
     maxima_R: Floats | None
     p_K: Floats
     reliable_K: NDArray[np.bool_]
+    few_runs: bool
+    single_run: bool
     crossover: Crossover
 
     @classmethod
@@ -315,29 +340,38 @@ class _Test:
         maxima_R = maxima(draws_RA[:, index_K], difference.estimate_C) if simultaneous else None
         with np.errstate(divide="ignore", invalid="ignore"):
             score_K = np.where(difference.estimate_C == 0.0, 0.0, difference.estimate_C / difference.se_C)
+        few_runs = target != THIS_SET and (has_few_runs(base) or has_few_runs(trained))
         if target == THIS_SET:
             reliable_K = noise_is_known(base, ks, difference) & noise_is_known(trained, ks, difference)
         else:
             reliable_K = (difference.se_C > ROUNDING) & (difference.carriers_C >= MIN_CARRIERS)
-            reliable_K &= not (has_few_runs(base) or has_few_runs(trained))
+            reliable_K &= not few_runs
         p_K = np.maximum(p_values(score_K, maxima_R, difference.df_C), sign_test_floor(difference.moved_C))
         crossover = find_crossover(all_ks, pair_A.difference.estimate_C, draws_RA)
-        return cls(ks, target, pair_K, maxima_R, p_K, reliable_K, crossover)
-
-    @property
-    def min_p(self) -> float:
-        return 1.0 if np.isnan(self.p_K).all() else float(np.nanmin(self.p_K))
+        single_run = len(base.runs) == len(trained.runs) == 1
+        if few_runs:
+            p_K = np.where(np.isnan(p_K), np.nan, 1.0)
+        return cls(ks, target, pair_K, maxima_R, p_K, reliable_K, few_runs, single_run, crossover)
 
     def interval(self, alpha: float) -> Interval:
         difference = self.pair.difference
+        estimate_K = difference.estimate_C
         half_K = critical_values(self.maxima_R, difference.df_C, alpha) * difference.se_C
-        low_K, high_K = difference.estimate_C - half_K, difference.estimate_C + half_K
-        return Interval(difference.estimate_C, np.maximum(low_K, -1.0), np.minimum(high_K, 1.0))
+        low_K, high_K = estimate_K - half_K, estimate_K + half_K
+        alike_K = difference.se_C <= ROUNDING
+        unseen_K = few_can_differ(np.where(alike_K, 0.0, np.nan), self.pair.largest_share, alpha)
+        low_K = np.where(alike_K, estimate_K - unseen_K * (1.0 + estimate_K), low_K)
+        high_K = np.where(alike_K, estimate_K + unseen_K * (1.0 - estimate_K), high_K)
+        return Interval(estimate_K, np.maximum(low_K, -1.0), np.minimum(high_K, 1.0))
 
     def verdicts(self, alpha: float, alpha_unchanged: float, margin: float) -> tuple[str, ...]:
+        difference = self.pair.difference
         band, strict = self.interval(alpha), self.interval(alpha_unchanged)
-        claimable_K = sign_test_floor(self.pair.difference.moved_C) <= alpha
-        idle_K = few_can_differ(self.pair.difference.moved_C, self.pair.units, alpha_unchanged) <= margin
+        claimable_K = (sign_test_floor(difference.moved_C) <= alpha) & (not self.few_runs)
+        if self.target == THIS_SET:
+            claimable_K &= self.reliable_K
+        idle_K = few_can_differ(difference.moved_C, self.pair.largest_share, alpha_unchanged) <= margin
+        idle_K &= np.isfinite(difference.estimate_C) & self.single_run
         within_K = idle_K | (self.reliable_K & (strict.low >= -margin) & (strict.high <= margin))
         cases = [claimable_K & (band.low > 0.0), claimable_K & (band.high < 0.0), within_K]
         return tuple(map(str, np.select(cases, [EXPANDED, SHRUNK, UNCHANGED], default=UNDECIDED)))

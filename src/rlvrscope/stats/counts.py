@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -126,6 +126,17 @@ class GroupCounts:
         """(n_P, c_P): counts per problem, summed over runs."""
         n_UP, c_UP = self.grid
         return n_UP.sum(axis=0), c_UP.sum(axis=0)
+
+    def of_bases(self, bases: Collection[str]) -> GroupCounts:
+        """Counts of the runs from these bases."""
+        rows = [row for row, label in enumerate(self.base or ()) if label in bases]
+        labels = {name: getattr(self, name) for name in ("seed", "base", "cluster")}
+        return GroupCounts(
+            [self.problem[row] for row in rows],
+            np.asarray(self.n)[rows],
+            np.asarray(self.c)[rows],
+            **{name: None if label is None else [label[row] for row in rows] for name, label in labels.items()},
+        )
 
     def select(self, problems: Sequence[str]) -> GroupCounts:
         """Counts of these problems, in this order, run by run."""

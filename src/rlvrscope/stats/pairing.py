@@ -35,7 +35,8 @@ from rlvrscope.stats.training_runs import (
 class Pair:
     """Means over problems of both models and of the difference trained - base, with joint draws, at each of ks.
 
-    units: the number of problems, or of clusters.
+    units: the number of problems, or of clusters. largest_share: the share of problems in the largest; NaN where the
+    problems are fixed.
     """
 
     base: Spread
@@ -44,6 +45,7 @@ class Pair:
     base_RK: Floats
     trained_RK: Floats
     units: int
+    largest_share: float
 
     def at(self, index: Sequence[int]) -> Pair:
         """The pair at some of the ks."""
@@ -54,6 +56,7 @@ class Pair:
             base_RK=self.base_RK[:, index],
             trained_RK=self.trained_RK[:, index],
             units=self.units,
+            largest_share=self.largest_share,
         )
 
 
@@ -66,7 +69,18 @@ def pair(
 
 
 def aligned(base: GroupCounts, trained: GroupCounts, name: str = "the trained model") -> GroupCounts:
-    """The trained model's counts in the base's order of problems. Raises InputError if the problems differ."""
+    """The trained model's counts in the base's order of problems.
+
+    Raises InputError if the problems differ, or the labels of bases: a run is compared with the base it came from.
+    """
+    bases = [{label for label, _ in side.runs} for side in (base, trained) if side.base is not None]
+    if len(bases) == 2 and bases[0] != bases[1]:
+        common = len(bases[0] & bases[1])
+        hint = " To compare what both have: shared_problems, or --shared of `rlvrscope boundary`." if common else ""
+        raise InputError(
+            f"base and {name} must have the same bases: {_example(bases[0] - bases[1])} only in the base, "
+            f"{_example(bases[1] - bases[0])} only in {name}, {common} in both.{hint}"
+        )
     of_base, of_trained = set(base.problems), set(trained.problems)
     if of_base != of_trained:
         common = of_base & of_trained
@@ -83,7 +97,12 @@ def _example(problems: set[str]) -> str:
 
 
 def shared_problems(base: GroupCounts, trained: GroupCounts) -> tuple[GroupCounts, GroupCounts]:
-    """Both counts restricted to their common problems. Raises InputError if there are none."""
+    """Both counts restricted to their common problems and bases. Raises InputError if there are none."""
+    if base.base is not None and trained.base is not None:
+        both_bases = {label for label, _ in base.runs} & {label for label, _ in trained.runs}
+        if not both_bases:
+            raise InputError("the two models share no base: are they trained from the same ones?")
+        base, trained = base.of_bases(both_bases), trained.of_bases(both_bases)
     of_trained = set(trained.problems)
     both = [problem for problem in base.problems if problem in of_trained]
     if not both:
@@ -116,6 +135,7 @@ def _over_problems(
         base_RK=base_RK,
         trained_RK=trained_RK,
         units=units.count,
+        largest_share=float(units.size_D.max()) / len(sides[0].problems),
     )
 
 
@@ -135,4 +155,5 @@ def _over_samples(
         base_RK=base_RK,
         trained_RK=trained_RK,
         units=len(sides[0].problems),
+        largest_share=np.nan,
     )

@@ -12,7 +12,7 @@ from rlvrscope.report.text import interval, number, one_line
 from rlvrscope.stats import Comparison, guessing_pass_at_k
 from rlvrscope.stats.comparison import EXPANDED, SHRUNK, UNCHANGED, UNDECIDED
 from rlvrscope.stats.standard_errors import NEW_PROBLEMS
-from rlvrscope.stats.training_runs import has_few_runs
+from rlvrscope.stats.training_runs import MIN_RUNS, has_few_runs
 from rlvrscope.tables.values import join_names
 
 BOUNDARY_VERBS = {EXPANDED: "expanded", SHRUNK: "shrank", UNCHANGED: "did not change"}
@@ -41,6 +41,9 @@ def conclusion(boundary: Boundary, name: str) -> str:
         low, high = crossing_range(comparison)
         share = f"{comparison.confidence:.0%} of resamples"
         sentences.append(f"The curves cross at k = {comparison.crossover.k} ({low} to {high} in {share}).")
+    if comparison.crossover.certified is not None:
+        gain, loss = comparison.crossover.certified
+        sentences.append(f"The band certifies a crossing between k = {gain} and {loss}.")
     if last < len(comparison.ks) - 1:
         sentences.append(f"pass@{comparison.ks[-1]} is unknown.")
     problems = "new problems of the same kind" if boundary.question.target == NEW_PROBLEMS else "these problems only"
@@ -86,7 +89,7 @@ def notes(boundary: Boundary) -> list[str]:
         guess = float(guessing_pass_at_k([question.options], [k])[0, 0])
         lines.append(f"Guessing among {question.options} options alone gives pass@{k} = {guess:.3f}.")
     if len(boundary.trained) > 1:
-        lines.append(f"{len(boundary.trained)} models are compared: Holm's correction is applied.")
+        lines.append(f"{len(boundary.trained)} models are compared: the verdicts of all together keep the level.")
     return lines
 
 
@@ -121,11 +124,7 @@ def starred(comparison: Comparison, index: int) -> bool:
 
 def crosses(comparison: Comparison) -> bool:
     """True if the crossover is between an *expanded* and a later *shrunk* k."""
-    verdicts, k = comparison.verdicts, comparison.crossover.k
-    if k is None or not {EXPANDED, SHRUNK} <= set(verdicts):
-        return False
-    last_shrunk = len(verdicts) - 1 - verdicts[::-1].index(SHRUNK)
-    return comparison.ks[verdicts.index(EXPANDED)] < k <= comparison.ks[last_shrunk]
+    return comparison.crossover.k is not None
 
 
 def crossing_range(comparison: Comparison) -> tuple[str, str]:
@@ -178,7 +177,10 @@ def _stars(boundary: Boundary) -> list[str]:
     counts = [boundary.base.counts, *(boundary.trained[name].counts for name in names)]
     if any(map(has_few_runs, counts)):
         runs = max(len(side.runs) for side in counts)
-        return [f"* The band may be too narrow: {runs} training runs are too few to estimate their spread (5 suffice)."]
+        return [
+            f"* The band may be too narrow: {runs} training runs are too few to estimate their spread. No change is "
+            f"called from fewer than {MIN_RUNS}."
+        ]
     return ["* The band may be too narrow: fewer than 10 problems' worth carry this difference."]
 
 

@@ -118,7 +118,9 @@ def _model(boundary: Boundary, name: str) -> dict[str, Any]:
 
 def _crossover(crossover: Crossover, confidence: float) -> dict[str, Any]:
     low, high = crossover.interval(confidence)
-    return {"k": crossover.k, "low": low, "high": high, "never": crossover.never, "up_to": crossover.up_to}
+    certified = None if crossover.certified is None else list(crossover.certified)
+    drawn = {"low": low, "high": high} if crossover.k is not None else {"low": None, "high": None}
+    return {"k": crossover.k, **drawn, "certified": certified, "never": crossover.never, "up_to": crossover.up_to}
 
 
 def _ledger(ledger: Ledger) -> dict[str, Any]:
