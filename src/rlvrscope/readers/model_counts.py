@@ -26,7 +26,7 @@ from rlvrscope.stats.counts import GroupCounts
 from rlvrscope.tables.folders import files_in, folder_of_tables, without_reports
 from rlvrscope.tables.formats import open_table
 from rlvrscope.tables.inspect_log import log_note
-from rlvrscope.tables.table import Table
+from rlvrscope.tables.table import Table, collector_paused
 from rlvrscope.tables.values import join_names, shorten
 
 
@@ -141,8 +141,9 @@ class _Tables:
 
     def count(self) -> Tally:
         tally = Tally()
-        for reader in self.readers:
-            tally.add(reader)
+        with collector_paused():
+            for reader in self.readers:
+                tally.add(reader)
         if not tally.counts:
             reasons = ", ".join(f"{reason}: {number:,}" for reason, number in tally.rows.left_out.items())
             raise InputError(f"{self.first.path}: no rows: there is nothing to count{f' ({reasons})' * bool(reasons)}")

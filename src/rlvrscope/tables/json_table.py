@@ -57,9 +57,10 @@ class JsonTable:
         self, columns: Sequence[str], parts: Sequence[int] | None = None, rows: int = BATCH_ROWS
     ) -> Iterator[Batch]:
         del parts  # a text file is one part
-        paths = [name.split(".") for name in columns]
+        paths = [(name, name.split(".")) for name in columns]
+        plain = not any("." in name for name in columns)
         cells = (
-            (number, [_cell(row, name, path) for name, path in zip(columns, paths, strict=True)], size)
+            (number, [*map(row.get, columns)] if plain else [_cell(row, *path) for path in paths], size)
             for number, row, size in self.objects(self.path)
         )
         return in_batches(cells, columns, rows)

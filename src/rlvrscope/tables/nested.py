@@ -64,6 +64,6 @@ def samples_in(value: Any) -> list[Any]:
     """
     if not is_samples(value):
         return [value]
-    if not any(isinstance(item, list) for item in value):
+    if list not in map(type, value):
         return value
     return [sample for item in value for sample in samples_in(item)]

@@ -136,7 +136,7 @@ def in_batches(rows: Iterator[Numbered], columns: Sequence[str], max_rows: int) 
 def take_rows(rows: Iterator[Numbered], max_rows: int, characters: int) -> list[Numbered]:
     """Return the next `max_rows` rows, or fewer if they exceed this many characters."""
     taken: list[Numbered] = []
-    with _no_collection():
+    with collector_paused():
         for row in itertools.islice(rows, max_rows):
             taken.append(row)
             characters -= row[2]
@@ -146,8 +146,8 @@ def take_rows(rows: Iterator[Numbered], max_rows: int, characters: int) -> list[
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Pause the garbage collector: parsed rows hold no cycles, and going through them again and again costs 40 %."""
+def collector_paused() -> Iterator[None]:
+    """Pause the garbage collector: rows hold no cycles, and going through them again and again takes half the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
