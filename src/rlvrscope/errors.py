@@ -12,6 +12,7 @@ class RlvrscopeError(Exception):
     """An error that the user can fix. The command line prints it as one line, without a traceback."""
 
     exit_code = 2
+    label = "error"
 
 
 class InputError(RlvrscopeError, ValueError):
@@ -22,6 +23,13 @@ class WorkError(RlvrscopeError, RuntimeError):
     """Work that failed: a run, a full disk, a lost worker."""
 
     exit_code = 1
+
+
+class AlarmError(RlvrscopeError):
+    """A result that the user asked to be warned of."""
+
+    exit_code = 3
+    label = "alarm"
 
 
 class MissingExtraError(RlvrscopeError, ImportError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rlvrscope.cli.shared.alarms import Alarm, raise_alarms
 from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json
 from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import JsonOption
@@ -69,6 +70,14 @@ def boundary(
         str | None, typer.Option("--problem", help="Only show the right answers to this problem, side by side.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Answers shown per model, with --problem.")] = 4,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option("--fail-if", help="Exit code 3 if a model has this verdict: shrunk, shrunk@256 (repeatable)."),
+    ] = None,
+    fail_under: Annotated[
+        list[str] | None,
+        typer.Option("--fail-under", help="Exit code 3 if a model's pass@k is lower: .4, .4@256 (repeatable)."),
+    ] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write the page: one offline file.")] = None,
     png: Annotated[Path | None, typer.Option("--png", help="Write the curves as a picture (.png or .svg).")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the table as CSV.")] = None,
@@ -77,6 +86,8 @@ def boundary(
     as_json: JsonOption = False,
 ) -> None:
     """Compare pass@k of a base and of models trained from it: differences with bands, and a verdict for each k."""
+    alarms = [Alarm.parse("--fail-if", text) for text in fail_if or ()]
+    alarms += [Alarm.parse("--fail-under", text) for text in fail_under or ()]
     paths = [path for path in (html, png, csv) if path]
     _check_outputs(paths, [base, *trained], png, problem)
     with needs_extra("report", "the report"):
@@ -104,12 +115,15 @@ def boundary(
     )
     with MESSAGES.status("comparing"):
         comparison = Boundary.of(before, after, question, shared)
+        for alarm in alarms:
+            alarm.check_k(comparison.ks)
         breakdown = None if by is None else Breakdown.of(comparison, by)
         write_boundary(comparison, html, png, csv, {"base": base, "trained": ", ".join(trained)}, breakdown)
     if as_json:
         print_json(as_dict(comparison, breakdown))
     else:
         _print(comparison, breakdown, ks is not None, paths)
+    raise_alarms(alarms, comparison)
 
 
 def _check_outputs(paths: Sequence[Path], sources: Sequence[str], png: Path | None, problem: str | None) -> None:

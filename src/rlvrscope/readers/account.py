@@ -20,7 +20,7 @@ class Account:
     its files, used: those that were counted. samples: (fewest, most) of a problem, summed over training runs where
     there are several. left_out: rows left out, by reason; files: files left out. other_words: values of the rating that
     --right leaves wrong. completions: the most completions of a row of which the rating grades one. notes: further
-    doubts.
+    doubts. sha256: of each file that was read; stores have none, since they grow.
     """
 
     source: str
@@ -37,6 +37,7 @@ class Account:
     completions: int = 1
     copies: Copies | None = None
     notes: tuple[str, ...] = ()
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def line(self) -> str:

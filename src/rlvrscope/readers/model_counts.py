@@ -7,11 +7,12 @@ of such files, sample stores, and the lab's runs and experiments.
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rlvrscope.errors import InputError
+from rlvrscope.errors import InputError, file_errors
 from rlvrscope.readers.account import Account
 from rlvrscope.readers.counting import Count, Key, Tally
 from rlvrscope.readers.formats import PLAIN, Columns, ReadOptions, Schema
@@ -217,7 +218,16 @@ def _account(tables: _Tables, tally: Tally, source: Source, models: Sequence[Mod
         completions=tally.completions,
         copies=tally.copies,
         notes=tuple(note for note in notes if note),
+        sha256=_hashes(reader.table.path for reader in tables.readers if not isinstance(reader.table, StoreTable)),
     )
+
+
+def _hashes(paths: Iterable[Path]) -> dict[str, str]:
+    hashes = {}
+    for path in paths:
+        with file_errors("read", path, InputError), path.open("rb") as file:
+            hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashes
 
 
 def _model(tables: _Tables, model: str | None, counts: dict[Key, Count], source: Source) -> ModelCounts:

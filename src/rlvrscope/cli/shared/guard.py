@@ -33,7 +33,10 @@ def set_debug(value: bool) -> None:
 
 
 def guarded(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
-    """Print a command's user errors as one line on standard error. Exit codes: 2 for bad input, 1 for failed work."""
+    """Print a command's user errors as one line on standard error.
+
+    Exit codes: 2 for bad input, 1 for failed work, 3 for an alarm that was asked for.
+    """
 
     @functools.wraps(command)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
@@ -47,7 +50,7 @@ def guarded(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
         except RlvrscopeError as error:
             if _debug:
                 raise
-            MESSAGES.print(f"error: {one_line(str(error), MAX_ERROR_CHARACTERS)}", style="bold red")
+            MESSAGES.print(f"{error.label}: {one_line(str(error), MAX_ERROR_CHARACTERS)}", style="bold red")
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             MESSAGES.print(interruption_message())
