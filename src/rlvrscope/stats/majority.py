@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -41,11 +42,12 @@ def majority_at_k(
     if len(answers_PG) != len(correct_PG):
         raise InputError(f"one row a problem on both sides; got {len(answers_PG)} and {len(correct_PG)}")
     result_PK = np.full((len(answers_PG), len(ks_K)), np.nan)
-    for row, (answers_G, correct_G) in enumerate(zip(answers_PG, correct_PG, strict=True)):
-        right, wrong, none = _votes(answers_G, correct_G, row)
-        for column, k in enumerate(ks_K):
-            if k <= len(answers_G):
-                result_PK[row, column] = _majority(right, wrong, none, int(k))
+    votes_P = [_votes(*row, index) for index, row in enumerate(zip(answers_PG, correct_PG, strict=True))]
+    alike = sorted(range(len(votes_P)), key=lambda row: (len(answers_PG[row]), votes_P[row][0]))  # for the cache
+    for column, k in enumerate(ks_K):
+        for row in alike:
+            if k <= len(answers_PG[row]):
+                result_PK[row, column] = _majority(*votes_P[row], int(k))
     return result_PK
 
 
@@ -70,9 +72,8 @@ def _majority(right: int, wrong: Counter[int], none: int, k: int) -> float:
         return 1.0 if right > top else 1.0 / (1 + wrong[top]) if right == top else 0.0
     share, cells = k / n, _cells(n - right, k)
     frequency_F = np.arange(cells // 2 + 1)
-    turns_JF: Complex = np.exp(-2j * np.pi / cells * np.outer(np.arange(cells), frequency_F))
-    terms = {votes: _binomial(np.arange(cells), votes, share)[:, None] * turns_JF for votes in wrong}
-    none_F = _binomial(np.arange(cells), none, share) @ turns_JF
+    terms = {votes: _terms(votes, share, cells) for votes in wrong}
+    none_F = _terms(none, share, cells)[1][-1]
     weight_F = np.where((frequency_F == 0) | (2 * frequency_F == cells), 1.0, 2.0) / cells  # the rest are conjugates
     votes_M = np.arange(1, max_votes + 1)
     votes_M = votes_M[k - votes_M < cells]
@@ -83,9 +84,27 @@ def _majority(right: int, wrong: Counter[int], none: int, k: int) -> float:
         same_M = votes_M[nodes_M == nodes]
         product_SMF = _no_more_than(same_M, terms, wrong, nodes) * none_F
         back_MF = weight_F * np.exp(2j * np.pi / cells * np.outer(k - same_M, frequency_F))
-        weight_S = np.polynomial.legendre.leggauss(nodes)[1] / 2.0
+        weight_S = _gauss(int(nodes))[1]
         chance += weight_S @ np.einsum("smf,mf->sm", product_SMF, back_MF).real @ right_M[nodes_M == nodes]
     return float(np.clip(chance / _binomial(k, n, share), 0.0, 1.0))
+
+
+@functools.cache
+def _gauss(nodes: int) -> tuple[Floats, Floats]:
+    """Gauss-Legendre nodes and weights on [0, 1]."""
+    node_S, weight_S = np.polynomial.legendre.leggauss(nodes)
+    return (node_S + 1.0) / 2.0, weight_S / 2.0
+
+
+@functools.lru_cache(maxsize=128)
+def _terms(votes: int, share: float, cells: int) -> tuple[Complex, Complex]:
+    """(J, F) binomial probabilities b(j) times x^j at the frequencies of a transform of `cells` values; their sums.
+
+    Most problems of a set share their numbers of votes.
+    """
+    turns_JF: Complex = np.exp(-2j * np.pi / cells * np.outer(np.arange(cells), np.arange(cells // 2 + 1)))
+    terms_JF = _binomial(np.arange(cells), votes, share)[:, None] * turns_JF
+    return terms_JF, np.cumsum(terms_JF, axis=0)
 
 
 def _binomial(number: ArrayLike, draws: int, share: float) -> Floats:
@@ -96,14 +115,17 @@ def _binomial(number: ArrayLike, draws: int, share: float) -> Floats:
     return np.where(number <= draws, np.exp(ways + xlogy(inside, share) + xlog1py(draws - inside, -share)), 0.0)
 
 
-def _no_more_than(votes_M: Ints, terms: Mapping[int, Complex], wrong: Counter[int], nodes: int) -> Complex:
+def _no_more_than(
+    votes_M: Ints, terms: Mapping[int, tuple[Complex, Complex]], wrong: Counter[int], nodes: int
+) -> Complex:
     """(S, M, F): the transform of prod_a (sum_{j<m} b_a(j) x^j + s b_a(m) x^m) at Gauss-Legendre nodes s on [0, 1]."""
-    node_S = (np.polynomial.legendre.leggauss(nodes)[0] + 1.0) / 2.0
-    product_SMF = np.ones((nodes, len(votes_M), next(iter(terms.values())).shape[1] if terms else 1), dtype=complex)
+    node_S = _gauss(int(nodes))[0]
+    frequencies = next(iter(terms.values()))[0].shape[1] if terms else 1
+    product_SMF = np.ones((nodes, len(votes_M), frequencies), dtype=complex)
     for votes, answers in wrong.items():
-        upto_JF = np.cumsum(terms[votes], axis=0)
+        terms_JF, upto_JF = terms[votes]
         below_MF = upto_JF[np.minimum(votes_M, len(upto_JF)) - 1]
-        tie_MF = np.where((votes_M <= votes)[:, None], terms[votes][np.minimum(votes_M, len(upto_JF) - 1)], 0.0)
+        tie_MF = np.where((votes_M <= votes)[:, None], terms_JF[np.minimum(votes_M, len(upto_JF) - 1)], 0.0)
         product_SMF *= (below_MF + node_S[:, None, None] * tie_MF) ** answers
     return product_SMF
 
