@@ -11,7 +11,7 @@ from scipy import stats
 
 from rlvrscope.experiment.boundary import Boundary
 from rlvrscope.experiment.sample_facts import SampleFact
-from rlvrscope.readers import ModelCounts, read_models
+from rlvrscope.readers import ModelCounts, ReadOptions, read_models
 
 Sample = tuple[str | None, bool, str, int]
 BASE = {
@@ -64,3 +64,13 @@ def test_characters_where_tokens_are_not_known(tmp_path: Path):
     (one,) = read_models(str(tmp_path / "x.jsonl"))
     (fact,) = Boundary.of(one, [one]).sample_facts
     assert (fact.name, fact.values) == ("length (characters)", (2.0, 2.0))
+
+
+def test_graded_scores_have_a_best_of_k(tmp_path: Path):
+    for name, shift in {"base": 0.0, "rl": 0.25}.items():
+        rows = [{"problem": p, "score": score + shift} for p in "pqr" for score in (0.0, 0.25, 0.5, 0.75)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    base, trained = (read_models(str(tmp_path / f"{n}.jsonl"), ReadOptions(threshold=0.6))[0] for n in ("base", "rl"))
+    fact = facts_of(base, trained)["best score of 4"]
+    assert fact.values == pytest.approx((0.75, 1.0))
+    assert fact.differences[0].value == pytest.approx(0.25)

@@ -14,6 +14,7 @@ from rlvrscope.readers import ModelCounts
 from rlvrscope.readers.sample_texts import ProblemSamples
 from rlvrscope.stats.counts import GroupCounts
 from rlvrscope.stats.diversity import distinct_at_k
+from rlvrscope.stats.graded import max_at_k
 from rlvrscope.stats.intervals import ROUNDING
 from rlvrscope.stats.standard_errors import Units
 
@@ -48,6 +49,8 @@ def sample_facts(models: Sequence[ModelCounts], min_samples: int, confidence: fl
         f"right answers among {k}": lambda side: _distinct(side, problems, k, right=True),
         "cut off (share)": lambda side: _means(side, problems, lambda one: (one.cut_off, one.finished)),
     }
+    if any(set(one.scores) - {0.0, 1.0} for side in summaries for one in side.values()):
+        facts[f"best score of {k}"] = lambda side: _best(side, problems, k)
     if len(set(units)) == 1 and units[0] is not None:
         facts[f"length ({units[0]})"] = lambda side: _means(side, problems, lambda one: (one.length, one.measured))
     measured = {name: [of(side) for side in summaries] for name, of in facts.items()}
@@ -88,6 +91,12 @@ def _distinct(side: Summaries, problems: Sequence[str], k: int, right: bool) -> 
         return np.full(len(problems), np.nan)
     times = [[n for n in (one.right if right else one.answers).values() if n] for one in samples]
     return distinct_at_k(times, [one.samples for one in samples], [k])[:, 0]
+
+
+def _best(side: Summaries, problems: Sequence[str], k: int) -> Floats:
+    """(P,) expected best score of k samples; NaN where a model has no scores."""
+    scores = [side.get(problem, ProblemSamples()).scores for problem in problems]
+    return max_at_k([list(times.elements()) for times in scores], [k])[:, 0]
 
 
 def _means(side: Summaries, problems: Sequence[str], of: Callable[[ProblemSamples], tuple[float, int]]) -> Floats:

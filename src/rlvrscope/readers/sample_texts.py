@@ -38,12 +38,13 @@ class SampleText:
 class ProblemSamples:
     """The samples of one problem, summed up. Answers are equal if their texts are.
 
-    answers, right: how often each answer came, and each right one. finished: samples whose end is known; cut_off: those
-    of them that ended at the token limit. length: tokens of all samples, or characters where tokens are not known;
-    measured: samples with a length.
+    scores, answers, right: how often each score, each answer and each right answer came. finished: samples whose end
+    is known; cut_off: those of them that ended at the token limit. length: tokens of all samples, or characters where
+    tokens are not known; measured: samples with a length.
     """
 
     samples: int = 0
+    scores: Counter[float] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     right: Counter[str] = field(default_factory=Counter)
     finished: int = 0
@@ -180,12 +181,16 @@ def _add_samples(problems: dict[str, ProblemSamples], reader: TableReader, batch
     problem, answer = reader.problems(batch), batch.columns.get(names.get("answer", ""), empty).map(to_label)
     finish = batch.columns.get(names.get("finish", ""), empty).map(to_label)
     correct = Column(reader.correct(batch).astype(np.int64), [False, True])
-    code_B, first_C = group_rows([problem, answer, finish, correct])
+    score = batch.columns.get(names.get("score", ""), empty).map(_finite)
+    code_B, first_C = group_rows([problem, answer, finish, correct, score])
     counts = np.bincount(code_B, minlength=len(first_C)).tolist()
-    combinations = zip(*(column.select(first_C).list() for column in (problem, answer, finish, correct)), strict=True)
-    for count, (name, label, end, is_right) in zip(counts, combinations, strict=True):
+    columns = (problem, answer, finish, correct, score)
+    combinations = zip(*(column.select(first_C).list() for column in columns), strict=True)
+    for count, (name, label, end, is_right, value) in zip(counts, combinations, strict=True):
         summary = problems.setdefault(name, ProblemSamples())
         summary.samples += count
+        if value is not None:
+            summary.scores[value] += count
         if label is not None:
             summary.answers[label] += count
             summary.right[label] += count * is_right
@@ -204,6 +209,11 @@ def _add_samples(problems: dict[str, ProblemSamples], reader: TableReader, batch
             if number:
                 problems[name].length += total
                 problems[name].measured += int(number)
+
+
+def _finite(value: Any) -> float | None:
+    number = to_number(value)
+    return number if math.isfinite(number) else None
 
 
 def _completion(value: Any) -> str:

@@ -14,6 +14,7 @@ from rlvrscope.stats.frontier import (
     mean_change,
     mean_difference,
 )
+from rlvrscope.stats.graded import max_at_k
 from rlvrscope.stats.intervals import Interval, bootstrap_mean, percentile_interval, resample_weights
 from rlvrscope.stats.ledger import Ledger, Rate, support_ledger
 from rlvrscope.stats.majority import majority_at_k
@@ -59,6 +60,7 @@ __all__ = [
     "g_pass_at_k",
     "guessing_pass_at_k",
     "majority_at_k",
+    "max_at_k",
     "mean_change",
     "mean_difference",
     "means_over_prompts",
