@@ -75,4 +75,6 @@ def plan(
             f"Measured at k = {sizes.spread_k}: the true difference varies over problems with a standard deviation of "
             f"{sizes.spread:.3f}."
         )
+    if sizes.cluster_factor > 1.0:
+        basis += f" Clusters of problems raise the variance {sizes.cluster_factor:.2f} times."
     OUTPUT.print(f"Last column: the difference that as many problems as the pilot has can detect. {basis}")

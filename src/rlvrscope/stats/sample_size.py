@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaln, ndtri
+from scipy.special import betaln, ndtri, stdtrit
 
 from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError
@@ -40,6 +41,7 @@ class Plan:
     options: by samples per problem. spread: standard deviation over problems of the true difference; measured at
     `spread_k` from a pilot of both models, else spread_k is None and `correlation` is assumed between their pass@k.
     detectable: the difference that the pilot's number of problems would detect, for each of options' samples.
+    cluster_factor: see `cluster_factor`.
     """
 
     k: int
@@ -52,6 +54,7 @@ class Plan:
     options: tuple[Option, ...]
     detectable: tuple[float, ...]
     pilot_problems: int
+    cluster_factor: float
 
 
 def plan(
@@ -66,7 +69,10 @@ def plan(
 ) -> Plan:
     """Problems and samples needed to detect a difference in pass@k.
 
-        P = (z_{1 - alpha/2} + z_power)^2 (spread^2 + noise_base(n) + noise_trained(n)) / difference^2
+        P >= (t_{1 - alpha/2} + t_power)^2 factor (spread^2 + noise_base(n) + noise_trained(n)) / difference^2
+
+    t: Student's quantiles with P - 1 degrees of freedom. factor: what clusters of problems add (`cluster_factor`).
+    P is at least the number that a sign test needs to claim anything, 6 at 95 %.
 
     A Beta distribution fitted to the pilot's success rates (beta-binomial likelihood, as in arXiv 2510.05197) gives the
     sampling noise at any n, also for k beyond the pilot's n. spread^2: variance over problems of the true difference;
@@ -90,14 +96,15 @@ def plan(
     else:
         spread_k = _measurable_k(sides, k)
         spread_squared = _measured_spread(sides[0], sides[1], spread_k)
-    reach = float(-ndtri((1.0 - confidence) / 2.0) + ndtri(power))
     samples = [k * 2**step for step in range(5)]
-    per_problem = [spread_squared + sum(_noise(*shape, n, k) for shape in shapes) for n in samples]
+    factor = cluster_factor(sides)
+    per_problem = [factor * (spread_squared + sum(_noise(*shape, n, k) for shape in shapes)) for n in samples]
     options = tuple(
-        Option(n, max(2, int(np.ceil(reach**2 * variance / difference**2))))
+        Option(n, _problems_needed(variance / difference**2, confidence, power))
         for n, variance in zip(samples, per_problem, strict=True)
     )
     problems = len(pilot.problems)
+    reach = _reach(problems, confidence, power)
     return Plan(
         k=k,
         difference=difference,
@@ -109,7 +116,44 @@ def plan(
         options=options,
         detectable=tuple(float(reach * np.sqrt(variance / problems)) for variance in per_problem),
         pilot_problems=problems,
+        cluster_factor=factor,
     )
+
+
+def cluster_factor(sides: Sequence[GroupCounts]) -> float:
+    """Factor by which clusters of problems raise the variance of a mean: 1 without clusters, never less.
+
+    (variance of the mean from cluster totals) / (from single problems), measured at k = 1 on the pilot, on the
+    difference where there are two (the design effect: Kish 1965).
+    """
+    clusters_P = next((side.clusters for side in sides if side.clusters is not None), None)
+    if clusters_P is None:
+        return 1.0
+    rates = [side.pooled[1] / side.pooled[0] for side in sides]
+    values_P = rates[1] - rates[0] if sides[0] is not sides[1] else rates[0]
+    residual_P = values_P - values_P.mean()
+    total_D = np.bincount(clusters_P, weights=residual_P)
+    single = (residual_P**2).sum() * len(residual_P) / (len(residual_P) - 1)
+    if len(total_D) < 2 or single == 0.0:
+        return 1.0
+    return max(1.0, float((total_D**2).sum() * len(total_D) / (len(total_D) - 1) / single))
+
+
+def _reach(problems: int, confidence: float, power: float) -> float:
+    """Difference that a t test detects, in standard errors of a mean of this many problems."""
+    return float(stdtrit(problems - 1.0, 1.0 - (1.0 - confidence) / 2.0) + stdtrit(problems - 1.0, power))
+
+
+def _problems_needed(ratio: float, confidence: float, power: float) -> int:
+    """Fewest P with P >= reach(P)^2 ratio, and enough for a sign test, without which no change is claimed.
+
+    ratio: variance of one problem over the squared difference.
+    """
+    normal = float(ndtri((1.0 + confidence) / 2.0) + ndtri(power))
+    problems = max(2, int(np.ceil(1.0 - np.log2(1.0 - confidence))), int(np.ceil(normal**2 * ratio)))
+    while problems < _reach(problems, confidence, power) ** 2 * ratio:
+        problems += 1
+    return problems
 
 
 def fit_beta(counts: GroupCounts) -> tuple[float, float]:
