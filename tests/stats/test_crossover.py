@@ -9,15 +9,17 @@ from hypothesis import strategies as st
 
 from rlvrscope.seeding import generator
 from rlvrscope.stats import compare, pass_at_k
-from rlvrscope.stats.comparison import MAX_KS, Crossover, crossover_ks, find_crossover
+from rlvrscope.stats.comparison import certified_range
 from rlvrscope.stats.counts import GroupCounts
+from rlvrscope.stats.crossover import MAX_KS, Crossover, crossover_ks, draw_differences, find_crossover
+from rlvrscope.stats.units import Units
 
 NAN = np.nan
 
 
 def found(difference: list[float], draws: list[list[float]] | None = None, ks: list[int] | None = None) -> Crossover:
     ks_K = np.array(ks or range(1, len(difference) + 1))
-    return find_crossover(ks_K, np.array(difference), np.array(draws or [difference]))
+    return find_crossover(ks_K, np.array(difference), np.array(draws or [difference]), (0, 1))
 
 
 def test_by_hand():
@@ -73,11 +75,14 @@ def test_where_it_is_looked_for(most: int):
 def test_the_curves_of_a_comparison_cross_where_they_do():
     # Sharpening: half of the problems become sure, half are given up. Searched at every k, not only those asked for.
     base = GroupCounts(range(40), [64] * 40, np.tile([20, 4], 20))
-    trained = GroupCounts(range(40), [64] * 40, np.tile([60, 1], 20))
+    trained = GroupCounts(range(40), [64] * 40, np.tile([60, 0], 20))
     difference = (pass_at_k(trained.n, trained.c, range(1, 65)) - pass_at_k(base.n, base.c, range(1, 65))).mean(axis=0)
     expected = 1 + int(np.argmax(difference <= 0.0))
-    assert 4 < expected < 32
-    crossing = compare(base, trained, [1, 32, 64], rng=generator(0, "crossover"), resamples=400).crossover
+    assert 2 < expected < 32
+    comparison = compare(base, trained, [1, 2, 32, 64], rng=generator(0, "crossover"), resamples=400)
+    assert comparison.verdicts == ("expanded", "expanded", "shrunk", "shrunk")
+    crossing = comparison.crossover
+    assert crossing.certified == (2, 32)
     assert (crossing.k, crossing.up_to) == (expected, 64)
     low, middle, high = (crossing.quantile(share) for share in (0.025, 0.5, 0.975))
     assert low is not None
@@ -87,10 +92,33 @@ def test_the_curves_of_a_comparison_cross_where_they_do():
     assert high is None or high > middle
 
 
-def test_a_model_that_is_better_everywhere_never_crosses():
-    rng = generator(0, "never")
-    c_P = rng.integers(0, 20, 30)
-    base, trained = (GroupCounts(range(30), [64] * 30, c_P + more) for more in (0, 30))
-    crossing = compare(base, trained, [1, 8], rng=rng, resamples=200).crossover
-    assert (crossing.k, crossing.never, crossing.quantile(0.5)) == (None, 1.0, None)
-    assert compare(trained, base, [1, 8], rng=rng, resamples=200).crossover.quantile(0.975) == 1
+@pytest.mark.parametrize("simultaneous", [True, False])
+def test_curves_that_only_touch_do_not_cross(simultaneous: bool):
+    # Better at k = 1, and both solve every problem from some k on: no loss, so no crossover.
+    rng = generator(0, "touch")
+    c_P = rng.integers(20, 30, 40)
+    base, trained = (GroupCounts(range(40), [64] * 40, c_P + more) for more in (0, 20))
+    for one, other in ((base, trained), (trained, base)):
+        comparison = compare(one, other, [1, 8, 64], rng=rng, resamples=200, simultaneous=simultaneous)
+        assert comparison.difference.estimate[-1] == 0.0
+        crossing = comparison.crossover
+        assert (crossing.k, crossing.certified, crossing.interval(0.95)) == (None, None, (None, None))
+        assert np.isnan(crossing.never)
+
+
+def test_the_certified_set_by_hand():
+    ks = [1, 2, 4, 8, 16]
+    assert certified_range(ks, ["expanded", "expanded", "undecided", "shrunk", "shrunk"]) == (2, 8)
+    assert certified_range(ks, ["shrunk", "expanded", "undecided", "shrunk", "expanded"]) == (2, 8)
+    assert certified_range(ks, ["shrunk", "undecided", "expanded", "expanded", "unchanged"]) is None
+    assert certified_range(ks[::-1], ["shrunk", "shrunk", "undecided", "expanded", "undecided"]) == (2, 8)
+
+
+def test_draws_have_the_covariance_of_the_means():
+    counts = GroupCounts(range(30), [16] * 30, generator(0, "covariance").integers(0, 17, 30))
+    grids, units = Units.distinct([counts])
+    values_PK = pass_at_k(counts.n, counts.c, [1, 4, 16])
+    spread = units.spread(pass_at_k(*(part[0] for part in grids[0]), [1, 4, 16]))
+    draws_RK = draw_differences(spread, 40_000, generator(1, "covariance"))
+    np.testing.assert_allclose(draws_RK.mean(axis=0), values_PK.mean(axis=0), atol=0.002)
+    np.testing.assert_allclose(np.cov(draws_RK.T), np.cov(values_PK.T) / 30, rtol=0.04, atol=1e-5)

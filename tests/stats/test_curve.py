@@ -75,15 +75,14 @@ def test_bases_weigh_alike_whatever_their_numbers_of_seeds():
 
 
 def test_seeds_widen_the_band_by_hand():
-    # Pointwise at k = 1. Problems' means over runs p_P, seeds' means over problems m_U:
-    # se^2 = var(p) / P + var(m) / U, df by Welch and Satterthwaite, and Wilson's interval with N = m (1 - m) / se^2.
+    # Pointwise at k = 1. Problems' means over runs p_P, seeds' means over problems m_U: the half-width is
+    # sqrt(t_4^2 var(p) / P + t_2^2 var(m) / U), and Wilson's interval has (half / sqrt(m (1 - m)))^2 for z^2 / N.
     c_UP = np.array([[1, 5, 9, 4, 2], [3, 8, 9, 6, 7], [0, 4, 7, 1, 2]])
     counts = GroupCounts(list("abcde") * 3, [10] * 15, c_UP.ravel(), seed=np.repeat([0, 1, 2], 5))
     rate_UP = c_UP / 10
     problems, seeds = rate_UP.mean(axis=0).var(ddof=1) / 5, rate_UP.mean(axis=1).var(ddof=1) / 3
-    variance, mean = problems + seeds, rate_UP.mean()
-    df = variance**2 / (problems**2 / 4 + seeds**2 / 2)
-    share = float(t.isf(0.025, df)) ** 2 * variance / (mean * (1 - mean))
+    mean = rate_UP.mean()
+    share = float(t.isf(0.025, 4) ** 2 * problems + t.isf(0.025, 2) ** 2 * seeds) / (mean * (1 - mean))
     centre = (mean + share / 2) / (1 + share)
     half = math.sqrt(share * mean * (1 - mean) + share**2 / 4) / (1 + share)
     found = curve(counts, [1])
@@ -186,15 +185,27 @@ def test_identical_problems_in_clusters_count_once():
     assert (unaware.high - unaware.low < 0.5 * (many.high - many.low)).all()
 
 
-def test_reliable_for_new_problems_needs_five_of_success_and_of_failure():
-    rows = {right: [(1, 1)] * right + [(1, 0)] * (30 - right) for right in (4, 5, 6, 24, 25, 26)}
-    found = {right: bool(curve(table(row), [1]).reliable[0]) for right, row in rows.items()}
-    assert found == {4: False, 5: True, 6: True, 24: True, 25: True, 26: False}
+def test_reliable_for_new_problems_needs_three_of_success_and_of_failure_at_both_ends_of_the_band():
+    # The textbook's Wilson interval of 29 with t = 2.045: 6 of 30 reach down to 2.73 problems, 7 to 3.40.
+    rows = {right: [(1, 1)] * right + [(1, 0)] * (30 - right) for right in (6, 7, 8, 22, 23, 24)}
+    curves = {right: curve(table(row), [1]) for right, row in rows.items()}
+    assert 30 * curves[6].low[0] == pytest.approx(2.73, abs=0.01)
+    assert 30 * curves[7].low[0] == pytest.approx(3.40, abs=0.01)
+    found = {right: bool(one.reliable[0]) for right, one in curves.items()}
+    assert found == {6: False, 7: True, 8: True, 22: True, 23: True, 24: False}
+
+
+def test_a_lucky_draw_is_not_called_reliable():
+    """pass@64 of 30 problems with uniform success rates: .46 fail on average; where many do, the estimate is off."""
+    rng, called = generator(0, "lucky"), 0
+    for _ in range(300):
+        called += bool(curve(beta_table(30, 64, rng, 1.0, 1.0), [64]).reliable[0])
+    assert called <= binom.ppf(0.999, 300, 0.01)
 
 
 def test_reliable_counts_clusters_not_problems():
-    # 30 problems, half of them solved, in 12 clusters are worth 6 of each; in 8 clusters they are worth 4.
-    for clusters, reliable in ((12, True), (8, False)):
+    # 30 problems, half of them solved, in 20 clusters are worth more than 3 of each at both ends; in 8 they are not.
+    for clusters, reliable in ((20, True), (8, False)):
         counts = table([(1, 1), (1, 0)] * 15, cluster=np.arange(30) % clusters)
         assert bool(curve(counts, [1]).reliable[0]) == reliable
 

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm, t
+from scipy.stats import norm
 
 from rlvrscope import InputError
 from rlvrscope.seeding import generator
-from rlvrscope.stats.intervals import check_confidence, critical_values, maxima, p_values, score_interval
-
-INF = np.array([np.inf])
+from rlvrscope.stats.intervals import check_confidence, critical_z, maxima, p_values, score_interval
 
 
 def wilson(successes: int, trials: int, z: float) -> tuple[float, float]:
@@ -64,61 +62,60 @@ def test_an_undefined_estimate_or_error_has_no_interval():
 
 
 def test_largest_deviation_by_hand():
-    # Columns (1, -1, 1, -1) around 0 (sd 1), and (0, 0, 4, 0) around 1 (sd sqrt 3); a constant and an undefined column
-    # say nothing. Deviations: 1 1 1 1 and 1/s 1/s 3/s 1/s with s = sqrt 3; the largest: 1, 1, sqrt 3, 1.
-    draws = np.array([[1.0, 0, 5, np.nan], [-1, 0, 5, np.nan], [1, 4, 5, np.nan], [-1, 0, 5, np.nan]])
-    found = maxima(draws, np.array([0.0, 1.0, 5.0, np.nan]))
-    np.testing.assert_allclose(found, [1.0, 1.0, math.sqrt(3), 1.0])
-    np.testing.assert_array_equal(maxima(draws[:, 2:3], np.array([5.0])), np.zeros(4))
+    # Standard deviations 1 and 2, correlation .6: the draws are x and .6 x + .8 y. A constant and an undefined column
+    # say nothing, wherever they are.
+    covariance = np.full((4, 4), np.nan)
+    covariance[:3, :3] = [[1.0, 0.0, 1.2], [0.0, 0.0, 0.0], [1.2, 0.0, 4.0]]
+    normal = np.array([[1.0, 1.0, 9.0, 9.0], [1.0, 0.0, 9.0, 9.0], [0.0, -2.0, 9.0, 9.0]])
+    np.testing.assert_allclose(maxima(covariance, normal), [1.4, 1.0, 1.6], rtol=1e-8)
+    np.testing.assert_array_equal(maxima(np.zeros((2, 2)), normal), np.zeros(3))
+
+
+def test_equal_columns_are_one():
+    normal = generator(0, "equal").normal(size=(1000, 3))
+    np.testing.assert_allclose(maxima(np.ones((3, 3)), normal), np.abs(normal[:, 0]), atol=1e-4)
 
 
 def test_critical_values_by_hand():
-    # Pointwise: Student's own quantile. Jointly: the maxima's quantile carried from the normal to Student's scale.
-    df = np.array([4.0, 29.0, np.inf])
-    np.testing.assert_allclose(critical_values(None, df, 0.05), [2.7764451, 2.0452296, 1.9599640], rtol=1e-7)
-    grid = np.linspace(0.0, 4.0, 1001)  # its quantile .9 is 3.6
-    np.testing.assert_allclose(critical_values(grid, INF, 0.1), [3.6])
-    np.testing.assert_allclose(norm.isf(t.sf(critical_values(grid, df, 0.1), df)), 3.6)
-    # Never narrower than pointwise.
-    np.testing.assert_allclose(critical_values(np.zeros(100), df, 0.05), critical_values(None, df, 0.05))
+    # Pointwise: the normal quantile. Jointly: the maxima's quantile, never below the pointwise one.
+    assert critical_z(None, 0.05) == pytest.approx(1.9599640)
+    assert critical_z(np.linspace(0.0, 4.0, 1001), 0.1) == pytest.approx(3.6)
+    assert critical_z(np.zeros(100), 0.05) == pytest.approx(1.9599640)
 
 
 def test_independent_columns_need_sidaks_level():
     # Ten independent normal columns: all within z with probability (1 - 2 sf(z))^10 = .95 at z = 2.8 (Sidak).
-    draws = generator(0, "sidak").normal(size=(40_000, 10))
-    found = critical_values(maxima(draws, np.zeros(10)), INF, 0.05)[0]
-    assert found == pytest.approx(norm.isf((1 - 0.95**0.1) / 2), abs=0.03)
+    normal = generator(0, "sidak").normal(size=(40_000, 10))
+    z = critical_z(maxima(np.diag(np.arange(1.0, 11.0)), normal), 0.05)
+    assert z == pytest.approx(norm.isf((1 - 0.95**0.1) / 2), abs=0.03)
 
 
-def test_pointwise_p_values_are_students():
-    found = p_values(np.array([0.0, 2.0, -2.0, np.nan]), None, np.array([10.0, 10.0, 3.0, 5.0]))
-    np.testing.assert_allclose(found, [1.0, 2 * float(t.sf(2.0, 10)), 2 * float(t.sf(2.0, 3)), np.nan])
+def test_pointwise_p_values_are_normal():
+    np.testing.assert_allclose(p_values(np.array([0.0, 2.0, np.nan]), None), [1.0, 2 * norm.sf(2.0), np.nan])
 
 
 def test_joint_p_values_count_the_draws_beyond():
     # Of nine maxima 1 .. 9, three are at least 7: (1 + 3) / (1 + 9). None is at least 10: 1 / 10, not 0.
-    found = p_values(np.array([7.0, -7.0, 10.0, 0.5, np.nan]), np.arange(1.0, 10.0), np.full(5, np.inf))
-    np.testing.assert_allclose(found, [0.4, 0.4, 0.1, 1.0, np.nan])
+    p = p_values(np.array([7.0, 10.0, 0.5, np.nan]), np.arange(1.0, 10.0))
+    np.testing.assert_allclose(p, [0.4, 0.1, 1.0, np.nan])
 
 
-@pytest.mark.parametrize("df", [3.0, 50.0, math.inf])
-def test_a_p_value_is_the_least_alpha_whose_band_leaves_zero_out(df: float):
+def test_a_p_value_is_the_least_alpha_whose_band_leaves_zero_out():
     # Within one draw in 999: between two draws the band's quantile is interpolated.
     drawn = np.abs(generator(0, "p").normal(size=(999, 4))).max(axis=1)
-    dfs = np.array([df])
-    for score in np.linspace(0.5, 4.0, 15):
-        p = p_values(np.array([score]), drawn, dfs)[0]
+    for z in np.linspace(0.5, 4.0, 15):
+        p = p_values(np.array([z]), drawn)[0]
         if 2e-3 < p < 0.99:
-            assert critical_values(drawn, dfs, p + 2e-3)[0] < score < critical_values(drawn, dfs, p - 2e-3)[0]
+            assert critical_z(drawn, p + 2e-3) < z < critical_z(drawn, p - 2e-3)
 
 
 @given(st.floats(0.0, 6.0), st.floats(0.0, 6.0))
 def test_larger_scores_have_smaller_p_values(one: float, other: float):
     drawn = np.linspace(0.0, 4.0, 200)
     for maxima_R in (None, drawn):
-        small, large = p_values(np.array(sorted([one, other])), maxima_R, np.full(2, 12.0))
+        small, large = p_values(np.array(sorted([one, other])), maxima_R)
         assert 0.0 <= large <= small <= 1.0
-        assert p_values(np.array([one]), drawn, INF)[0] >= p_values(np.array([one]), None, INF)[0]
+        assert p_values(np.array([one]), drawn)[0] >= p_values(np.array([one]), None)[0]
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0, -0.1, 95, math.nan])

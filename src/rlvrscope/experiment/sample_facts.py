@@ -16,7 +16,7 @@ from rlvrscope.stats.counts import GroupCounts
 from rlvrscope.stats.diversity import distinct_at_k
 from rlvrscope.stats.graded import max_at_k
 from rlvrscope.stats.intervals import ROUNDING
-from rlvrscope.stats.standard_errors import Units
+from rlvrscope.stats.units import Units, shared_clusters
 
 MAX_K = 64
 """Largest k at which different answers are counted."""
@@ -73,14 +73,13 @@ def _fact(name: str, values: Sequence[Floats], counts: Sequence[GroupCounts], co
 
 def _difference(change_P: Floats, sides: Sequence[GroupCounts], confidence: float) -> Estimate:
     """Mean paired difference with Student's t over problems, or clusters of them."""
-    clusters = Units.of(sides) if any(side.cluster for side in sides) else None
-    one_P = np.ones(len(change_P), dtype=np.int64)
-    units = clusters or Units(one_P, one_P, np.arange(len(change_P)))
+    cluster_P, problems_P = shared_clusters(sides), np.arange(len(change_P))
+    units = Units.of_clusters(problems_P if cluster_P is None else cluster_P, problems_P)
     if not np.isfinite(change_P).all() or units.count < 2:
         return Estimate(float(change_P.mean()), np.nan, np.nan)
     spread = units.spread(change_P[:, None])
     value, se = float(spread.estimate_C[0]), float(spread.se_C[0])
-    half = se * float(stdtrit(spread.df_C[0], (1.0 + confidence) / 2.0)) if se > ROUNDING else np.nan
+    half = se * float(stdtrit(units.count - 1.0, (1.0 + confidence) / 2.0)) if se > ROUNDING else np.nan
     return Estimate(value, value - half, value + half)
 
 

@@ -1,8 +1,9 @@
 """Statistics of sampled or exact success rates: pass@k and related estimates, intervals, comparisons, sample sizes."""
 
 from rlvrscope.stats.base_means import BaseMeans, means_over_prompts
-from rlvrscope.stats.comparison import Comparison, Crossover, compare, compare_all, compare_pairs
+from rlvrscope.stats.comparison import Comparison, compare, compare_all, compare_pairs
 from rlvrscope.stats.counts import GroupCounts
+from rlvrscope.stats.crossover import Crossover
 from rlvrscope.stats.curve import Curve, pass_at_k_curve
 from rlvrscope.stats.frontier import (
     AtTarget,

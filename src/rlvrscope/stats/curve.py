@@ -10,39 +10,15 @@ from numpy.typing import NDArray
 
 from rlvrscope.arrays import Floats, Ints
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.intervals import (
-    ROUNDING,
-    check_confidence,
-    check_resamples,
-    critical_values,
-    maxima,
-    score_interval,
-)
+from rlvrscope.stats.intervals import ROUNDING, check_confidence, check_resamples, critical_z, score_interval
 from rlvrscope.stats.passk import check_ks
-from rlvrscope.stats.standard_errors import (
-    NEW_PROBLEMS,
-    THIS_SET,
-    Spread,
-    Units,
-    check_target,
-    draw_means,
-    noise_draws,
-    noise_factors,
-    noise_spread,
-    values,
-)
-from rlvrscope.stats.training_runs import (
-    group_means,
-    group_weights,
-    has_few_runs,
-    over_runs,
-    run_groups,
-    run_weights,
-    with_runs,
-)
+from rlvrscope.stats.spread import Spread
+from rlvrscope.stats.standard_errors import NEW_PROBLEMS, THIS_SET, check_target, noise_factors, noise_spread, values
+from rlvrscope.stats.training_runs import group_means, has_few_runs, over_runs, run_groups, with_runs
+from rlvrscope.stats.units import Units
 
-MIN_PER_OUTCOME = 5.0
-"""Expected successes and failures, in problems, from which on an interval covers: benchmarks/interval_coverage.py."""
+MIN_PER_OUTCOME = 3.0
+"""Successes and failures, in problems, at either end of an interval that covers: benchmarks/interval_coverage.py."""
 MIN_SAMPLES_PER_K = 4
 """Sampling noise is estimated well up to k = n / 4 ..."""
 MIN_NOISE_CARRIERS = 3.0
@@ -54,8 +30,8 @@ class Curve:
     """pass@k with a band; (K,) arrays, NaN where a problem has fewer than k samples.
 
     num_defined: how many of num_problems have at least k samples in every run. reliable: whether the band has its
-    nominal coverage: for new problems, at least 5 expected successes and 5 expected failures, and one training run or
-    at least 5; for this set, k <= n / 4 and noise from an effective number of at least 3 problems.
+    nominal coverage: for new problems, at least 3 successes and 3 failures (in problems) at both ends of the band, and
+    one training run or at least 6; for this set, k <= n / 4 and noise from an effective number of at least 3 problems.
     """
 
     ks: tuple[int, ...]
@@ -96,41 +72,36 @@ def pass_at_k_curve(
     check_target(target)
     check_resamples(resamples, 1.0 - confidence if simultaneous else 1.0)
     ks = tuple(int(k) for k in check_ks(ks))
-    if target == THIS_SET:
-        factors_NK = noise_factors(counts, ks)
-        spread = noise_spread(over_runs(counts, values(counts, ks)).mean(axis=0), factors_NK)
-        maxima_R = maxima(noise_draws(factors_NK, resamples, rng), np.zeros(len(ks))) if simultaneous else None
-        return curve_with_band(counts, ks, spread, maxima_R, 1.0 - confidence, target, len(counts.problems))
-    (distinct,), units = Units.distinct([counts])
-    values_UPK, group_U = values(distinct, ks), run_groups(counts)
-    run_means_UK = np.array([units.mean(run_PK) for run_PK in values_UPK])
-    spread = with_runs(units.spread(over_runs(counts, values_UPK)), group_means(run_means_UK, group_U))
-    maxima_R = None
-    if simultaneous:
-        weight_RU = run_weights(group_U, group_weights(group_U.max() + 1, resamples, rng), rng)
-        (draws_RK,) = draw_means([(values_UPK, weight_RU)], units, resamples, rng)
-        maxima_R = maxima(draws_RK, spread.estimate_C)
-    return curve_with_band(counts, ks, spread, maxima_R, 1.0 - confidence, target, units.count)
+    build = _over_samples if target == THIS_SET else _over_problems
+    normal_RK = rng.standard_normal((resamples, len(ks))) if simultaneous else None
+    return curve_with_band(counts, ks, build(counts, ks), normal_RK, 1.0 - confidence, target)
+
+
+def _over_problems(counts: GroupCounts, ks: tuple[int, ...]) -> Spread:
+    (grid,), units = Units.distinct([counts])
+    values_UQK = values(grid, ks)
+    run_means_UK = np.array([units.mean(run_QK) for run_QK in values_UQK])
+    return with_runs(units.spread(over_runs(counts, values_UQK)), group_means(run_means_UK, run_groups(counts)))
+
+
+def _over_samples(counts: GroupCounts, ks: tuple[int, ...]) -> Spread:
+    estimate_K = over_runs(counts, values(counts.grid, ks)).mean(axis=0)
+    factors_NK = noise_factors(counts.grid, counts.run_share, ks)
+    return noise_spread(estimate_K, factors_NK, np.full(len(ks), float(len(counts.problems))))
 
 
 def curve_with_band(
-    counts: GroupCounts,
-    ks: tuple[int, ...],
-    spread: Spread,
-    maxima_R: Floats | None,
-    alpha: float,
-    target: str,
-    units: int,
+    counts: GroupCounts, ks: tuple[int, ...], spread: Spread, normal_RK: Floats | None, alpha: float, target: str
 ) -> Curve:
-    """Curve from means and standard errors; units: the number of problems, or of clusters."""
+    """Curve from means and standard errors. normal_RK: draws for a simultaneous band; None: a pointwise one."""
     n_UP, _ = counts.grid
+    z = critical_z(None if normal_RK is None else spread.maxima(normal_RK), alpha)
+    low_K, high_K = score_interval(spread.estimate_C, spread.se_C, spread.critical(z), spread.count_C)
     if target == THIS_SET:
         reliable_K = noise_is_known(counts, ks, spread)
     else:
-        worth_K = units * np.minimum(spread.estimate_C, 1.0 - spread.estimate_C)
-        reliable_K = (worth_K >= MIN_PER_OUTCOME - ROUNDING) & (not has_few_runs(counts))
-    critical_K = critical_values(maxima_R, spread.df_C, alpha)
-    low_K, high_K = score_interval(spread.estimate_C, spread.se_C, critical_K, units)
+        reliable_K = spread.count_C * np.minimum(low_K, 1.0 - high_K) >= MIN_PER_OUTCOME - ROUNDING
+        reliable_K &= not has_few_runs(counts)
     return Curve(
         ks=ks,
         estimate=spread.estimate_C,
@@ -141,7 +112,7 @@ def curve_with_band(
         num_problems=len(counts.problems),
         confidence=1.0 - alpha,
         target=target,
-        simultaneous=maxima_R is not None,
+        simultaneous=normal_RK is not None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.special import ndtr, ndtri
 
 from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError
@@ -59,6 +59,8 @@ def bootstrap_mean(values_P: Floats, weights_RP: Floats, confidence: float = 0.9
 
 ROUNDING = 1e-12
 """Smaller standard deviations of shares are rounding errors."""
+JITTER = 1e-10
+"""Added to the diagonal of a correlation matrix, which may be singular."""
 
 
 MIN_RESAMPLES_BEYOND = 5.0
@@ -80,42 +82,43 @@ def check_resamples(resamples: int, alpha: float) -> None:
         )
 
 
-def maxima(draws_RC: Floats, estimate_C: Floats) -> Floats:
-    """(R,) largest standardised deviation of each draw, max |draw - estimate| / sd over the columns that vary.
+def maxima(covariance_CC: Floats, normal_RC: Floats) -> Floats:
+    """(R,) largest absolute value over the columns that vary, in draws of a normal vector with their correlation.
 
-    Source: the sup-t band, Montiel Olea and Plagborg-Moller, Journal of Applied Econometrics 34 (2019).
+    normal_RC: independent standard normal numbers. Source: the plug-in sup-t band, Montiel Olea and Plagborg-Moller,
+    Journal of Applied Econometrics 34 (2019).
     """
-    spread_C = draws_RC.std(axis=0)
-    varies = np.isfinite(spread_C) & (spread_C > ROUNDING)
+    sd_C = np.sqrt(np.diag(covariance_CC))
+    varies = np.isfinite(sd_C) & (sd_C > ROUNDING)
     if not varies.any():
-        return np.zeros(len(draws_RC))
-    return (np.abs(draws_RC[:, varies] - estimate_C[varies]) / spread_C[varies]).max(axis=1)
+        return np.zeros(len(normal_RC))
+    correlation_VV = covariance_CC[np.ix_(varies, varies)] / np.outer(sd_C[varies], sd_C[varies])
+    root_VV = np.linalg.cholesky(correlation_VV + JITTER * np.eye(len(correlation_VV)))
+    return np.abs(normal_RC[:, : len(root_VV)] @ root_VV.T).max(axis=1)
 
 
-def critical_values(maxima_R: Floats | None, df_C: Floats, alpha: float) -> Floats:
-    """(C,) half-width of the band in standard errors.
-
-    The 1 - alpha quantile of the maxima, mapped from the normal to Student's t at each column's degrees of freedom;
-    without maxima the pointwise normal quantile.
-    """
+def critical_z(maxima_R: Floats | None, alpha: float) -> float:
+    """Normal quantile at which a band holds: the 1 - alpha quantile of the maxima; without maxima the pointwise one."""
     pointwise = float(-ndtri(alpha / 2.0))
-    z = pointwise if maxima_R is None else max(pointwise, float(np.quantile(maxima_R, 1.0 - alpha, method="higher")))
-    return -stdtrit(df_C, ndtr(-z))
+    if maxima_R is None:
+        return pointwise
+    return max(pointwise, float(np.quantile(maxima_R, 1.0 - alpha, method="higher")))
 
 
-def p_values(z_scores_C: Floats, maxima_R: Floats | None, df_C: Floats) -> Floats:
-    """(C,) smallest alpha at which the band of `critical_values` excludes 0; NaN where the score is NaN."""
-    normal_C = -ndtri(stdtr(df_C, -np.abs(z_scores_C)))
-    pointwise_C = 2.0 * ndtr(-normal_C)
+def p_values(z_C: Floats, maxima_R: Floats | None) -> Floats:
+    """(C,) smallest alpha at which the band at `critical_z` excludes 0; NaN where z is NaN."""
+    pointwise_C = 2.0 * ndtr(-z_C)
     if maxima_R is None:
         return pointwise_C
     ordered_R = np.sort(maxima_R)
-    above_C = len(ordered_R) - np.searchsorted(ordered_R, normal_C, side="left")
+    above_C = len(ordered_R) - np.searchsorted(ordered_R, z_C, side="left")
     joint_C = (1.0 + above_C) / (1.0 + len(ordered_R))
-    return np.where(np.isnan(normal_C), np.nan, np.maximum(joint_C, pointwise_C))
+    return np.where(np.isnan(z_C), np.nan, np.maximum(joint_C, pointwise_C))
 
 
-def score_interval(estimate_C: Floats, se_C: Floats, critical_C: Floats, count: int) -> tuple[Floats, Floats]:
+def score_interval(
+    estimate_C: Floats, se_C: Floats, critical_C: Floats, count: float | Floats
+) -> tuple[Floats, Floats]:
     """Wilson score interval (low_C, high_C) for means of values in [0, 1], with an effective number of problems N.
 
         centre = (m + z^2 / 2N) / (1 + z^2 / N),  N = m (1 - m) / se^2

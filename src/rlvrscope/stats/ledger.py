@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import betainc
+from scipy.special import betainc, ndtr, ndtri, stdtrit
 
 from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.stats.intervals import Interval, check_confidence, percentile_interval
+from rlvrscope.stats.intervals import Interval, check_confidence
 from rlvrscope.stats.passk import squared_pass_at_k
-from rlvrscope.stats.standard_errors import Units, draw_means, values
+from rlvrscope.stats.spread import carriers
+from rlvrscope.stats.standard_errors import values
 from rlvrscope.stats.training_runs import group_means, run_groups, share_bases
+from rlvrscope.stats.units import Grid, Units
 
 PRESERVED, GAINED, LOST, OUT_OF_REACH, UNDECIDED = "preserved", "gained", "lost", "out of reach", "undecided"
 STATUSES = (PRESERVED, GAINED, LOST, OUT_OF_REACH, UNDECIDED)
 ZETA = 0.05
 """A problem is within reach if k samples include a correct one with probability above 1 - ZETA."""
+MIN_AT_STAKE = 5.0
+"""Problems at stake from which on a rate's interval covers: benchmarks/interval_coverage.py."""
+STEP = 1e-6
+"""Relative step of the numerical gradient of a rate."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Ledger:
     k: samples per model. eps: success probability from which on a problem is within reach, 1 - .05^(1/k): k samples
     then include a correct one 95 % of the time. status_P: preserved, gained, lost or out of reach if its posterior
     probability is above `certainty`, else undecided. probability_PS: those four probabilities.
-    rates: by name, SRR, NDR, SDS, NSCR.
+    rates: by name, SRR, NDR, SDS, NSCR; NaN ends where fewer than MIN_AT_STAKE problems are at stake.
     """
 
     k: int
@@ -58,10 +65,8 @@ def support_ledger(
     trained: GroupCounts,
     k: int | None = None,
     *,
-    rng: np.random.Generator,
     certainty: float = 0.95,
     confidence: float = 0.95,
-    resamples: int = 10_000,
 ) -> Ledger:
     """Problems preserved, gained and lost at k samples (by default half of the fewest samples of any problem).
 
@@ -76,7 +81,9 @@ def support_ledger(
     Null, the base sampled twice: a^2 is estimated without bias by 2 pass@k - pass@2k, so P = 2 A_k - A_2k and
     E = S = A_2k - A_k; it needs 2k samples of each problem of the base (else NaN). Several bases are each paired with
     the models trained from them; without shared bases, a base with several runs has pairs of runs as its null.
-    Percentile intervals over problems. Raises InputError for k below 1 or above the fewest samples.
+    Intervals: Student's, over problems, training runs fixed; none (NaN) where fewer than five problems are at stake: of
+    SRR, lost ones; of NDR, gained ones; of SDS, of each; of NSCR, ten of both.
+    Raises InputError for k below 1 or above the fewest samples.
     Source: Invisible Leash (arXiv 2507.14843), the null is ours.
     """
     check_confidence(confidence)
@@ -103,7 +110,7 @@ def support_ledger(
         problems=tuple(base.problems),
         status_P=tuple(STATUSES[index] for index in best_P),
         probability_PS=probability_PS,
-        rates=_rates(base, trained, k, confidence, resamples, rng),
+        rates=_rates(base, trained, k, confidence),
     )
 
 
@@ -113,60 +120,117 @@ def _within_reach(counts: GroupCounts, eps: float) -> Floats:
     return 1.0 - betainc(c_P + 1.0, n_P - c_P + 1.0, eps)
 
 
-def _rates(
-    base: GroupCounts, trained: GroupCounts, k: int, confidence: float, resamples: int, rng: np.random.Generator
-) -> dict[str, Rate]:
-    columns_PC = np.concatenate([_observed(base, trained, k), _null(base, trained, k)], axis=1)
-    units = Units.of([base, trained])
-    (draws_RC,) = draw_means([(columns_PC[None], np.ones((resamples, 1)))], units, resamples, rng)
-    estimate_C = columns_PC.mean(axis=0)
-    observed, null = _ratios(estimate_C[:3]), _ratios(estimate_C[3:])
-    observed_R, null_R = _ratios(draws_RC[:, :3]), _ratios(draws_RC[:, 3:])
-    return {
-        name: Rate(
-            observed=_interval(observed[name], observed_R[name], confidence),
-            null=_interval(null[name], null_R[name], confidence),
-            difference=_interval(observed[name] - null[name], observed_R[name] - null_R[name], confidence),
+def _rates(base: GroupCounts, trained: GroupCounts, k: int, confidence: float) -> dict[str, Rate]:
+    grids, units = Units.distinct([base, trained])
+    sums = [_observed((base, trained), grids, k), _null((base, trained), grids[0], k)]
+    observed, null = (_Rates.of(sums_QC, units) for sums_QC in sums)
+    z = float(-ndtri((1.0 - confidence) / 2.0))
+    rates = {}
+    for name in RATES:
+        (value, influence_Q, stake), (null_value, null_influence_Q, null_stake) = observed.rate(name), null.rate(name)
+        rates[name] = Rate(
+            observed=_interval(value, influence_Q, stake, units, z),
+            null=_interval(null_value, null_influence_Q, null_stake, units, z),
+            difference=_interval(value - null_value, influence_Q - null_influence_Q, min(stake, null_stake), units, z),
         )
-        for name in observed
-    }
+    return rates
 
 
-def _observed(base: GroupCounts, trained: GroupCounts, k: int) -> Floats:
-    """(P, 3): probabilities that k samples of each solve it for both, the trained model only, the base only."""
-    sides = [values(side, [k])[:, :, 0] for side in (base, trained)]
-    if share_bases(base, trained):
-        a_GP, b_GP = (group_means(s, run_groups(c)) for s, c in zip(sides, (base, trained), strict=True))
+@dataclass(frozen=True, eq=False)
+class _Rates:
+    """Rates as functions of the sums over problems P, E and S. sums_QC: (Q, 3). total_C: their sums."""
+
+    sums_QC: Floats
+    total_C: Floats
+
+    @classmethod
+    def of(cls, sums_QC: Floats, units: Units) -> _Rates:
+        return cls(sums_QC, units.number_D @ units.totals(sums_QC))
+
+    def rate(self, name: str) -> tuple[float, Floats, float]:
+        """A rate's value, the (Q,) influence of each problem on it, and how many problems are at stake.
+
+        Influence: the rate's gradient times the problem's sums (linearisation).
+        """
+        value_of, stake_of = RATES[name]
+        step_CC = np.eye(3) * STEP * self.total_C.sum()
+        above, below = (value_of((self.total_C + sign * step_CC).T) for sign in (1.0, -1.0))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            gradient_C = (above - below) / (2.0 * np.diag(step_CC))
+        return float(value_of(self.total_C)), self.sums_QC @ gradient_C, float(stake_of(self.total_C))
+
+
+def _interval(value: float, influence_Q: Floats, stake: float, units: Units, z: float) -> Interval:
+    """Student's interval of a ratio of sums; none where fewer than MIN_AT_STAKE problems are at stake.
+
+        value -+ t se,   df = min(D - 1, 2 C D / (D - C)) for D units, of which effectively C carry it
+
+    df: Satterthwaite's 2 V^2 / var(V) of the variance V, with the fourth moment of the influences.
+    """
+    if not np.isfinite(value) or not np.isfinite(influence_Q).all() or stake < MIN_AT_STAKE:
+        return Interval(np.asarray(value), np.asarray(np.nan), np.asarray(np.nan))
+    totals_D1, count = units.totals(influence_Q[:, None]), units.count
+    carry = float(carriers(totals_D1, units.number_D)[0])
+    df = min(count - 1.0, 2.0 * carry * count / (count - carry) if carry < count else np.inf)
+    se = np.sqrt(float(units.number_D @ totals_D1[:, 0] ** 2) * count / (count - 1.0))
+    half = float(stdtrit(df, ndtr(z))) * se
+    return Interval(np.asarray(value), np.asarray(max(value - half, -1.0)), np.asarray(min(value + half, 1.0)))
+
+
+def _observed(sides: tuple[GroupCounts, GroupCounts], grids: Sequence[Grid], k: int) -> Floats:
+    """(Q, 3): probabilities that k samples of each solve it for both, the trained model only, the base only."""
+    of_runs = [values(grid, [k])[:, :, 0] for grid in grids]
+    if share_bases(*sides):
+        a_GQ, b_GQ = (group_means(values_UQ, run_groups(side)) for values_UQ, side in zip(of_runs, sides, strict=True))
     else:
-        a_GP, b_GP = (side.run_share @ s for side, s in zip((base, trained), sides, strict=True))
-    both_GP = a_GP * b_GP
-    return np.stack([np.atleast_2d(part).mean(axis=0) for part in (both_GP, b_GP - both_GP, a_GP - both_GP)], axis=1)
+        a_GQ, b_GQ = (side.run_share @ values_UQ for values_UQ, side in zip(of_runs, sides, strict=True))
+    both_GQ = a_GQ * b_GQ
+    return np.stack([np.atleast_2d(part).mean(axis=0) for part in (both_GQ, b_GQ - both_GQ, a_GQ - both_GQ)], axis=1)
 
 
-def _null(base: GroupCounts, trained: GroupCounts, k: int) -> Floats:
-    """(P, 3): the same for the base and itself sampled again, or another of its runs."""
-    a_UP = values(base, [k])[:, :, 0]
-    a_GP = group_means(a_UP, run_groups(base))
-    groups = len(a_GP)
-    if groups > 1 and not share_bases(base, trained):
-        both_P = (a_GP.sum(axis=0) ** 2 - (a_GP**2).sum(axis=0)) / (groups * (groups - 1))
+def _null(sides: tuple[GroupCounts, GroupCounts], grid: Grid, k: int) -> Floats:
+    """(Q, 3): the same for the base and itself sampled again, or another of its runs."""
+    base = sides[0]
+    a_UQ = values(grid, [k])[:, :, 0]
+    a_GQ = group_means(a_UQ, run_groups(base))
+    groups = len(a_GQ)
+    if groups > 1 and not share_bases(*sides):
+        both_Q = (a_GQ.sum(axis=0) ** 2 - (a_GQ**2).sum(axis=0)) / (groups * (groups - 1))
     else:
-        n_UP, c_UP = base.grid
-        both_P = base.run_share @ squared_pass_at_k(n_UP.ravel(), c_UP.ravel(), [k]).reshape(n_UP.shape)
-    only_P = base.run_share @ a_UP - both_P
-    return np.stack([both_P, only_P, only_P], axis=1)
+        n_UQ, c_UQ = grid
+        both_Q = base.run_share @ squared_pass_at_k(n_UQ.ravel(), c_UQ.ravel(), [k]).reshape(n_UQ.shape)
+    only_Q = base.run_share @ a_UQ - both_Q
+    return np.stack([both_Q, only_Q, only_Q], axis=1)
 
 
-def _interval(estimate: Floats, draws_R: Floats, confidence: float) -> Interval:
-    if np.isfinite(draws_R).any() and np.isfinite(estimate):
-        return percentile_interval(estimate, draws_R, confidence)
-    return Interval(estimate, np.asarray(np.nan), np.asarray(np.nan))
-
-
-def _ratios(sums_C: Floats) -> dict[str, Floats]:
-    both, gained, lost = np.moveaxis(sums_C, -1, 0)
+def _retained(sums: Floats) -> Floats:
+    both, _, lost = sums
     with np.errstate(divide="ignore", invalid="ignore"):
-        retained, discovered = both / (both + lost), gained / (both + gained)
-        harmonic = 2.0 * retained * discovered / (retained + discovered)
-        net = (gained - lost) / (both + gained + lost)
-    return {"SRR": retained, "NDR": discovered, "SDS": harmonic, "NSCR": net}
+        return both / (both + lost)
+
+
+def _discovered(sums: Floats) -> Floats:
+    both, gained, _ = sums
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return gained / (both + gained)
+
+
+def _harmonic(sums: Floats) -> Floats:
+    retained, discovered = _retained(sums), _discovered(sums)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 2.0 * retained * discovered / (retained + discovered)
+
+
+def _net(sums: Floats) -> Floats:
+    both, gained, lost = sums
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (gained - lost) / (both + gained + lost)
+
+
+RATES: dict[str, tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]] = {
+    "SRR": (_retained, lambda sums: min(sums[0], sums[2])),
+    "NDR": (_discovered, lambda sums: min(sums[0], sums[1])),
+    "SDS": (_harmonic, lambda sums: min(sums[1], sums[2])),
+    "NSCR": (_net, lambda sums: (sums[1] + sums[2]) / 2.0),
+}
+"""Each rate, and the number of problems at stake in it, as functions of the sums P, E and S."""
