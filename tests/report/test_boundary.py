@@ -21,6 +21,7 @@ from rlvrscope.experiment.boundary import Boundary, Question, by_unique_name, de
 from rlvrscope.readers import ModelCounts, read_models
 from rlvrscope.report.boundary.charts import charts, curves, moves
 from rlvrscope.report.boundary.page import render
+from rlvrscope.report.boundary.tables import verdict_table
 from rlvrscope.report.boundary.words import conclusion, notes
 from rlvrscope.report.boundary.write import as_csv, as_dict
 from rlvrscope.report.style import save
@@ -97,7 +98,7 @@ def test_no_change_must_be_shown():
 def test_few_problems_settle_nothing_or_carry_a_star():
     assert "4 problems do not settle pass@8 (" in verdict_on(model("a", [1, 2, 3, 0], 8), model("b", [2, 1, 4, 1], 8))
     two = Boundary.of(model("a", [0, 0], 8), [model("b", [8, 8], 8)], question())
-    assert conclusion(two, "b") == "b: no conclusion: too few problems differ for a band."
+    assert "2 problems do not settle pass@8 (+1.000 [-1.000, +1.000])" in conclusion(two, "b")
     sure = Boundary.of(model("a", [0] * 10, 8), [model("b", [8] * 7 + [0] * 3, 8)], question())
     assert "b: the boundary expanded *: pass@8 rose (+0.700" in conclusion(sure, "b")
     assert any(
@@ -168,6 +169,64 @@ def test_default_ks_end_at_the_fewest_samples():
     boundary = Boundary.of(ragged, [model("grpo", [2, 3, 4], 40)], question())
     assert boundary.ks == (1, 2, 4, 8, 16)
     assert "k ends at the fewest samples of a problem, 20; others have up to 1000. Use --k for more." in notes(boundary)
+
+
+def test_one_lost_sample_is_left_out_on_request_and_counted():
+    """One of 60 problems has 63 samples: without --at-least-k the comparison ends at k = 32."""
+    n = [63] + [64] * 59
+    base, trained = spread_out("base", 1), spread_out("grpo", 2, n, gain=2.0)
+    default = Boundary.of(base, [trained], question())
+    assert default.ks[-1] == 32
+    assert "1 of 60 problems have fewer than 64 samples: --at-least-k compares the others at larger k." in notes(
+        default
+    )
+    undefined = Boundary.of(base, [trained], question(ks=(1, 64)))
+    hint = "grpo: pass@64 is undefined for 1 of 60 problems (n < 64). --at-least-k compares the others."
+    assert hint in notes(undefined)
+    assert np.isnan(undefined.comparisons["grpo"].difference.estimate[1])
+    kept = Boundary.of(base, [trained], question(at_least_k=True))
+    assert kept.ks == (1, 2, 4, 8, 16, 32, 64)
+    left_out = "grpo: of 60 problems, those with fewer than k samples in either model are left out: 1 at k = 64."
+    assert left_out in notes(kept)
+    rows = as_dict(kept)["models"][0]["rows"]
+    assert [row["left_out"] for row in rows] == [0] * 6 + [1]
+    assert [row["problems_defined"] for row in rows] == [60] * 6 + [59]
+    assert as_csv(kept).splitlines()[-1].endswith(",59,1")
+    assert verdict_table(kept, "grpo").rows[-1][-1] == 1
+    assert "left out" in page_of(kept)
+    assert "left out" not in page_of(default)
+
+
+def test_default_ks_at_least_k_end_at_the_samples_of_half_of_the_problems():
+    counts = model("base", [1] * 5, [20, 40, 64, 64, 1000]).counts
+    assert default_ks([counts])[-1] == 16
+    assert default_ks([counts], at_least_k=True)[-1] == 64
+    assert default_ks([counts, model("b", [1] * 5, [64, 64, 3, 64, 64]).counts], at_least_k=True)[-1] == 32
+
+
+def test_unreliable_values_are_marked_in_table_csv_and_json():
+    """Uniform success rates: of 30 problems hardly any fails at k = 64, so that curve has no reliable band there."""
+    rng = np.random.default_rng(3)
+    base, trained = (model(name, rng.binomial(64, rng.uniform(size=30)).tolist()) for name in ("base", "grpo"))
+    boundary = Boundary.of(base, [trained], question(ks=(1, 64)))
+    rows = as_dict(boundary)["models"][0]["rows"]
+    assert [row["base_reliable"] for row in rows] == [True, False]
+    assert "base_reliable,trained_reliable" in as_csv(boundary)
+    cells = [(row[1], row[2]) for row in verdict_table(boundary, "grpo").rows]
+    assert [(one.mark, other.mark) for one, other in cells] == [("", ""), ("°", "°")]
+    assert any(note.startswith("° The value's own band may be too narrow") for note in notes(boundary))
+
+
+def test_shared_bases_are_named_and_the_others_left_out():
+    problems = [f"p{i}" for i in range(40)]
+    several = {"problem": problems * 3, "base": np.repeat(["b0", "b1", "b2"], 40)}
+    base = model("base", [0] * 40 + [5] * 80, 8, **several)
+    trained = model("grpo", [5] * 80, 8, problem=problems * 2, base=np.repeat(["b1", "b2"], 40))
+    with pytest.raises(InputError, match=r"same bases: 1 \(such as 'b0'\) only in the base.*--shared"):
+        Boundary.of(base, [trained], question())
+    boundary = Boundary.of(base, [trained], question(), shared=True)
+    assert boundary.comparisons["grpo"].difference.estimate[0] == 0.0
+    assert "Bases left out because not all models have them: b0." in notes(boundary)
 
 
 @pytest.mark.parametrize("ks", [None, (1,)])

@@ -1,4 +1,4 @@
-"""Base against trained: paired errors, verdicts, Holm's levels, training runs, and what must not be claimed."""
+"""Base against trained: paired errors, verdicts, families of claims, training runs, and what must not be claimed."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rlvrscope.experiment.breakdown import Breakdown
     from rlvrscope.readers import ModelCounts
 
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the resampling.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the draws.")]
 
 
 @guarded
@@ -52,7 +52,12 @@ def boundary(
     seeds: Annotated[
         bool, typer.Option("--seeds", help="Treat all TRAINED as training runs of one objective.")
     ] = False,
-    shared: Annotated[bool, typer.Option("--shared", help="Compare only the problems that all models have.")] = False,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Compare only the problems (and bases) that all models have.")
+    ] = False,
+    at_least_k: Annotated[
+        bool, typer.Option("--at-least-k", help="At each k, compare only the problems with at least k samples.")
+    ] = False,
     by: Annotated[
         str | None, typer.Option("--by", help="Also compare within each group of problems: a column, such as level.")
     ] = None,
@@ -82,7 +87,7 @@ def boundary(
     png: Annotated[Path | None, typer.Option("--png", help="Write the curves as a picture (.png or .svg).")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the table as CSV.")] = None,
     seed: SeedOption = 0,
-    resamples: Annotated[int, typer.Option("--resamples", min=2, help="Bootstrap draws.")] = 10_000,
+    resamples: Annotated[int, typer.Option("--resamples", min=2, help="Random draws of the bands.")] = 10_000,
     as_json: JsonOption = False,
 ) -> None:
     """Compare pass@k of a base and of models trained from it: differences with bands, and a verdict for each k."""
@@ -112,6 +117,7 @@ def boundary(
         seed=seed,
         resamples=resamples,
         options=options,
+        at_least_k=at_least_k,
     )
     with MESSAGES.status("comparing"):
         comparison = Boundary.of(before, after, question, shared)

@@ -42,8 +42,8 @@ COVER_TAUS = (0.25, 0.5, 0.75)
 class Question:
     """Settings of a comparison, as in `rlvrscope.stats.compare_all`.
 
-    ks: by default 1, 2, 4, ... up to the fewest samples. options: number of answers to choose from, for the guessing
-    baseline.
+    ks: by default 1, 2, 4, ... up to the fewest samples; with at_least_k up to those of at least half of the problems.
+    options: number of answers to choose from, for the guessing baseline.
     """
 
     ks: tuple[int, ...] | None = None
@@ -55,6 +55,7 @@ class Question:
     resamples: int = 10_000
     seed: int = 0
     options: int | None = None
+    at_least_k: bool = False
 
     def compare(
         self, pairs: Mapping[Name, tuple[GroupCounts, GroupCounts]], ks: Sequence[int], stream: str
@@ -70,6 +71,7 @@ class Question:
             margin=self.margin,
             ledger_k=self.ledger_k,
             resamples=self.resamples,
+            at_least_k=self.at_least_k,
         )
 
 
@@ -85,7 +87,8 @@ class Metric:
 class Boundary:
     """A base and the models trained from it, compared. `trained` keeps the order of its sources.
 
-    left_out: problems of each model that are not compared because another model lacks them.
+    left_out: problems of each model that are not compared because another model lacks them. bases_left_out: likewise,
+    the bases.
     """
 
     base: ModelCounts
@@ -93,28 +96,31 @@ class Boundary:
     question: Question
     comparisons: dict[str, Comparison]
     left_out: dict[str, int]
+    bases_left_out: tuple[str, ...] = ()
 
     @classmethod
     def of(
         cls, base: ModelCounts, trained: Sequence[ModelCounts], question: Question = Question(), shared: bool = False
     ) -> Boundary:
-        """Compare. Raises InputError for models of other problems (unless `shared`) and for bad settings."""
+        """Compare. Raises InputError for models of other problems or bases (unless `shared`) and for bad settings."""
         if not question.margin <= 1.0:
             raise InputError(
                 f"a difference in pass@k is at most 1, so the margin must be at most 1; got {question.margin}"
             )
         num_problems = {name: len(model.counts.problems) for name, model in by_unique_name([base, *trained]).items()}
+        bases = {label for model in [base, *trained] for label in model.counts.base or ()}
         if shared:
             base, trained = _with_shared_problems(base, trained)
         _, *names = num_problems
         by_name = dict(zip(names, trained, strict=True))
-        ks = default_ks([base.counts, *(model.counts for model in trained)])
+        ks = default_ks([base.counts, *(model.counts for model in trained)], question.at_least_k)
         if question.target == THIS_SET and ks == (1,):
             raise InputError("intervals for this set need at least 2 samples of every problem; got 1")
         pairs = {name: (base.counts, model.counts) for name, model in by_name.items()}
         comparisons = question.compare(pairs, question.ks or ks, "boundary")
         left_out = {name: number - len(base.counts.problems) for name, number in num_problems.items()}
-        return cls(base, by_name, question, comparisons, left_out)
+        kept = {label for model in [base, *trained] for label in model.counts.base or ()}
+        return cls(base, by_name, question, comparisons, left_out, tuple(sorted(bases - kept)))
 
     @property
     def ks(self) -> tuple[int, ...]:
@@ -157,12 +163,20 @@ class Boundary:
         return table
 
 
-def default_ks(counts: Sequence[GroupCounts]) -> tuple[int, ...]:
-    """1, 2, 4, ... up to the fewest samples of any problem. Raises InputError if a problem has no samples."""
-    min_samples = int(min(side.n.min() for side in counts))
-    if min_samples < 1:
+def default_ks(counts: Sequence[GroupCounts], at_least_k: bool = False) -> tuple[int, ...]:
+    """1, 2, 4, ... up to the fewest samples of any problem, or, with at_least_k, of at least half of the problems.
+
+    Raises InputError if a problem has no samples.
+    """
+    fewest: dict[str, int] = {}
+    for side in counts:
+        for problem, n in zip(side.problem, side.n.tolist(), strict=True):
+            fewest[problem] = min(n, fewest.get(problem, n))
+    ordered = sorted(fewest.values(), reverse=True)
+    if ordered[-1] < 1:
         raise InputError("a problem has no samples at all (n = 0): leave it out, or sample it")
-    return tuple(2**power for power in range(min_samples.bit_length()))
+    last = ordered[(len(ordered) - 1) // 2] if at_least_k else ordered[-1]
+    return tuple(2**power for power in range(last.bit_length()))
 
 
 def by_unique_name(models: Sequence[ModelCounts]) -> dict[str, ModelCounts]:
@@ -224,11 +238,11 @@ def _majority(model: ModelCounts, ks: Sequence[int]) -> Floats:
 
 
 def _with_shared_problems(base: ModelCounts, trained: Sequence[ModelCounts]) -> tuple[ModelCounts, list[ModelCounts]]:
-    """All models, cut to the problems that all of them have."""
+    """All models, cut to the problems, and the bases, that all of them have."""
     counts = base.counts
     for model in trained:
         counts, _ = shared_problems(counts, model.counts)
-    cut = [replace(model, counts=model.counts.select(counts.problems)) for model in trained]
+    cut = [replace(model, counts=shared_problems(counts, model.counts)[1]) for model in trained]
     return replace(base, counts=counts), cut
 
 

@@ -16,7 +16,7 @@ MAX_GROUPS = 100
 
 @dataclass(frozen=True)
 class Breakdown:
-    """Comparisons by (group, trained model), one family of claims (Holm over all of them).
+    """Comparisons by (group, trained model), one family of claims (see `compare_pairs`).
 
     column: names the groups. problems: number in each group. left_out: groups with fewer than MIN_PROBLEMS, which have
     no interval.

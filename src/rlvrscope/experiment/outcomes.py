@@ -16,17 +16,20 @@ EXTINCT = 1e-4
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate with its interval; NaN where undefined."""
+    """An estimate with its interval; NaN where undefined. mark: shown after the value, such as of an unreliable one."""
 
     value: float
     low: float
     high: float
+    mark: str = ""
 
     @classmethod
-    def of(cls, interval: Interval | Curve, index: int | None = None) -> Estimate:
+    def of(cls, interval: Interval | Curve, index: int | None = None, mark: str = "") -> Estimate:
         """From an interval of one number, or from one entry of an interval of several."""
-        parts = (interval.estimate, interval.low, interval.high)
-        return cls(*(float(part if index is None else part[index]) for part in parts))
+        low, value, high = (
+            float(part if index is None else part[index]) for part in (interval.low, interval.estimate, interval.high)
+        )
+        return cls(value, low, high, mark)
 
     @property
     def sign(self) -> int:

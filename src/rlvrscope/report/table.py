@@ -44,7 +44,7 @@ class Column:
             case int():
                 return f"{cell:,}"
             case Estimate():
-                return number(cell.value, self.form)
+                return number(cell.value, self.form) + cell.mark
             case Bounded(known=False):
                 return f"{number(cell.least, self.form)} to {number(cell.most, self.form)}"
             case Bounded():

@@ -33,13 +33,13 @@ MIN_CARRIERS = 10.0
 class Comparison:
     """Difference trained - base, paired on problems; (K,) arrays.
 
-    base, trained: the two curves. difference: with its band at confidence `level`, which is `confidence` after Holm's
-    correction for the number of models compared. se, unpaired_se: standard error of the difference, and what it would
-    be with different problems for each model. p_values: of no difference; over all ks at once if simultaneous.
-    reliable: whether the band has its nominal coverage. verdicts: "expanded", "shrunk", "unchanged" or "undecided" for
-    each k. crossover, ledger: see `Crossover` and `support_ledger`. scope: what the verdicts apply to: "this
-    checkpoint" for a model trained once; for several training runs "this objective", or "these checkpoints" with the
-    target "this set".
+    base, trained: the two curves. difference: with its band at confidence `level`: with M comparisons, 1 - alpha / M.
+    se, unpaired_se: standard error of the difference, and what it would be with different problems for each model.
+    p_values: of no difference; over all ks at once if simultaneous. reliable: whether the band has its nominal coverage.
+    num_compared: problems with at least k samples in every run of both models. verdicts: "expanded", "shrunk",
+    "unchanged" or "undecided" for each k. crossover, ledger: see `Crossover` and `support_ledger`. scope: what the
+    verdicts apply to: "this checkpoint" for a model trained once; for several training runs "this objective", or "these
+    checkpoints" with the target "this set".
     """
 
     ks: tuple[int, ...]
@@ -111,23 +111,28 @@ def compare_all(
     resamples: int = 10_000,
     at_least_k: bool = False,
 ) -> dict[str, Comparison]:
-    """Compare each trained model with the base, paired on problems, with Holm's correction over the models.
+    """Compare each trained model with the base, paired on problems; the verdicts of all models and ks are one family.
 
-        d_k = mean over problems of (pass@k of trained - pass@k of base),   band d_k -+ t se_k
+        d_k = mean over problems of (pass@k of trained - pass@k of base),   band d_k -+ half-width (`Spread.half_width`)
 
-    t: Student's quantile at the simultaneous (sup-t) level over all ks, or pointwise with simultaneous=False.
+    simultaneous: the band holds at all ks at once (sup-t); else at each k alone.
     Verdict at k: "expanded" if the band is above 0; "shrunk" if it is below 0; "unchanged" if it is within `margin` of
-    0 and reliable, or if so few problems differ at all that the mean can't exceed the margin (Poisson limit); else
-    "undecided".
+    0 and reliable; else "undecided".
 
-    Holm: the i-th smallest p-value of M models is tested at alpha / (M - i + 1) until one is not rejected; "unchanged"
-    is always tested at alpha / M. A change also needs enough problems for a sign test: m problems that moved give no
-    p-value below 2^(1 - m), so at .05 at least 6 must move. Several training runs are resampled too: bases, then seeds.
+    Family: each of M models has a band at 1 - alpha / M, so that all bands hold together, and with them all verdicts
+    (Bonferroni). Equal counts get equal bands. No change is claimed
+    - where fewer problems moved, or with fewer training runs, than a two-sided sign test needs: m of them give no
+      p-value below 2^(1 - m), so at .05 at least 6;
+    - with the target "this set", where the band is not reliable.
+    Where all problems moved alike there is no standard error: the band is then as wide as the problems unseen that may
+    have moved otherwise (Poisson limit, `few_can_differ`); so it is where so few moved that this limit is within the
+    margin. Neither holds for several training runs, of which the next may move other problems.
 
     trained: counts by name. ks: K whole numbers >= 1. rng: its draws are the only randomness. target: see
-    `pass_at_k_curve`. ledger_k: see `support_ledger`.
-    Raises InputError where the models' problems differ (`shared_problems` keeps the common ones), for fewer than 2
-    problems, and for settings out of range.
+    `pass_at_k_curve`. ledger_k: see `support_ledger`. at_least_k: compare, at each k, the problems that have k samples in
+    every run of both models; by default a k that some problem lacks is undefined.
+    Raises InputError where the models' problems or bases differ (`shared_problems` keeps the common ones), for fewer
+    than 2 problems, and for settings out of range.
     """
     return compare_pairs(
         {name: (base, counts) for name, counts in trained.items()},
@@ -156,10 +161,10 @@ def compare_pairs(
     resamples: int = 10_000,
     at_least_k: bool = False,
 ) -> dict[Name, Comparison]:
-    """Compare each pair of (base, trained), with Holm's correction over the pairs: one family of claims.
+    """Compare each pair of (base, trained): the verdicts of all pairs and ks are one family of claims.
 
     For several models of one base (`compare_all`) or for groups of problems. Arguments and errors are those of
-    `compare_all`.
+    `compare_all`; each of M pairs is judged at alpha / M.
     """
     check_confidence(confidence)
     check_target(target)

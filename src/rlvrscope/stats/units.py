@@ -100,7 +100,7 @@ class Units:
             share_C = size_DC.max(axis=0) / (self.number_D @ size_DC)
         return Spread(
             estimate_C=mean_C,
-            levels=(Level(factors_DC, count_C - 1.0),),
+            levels=(Level(factors_DC, count_C.astype(np.float64) - 1.0),),
             carriers_C=carriers(totals_DC, self.number_D),
             moved_C=(self.number_D @ (np.abs(totals_DC) > ROUNDING)).astype(np.float64),
             count_C=count_C.astype(np.float64),

@@ -11,7 +11,7 @@ from rlvrscope.experiment.boundary import Boundary
 from rlvrscope.experiment.breakdown import Breakdown
 from rlvrscope.experiment.outcomes import Estimate
 from rlvrscope.readers import ModelCounts
-from rlvrscope.report.boundary.words import model_label, starred
+from rlvrscope.report.boundary.words import curve_mark, model_label, starred
 from rlvrscope.report.table import Cell, Column, Table
 from rlvrscope.report.text import clipped, fitted, one_line
 from rlvrscope.stats import Comparison, Plan
@@ -22,22 +22,25 @@ MAX_NAME_CELLS, SHORT_NAME_CELLS = 16, 12
 
 
 def verdict_table(boundary: Boundary, name: str) -> Table:
-    """Both curves, their difference and the verdict at each k; an asterisk where the band is not reliable."""
+    """Both curves, their difference and the verdict at each k; marks where a band is not reliable."""
     comparison = boundary.comparisons[name]
+    left_out_K = boundary.num_problems - comparison.num_compared
     columns = (
         Column("k"),
         Column(model_label(boundary.base.name), terminal="value", max_cells=MAX_NAME_CELLS),
         Column(model_label(name), terminal="value", max_cells=MAX_NAME_CELLS),
         Column("difference", "+.3f"),
         Column("verdict", align="left"),
+        *([Column("left out")] if boundary.question.at_least_k else []),
     )
     rows = [
         (
             k,
-            Estimate.of(comparison.base, index),
-            Estimate.of(comparison.trained, index),
+            Estimate.of(comparison.base, index, curve_mark(comparison.base, index)),
+            Estimate.of(comparison.trained, index, curve_mark(comparison.trained, index)),
             Estimate.of(comparison.difference, index),
             comparison.verdicts[index] + (" *" if starred(comparison, index) else ""),
+            *([int(left_out_K[index])] if boundary.question.at_least_k else []),
         )
         for index, k in enumerate(comparison.ks)
     ]
@@ -47,7 +50,11 @@ def verdict_table(boundary: Boundary, name: str) -> Table:
 def curve_table(boundary: Boundary, name: str) -> Table:
     """Every number of a comparison at each k: for JSON and CSV."""
     comparison = boundary.comparisons[name]
-    headers = ("model", "k", "base", "trained", "difference", "p_value", "verdict", "reliable", "problems_defined")
+    headers = (
+        *("model", "k", "base", "trained", "difference", "p_value", "verdict", "reliable", "base_reliable"),
+        *("trained_reliable", "problems_defined", "left_out"),
+    )
+    left_out_K = boundary.num_problems - comparison.num_compared if boundary.question.at_least_k else None
     rows = [
         (
             name,
@@ -58,7 +65,10 @@ def curve_table(boundary: Boundary, name: str) -> Table:
             float(comparison.p_values[index]),
             comparison.verdicts[index],
             bool(comparison.reliable[index]),
-            int(min(comparison.base.num_defined[index], comparison.trained.num_defined[index])),
+            bool(comparison.base.reliable[index]),
+            bool(comparison.trained.reliable[index]),
+            int(comparison.num_compared[index]),
+            0 if left_out_K is None else int(left_out_K[index]),
         )
         for index, k in enumerate(comparison.ks)
     ]

@@ -9,10 +9,10 @@ from rlvrscope.experiment.breakdown import Breakdown
 from rlvrscope.experiment.outcomes import Estimate
 from rlvrscope.readers.account import Account
 from rlvrscope.report.text import interval, number, one_line
-from rlvrscope.stats import Comparison, guessing_pass_at_k
+from rlvrscope.stats import Comparison, Curve, guessing_pass_at_k
 from rlvrscope.stats.comparison import EXPANDED, SHRUNK, UNCHANGED, UNDECIDED
 from rlvrscope.stats.standard_errors import NEW_PROBLEMS
-from rlvrscope.stats.training_runs import MIN_RUNS, has_few_runs
+from rlvrscope.stats.training_runs import MIN_RUNS, has_few_runs, num_groups
 from rlvrscope.tables.values import join_names
 
 BOUNDARY_VERBS = {EXPANDED: "expanded", SHRUNK: "shrank", UNCHANGED: "did not change"}
@@ -39,7 +39,7 @@ def conclusion(boundary: Boundary, name: str) -> str:
     sentences = [f"{label}: {', '.join(clauses)}."]
     if crosses(comparison):
         low, high = crossing_range(comparison)
-        share = f"{comparison.confidence:.0%} of resamples"
+        share = f"{comparison.confidence:.0%} of draws"
         sentences.append(f"The curves cross at k = {comparison.crossover.k} ({low} to {high} in {share}).")
     if comparison.crossover.certified is not None:
         gain, loss = comparison.crossover.certified
@@ -67,13 +67,7 @@ def _main_clause(boundary: Boundary, name: str, last: int) -> str:
 def notes(boundary: Boundary) -> list[str]:
     """Caveats that a reader needs before the table."""
     base, question = boundary.base, boundary.question
-    lines = [*_undefined(boundary), *_stars(boundary)]
-    max_samples = int(max(model.counts.n.max() for model in boundary.models))
-    if question.ks is None and max_samples > boundary.min_samples:
-        lines.append(
-            f"k ends at the fewest samples of a problem, {boundary.min_samples}; others have up to {max_samples}. "
-            "Use --k for more."
-        )
+    lines = [*_short_of_samples(boundary), *_stars(boundary), *_marks(boundary)]
     lines += [
         f"{model_label(name)} has exactly the same counts as {model_label(base.name)}."
         for name, model in boundary.trained.items()
@@ -84,6 +78,8 @@ def notes(boundary: Boundary) -> list[str]:
         for name, number in boundary.left_out.items()
         if number
     ]
+    if boundary.bases_left_out:
+        lines.append(f"Bases left out because not all models have them: {join_names(boundary.bases_left_out)}.")
     if question.options is not None:
         k = boundary.ks[-1]
         guess = float(guessing_pass_at_k([question.options], [k])[0, 0])
@@ -107,8 +103,8 @@ def breakdown_note(breakdown: Breakdown) -> str:
     """What the break-down's verdicts take into account, and what it leaves out."""
     left_out = f" Too few problems: {join_names(breakdown.left_out)}." if breakdown.left_out else ""
     return (
-        f"By {one_line(breakdown.column)}: {len(breakdown.comparisons)} comparisons, each within a group; Holm's "
-        f"correction over all of them.{left_out}"
+        f"By {one_line(breakdown.column)}: {len(breakdown.comparisons)} comparisons, each within a group; the verdicts "
+        f"of all together keep the level.{left_out}"
     )
 
 
@@ -122,13 +118,18 @@ def starred(comparison: Comparison, index: int) -> bool:
     return bool(np.isfinite(comparison.difference.estimate[index]) and not comparison.reliable[index])
 
 
+def curve_mark(curve: Curve, index: int) -> str:
+    """Mark of a value whose own band is not reliable."""
+    return "°" if np.isfinite(curve.estimate[index]) and not curve.reliable[index] else ""
+
+
 def crosses(comparison: Comparison) -> bool:
-    """True if the crossover is between an *expanded* and a later *shrunk* k."""
+    """True if there is a crossover between an *expanded* and a later *shrunk* k."""
     return comparison.crossover.k is not None
 
 
 def crossing_range(comparison: Comparison) -> tuple[str, str]:
-    """The central `confidence` of the resampled crossovers."""
+    """The central `confidence` of the drawn crossovers."""
     low, high = comparison.crossover.interval(comparison.confidence)
     beyond = f"beyond {comparison.crossover.up_to}"
     return beyond if low is None else str(low), beyond if high is None else str(high)
@@ -136,6 +137,41 @@ def crossing_range(comparison: Comparison) -> tuple[str, str]:
 
 def model_label(name: str) -> str:
     return one_line(name, MAX_NAME)
+
+
+def _short_of_samples(boundary: Boundary) -> list[str]:
+    """The problems that have too few samples for some k, and what to do about them."""
+    if boundary.question.at_least_k:
+        return _left_out(boundary)
+    lines = _undefined(boundary)
+    max_samples = int(max(model.counts.n.max() for model in boundary.models))
+    if boundary.question.ks is None and max_samples > boundary.min_samples:
+        lines.append(
+            f"k ends at the fewest samples of a problem, {boundary.min_samples}; others have up to {max_samples}. "
+            "Use --k for more."
+        )
+        next_k = 2 * boundary.ks[-1]
+        few = max(int((model.counts.grid[0].min(axis=0) < next_k).sum()) for model in boundary.models)
+        if few < boundary.num_problems:
+            lines.append(
+                f"{few} of {boundary.num_problems} problems have fewer than {next_k} samples: --at-least-k compares "
+                "the others at larger k."
+            )
+    return lines
+
+
+def _left_out(boundary: Boundary) -> list[str]:
+    """For each model, the ks at which problems are left out because they have fewer samples."""
+    lines = []
+    for name, comparison in boundary.comparisons.items():
+        left_out_K = boundary.num_problems - comparison.num_compared
+        short = [f"{number} at k = {k}" for k, number in zip(comparison.ks, left_out_K.tolist(), strict=True) if number]
+        if short:
+            lines.append(
+                f"{model_label(name)}: of {boundary.num_problems} problems, those with fewer than k samples in either "
+                f"model are left out: {', '.join(short)}."
+            )
+    return lines
 
 
 def _undefined(boundary: Boundary) -> list[str]:
@@ -150,8 +186,11 @@ def _undefined(boundary: Boundary) -> list[str]:
         ]
         if short:
             k, number = short[0]
-            label = model_label(name)
-            lines.append(f"{label}: pass@{k} is undefined for {number} of {curve.num_problems} problems (n < {k}).")
+            hint = "" if number == curve.num_problems else " --at-least-k compares the others."
+            lines.append(
+                f"{model_label(name)}: pass@{k} is undefined for {number} of {curve.num_problems} problems (n < {k})."
+                f"{hint}"
+            )
     return lines
 
 
@@ -176,12 +215,25 @@ def _stars(boundary: Boundary) -> list[str]:
         return ["* The band may be too narrow: k is above a quarter of the samples, or under 3 problems' worth vary."]
     counts = [boundary.base.counts, *(boundary.trained[name].counts for name in names)]
     if any(map(has_few_runs, counts)):
-        runs = max(len(side.runs) for side in counts)
+        runs = min(num_groups(side) for side in counts if has_few_runs(side))
         return [
-            f"* The band may be too narrow: {runs} training runs are too few to estimate their spread. No change is "
-            f"called from fewer than {MIN_RUNS}."
+            f"* {runs} training runs are too few to estimate their spread: with fewer than {MIN_RUNS} no verdict on an "
+            "objective is given."
         ]
     return ["* The band may be too narrow: fewer than 10 problems' worth carry this difference."]
+
+
+def _marks(boundary: Boundary) -> list[str]:
+    """The meaning of marks on the curves' values, if there are any."""
+    curves = [curve for one in boundary.comparisons.values() for curve in (one.base, one.trained)]
+    if not any(curve_mark(curve, index) for curve in curves for index in range(len(curve.ks))):
+        return []
+    if boundary.question.target != NEW_PROBLEMS:
+        return ["° The value's own band may be too narrow, for the same reasons."]
+    return [
+        "° The value's own band may be too narrow: at one of its ends fewer than 3 problems are solved, or not solved, "
+        f"or there are fewer than {MIN_RUNS} training runs."
+    ]
 
 
 def _change(comparison: Comparison, index: int) -> str:

@@ -50,7 +50,7 @@ def _write_charts(
     drawn = charts(boundary)
     if html:
         question = boundary.question
-        versions = environment(resampling=f"{question.resamples:,} resamples, seed {question.seed}")
+        versions = environment(draws=f"{question.resamples:,}, seed {question.seed}")
         read = {f"read {number}": line for number, line in enumerate(lines_read(boundary), start=1)}
         facts = {name.replace("_", " "): str(value) for name, value in {**sources, **read, **versions}.items()}
         write_atomic(html, render(boundary, drawn, facts, breakdown))
@@ -76,6 +76,7 @@ def as_dict(boundary: Boundary, breakdown: Breakdown | None = None) -> dict[str,
         "target": question.target,
         "simultaneous": question.simultaneous,
         "margin": question.margin,
+        "at_least_k": question.at_least_k,
         "seed": question.seed,
         "resamples": question.resamples,
         "models": [_model(boundary, name) for name in boundary.trained],
@@ -119,8 +120,14 @@ def _model(boundary: Boundary, name: str) -> dict[str, Any]:
 def _crossover(crossover: Crossover, confidence: float) -> dict[str, Any]:
     low, high = crossover.interval(confidence)
     certified = None if crossover.certified is None else list(crossover.certified)
-    drawn = {"low": low, "high": high} if crossover.k is not None else {"low": None, "high": None}
-    return {"k": crossover.k, **drawn, "certified": certified, "never": crossover.never, "up_to": crossover.up_to}
+    return {
+        "k": crossover.k,
+        "low": low,
+        "high": high,
+        "certified": certified,
+        "never": finite(crossover.never),
+        "up_to": crossover.up_to,
+    }
 
 
 def _ledger(ledger: Ledger) -> dict[str, Any]:
