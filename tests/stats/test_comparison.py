@@ -385,8 +385,9 @@ def test_an_effect_of_shared_bases_cancels():
     # Seeds that are no bases are not paired: both sides vary between runs.
     apart = [runs(side_UP, 1000, ["x"] * 7, list(range(7))) for side_UP in (base_UP, trained_UP)]
     between = sum((side_UP.mean(axis=1) / 1000).var(ddof=1) / 7 for side_UP in (base_UP, trained_UP))
-    assert quick(*apart, [1]).se[0] == pytest.approx(math.sqrt(of_problems + between))
-    assert quick(*apart, [1]).verdicts == ("undecided",)
+    unpaired = quick(apart[0], apart[1], [1])
+    assert unpaired.se[0] == pytest.approx(math.sqrt(of_problems + between))
+    assert unpaired.verdicts == ("undecided",)
 
 
 @pytest.mark.parametrize(("bases", "verdict"), [(2, "undecided"), (5, "undecided"), (6, "expanded"), (8, "expanded")])

@@ -118,7 +118,8 @@ def test_draws_have_the_covariance_of_the_means():
     counts = GroupCounts(range(30), [16] * 30, generator(0, "covariance").integers(0, 17, 30))
     grids, units = Units.distinct([counts])
     values_PK = pass_at_k(counts.n, counts.c, [1, 4, 16])
-    spread = units.spread(pass_at_k(*(part[0] for part in grids[0]), [1, 4, 16]))
+    ((n_1Q, c_1Q),) = grids
+    spread = units.spread(pass_at_k(n_1Q[0], c_1Q[0], [1, 4, 16]))
     draws_RK = draw_differences(spread, 40_000, generator(1, "covariance"))
     np.testing.assert_allclose(draws_RK.mean(axis=0), values_PK.mean(axis=0), atol=0.002)
     np.testing.assert_allclose(np.cov(draws_RK.T), np.cov(values_PK.T) / 30, rtol=0.04, atol=1e-5)

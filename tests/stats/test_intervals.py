@@ -91,7 +91,7 @@ def test_independent_columns_need_sidaks_level():
 
 
 def test_pointwise_p_values_are_normal():
-    np.testing.assert_allclose(p_values(np.array([0.0, 2.0, np.nan]), None), [1.0, 2 * norm.sf(2.0), np.nan])
+    np.testing.assert_allclose(p_values(np.array([0.0, 2.0, np.nan]), None), [1.0, 2 * float(norm.sf(2.0)), np.nan])
 
 
 def test_joint_p_values_count_the_draws_beyond():

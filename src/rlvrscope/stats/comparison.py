@@ -35,7 +35,7 @@ class Comparison:
 
     base, trained: the two curves. difference: with its band at confidence `level`: with M comparisons, 1 - alpha / M.
     se, unpaired_se: standard error of the difference, and what it would be with different problems for each model.
-    p_values: of no difference; over all ks at once if simultaneous. reliable: whether the band has its nominal coverage.
+    p_values: of no difference; over all ks at once if simultaneous. reliable: whether the band has nominal coverage.
     num_compared: problems with at least k samples in every run of both models. verdicts: "expanded", "shrunk",
     "unchanged" or "undecided" for each k. crossover, ledger: see `Crossover` and `support_ledger`. scope: what the
     verdicts apply to: "this checkpoint" for a model trained once; for several training runs "this objective", or "these
@@ -129,8 +129,8 @@ def compare_all(
     margin. Neither holds for several training runs, of which the next may move other problems.
 
     trained: counts by name. ks: K whole numbers >= 1. rng: its draws are the only randomness. target: see
-    `pass_at_k_curve`. ledger_k: see `support_ledger`. at_least_k: compare, at each k, the problems that have k samples in
-    every run of both models; by default a k that some problem lacks is undefined.
+    `pass_at_k_curve`. ledger_k: see `support_ledger`. at_least_k: compare, at each k, the problems that have k samples
+    in every run of both models; by default a k that some problem lacks is undefined.
     Raises InputError where the models' problems or bases differ (`shared_problems` keeps the common ones), for fewer
     than 2 problems, and for settings out of range.
     """
