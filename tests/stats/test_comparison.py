@@ -718,3 +718,17 @@ def test_a_crossing_is_named_only_where_the_band_certifies_one():
     gain, loss = crossing.certified
     assert crossing.k is not None
     assert gain < crossing.k <= loss
+
+
+def test_a_few_large_clusters_are_no_ground_for_a_claim():
+    """28 clusters of one problem and two of twenty, which move together by chance; no change on average."""
+    rng, claims = np.random.default_rng(11), 0
+    size_C = [1] * 28 + [20] * 2
+    cluster = [f"c{index}" for index, size in enumerate(size_C) for _ in range(size)]
+    for _ in range(150):
+        common_C = rng.normal(0.0, 0.15, len(size_C))
+        rate_P = rng.uniform(0.3, 0.7, len(cluster))
+        moved_P = np.clip(rate_P + np.repeat(common_C, size_C), 0.0, 1.0)
+        base, trained = (table(16, rng.binomial(16, rates), cluster=cluster) for rates in (rate_P, moved_P))
+        claims += quick(base, trained, [1], rng=rng).verdicts[0] in ("expanded", "shrunk")
+    assert claims <= binom.ppf(0.999, 150, 0.05)

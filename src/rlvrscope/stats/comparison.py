@@ -310,7 +310,8 @@ def _band(
         floor_K = sign_test_floor(difference.moved_C)
         for level in difference.levels[1:]:
             floor_K = np.maximum(floor_K, sign_test_floor(len(level.factors_NC)))
-        claimable_K = known_K & (floor_K <= alpha)
+        alike_size_K = difference.largest_share_C * difference.count_C <= 1.0 + ROUNDING
+        claimable_K = known_K & (floor_K <= alpha) & (reliable_K | alike_size_K)  # one large cluster is no sign test
     p_K = np.maximum(p_values(difference.z_C, maxima_R), floor_K)
     return _Band(Interval(estimate_K, low_K, high_K), np.where(known_K, p_K, np.nan), reliable_K, claimable_K)
 
