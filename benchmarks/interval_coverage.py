@@ -1,19 +1,21 @@
 """Coverage of the intervals on simulated problems: how often they include the truth.
 
-    python benchmarks/interval_coverage.py [--replications 2000] [--workers 2]
+    python benchmarks/interval_coverage.py [--replications 2000] [--workers 2] [--only TABLE]
 
 Success rates are drawn from Beta(.1, .5) and Beta(1, 1), 30, 100 or 500 problems, 256 samples each. Nominal: 95 %.
-Prints the tables of docs/boundary.md; the last is the plain percentile bootstrap, for comparison. A cell counts the
-replications in which the interval was called reliable; in brackets those where it mostly was not (in under half of
-the replications), all of them counted.
+Prints the tables of docs/boundary.md. A cell counts the replications in which the interval was called reliable, with
+their share in brackets; without one, all of them were. "Whole band": share of replications in which no interval that
+was called reliable missed. The last tables are for comparison: the plain percentile bootstrap, and, where they are
+installed (pip install passk-inference scorio), those packages on the same draws.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
@@ -36,9 +38,8 @@ SAMPLES, SHOWN = 256, (1, 4, 16, 64, 256)
 KS = [2**power for power in range(9)]
 RATES = {"Beta(.1, .5)": (0.1, 0.5), "Beta(1, 1)": (1.0, 1.0)}
 PROBLEMS = (30, 100, 500)
-PERCENTILE, SEEDS = "percentile bootstrap", "training runs"
-RUNS = (2, 3, 5, 10)
-RESAMPLES = 500
+PERCENTILE, PASSK, SCORIO = "percentile bootstrap", "passk-inference", "scorio"
+RESAMPLES = 1000
 TRAINED: dict[str, Callable[[Floats], Floats]] = {
     "the same": lambda p: p,
     "sharpened": lambda p: p**1.5 / (p**1.5 + (0.6 * (1.0 - p)) ** 1.5),
@@ -50,7 +51,6 @@ TRAINED: dict[str, Callable[[Floats], Floats]] = {
 class Case:
     rates: str
     problems: int
-    """Or the number of training runs, of 200 problems."""
     what: str
     """A target of a curve, or what training did."""
     simultaneous: bool
@@ -58,8 +58,8 @@ class Case:
 
 @dataclass(frozen=True)
 class Coverage:
-    """N replications: (N, K) whether the interval covered the truth, and whether it was called reliable; (N,) false
-    claims of a change, of the wrong sign or where nothing changed."""
+    """N replications: (N, K) whether the interval covered the truth, and whether it was called reliable; (N,) any false
+    verdict: a change of the wrong sign or where there is none, or *unchanged* where the difference is above .01."""
 
     covered: NDArray[np.bool_]
     reliable: NDArray[np.bool_]
@@ -85,22 +85,6 @@ def curve_case(case: Case, replications: int) -> Coverage:
         covered.append((curve.low <= truth_K + 1e-12) & (truth_K <= curve.high + 1e-12))
         reliable.append(curve.reliable)
     return Coverage(np.array(covered), np.array(reliable), np.zeros(replications, bool))
-
-
-def seeds_case(case: Case, replications: int) -> Coverage:
-    """Coverage of a difference that is 0 over training runs: each run moves the success rates by its own amount."""
-    covered, reliable, false_claim = [], [], []
-    for replication in range(replications):
-        rng = generator(replication, "seeds", case.rates, case.problems)
-        success_P = rng.beta(*RATES[case.rates], 200)
-        moved_SP = success_P + rng.uniform(-0.5, 0.5, (case.problems, 1)) * success_P * (1.0 - success_P)
-        labels = {"problem": [*range(200)] * case.problems, "seed": np.repeat(np.arange(case.problems), 200)}
-        trained = GroupCounts(n=np.full(moved_SP.size, SAMPLES), c=rng.binomial(SAMPLES, moved_SP).ravel(), **labels)
-        comparison = compare(draw(success_P, rng), trained, [1], rng=rng, simultaneous=False, resamples=RESAMPLES)
-        covered.append((comparison.difference.low <= 0.0) & (comparison.difference.high >= 0.0))
-        reliable.append(comparison.reliable)
-        false_claim.append(comparison.verdicts[0] in ("expanded", "shrunk"))
-    return Coverage(np.array(covered), np.array(reliable), np.array(false_claim))
 
 
 def percentile_case(case: Case, replications: int) -> Coverage:
@@ -129,16 +113,61 @@ def comparison_case(case: Case, replications: int) -> Coverage:
         comparison = compare(base, trained, KS, rng=rng, simultaneous=case.simultaneous, resamples=RESAMPLES)
         covered.append((comparison.difference.low <= truth_K) & (truth_K <= comparison.difference.high))
         reliable.append(comparison.reliable)
-        claims = zip(comparison.verdicts, truth_K, strict=True)
-        false_claim.append(any((v == "expanded" and d <= 0.0) or (v == "shrunk" and d >= 0.0) for v, d in claims))
+        false_claim.append(any(map(is_false, comparison.verdicts, truth_K)))
     return Coverage(np.array(covered), np.array(reliable), np.array(false_claim))
+
+
+def is_false(verdict: str, truth: float) -> bool:
+    wrong_sign = (verdict == "expanded" and truth <= 0.0) or (verdict == "shrunk" and truth >= 0.0)
+    return wrong_sign or (verdict == "unchanged" and abs(truth) > 0.01)
+
+
+def passk_case(case: Case, replications: int) -> tuple[Floats, Floats]:
+    """(whole band over all ks covers, any false claim), ours and passk-inference's, on the same draws.
+
+    case.what: what training did. All ks count, whether called reliable or not.
+    """
+    from passk_inference.core import compare as passk_compare  # pyright: ignore[reportMissingImports]
+
+    many, train = _many(case), TRAINED[case.what]
+    truth_K = (pass_at_k_exact(train(many), KS) - pass_at_k_exact(many, KS)).mean(axis=0)
+    truth_K = np.where(np.abs(truth_K) < 2e-4, 0.0, truth_K)
+    covered, false = np.zeros(2), np.zeros(2)
+    for replication in range(replications):
+        rng = generator(replication, "coverage", case.rates, case.problems)
+        success_P = rng.beta(*RATES[case.rates], case.problems)
+        base, trained = draw(success_P, rng), draw(train(success_P), rng)
+        one = compare(base, trained, KS, rng=rng, resamples=RESAMPLES)
+        other = passk_compare(base.c, SAMPLES, trained.c, SAMPLES, ks=KS, bootstrap=RESAMPLES, seed=replication)
+        low_K, high_K = np.array(other["lower"]), np.array(other["upper"])
+        verdicts = np.select([low_K > 0.0, high_K < 0.0], ["expanded", "shrunk"], "undecided")
+        ends = ((one.difference.low, one.difference.high), (low_K, high_K))
+        covered += [((low <= truth_K) & (truth_K <= high)).all() for low, high in ends]
+        false += [any(map(is_false, which, truth_K)) for which in (one.verdicts, verdicts.tolist())]
+    return covered / replications, false / replications
+
+
+def scorio_case(case: Case, replications: int) -> tuple[Floats, Floats]:
+    """(K,) coverage of pass@k of these problems at each of SHOWN, ours (pointwise) and scorio's, on the same draws."""
+    from scorio.eval import pass_at_k_ci  # pyright: ignore[reportMissingImports]
+
+    covered = np.zeros((2, len(SHOWN)))
+    for replication in range(replications):
+        rng = generator(replication, "coverage", case.rates, case.problems)
+        success_P = rng.beta(*RATES[case.rates], case.problems)
+        truth_K = pass_at_k_exact(success_P, SHOWN).mean(axis=0)
+        counts = draw(success_P, rng)
+        curve = pass_at_k_curve(counts, SHOWN, target="this set", simultaneous=False, rng=rng)
+        covered[0] += (curve.low <= truth_K) & (truth_K <= curve.high)
+        answers_PG = (np.arange(SAMPLES) < counts.c[:, None]).astype(np.int64)
+        ends = np.array([pass_at_k_ci(answers_PG, k)[2:] for k in SHOWN])
+        covered[1] += (ends[:, 0] <= truth_K) & (truth_K <= ends[:, 1])
+    return covered[0] / replications, covered[1] / replications
 
 
 def run(case: Case, replications: int) -> Coverage:
     if case.what == PERCENTILE:
         return percentile_case(case, replications)
-    if case.what == SEEDS:
-        return seeds_case(case, replications)
     return (comparison_case if case.what in TRAINED else curve_case)(case, replications)
 
 
@@ -148,47 +177,71 @@ def _many(case: Case) -> Floats:
 
 def cell(coverage: Coverage, k: int) -> str:
     covered_N, reliable_N = coverage.covered[:, KS.index(k)], coverage.reliable[:, KS.index(k)]
-    if reliable_N.mean() < 0.5:
-        return f"({covered_N.mean():.3f})"
-    return f"{covered_N[reliable_N].mean():.3f}"
+    if reliable_N.mean() < 0.01:
+        return "not reliable"
+    share = "" if reliable_N.mean() > 0.99 else f" ({reliable_N.mean():.0%})"
+    return f"{covered_N[reliable_N].mean():.3f}{share}"
 
 
-def all_reliable(coverage: Coverage) -> str:
-    """Simultaneous coverage over all ks at which the interval is called reliable."""
-    any_N, covered_N = coverage.reliable.any(axis=1), np.all(coverage.covered | ~coverage.reliable, axis=1)
-    return f"{covered_N[any_N].mean():.3f}" if any_N.any() else "–"
+def whole_band(coverage: Coverage) -> str:
+    """Share of replications in which no interval that is called reliable missed."""
+    return f"{np.all(coverage.covered | ~coverage.reliable, axis=1).mean():.3f}"
+
+
+def own_tables(kinds: Sequence[str], pool: ProcessPoolExecutor, replications: int) -> None:
+    cases = [Case(*parts) for parts in itertools.product(RATES, PROBLEMS, kinds, (False, True))]
+    futures = {case: pool.submit(run, case, replications) for case in cases}
+    for kind in kinds:
+        extra = ["false verdicts"] if kind in TRAINED else []
+        head(kind, "success rates", "problems", *(f"k = {k}" for k in SHOWN), "whole band", *extra)
+        for rates, problems in itertools.product(RATES, PROBLEMS):
+            pointwise, joint = (futures[Case(rates, problems, kind, flag)].result() for flag in (False, True))
+            claims = [f"{joint.false_claim.mean():.3f}"] if extra else []
+            row(rates, str(problems), *(cell(pointwise, k) for k in SHOWN), whole_band(joint), *claims)
+
+
+def passk_table(pool: ProcessPoolExecutor, replications: int) -> None:
+    cases = [Case(*parts, True) for parts in itertools.product(RATES, PROBLEMS, TRAINED)]
+    futures = {case: pool.submit(passk_case, case, replications) for case in cases}
+    head(PASSK, "success rates", "problems", "training", "whole band", PASSK, "false verdicts", PASSK)
+    for case, future in futures.items():
+        covered, false = future.result()
+        numbers = [f"{number:.3f}" for number in (*covered, *false)]
+        row(case.rates, str(case.problems), case.what, *numbers)
+
+
+def scorio_table(pool: ProcessPoolExecutor, replications: int) -> None:
+    cases = [Case(*parts, "this set", False) for parts in itertools.product(RATES, PROBLEMS)]
+    futures = {case: pool.submit(scorio_case, case, replications) for case in cases}
+    head(SCORIO, "success rates", "problems", "interval", *(f"k = {k}" for k in SHOWN))
+    for case, future in futures.items():
+        for name, covered_K in zip(("rlvrscope", SCORIO), future.result(), strict=True):
+            row(case.rates, str(case.problems), name, *(f"{share:.3f}" for share in covered_K))
+
+
+def head(title: str, *cells: str) -> None:
+    print(f"\n{title}\n\n| {' | '.join(cells)} |\n|{'---|' * len(cells)}")
+
+
+def row(*cells: str) -> None:
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replications", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=2)
-    every = ("new problems", "this set", *TRAINED, PERCENTILE, SEEDS)
+    every = ("new problems", "this set", *TRAINED, PERCENTILE, PASSK, SCORIO)
     parser.add_argument("--only", choices=every, help="one table")
     args = parser.parse_args()
     started = time.monotonic()
-    kinds = [kind for kind in every[:-1] if args.only in (None, kind)]
-    cases = [Case(*parts) for parts in itertools.product(RATES, PROBLEMS, kinds, (False, True))]
-    if args.only in (None, SEEDS):
-        cases += [Case(rates, runs, SEEDS, False) for rates, runs in itertools.product(RATES, RUNS)]
+    wanted = [kind for kind in every if args.only in (None, kind)]
+    peers = {PASSK: ("passk_inference", passk_table), SCORIO: ("scorio", scorio_table)}
     with ProcessPoolExecutor(args.workers) as pool:
-        futures = {case: pool.submit(run, case, args.replications) for case in cases}
-        coverage = {case: future.result() for case, future in futures.items()}
-    heads = ["success rates", "problems", *(f"k = {k}" for k in SHOWN), "whole band"]
-    for kind in kinds:
-        extra = ["false claims"] if kind in TRAINED else []
-        print(f"\n{kind}\n\n| {' | '.join(heads + extra)} |\n|{'---|' * len(heads + extra)}")
-        for rates, problems in itertools.product(RATES, PROBLEMS):
-            pointwise, joint = (coverage[Case(rates, problems, kind, flag)] for flag in (False, True))
-            claims = [f"{joint.false_claim.mean():.3f}"] if extra else []
-            cells = [rates, str(problems), *(cell(pointwise, k) for k in SHOWN), all_reliable(joint), *claims]
-            print(f"| {' | '.join(cells)} |")
-    if args.only in (None, SEEDS):
-        print(f"\n{SEEDS}\n\n| success rates | runs | pass@1 | false claims | called reliable |\n|{'---|' * 5}")
-        for rates, runs in itertools.product(RATES, RUNS):
-            case = coverage[Case(rates, runs, SEEDS, False)]
-            cells = [case.covered.mean(), case.false_claim.mean(), case.reliable.mean()]
-            print(f"| {rates} | {runs} | {' | '.join(f'{cell:.3f}' for cell in cells)} |")
+        own_tables([kind for kind in wanted if kind not in peers], pool, args.replications)
+        for kind, (package, table) in peers.items():
+            if kind in wanted and importlib.util.find_spec(package):
+                table(pool, args.replications)
     print(f"\n{args.replications} replications, {time.monotonic() - started:.0f} s with {args.workers} workers")
 
 

@@ -156,6 +156,16 @@ def test_several_models_are_judged_together():
         assert [row["difference_low"] for row in model["rows"]] == expected[model["model"]].difference.low.tolist()
 
 
+def test_at_least_k_is_for_the_command_line_too(at: Path):
+    rows = [dict(row, n=8 - (row["problem"] == "p00"), grpo=min(row["grpo"], 7)) for row in ROWS]
+    write_counts(at / "short.csv", "grpo", rows)
+    output = run("boundary", "base.csv", "short.csv").stdout
+    assert "1 of 40 problems have fewer than 8 samples: --at-least-k compares the others at larger k." in output
+    words = ["boundary", "base.csv", "short.csv", "--at-least-k", "--csv", "kept.csv"]
+    assert "left out: 1 at k = 8." in " ".join(run(*words, terminal=True).stdout.split())
+    assert [row["left_out"] for row in csv.DictReader((at / "kept.csv").open())] == ["0", "0", "0", "1"]
+
+
 def test_a_source_may_hold_many_models(at: Path):
     every = facts("boundary", "all.jsonl", "all.jsonl")
     assert every["base"] == "base"

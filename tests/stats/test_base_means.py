@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
+from scipy.stats import norm
 
 from rlvrscope import InputError
 from rlvrscope.seeding import generator
 from rlvrscope.stats import BaseMeans, bootstrap_mean, means_over_prompts, resample_weights
-from rlvrscope.stats.base_means import student_draws
+from rlvrscope.stats.base_means import quantiles_with_student
 
 
 def test_bases_count_alike_however_many_seeds_they_have():
@@ -149,11 +150,22 @@ def test_coverage_on_these_bases(between_seeds: float):
     assert hits / 500 > 0.92  # three standard errors below .95 are .921
 
 
-def test_student_draws_are_its_quantiles_in_another_order():
-    draws = student_draws(1000, np.array(4.0))
-    np.testing.assert_allclose(np.sort(draws), stdtrit(4, (np.arange(1000) + 0.5) / 1000))
-    assert abs(np.corrcoef(draws, np.arange(1000))[0, 1]) < 0.1
-    np.testing.assert_array_equal(draws, student_draws(1000, np.array(4.0)))
+@pytest.mark.parametrize(("sd", "error", "df"), [(1.0, 0.5, 3.0), (0.2, 1.0, 2.0), (1.0, 0.01, 7.0)])
+def test_quantiles_of_a_sum_are_those_of_the_convolution(sd: float, error: float, df: float):
+    """Normal draws plus e t: the distribution function is the mean of t's over the draws, here by quadrature."""
+    draws = sd * norm.ppf((np.arange(4000) + 0.5) / 4000)
+    ends = quantiles_with_student(draws, np.array(error), np.array(df), [0.025, 0.975])
+    below = [stdtr(df, (end - draws) / error).mean() for end in ends]
+    np.testing.assert_allclose(below, [0.025, 0.975], atol=2e-4)
+
+
+def test_swapping_the_sides_mirrors_the_interval():
+    rng = generator(0, "mirror")
+    draws_RB = rng.gamma(2.0, size=(999, 5))
+    one = BaseMeans(tuple("abcde"), draws_RB.mean(axis=0), draws_RB)
+    other = BaseMeans(tuple("abcde"), -draws_RB.mean(axis=0), -draws_RB)
+    np.testing.assert_allclose(one.interval().low, -other.interval().high, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(one.interval().high, -other.interval().low, rtol=0, atol=1e-12)
 
 
 def test_bad_requests_are_refused():

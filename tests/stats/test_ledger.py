@@ -141,7 +141,7 @@ def test_rates_of_the_same_model_sampled_twice():
 def test_the_null_covers_the_same_model_and_not_a_changed_one():
     rng, overlaps, apart, zero = generator(0, "null"), 0, 0, 0
     for _ in range(60):
-        success_P = rng.beta(0.1, 0.5, 300)
+        success_P = rng.beta(0.1, 0.5, 500)
         base, again = (table(64, rng.binomial(64, success_P)) for _ in range(2))
         lost = table(64, rng.binomial(64, np.where(success_P < 0.3, 0.1 * success_P, success_P)))
         same, other = (ledger(base, side, 16).rates["SRR"] for side in (again, lost))
@@ -182,17 +182,14 @@ def test_without_twice_the_samples_there_is_no_null():
         assert np.isfinite([rate.observed.estimate, rate.observed.low, rate.observed.high]).all()
 
 
-@pytest.mark.parametrize(("lost", "interval"), [(4, False), (5, True)])
-def test_an_interval_needs_five_problems_at_stake(lost: int, interval: bool):
+@pytest.mark.parametrize(("lost", "interval"), [(9, False), (10, True)])
+def test_an_interval_needs_ten_problems_at_stake(lost: int, interval: bool):
     # At k = 1 of one sample each: sure problems, of which some are lost and ten gained.
     base, trained = [1] * 60 + [0] * 10, [0] * lost + [1] * (70 - lost)
     found = ledger(table(1, base), table(1, trained), 1)
     assert np.isfinite(found.rates["SRR"].observed.low) == interval
     assert np.isfinite(found.rates["SDS"].observed.low) == interval
-    assert np.isfinite([found.rates["NDR"].observed.low, found.rates["NSCR"].observed.low]).tolist() == [
-        True,
-        lost + 10 >= 10,
-    ]
+    assert np.isfinite([found.rates["NDR"].observed.low, found.rates["NSCR"].observed.low]).all()
 
 
 def test_the_interval_of_a_share_is_the_textbooks():
@@ -206,7 +203,7 @@ def test_the_interval_of_a_share_is_the_textbooks():
 
 
 def test_intervals_of_a_rate_minus_its_null_hold():
-    """Of 150 studies of 200 problems at the default k: where there is an interval, it holds the truth."""
+    """Of 150 studies of 400 problems at the default k: where there is an interval, it holds the truth."""
     rng, k = generator(0, "minus null"), 16
     many_P = rng.beta(0.1, 0.5, 400_000)
     train = lambda p: 0.85 * p + 0.02  # noqa: E731
@@ -214,7 +211,7 @@ def test_intervals_of_a_rate_minus_its_null_hold():
     truth = (a * b).mean() / b.mean() - (a * a).mean() / a.mean()
     held, shown = 0, 0
     for _ in range(150):
-        success_P = rng.beta(0.1, 0.5, 200)
+        success_P = rng.beta(0.1, 0.5, 400)
         base, trained = table(32, rng.binomial(32, success_P)), table(32, rng.binomial(32, train(success_P)))
         rate = support_ledger(base, trained).rates["NDR"].difference
         shown += bool(np.isfinite(rate.low))
@@ -266,9 +263,9 @@ def test_what_is_out_of_range_is_refused(changed: dict[str, Any], message: str):
 def test_several_bases_that_did_not_change_show_no_change():
     """Two bases good at different problems, sampled again: each is paired with its own, not with the other."""
     rng = generator(0, "two bases")
-    rates = np.concatenate([rng.beta(0.3, 0.6, 200), rng.beta(0.3, 0.6, 200)])
-    labels = {"base": [0] * 200 + [1] * 200}
-    base, again = (GroupCounts([*range(200)] * 2, [64] * 400, rng.binomial(64, rates), **labels) for _ in range(2))
+    rates = np.concatenate([rng.beta(0.3, 0.6, 600), rng.beta(0.3, 0.6, 600)])
+    labels = {"base": [0] * 600 + [1] * 600}
+    base, again = (GroupCounts([*range(600)] * 2, [64] * 1200, rng.binomial(64, rates), **labels) for _ in range(2))
     found = support_ledger(base, again)
     for rate in found.rates.values():
         assert rate.difference.low <= 0.0 <= rate.difference.high

@@ -5,6 +5,7 @@ from rlvrscope.stats.comparison import Comparison, compare, compare_all, compare
 from rlvrscope.stats.counts import GroupCounts
 from rlvrscope.stats.crossover import Crossover
 from rlvrscope.stats.curve import Curve, pass_at_k_curve
+from rlvrscope.stats.extrapolation import extrapolated_pass_at_k
 from rlvrscope.stats.frontier import (
     AtTarget,
     Bounds,
@@ -58,6 +59,7 @@ __all__ = [
     "compare_pairs",
     "cover_at",
     "envelope",
+    "extrapolated_pass_at_k",
     "g_pass_at_k",
     "guessing_pass_at_k",
     "majority_at_k",

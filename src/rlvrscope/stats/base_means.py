@@ -8,11 +8,10 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from rlvrscope.arrays import Floats, Ints
 from rlvrscope.errors import InputError
-from rlvrscope.seeding import generator
 from rlvrscope.stats.intervals import Interval, check_confidence
 
 Statistic = Callable[[Floats], Floats]
@@ -21,6 +20,7 @@ MIN_BASES = 4
 """With at least this many bases, intervals generalise to new bases; with two, Student's t would be 12.7."""
 MIN_DF = 2
 """Fewest degrees of freedom at which the variance between seeds is used; with one, t would be 12.7."""
+STRATA, BISECTIONS = 400, 45
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,11 +117,12 @@ class BaseMeans:
         """
         check_confidence(confidence)
         draws_R = self.draws_RB.mean(axis=1)
-        if self.covers != "prompts":
+        tails = [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0]
+        if self.covers == "prompts":
+            low, high = np.quantile(draws_R, tails, axis=0)
+        else:
             error, df = self._between_bases() if self.covers == "bases" else self._between_seeds()
-            draws_R = draws_R + student_draws(len(draws_R), df) * error
-        tail = (1.0 - confidence) / 2.0
-        low, high = np.quantile(draws_R, [tail, 1.0 - tail], axis=0)
+            low, high = quantiles_with_student(draws_R, error, df, tails)
         return Interval(np.asarray(self.estimate), low, high)
 
     def _between_bases(self) -> tuple[Floats, Floats]:
@@ -139,10 +140,24 @@ class BaseMeans:
         return np.sqrt(total), df
 
 
-def student_draws(number: int, df: Floats) -> Floats:
-    """(number, ...) draws of Student's t, one from each of `number` equally likely strata, in random order."""
-    share_R = (generator(0, "student", number).permutation(number) + 0.5) / number
-    return stdtrit(df, share_R.reshape(-1, *[1] * np.ndim(df)))
+def quantiles_with_student(draws_R: Floats, error: Floats, df: Floats, shares: Sequence[float]) -> Floats:
+    """(len(shares), ...) quantiles of a draw plus e t, with t Student's and independent of the draw.
+
+        x with mean over the draws of F_t((x - draw) / e) = share,   by bisection
+
+    No number is drawn, so the quantiles of the negative sum are these, negated. Draws are represented by STRATA of
+    their quantiles. e = 0 gives the draws' own.
+    """
+    drawn_S = np.quantile(draws_R, (np.arange(STRATA) + 0.5) / STRATA, axis=0)
+    positive = np.where(error > 0.0, error, 1.0)
+    share_X = np.asarray(shares).reshape(-1, *[1] * np.ndim(error))
+    reach = stdtrit(df, np.maximum(share_X, 1.0 - share_X)) * positive
+    low, high = drawn_S.min(axis=0) - reach, drawn_S.max(axis=0) + reach
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2.0
+        below = stdtr(df, (middle[:, None] - drawn_S) / positive).mean(axis=1) < share_X
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.where(error > 0.0, (low + high) / 2.0, np.quantile(draws_R, shares, axis=0))
 
 
 def measure(bases: Sequence[str], statistics: Sequence[Statistic], weights_RP: Floats) -> BaseMeans:

@@ -330,8 +330,9 @@ def _crossover(
     certified = certified_range(settings.ks, verdicts)
     if certified is None:
         return Crossover(None, max(settings.ks), np.empty(0), None)
-    ks_A = np.union1d(settings.ks, crossover_ks(max(settings.ks)))
-    ks_A = ks_A[ks_A > certified[0]]
+    last = min(max(settings.ks), int(min(base.n.max(), trained.n.max())))  # larger ks are undefined
+    ks_A = np.union1d(settings.ks, crossover_ks(last))
+    ks_A = ks_A[(ks_A > certified[0]) & (ks_A <= last)]
     difference = pair(base, trained, ks_A.tolist(), settings.target, settings.at_least_k).difference
     draws_RA = draw_differences(difference, draws.resamples, np.random.default_rng(draws.seed))
     return find_crossover(ks_A, difference.estimate_C, draws_RA, certified)

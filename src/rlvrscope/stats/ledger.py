@@ -22,7 +22,7 @@ PRESERVED, GAINED, LOST, OUT_OF_REACH, UNDECIDED = "preserved", "gained", "lost"
 STATUSES = (PRESERVED, GAINED, LOST, OUT_OF_REACH, UNDECIDED)
 ZETA = 0.05
 """A problem is within reach if k samples include a correct one with probability above 1 - ZETA."""
-MIN_AT_STAKE = 5.0
+MIN_AT_STAKE = 10.0
 """Problems at stake from which on a rate's interval covers: benchmarks/interval_coverage.py."""
 STEP = 1e-6
 """Relative step of the numerical gradient of a rate."""
@@ -81,8 +81,8 @@ def support_ledger(
     Null, the base sampled twice: a^2 is estimated without bias by 2 pass@k - pass@2k, so P = 2 A_k - A_2k and
     E = S = A_2k - A_k; it needs 2k samples of each problem of the base (else NaN). Several bases are each paired with
     the models trained from them; without shared bases, a base with several runs has pairs of runs as its null.
-    Intervals: Student's, over problems, training runs fixed; none (NaN) where fewer than five problems are at stake: of
-    SRR, lost ones; of NDR, gained ones; of SDS, of each; of NSCR, ten of both.
+    Intervals: Student's, over problems, training runs fixed; none (NaN) where fewer than ten problems are at stake: of
+    SRR, lost ones; of NDR, gained ones; of SDS, of each; of NSCR, of both.
     Raises InputError for k below 1 or above the fewest samples.
     Source: Invisible Leash (arXiv 2507.14843), the null is ours.
     """
@@ -231,6 +231,6 @@ RATES: dict[str, tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]] 
     "SRR": (_retained, lambda sums: min(sums[0], sums[2])),
     "NDR": (_discovered, lambda sums: min(sums[0], sums[1])),
     "SDS": (_harmonic, lambda sums: min(sums[1], sums[2])),
-    "NSCR": (_net, lambda sums: (sums[1] + sums[2]) / 2.0),
+    "NSCR": (_net, lambda sums: sums[1] + sums[2]),
 }
 """Each rate, and the number of problems at stake in it, as functions of the sums P, E and S."""
