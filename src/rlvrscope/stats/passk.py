@@ -75,17 +75,20 @@ def g_pass_at_k(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence
     return _of_counts(tail, num_samples_P, num_correct_P, ks)
 
 
-def pass_at_k_posterior(num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int]) -> Floats:
-    """Posterior mean of pass@k of each problem, with p ~ Beta(c + 1, n - c + 1), from a uniform prior.
+def pass_at_k_posterior(
+    num_samples_P: ArrayLike, num_correct_P: ArrayLike, ks: Sequence[int], prior: tuple[float, float] = (1.0, 1.0)
+) -> Floats:
+    """Posterior mean of pass@k of each problem, with p ~ Beta(c + a, n - c + b), from the prior Beta(a, b).
 
-        E[1 - (1 - p)^k] = 1 - B(c + 1, n - c + 1 + k) / B(c + 1, n - c + 1)
+        E[1 - (1 - p)^k] = 1 - B(c + a, n - c + b + k) / B(c + a, n - c + b)
 
-    Defined for every k; beyond n it depends mostly on the prior. Shapes and errors as in `pass_at_k`.
-    Source: arXiv 2510.04265.
+    prior: (a, b), by default uniform. Defined for every k; beyond n it depends mostly on the prior. Shapes and errors
+    as in `pass_at_k`. Source: arXiv 2510.04265.
     """
+    a, b = prior
     n_P, c_P = (side_P[:, None] for side_P in check_counts(num_samples_P, num_correct_P))
-    beyond_PK = betaln(c_P + 1.0, n_P - c_P + 1.0 + check_ks(ks))
-    return -np.expm1(beyond_PK - betaln(c_P + 1.0, n_P - c_P + 1.0))
+    beyond_PK = betaln(c_P + a, n_P - c_P + b + check_ks(ks))
+    return -np.expm1(beyond_PK - betaln(c_P + a, n_P - c_P + b))
 
 
 def pass_at_k_exact(success_P: ArrayLike, ks: Sequence[int]) -> Floats:
