@@ -195,22 +195,22 @@ def ledger_case(rates: str, problems: int, k: int, replications: int) -> dict[st
         name: after - before
         for (name, after), before in zip(rates_of(a, b).items(), rates_of(a, a).values(), strict=True)
     }
-    shown, held = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0)
+    with_interval, covered = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0)
     for replication in range(replications):
         rng = generator(replication, "ledger", rates, problems)
         success_P = rng.beta(*RATES[rates], problems)
         ledger = support_ledger(counts(success_P, rng), counts(flattened(success_P), rng), k)
         for name, rate in ledger.rates.items():
-            shown[name] += bool(np.isfinite(rate.difference.low))
-            held[name] += bool(rate.difference.low <= truth[name] <= rate.difference.high)
-    return {name: (shown[name] / replications, held[name] / max(1, shown[name])) for name in truth}
+            with_interval[name] += bool(np.isfinite(rate.difference.low))
+            covered[name] += bool(rate.difference.low <= truth[name] <= rate.difference.high)
+    return {name: (with_interval[name] / replications, covered[name] / max(1, with_interval[name])) for name in truth}
 
 
 def rates_of(a: Floats, b: Floats) -> dict[str, float]:
     both, gained, lost = float((a * b).mean()), float(((1 - a) * b).mean()), float((a * (1 - b)).mean())
-    kept, new = both / (both + lost), gained / (both + gained)
+    retained, new = both / (both + lost), gained / (both + gained)
     net = (gained - lost) / (both + gained + lost)
-    return {"SRR": kept, "NDR": new, "SDS": 2 * kept * new / (kept + new), "NSCR": net}
+    return {"SRR": retained, "NDR": new, "SDS": 2 * retained * new / (retained + new), "NSCR": net}
 
 
 def row(*cells: object) -> None:
@@ -253,7 +253,10 @@ def main() -> None:
             }
             head("rates of the ledger minus their null", "success rates", "problems", "k", "SRR", "NDR", "SDS", "NSCR")
             for (rates, problems, k), result in ledgers.items():
-                cells = [f"{held:.3f} ({shown:.0%})" if shown else "none" for shown, held in result.result().values()]
+                cells = [
+                    f"{covered:.3f} ({with_interval:.0%})" if with_interval else "none"
+                    for with_interval, covered in result.result().values()
+                ]
                 row(rates, problems, k, *cells)
     print(f"\n{number} replications, {time.monotonic() - started:.0f} s with {args.workers} workers")
 

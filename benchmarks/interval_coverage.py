@@ -59,7 +59,7 @@ class Case:
 @dataclass(frozen=True)
 class Coverage:
     """N replications: (N, K) whether the interval covered the truth, and whether it was called reliable; (N,) any false
-    verdict: a change of the wrong sign or where there is none, or *unchanged* where the difference is above .01."""
+    verdict: a change of the wrong sign or without a difference, or *unchanged* where the difference is above .01."""
 
     covered: NDArray[np.bool_]
     reliable: NDArray[np.bool_]
@@ -235,12 +235,12 @@ def main() -> None:
     parser.add_argument("--only", choices=every, help="one table")
     args = parser.parse_args()
     started = time.monotonic()
-    wanted = [kind for kind in every if args.only in (None, kind)]
+    kinds = [kind for kind in every if args.only in (None, kind)]
     peers = {PASSK: ("passk_inference", passk_table), SCORIO: ("scorio", scorio_table)}
     with ProcessPoolExecutor(args.workers) as pool:
-        own_tables([kind for kind in wanted if kind not in peers], pool, args.replications)
+        own_tables([kind for kind in kinds if kind not in peers], pool, args.replications)
         for kind, (package, table) in peers.items():
-            if kind in wanted and importlib.util.find_spec(package):
+            if kind in kinds and importlib.util.find_spec(package):
                 table(pool, args.replications)
     print(f"\n{args.replications} replications, {time.monotonic() - started:.0f} s with {args.workers} workers")
 

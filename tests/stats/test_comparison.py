@@ -359,7 +359,7 @@ def test_seeds_widen_the_difference_by_hand():
     found = quick(table(10, base[0]), runs(trained, 10, ["a"] * 3, [0, 1, 2]), [1], simultaneous=False)
     d_UP = (trained - base) / 10
     problems, seeds = d_UP.mean(axis=0).var(ddof=1) / 6, d_UP.mean(axis=1).var(ddof=1) / 3
-    half = math.sqrt(t.isf(0.025, 5) ** 2 * problems + t.isf(0.025, 2) ** 2 * seeds)
+    half = math.sqrt(t.isf(0.025, 5) ** 2 * problems + t.isf(0.025, 1) ** 2 * seeds)
     assert found.se[0] == pytest.approx(math.sqrt(problems + seeds))
     assert found.difference.high[0] - found.difference.estimate[0] == pytest.approx(half)
     assert found.scope == "this objective"

@@ -76,13 +76,13 @@ def test_bases_weigh_alike_whatever_their_numbers_of_seeds():
 
 def test_seeds_widen_the_band_by_hand():
     # Pointwise at k = 1. Problems' means over runs p_P, seeds' means over problems m_U: the half-width is
-    # sqrt(t_4^2 var(p) / P + t_2^2 var(m) / U), and Wilson's interval has (half / sqrt(m (1 - m)))^2 for z^2 / N.
+    # sqrt(t_4^2 var(p) / P + t_1^2 var(m) / U), and Wilson's interval has (half / sqrt(m (1 - m)))^2 for z^2 / N.
     c_UP = np.array([[1, 5, 9, 4, 2], [3, 8, 9, 6, 7], [0, 4, 7, 1, 2]])
     counts = GroupCounts(list("abcde") * 3, [10] * 15, c_UP.ravel(), seed=np.repeat([0, 1, 2], 5))
     rate_UP = c_UP / 10
     problems, seeds = rate_UP.mean(axis=0).var(ddof=1) / 5, rate_UP.mean(axis=1).var(ddof=1) / 3
     mean = rate_UP.mean()
-    share = float(t.isf(0.025, 4) ** 2 * problems + t.isf(0.025, 2) ** 2 * seeds) / (mean * (1 - mean))
+    share = float(t.isf(0.025, 4) ** 2 * problems + t.isf(0.025, 1) ** 2 * seeds) / (mean * (1 - mean))
     centre = (mean + share / 2) / (1 + share)
     half = math.sqrt(share * mean * (1 - mean) + share**2 / 4) / (1 + share)
     found = curve(counts, [1])

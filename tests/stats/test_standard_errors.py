@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm, t
+from scipy.stats import binom, norm, t
 
 from rlvrscope import InputError
 from rlvrscope.seeding import generator
@@ -135,21 +135,29 @@ def test_groups_of_runs():
 
 
 def test_variance_between_runs_by_hand():
-    # Problems: se .03 with 9 degrees of freedom. Three seeds at .1, .2, .3: variance .01, of the mean .01 / 3, with 2.
-    # Half-width: sqrt((t_9 .03)^2 + t_2^2 .01 / 3).
+    # Problems: se .03 with 9 degrees of freedom. Three seeds at .1, .2, .3: variance .01, of the mean .01 / 3, with 1.
+    # Half-width: sqrt((t_9 .03)^2 + t_1^2 .01 / 3).
     one = np.ones(1)
     start = Spread(0.2 * one, (Level(np.array([[0.03]]), 9.0 * one),), 10 * one, 10 * one, 10 * one, 0.1 * one)
     found = with_runs(start, np.array([[0.1], [0.2], [0.3]]))
     assert found.se_C[0] == pytest.approx(math.sqrt(0.0009 + 0.01 / 3))
-    z, t_9, t_2 = 1.959963985, t.isf(0.025, 9), t.isf(0.025, 2)
-    assert found.half_width(z)[0] == pytest.approx(math.sqrt(t_9**2 * 0.0009 + t_2**2 * 0.01 / 3))
+    z, t_9, t_1 = 1.959963985, t.isf(0.025, 9), t.isf(0.025, 1)
+    assert found.half_width(z)[0] == pytest.approx(math.sqrt(t_9**2 * 0.0009 + t_1**2 * 0.01 / 3))
     # A second side with two seeds at 0 and .2: variance .02, of the mean .01, with 1. A side of one run adds nothing.
     both = with_runs(start, np.array([[0.1], [0.2], [0.3]]), np.array([[0.0], [0.2]]), np.array([[0.4]]))
     assert both.se_C[0] == pytest.approx(math.sqrt(0.0009 + 0.01 / 3 + 0.01))
-    t_1 = t.isf(0.025, 1)
-    assert both.half_width(z)[0] == pytest.approx(math.sqrt(t_9**2 * 0.0009 + t_2**2 * 0.01 / 3 + t_1**2 * 0.01))
+    assert both.half_width(z)[0] == pytest.approx(math.sqrt(t_9**2 * 0.0009 + t_1**2 * 0.01 / 3 + t_1**2 * 0.01))
     alone = with_runs(start, np.array([[0.4]]))
     assert (alone.se_C[0], len(alone.levels)) == (pytest.approx(0.03), 1)
+
+
+def test_uniform_effects_of_six_runs_are_seldom_a_claim():
+    """Run effects are not normal: at G - 1 degrees of freedom 6.2 % of 20,000 means of six would exclude 0."""
+    effect_UN = generator(0, "uniform").uniform(-1.0, 1.0, (6, 20_000))
+    flat = np.zeros(20_000)
+    start = Spread(effect_UN.mean(axis=0), (Level(flat[None], flat + 9.0),), flat, flat, flat, flat)
+    excluded = np.abs(start.estimate_C) > with_runs(start, effect_UN).half_width(1.959963985)
+    assert excluded.mean() < binom.ppf(0.9999, 20_000, 0.05) / 20_000
 
 
 @given(st.floats(-0.5, 0.5), st.floats(1e-6, 0.1), st.floats(0.0, 0.1))
