@@ -158,7 +158,8 @@ def scorio_case(case: Case, replications: int) -> tuple[Floats, Floats]:
         truth_K = pass_at_k_exact(success_P, SHOWN).mean(axis=0)
         counts = draw(success_P, rng)
         curve = pass_at_k_curve(counts, SHOWN, target="this set", simultaneous=False, rng=rng)
-        covered[0] += (curve.low <= truth_K) & (truth_K <= curve.high)
+        inside_K = (curve.low <= truth_K) & (truth_K <= curve.high)
+        covered[0] += np.where(np.isnan(curve.low), np.nan, inside_K)
         answers_PG = (np.arange(SAMPLES) < counts.c[:, None]).astype(np.int64)
         ends = np.array([pass_at_k_ci(answers_PG, k)[2:] for k in SHOWN])
         covered[1] += (ends[:, 0] <= truth_K) & (truth_K <= ends[:, 1])
@@ -216,7 +217,7 @@ def scorio_table(pool: ProcessPoolExecutor, replications: int) -> None:
     head(SCORIO, "success rates", "problems", "interval", *(f"k = {k}" for k in SHOWN))
     for case, future in futures.items():
         for name, covered_K in zip(("rlvrscope", SCORIO), future.result(), strict=True):
-            row(case.rates, str(case.problems), name, *(f"{share:.3f}" for share in covered_K))
+            row(case.rates, str(case.problems), name, *("none" if np.isnan(x) else f"{x:.3f}" for x in covered_K))
 
 
 def head(title: str, *cells: str) -> None:
