@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
+from scipy.special import expit, logit
 from scipy.stats import beta
 
 from rlvrscope.arrays import Floats, Ints
@@ -137,6 +138,18 @@ def unequal_clusters(rng: np.random.Generator) -> bool:
     return "unchanged" in compare(base, trained, [1], rng=rng, margin=0.02, resamples=DRAWS).verdicts
 
 
+def clusters_that_change_by_chance(rng: np.random.Generator) -> bool:
+    """Claims where each of 60 clusters moves by chance, 0 on average; one in twenty of them has 20 problems, not one."""
+    cluster_P = np.repeat(np.arange(60), np.where(rng.random(60) < 0.05, 20, 1))
+    problems, logit_P = len(cluster_P), logit(rng.random(len(cluster_P)))
+    success = [expit(logit_P + rng.normal(size=60)[cluster_P]) for _ in range(2)]
+    sides = [
+        GroupCounts(range(problems), np.full(problems, 64), rng.binomial(64, success_P), cluster=cluster_P.tolist())
+        for success_P in success
+    ]
+    return is_false(compare(sides[0], sides[1], KS[:7], rng=rng, resamples=DRAWS), np.zeros(7))
+
+
 def opposite_runs(rng: np.random.Generator) -> bool:
     """Two runs, each of which moves half of 300 problems up and the others down, or the reverse."""
     base_P = np.full(300, 0.5)
@@ -172,6 +185,7 @@ def ragged(rng: np.random.Generator) -> bool:
 OTHERS: tuple[Callable[[np.random.Generator], bool], ...] = (
     this_set,
     unequal_clusters,
+    clusters_that_change_by_chance,
     opposite_runs,
     at_the_margin,
     hardly_any_moves,
