@@ -139,7 +139,7 @@ def unequal_clusters(rng: np.random.Generator) -> bool:
 
 
 def clusters_that_change_by_chance(rng: np.random.Generator) -> bool:
-    """Claims where each of 60 clusters moves by chance, 0 on average; one in twenty of them has 20 problems, not one."""
+    """Claims where each of 60 clusters moves by chance, 0 on average; one in twenty has 20 problems, not one."""
     cluster_P = np.repeat(np.arange(60), np.where(rng.random(60) < 0.05, 20, 1))
     problems, logit_P = len(cluster_P), logit(rng.random(len(cluster_P)))
     success = [expit(logit_P + rng.normal(size=60)[cluster_P]) for _ in range(2)]
