@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +32,6 @@ from rlvrscope.extras import needs_extra
 
 if TYPE_CHECKING:
     from rlvrscope.experiment.boundary import Boundary
-    from rlvrscope.experiment.breakdown import Breakdown
     from rlvrscope.readers import ModelCounts
 
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the draws.")]
@@ -61,6 +60,9 @@ def boundary(
     by: Annotated[
         str | None, typer.Option("--by", help="Also compare within each group of problems: a column, such as level.")
     ] = None,
+    rank: Annotated[
+        bool, typer.Option("--rank", help="Also compare all models with each other, and rank them.")
+    ] = False,
     column: ColumnOption = None,
     threshold: ThresholdOption = None,
     right: RightOption = None,
@@ -98,6 +100,7 @@ def boundary(
     with needs_extra("report", "the report"):
         from rlvrscope.experiment.boundary import Boundary, Question
         from rlvrscope.experiment.breakdown import Breakdown
+        from rlvrscope.experiment.ranking import Ranking
         from rlvrscope.report.boundary.write import as_dict, write_boundary
         from rlvrscope.stats.standard_errors import NEW_PROBLEMS, THIS_SET
 
@@ -123,12 +126,16 @@ def boundary(
         comparison = Boundary.of(before, after, question, shared)
         for alarm in alarms:
             alarm.check_k(comparison.ks)
-        breakdown = None if by is None else Breakdown.of(comparison, by)
-        write_boundary(comparison, html, png, csv, {"base": base, "trained": ", ".join(trained)}, breakdown)
+        comparison = replace(
+            comparison,
+            breakdown=None if by is None else Breakdown.of(comparison, by),
+            ranking=Ranking.of(comparison) if rank else None,
+        )
+        write_boundary(comparison, html, png, csv, {"base": base, "trained": ", ".join(trained)})
     if as_json:
-        print_json(as_dict(comparison, breakdown))
+        print_json(as_dict(comparison))
     else:
-        _print(comparison, breakdown, ks is not None, paths)
+        _print(comparison, ks is not None, paths)
     raise_alarms(alarms, comparison)
 
 
@@ -161,9 +168,9 @@ def _parse_ks(text: str | None) -> tuple[int, ...] | None:
     return tuple(ks)
 
 
-def _print(comparison: Boundary, breakdown: Breakdown | None, every_k: bool, paths: Sequence[Path]) -> None:
-    from rlvrscope.report.boundary.tables import breakdown_table, sample_table, verdict_table
-    from rlvrscope.report.boundary.words import breakdown_note, conclusion, doubts, lines_read, notes
+def _print(comparison: Boundary, every_k: bool, paths: Sequence[Path]) -> None:
+    from rlvrscope.report.boundary.tables import breakdown_tables, ranking_table, sample_table, verdict_table
+    from rlvrscope.report.boundary.words import RANKING_NOTE, breakdown_note, conclusion, doubts, lines_read, notes
     from rlvrscope.report.table import to_rich
 
     for line in lines_read(comparison):
@@ -176,13 +183,15 @@ def _print(comparison: Boundary, breakdown: Breakdown | None, every_k: bool, pat
         if comparison.sample_facts:
             OUTPUT.print(to_rich(sample_table(comparison, name)))
             OUTPUT.print()
-    if breakdown is not None:
-        for name in comparison.trained:
-            OUTPUT.print(to_rich(breakdown_table(breakdown, name, every_k)))
-            OUTPUT.print()
+    ranking = [ranking_table(comparison.ranking, every_k)] if comparison.ranking else []
+    for table in [*breakdown_tables(comparison, every_k), *ranking]:
+        OUTPUT.print(to_rich(table))
+        OUTPUT.print()
     for name in comparison.trained:
         OUTPUT.print(conclusion(comparison, name))
-    for note in [*notes(comparison), *([breakdown_note(breakdown)] if breakdown else [])]:
+    more = [breakdown_note(comparison.breakdown)] if comparison.breakdown else []
+    more += [RANKING_NOTE] if comparison.ranking else []
+    for note in [*notes(comparison), *more]:
         OUTPUT.print(note, style="dim")
     for path in paths:
         OUTPUT.print(f"Written: {path}")

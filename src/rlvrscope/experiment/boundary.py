@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,10 @@ from rlvrscope.stats import (
 )
 from rlvrscope.stats.counts import GroupCounts
 from rlvrscope.stats.standard_errors import NEW_PROBLEMS, THIS_SET
+
+if TYPE_CHECKING:
+    from rlvrscope.experiment.breakdown import Breakdown
+    from rlvrscope.experiment.ranking import Ranking
 
 Name = TypeVar("Name", bound=Hashable)
 SUCCESS_CLASSES = ("never", "rarely", "often", "always")
@@ -88,7 +92,7 @@ class Boundary:
     """A base and the models trained from it, compared. `trained` keeps the order of its sources.
 
     left_out: problems of each model that are not compared because another model lacks them. bases_left_out: likewise,
-    the bases.
+    the bases. breakdown, ranking: where they were asked for.
     """
 
     base: ModelCounts
@@ -97,6 +101,8 @@ class Boundary:
     comparisons: dict[str, Comparison]
     left_out: dict[str, int]
     bases_left_out: tuple[str, ...] = ()
+    breakdown: Breakdown | None = None
+    ranking: Ranking | None = None
 
     @classmethod
     def of(

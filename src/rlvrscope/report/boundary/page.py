@@ -9,11 +9,17 @@ import altair as alt
 import numpy as np
 
 from rlvrscope.experiment.boundary import Boundary
-from rlvrscope.experiment.breakdown import Breakdown
 from rlvrscope.readers import ModelCounts
 from rlvrscope.report import html
-from rlvrscope.report.boundary.tables import breakdown_table, metrics_table, rates_table, sample_table, verdict_table
-from rlvrscope.report.boundary.words import breakdown_note, conclusion, doubts, model_label, notes
+from rlvrscope.report.boundary.tables import (
+    breakdown_tables,
+    metrics_table,
+    ranking_table,
+    rates_table,
+    sample_table,
+    verdict_table,
+)
+from rlvrscope.report.boundary.words import RANKING_NOTE, breakdown_note, conclusion, doubts, model_label, notes
 from rlvrscope.report.table import Table, facts_table
 from rlvrscope.report.text import clipped, one_line
 from rlvrscope.stats.ledger import GAINED, LOST, STATUSES
@@ -67,12 +73,7 @@ class LedgerSection:
     moved: list[MovedProblem]
 
 
-def render(
-    boundary: Boundary,
-    charts: Mapping[str, alt.TopLevelMixin],
-    facts: Mapping[str, str],
-    breakdown: Breakdown | None = None,
-) -> str:
+def render(boundary: Boundary, charts: Mapping[str, alt.TopLevelMixin], facts: Mapping[str, str]) -> str:
     """The whole page as text. facts: sources, versions and settings."""
     return html.render(
         "boundary.html.j2",
@@ -88,8 +89,10 @@ def render(
         ledgers=[_ledger(boundary, name) for name in boundary.trained],
         metrics=metrics_table(boundary),
         samples=[sample_table(boundary, name) for name in boundary.trained] if boundary.sample_facts else [],
-        breakdowns=[breakdown_table(breakdown, name, every_k=True) for name in boundary.trained] if breakdown else [],
-        breakdown_note=breakdown_note(breakdown) if breakdown else "",
+        breakdowns=breakdown_tables(boundary, every_k=True),
+        breakdown_note=breakdown_note(boundary.breakdown) if boundary.breakdown else "",
+        ranking=ranking_table(boundary.ranking, every_k=True) if boundary.ranking else None,
+        ranking_note=RANKING_NOTE,
         facts=facts_table(list(facts.items())),
     )
 

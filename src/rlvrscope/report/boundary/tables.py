@@ -10,6 +10,7 @@ import rich.table
 from rlvrscope.experiment.boundary import Boundary
 from rlvrscope.experiment.breakdown import Breakdown
 from rlvrscope.experiment.outcomes import Estimate
+from rlvrscope.experiment.ranking import Ranking
 from rlvrscope.readers import ModelCounts
 from rlvrscope.report.boundary.words import curve_mark, model_label, starred
 from rlvrscope.report.table import Cell, Column, Table
@@ -111,6 +112,26 @@ def sample_table(boundary: Boundary, name: str) -> Table:
     return Table(
         columns, [(fact.name, fact.values[0], fact.values[1 + index], fact.differences[index]) for fact in facts]
     )
+
+
+def breakdown_tables(boundary: Boundary, every_k: bool) -> list[Table]:
+    """The break-down of each trained model, if one was asked for."""
+    breakdown = boundary.breakdown
+    return [] if breakdown is None else [breakdown_table(breakdown, name, every_k) for name in boundary.trained]
+
+
+def ranking_table(ranking: Ranking, every_k: bool) -> Table:
+    """pass@k of every model, the best first, and the ranks that it may have, at the first and the last k or at all."""
+    shown = range(len(ranking.ks)) if every_k else sorted({0, len(ranking.ks) - 1})
+    columns = (Column("k"), Column("model", align="left", max_cells=MAX_NAME_CELLS), Column("pass@k"), Column("rank"))
+    rows = []
+    for index in shown:
+        ranks, values = ranking.ranks(index), ranking.values(index)
+        for name in sorted(ranking.models, key=lambda name: -values[name]):
+            best, worst = ranks[name]
+            rank = str(best) if best == worst else f"{best} to {worst}"
+            rows.append((ranking.ks[index], one_line(name), values[name], rank))
+    return Table(columns, rows, title="all models against each other")
 
 
 def breakdown_table(breakdown: Breakdown, name: str, every_k: bool) -> Table:

@@ -99,6 +99,12 @@ def doubts(boundary: Boundary) -> list[str]:
     return [one_line(warning) for account in accounts(boundary) for warning in account.warnings]
 
 
+RANKING_NOTE = (
+    "Ranks: the range that the comparisons of all pairs leave open, all ranges at once at the level; models with a "
+    "common rank are not told apart."
+)
+
+
 def breakdown_note(breakdown: Breakdown) -> str:
     """What the break-down's verdicts take into account, and what it leaves out."""
     left_out = f" Too few problems: {join_names(breakdown.left_out)}." if breakdown.left_out else ""

@@ -11,7 +11,7 @@ from rlvrscope.experiment.boundary import SUCCESS_CLASSES, Boundary
 from rlvrscope.experiment.breakdown import Breakdown
 from rlvrscope.experiment.sample_facts import SampleFact
 from rlvrscope.extras import needs_extra
-from rlvrscope.report.boundary.tables import breakdown_table, curve_table
+from rlvrscope.report.boundary.tables import breakdown_table, curve_table, ranking_table
 from rlvrscope.report.boundary.words import accounts, conclusion, doubts, lines_read, notes
 from rlvrscope.report.table import Column, Table, finite, records, to_csv
 from rlvrscope.runs import environment, write_atomic
@@ -27,21 +27,18 @@ def write_boundary(
     png: Path | None,
     csv: Path | None,
     sources: Mapping[str, str],
-    breakdown: Breakdown | None = None,
 ) -> None:
     """Write the page, the curves as a picture (.png or .svg) and the table as CSV; those with a path.
 
     sources: listed on the page. Raises WorkError if a file can't be written.
     """
     if html or png:
-        _write_charts(boundary, html, png, sources, breakdown)
+        _write_charts(boundary, html, png, sources)
     if csv:
         write_atomic(csv, as_csv(boundary))
 
 
-def _write_charts(
-    boundary: Boundary, html: Path | None, png: Path | None, sources: Mapping[str, str], breakdown: Breakdown | None
-) -> None:
+def _write_charts(boundary: Boundary, html: Path | None, png: Path | None, sources: Mapping[str, str]) -> None:
     with needs_extra("report", "a page or a picture"):
         from rlvrscope.report.boundary.charts import charts
         from rlvrscope.report.boundary.page import render
@@ -53,7 +50,7 @@ def _write_charts(
         versions = environment(draws=f"{question.resamples:,}, seed {question.seed}")
         read = {f"read {number}": line for number, line in enumerate(lines_read(boundary), start=1)}
         facts = {name.replace("_", " "): str(value) for name, value in {**sources, **read, **versions}.items()}
-        write_atomic(html, render(boundary, drawn, facts, breakdown))
+        write_atomic(html, render(boundary, drawn, facts))
     if png:
         save(drawn["boundary"], png)
 
@@ -64,7 +61,7 @@ def as_csv(boundary: Boundary) -> str:
     return to_csv(Table(tables[0].columns, [row for table in tables for row in table.rows]))
 
 
-def as_dict(boundary: Boundary, breakdown: Breakdown | None = None) -> dict[str, Any]:
+def as_dict(boundary: Boundary) -> dict[str, Any]:
     """Everything, for JSON; undefined numbers are None."""
     question = boundary.question
     return {
@@ -81,7 +78,8 @@ def as_dict(boundary: Boundary, breakdown: Breakdown | None = None) -> dict[str,
         "resamples": question.resamples,
         "models": [_model(boundary, name) for name in boundary.trained],
         "metrics": [{"metric": metric.name, "values": list(map(finite, metric.values))} for metric in boundary.metrics],
-        "by": None if breakdown is None else _breakdown(breakdown),
+        "by": None if boundary.breakdown is None else _breakdown(boundary.breakdown),
+        "ranking": None if boundary.ranking is None else records(ranking_table(boundary.ranking, every_k=True)),
         "samples": [_sample_fact(fact) for fact in boundary.sample_facts],
         "notes": [*doubts(boundary), *notes(boundary)],
         "sources": [asdict(account) for account in accounts(boundary)],
