@@ -130,7 +130,8 @@ def _ledger(boundary: Boundary, name: str) -> LedgerSection:
     summary = (
         f"{counts}. Within reach: success probability above {ledger.eps:.4f}, so that {ledger.k} samples hold a right "
         f"one 95% of the time; one rare success is not enough. A problem gets a status if its posterior probability "
-        f"is above {ledger.certainty:g}. Training runs are pooled."
+        f"is above {ledger.certainty:g}. Training runs are pooled. "
+        "A rate has no interval where fewer than ten problems are at stake in it (lost, of SRR; gained, of NDR)."
     )
     rates = rates_table(boundary, name)
     return LedgerSection(model_label(name), summary, f"{ledger.certainty:g}", rates, _moved(boundary, name))

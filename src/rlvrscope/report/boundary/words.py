@@ -236,9 +236,10 @@ def _marks(boundary: Boundary) -> list[str]:
         return []
     if boundary.question.target != NEW_PROBLEMS:
         return ["° The value's own band may be too narrow, for the same reasons."]
+    if any(has_few_runs(model.counts) for model in boundary.models):
+        return [f"° The value's own band may be too narrow: there are fewer than {MIN_RUNS} training runs."]
     return [
-        "° The value's own band may be too narrow: at one of its ends fewer than 3 problems are solved, or not solved, "
-        f"or there are fewer than {MIN_RUNS} training runs."
+        "° The value's own band may be too narrow: at one of its ends fewer than 3 problems are solved, or not solved."
     ]
 
 
