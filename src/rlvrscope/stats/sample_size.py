@@ -69,10 +69,11 @@ def plan(
 ) -> Plan:
     """Problems and samples needed to detect a difference in pass@k.
 
-        P >= (t_{1 - alpha/2} + t_power)^2 factor (spread^2 + noise_base(n) + noise_trained(n)) / difference^2
+        P >= (t_{1 - alpha/2} + t_power)^2 (factor spread^2 + noise_base(n) + noise_trained(n)) / difference^2
 
-    t: Student's quantiles with P - 1 degrees of freedom. factor: what clusters of problems add (`cluster_factor`).
-    P is at least the number that a sign test needs to claim anything, 6 at 95 %.
+    t: Student's quantiles with P - 1 degrees of freedom, or one less than the clusters. factor: what clusters of
+    problems add (`cluster_factor`); P is then in whole clusters of the pilot's mean size. P is at least the number that
+    a sign test needs to claim anything, 6 at 95 %.
 
     A Beta distribution fitted to the pilot's success rates (beta-binomial likelihood, as in arXiv 2510.05197) gives the
     sampling noise at any n, also for k beyond the pilot's n. spread^2: variance over problems of the true difference;
@@ -97,14 +98,16 @@ def plan(
         spread_k = _measurable_k(sides, k)
         spread_squared = _measured_spread(sides[0], sides[1], spread_k)
     samples = [k * 2**step for step in range(5)]
-    factor = cluster_factor(sides)
-    per_problem = [factor * (spread_squared + sum(_noise(*shape, n, k) for shape in shapes)) for n in samples]
+    factor = cluster_factor(sides, shapes[0])
+    clusters = next((side.clusters for side in sides if side.clusters is not None), None)
+    size = 1.0 if clusters is None else len(clusters) / (int(clusters.max()) + 1)
+    per_problem = [factor * spread_squared + sum(_noise(*shape, n, k) for shape in shapes) for n in samples]
     options = tuple(
-        Option(n, _problems_needed(variance / difference**2, confidence, power))
+        Option(n, _problems_needed(variance / difference**2, confidence, power, size))
         for n, variance in zip(samples, per_problem, strict=True)
     )
     problems = len(pilot.problems)
-    reach = _reach(problems, confidence, power)
+    reach = _reach(max(2, round(problems / size)), confidence, power)
     return Plan(
         k=k,
         difference=difference,
@@ -120,40 +123,44 @@ def plan(
     )
 
 
-def cluster_factor(sides: Sequence[GroupCounts]) -> float:
-    """Factor by which clusters of problems raise the variance of a mean: 1 without clusters, never less.
+def cluster_factor(sides: Sequence[GroupCounts], shape: tuple[float, float]) -> float:
+    """Factor by which clusters of problems raise spread^2, the variance of a mean less its sampling noise.
 
-    (variance of the mean from cluster totals) / (from single problems), measured at k = 1 on the pilot, on the
-    difference where there are two (the design effect: Kish 1965).
+        1 + (variance of one problem from cluster totals - from single problems) / spread^2 at k = 1
+
+    measured on the pilot, on the difference where there are two; 1 without clusters, never less. Sampling noise is
+    independent within a cluster, so it cancels in the numerator. shape: Beta distribution of the base's rates.
     """
     clusters_P = next((side.clusters for side in sides if side.clusters is not None), None)
     if clusters_P is None:
         return 1.0
     rates = [side.pooled[1] / side.pooled[0] for side in sides]
-    values_P = rates[1] - rates[0] if sides[0] is not sides[1] else rates[0]
-    residual_P = values_P - values_P.mean()
+    both = sides[0] is not sides[1]
+    residual_P = rates[1] - rates[0] if both else rates[0]
+    residual_P = residual_P - residual_P.mean()
     total_D = np.bincount(clusters_P, weights=residual_P)
-    single = (residual_P**2).sum() * len(residual_P) / (len(residual_P) - 1)
-    if len(total_D) < 2 or single == 0.0:
-        return 1.0
-    return max(1.0, float((total_D**2).sum() * len(total_D) / (len(total_D) - 1) / single))
+    if len(total_D) < 2:
+        raise InputError("a pilot with clusters needs at least 2 of them")
+    by_cluster = (total_D**2).sum() * len(total_D) / (len(total_D) - 1) / len(residual_P)
+    spread_squared = _measured_spread(sides[0], sides[1], 1) if both else _variance(*shape, 1)
+    return 1.0 + max(0.0, float(by_cluster - residual_P.var(ddof=1))) / max(spread_squared, 1e-12)
 
 
-def _reach(problems: int, confidence: float, power: float) -> float:
-    """Difference that a t test detects, in standard errors of a mean of this many problems."""
-    return float(stdtrit(problems - 1.0, 1.0 - (1.0 - confidence) / 2.0) + stdtrit(problems - 1.0, power))
+def _reach(units: int, confidence: float, power: float) -> float:
+    """Difference that a t test detects, in standard errors of a mean of this many problems, or clusters of them."""
+    return float(stdtrit(units - 1.0, 1.0 - (1.0 - confidence) / 2.0) + stdtrit(units - 1.0, power))
 
 
-def _problems_needed(ratio: float, confidence: float, power: float) -> int:
-    """Fewest P with P >= reach(P)^2 ratio, and enough for a sign test, without which no change is claimed.
+def _problems_needed(ratio: float, confidence: float, power: float, size: float) -> int:
+    """Fewest P, in whole clusters, with P >= reach^2 ratio, and clusters enough for a sign test, or nothing is claimed.
 
-    ratio: variance of one problem over the squared difference.
+    ratio: variance of one problem over the squared difference. size: problems in a cluster, 1 without.
     """
     normal = float(ndtri((1.0 + confidence) / 2.0) + ndtri(power))
-    problems = max(2, int(np.ceil(1.0 - np.log2(1.0 - confidence))), int(np.ceil(normal**2 * ratio)))
-    while problems < _reach(problems, confidence, power) ** 2 * ratio:
-        problems += 1
-    return problems
+    units = max(2, int(np.ceil(1.0 - np.log2(1.0 - confidence))), int(np.ceil(normal**2 * ratio / size)))
+    while units * size < _reach(units, confidence, power) ** 2 * ratio:
+        units += 1
+    return int(np.ceil(units * size))
 
 
 def fit_beta(counts: GroupCounts) -> tuple[float, float]:
