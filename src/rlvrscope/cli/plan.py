@@ -76,5 +76,5 @@ def plan(
             f"{sizes.spread:.3f}."
         )
     if sizes.cluster_factor > 1.0:
-        basis += f" Clusters of problems raise its variance {sizes.cluster_factor:.2f} times; the plan is in whole clusters."
+        basis += f" Clusters raise its variance {sizes.cluster_factor:.2f} times; the plan is in whole clusters."
     OUTPUT.print(f"Last column: the difference that as many problems as the pilot has can detect. {basis}")

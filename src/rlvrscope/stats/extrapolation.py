@@ -23,7 +23,7 @@ def extrapolated_pass_at_k(counts: GroupCounts, ks: Sequence[int]) -> Floats:
 
     w: nonparametric maximum likelihood on a grid of rates, by expectation maximisation; runs pooled. Up to n it is near
     `pass_at_k`. Beyond, it depends on rates below 1 / n, about which n samples say next to nothing: problems never
-    solved are mostly given the rate 0, so it errs downwards, and no interval can be trusted. The difference of two
+    solved are mostly given the rate 0, so it may err either way, and no interval can be trusted. The difference of two
     models' values shares that. Raises InputError for a problem without samples.
     Source: Kiefer and Wolfowitz, Annals of Mathematical Statistics 27 (1956); Laird, JASA 73 (1978).
 
