@@ -102,7 +102,7 @@ LAYOUT_ROWS = {
         "prompt": [{"role": "user", "content": "1+1?"}], "reward_model": {"ground_truth": "2"},
         "responses": ["\\boxed{2}"], "data_source": "sums",
     },
-    "Qwen2.5-Math: id from 'idx', prompt from 'question', answer from 'gt', text from 'code'": {
+    "Qwen2.5-Math: prompt from 'question', answer from 'gt', text from 'code'": {
         "idx": 0, "question": "1+1?", "prompt": "<|im_start|>1+1?", "gt_cot": "...", "gt": "2", "answer": "$2$, so",
         "code": ["\\boxed{2}"], "pred": ["2"], "score": [True], "level": 1,
     },
@@ -215,3 +215,64 @@ def test_a_long_gold_answer_is_shortened_in_the_message(tmp_path: Path, extra: d
 def test_an_empty_folder(tmp_path: Path):
     with pytest.raises(InputError, match=r"there is no \.csv, .* file in this folder"):
         read_answers(tmp_path)
+
+
+def lm_eval_row(number: int, text: str, **more: object) -> dict:
+    return {
+        "doc_id": number, "doc": {"question": f"q{number}"}, "target": "1", "resps": [[text]],
+        "filtered_resps": ["1"], "metrics": ["exact_match"], "exact_match": 1.0, **more,
+    }  # fmt: skip
+
+
+def test_tasks_of_a_folder_keep_their_problems_apart(tmp_path: Path):
+    for task in ("one", "two"):
+        jsonl(tmp_path / f"samples_{task}_2025.jsonl", *(lm_eval_row(n, f"{task} \\boxed{{1}}") for n in range(2)))
+    answers = read_answers(tmp_path)
+    assert [labels["problem"] for labels in answers.labels] == ["one/0", "one/1", "two/0", "two/1"]
+    jsonl(tmp_path / "samples_one_2026.jsonl", lm_eval_row(0, "again"))
+    with pytest.raises(InputError, match=r"2 files hold one, each from a run of its own: samples_one_2025\.jsonl"):
+        read_answers(tmp_path)
+
+
+def test_gradings_of_one_completion_are_one_answer(tmp_path: Path):
+    rows = [lm_eval_row(n, "\\boxed{1}", filter=name) for name in ("strict", "flexible") for n in range(2)]
+    assert len(read_answers(jsonl(tmp_path / "a.jsonl", *rows)).texts) == 2
+    for row in rows:
+        del row["filter"]
+    with pytest.raises(InputError, match="problem '0' has several rows: lm-eval writes one for each way of grading"):
+        read_answers(jsonl(tmp_path / "b.jsonl", *rows))
+
+
+def test_an_agents_session_is_one_answer(tmp_path: Path):
+    uid = "00000000-0000-0000-0000-00000000000"
+    rows = [
+        {
+            "input": "1+1?",
+            "output": f"\\boxed{{{n}}}",
+            "gts": "2",
+            "score": 1.0,
+            "step": 1,
+            "uid": f"{uid}{n // 2}_0_{n % 2}",
+        }
+        for n in range(4)
+    ]
+    answers = read_answers(jsonl(tmp_path / "1.jsonl", *rows))
+    assert answers.texts == ["\\boxed{0}", "\\boxed{2}"]
+    assert "of a session's outputs the first" in answers.notes[0]
+
+
+def test_one_id_for_two_prompts(tmp_path: Path):
+    jsonl(tmp_path / "aime.jsonl", {**ROW, "prompt": "1?"})
+    jsonl(tmp_path / "amc.jsonl", {**ROW, "prompt": "2 - 1?"})
+    with pytest.raises(
+        InputError, match=r"amc\.jsonl: line 1: problem 'q' has the prompt '2 - 1\?' here, but '1\?' at"
+    ):
+        read_answers(tmp_path)
+
+
+def test_one_fact_for_several_completions(tmp_path: Path):
+    row = {**ROW, "text": ["\\boxed{1}", "\\boxed{2}"], "finish": "length"}
+    with pytest.raises(InputError, match="column 'finish': 1 values for 2 completions: give one for each"):
+        read_answers(jsonl(tmp_path / "a.jsonl", row))
+    row["text"] = ["\\boxed{1}"]
+    assert read_answers(jsonl(tmp_path / "a.jsonl", row)).labels[0]["finish"] == "length"

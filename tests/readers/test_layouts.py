@@ -66,10 +66,11 @@ QWEN = [
 
 def test_qwen_math(write: Write):
     model = only(write("aime24/test_cot_-1_seed0_t0.6_s0_e-1.jsonl", QWEN))
-    assert counts(model) == {"0": (2, 1), "1": (2, 1)}
-    assert [text.text for text in model.texts("0")] == ["\\boxed{2}", "\\boxed{3}"]
-    assert [text.answer for text in model.texts("1")] == ["4", None]
-    assert model.answers() == (["0", "0", "1", "1"], ["2", "3", "4", None], [True, False, True, False])
+    assert counts(model) == {"1+1?": (2, 1), "2+2?": (2, 1)}
+    first, second = model.counts.problems
+    assert [text.text for text in model.texts(first)] == ["\\boxed{2}", "\\boxed{3}"]
+    assert [text.answer for text in model.texts(second)] == ["4", None]
+    assert model.answers() == ([first, first, second, second], ["2", "3", "4", None], [True, False, True, False])
     line = model.accounts[0].line
     assert line.endswith("(Qwen2.5-Math): 2 problems, 2 samples each, 2 of 2 rows used; right by 'score'")
 
@@ -78,11 +79,20 @@ def test_qwen_math_in_its_folders_beside_its_metrics(write: Write, tmp_path: Pat
     write("out/model/aime24/test_cot_s0_e-1.jsonl", QWEN)
     document(tmp_path, "out/model/aime24/test_cot_s0_e-1_cot_metrics.json", {"num_samples": 2, "acc": 50.0})
     model = only(str(tmp_path / "out"))
-    assert (model.name, counts(model)) == ("out", {"0": (2, 1), "1": (2, 1)})
+    assert (model.name, counts(model)) == ("out", {"1+1?": (2, 1), "2+2?": (2, 1)})
     assert model.accounts[0].files == ("test_cot_s0_e-1_cot_metrics.json",)
     write("out/model/math/test_cot_s0_e-1.jsonl", QWEN)
     with pytest.raises(InputError, match=r"2 folders inside hold tables: model/aime24, model/math\. Name one of them"):
         read_models(str(tmp_path / "out"))
+
+
+def test_qwen_math_numbers_the_rows_of_every_data_set_from_0(write: Write, tmp_path: Path):
+    write("out/one.jsonl", QWEN)
+    write("out/two.jsonl", [{**row, "question": f"another {row['question']}"} for row in QWEN])
+    assert set(counts(only(str(tmp_path / "out"))).values()) == {(2, 1)}
+    assert len(only(str(tmp_path / "out")).counts.problems) == 4
+    no_prompts = [{name: value for name, value in row.items() if name != "question"} for row in QWEN]
+    assert counts(only(write("plain.jsonl", no_prompts))) == {"0": (2, 1), "1": (2, 1)}
 
 
 def test_limo(write: Write):

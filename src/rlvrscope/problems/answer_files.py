@@ -14,6 +14,7 @@ from rlvrscope.problem import Problem
 from rlvrscope.problems.file_rows import FileRow, read_rows
 from rlvrscope.problems.gold_answers import GoldCounts
 from rlvrscope.problems.problem_files import FACTS, FIELDS, Defaults, ids_of_one_problem, problem_of
+from rlvrscope.problems.tool_files import Evaluations
 from rlvrscope.tables.folders import files_in, folder_of_tables, without_reports
 from rlvrscope.tables.nested import is_chat, is_samples, samples_in
 from rlvrscope.tables.values import join_names, message_text, shorten, to_json
@@ -99,9 +100,10 @@ class AnswerReader:
 
     def __iter__(self) -> Iterator[Answer]:
         known = tuple(dict.fromkeys(("text", *FIELDS, *LABELS, *OF_SAMPLES)))
-        for row in itertools.chain.from_iterable(
-            read_rows(file, self.fields, ("text", "answer"), known) for file in self.files
-        ):
+        evaluations = Evaluations()
+        rows = ((file, row) for file in self.files for row in read_rows(file, self.fields, ("text", "answer"), known))
+        for file, row in rows:
+            evaluations.add(row.evaluation, file)
             self._layout = self._layout or row.note
             self._lists += is_samples(row.get("text"))
             for item in _items(row):
@@ -137,11 +139,15 @@ class _Catalogue:
             if problem.id not in self.first:
                 self.golds.add(problem, rules)
             first, where = self.first.setdefault(problem.id, (problem, row.where))
-            if first.answer != problem.answer:
-                raise InputError(
-                    f"{row.where}: problem {shorten(problem.id)} has the gold answer {shorten(problem.answer)} here, "
-                    f"but {shorten(first.answer)} at {where}"
-                )
+            for name, before, now in (
+                ("gold answer", first.answer, problem.answer),
+                ("prompt", first.prompt, problem.prompt),
+            ):
+                if before != now and before and now:
+                    raise InputError(
+                        f"{row.where}: problem {shorten(problem.id)} has the {name} {shorten(now)} here, "
+                        f"but {shorten(before)} at {where}. Problems that differ need ids that differ"
+                    )
             self.by_row[key] = problem
         return self.by_row[key]
 
@@ -160,11 +166,12 @@ def _items(row: FileRow) -> Iterator[_Item]:
     if not completions:
         raise row.error("text", "an empty list where completions are needed; write an empty answer as an empty text")
     for name, beside in {"answer": gold, **facts}.items():
-        if isinstance(beside, list) and len(beside) != len(completions) and (name != "answer" or len(beside) != 1):
-            raise row.error(name, f"{len(beside)} values for {len(completions)} completions: give one for each")
+        values = len(beside) if isinstance(beside, list) else 1
+        if values != len(completions) and (name != "answer" or values != 1):
+            raise row.error(name, f"{values} values for {len(completions)} completions: give one for each")
     for index, completion in enumerate(completions):
         own_gold = gold[index] if isinstance(gold, list) and len(gold) == len(completions) else gold
-        own_facts = {name: values[index] for name, values in facts.items() if isinstance(values, list)}
+        own_facts = {name: value[index] if isinstance(value, list) else value for name, value in facts.items()}
         yield _Item(row, completion, own_gold, own_facts)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvrscope.errors import InputError, did_you_mean
-from rlvrscope.problems.tool_files import WITH_ANSWERS, Field, ToolFile
+from rlvrscope.problems.tool_files import WITH_ANSWERS, Field, ToolFile, is_later_output, second_row
 from rlvrscope.tables.formats import open_table, parse_column_map
 from rlvrscope.tables.nested import is_chat
 from rlvrscope.tables.table import Batch, Table
@@ -18,18 +18,24 @@ FIELD_OF: Mapping[Field, str] = {
     "id": "id", "prompt": "prompt", "gold": "answer", "text": "text", "finish": "finish", "tokens": "tokens",
 }  # fmt: skip
 """Our field for each field of a tool's file."""
+OTHER = ToolFile("", frozenset(), {})
+"""A file of no known tool."""
 TEXT_ROWS = 1_024
 """Rows of a batch, which hold texts."""
 
 
 @dataclass(frozen=True)
 class FileRow:
-    """One row by field name. where: "file: line 3". columns: the file's name of each field. note: the layout's."""
+    """One row by field name. where: "file: line 3". columns: the file's name of each field. note: the tool's.
+
+    evaluation: what the row's file holds all of.
+    """
 
     where: str
     values: Mapping[str, Any]
     columns: Mapping[str, str]
     note: str = ""
+    evaluation: str | None = None
 
     def error(self, field: str, message: str) -> InputError:
         """Return the error on one value, with its file, row and column."""
@@ -67,8 +73,8 @@ def read_rows(path: Path, fields: Sequence[str], needed: Sequence[str], known: S
     for field, column in column_of.items():
         if column not in table.names:
             raise InputError(f"{path} has no column {column!r} ({field}). {did_you_mean(column, table.names)}")
-    file = next((file for file in WITH_ANSWERS if file.matches(table.names)), None)
-    tool_columns, note = ({}, "") if file is None else _tool_columns(file, table.names, known, column_of)
+    file = next((file for file in WITH_ANSWERS if file.matches(table.names)), OTHER)
+    tool_columns, note = _tool_columns(file, table.names, known, column_of)
     column_of = tool_columns | column_of
     columns = {field: column_of.get(field, field) for field in known if column_of.get(field, field) in table.names}
     for field in needed:
@@ -77,31 +83,46 @@ def read_rows(path: Path, fields: Sequence[str], needed: Sequence[str], known: S
                 f"{path} has no column {field!r}; it has {join_names(table.names)}. If the column has another name, "
                 f"use --field {field}=NAME"
             )
-    gradings = file.gradings if file and file.gradings in table.names else None
-    for batch in _once(table, list(dict.fromkeys(columns.values())), gradings):
+    prefix, evaluation = file.prefix(table), file.evaluation(table)
+    for batch in _samples_once(file, table, list(dict.fromkeys(columns.values())), columns.get("id")):
         values = {field: batch.columns[column].list() for field, column in columns.items()}
+        if prefix and "id" in values:
+            values["id"] = [f"{prefix}{to_text(value)}" for value in values["id"]]
         for index, number in enumerate(batch.row_B.tolist()):
             row = {field: column[index] for field, column in values.items()}
-            yield FileRow(f"{path}: {table.row} {number}", row, columns, note)
+            yield FileRow(f"{path}: {table.row} {number}", row, columns, note, evaluation)
 
 
 def _tool_columns(
     file: ToolFile, present: Sequence[str], known: Sequence[str], column_of: Mapping[str, str]
 ) -> tuple[dict[str, str], str]:
     """Return the columns of a tool's file for fields that the user did not name, and one line about them."""
-    names = {FIELD_OF[name]: column for name, column in file.names.items() if name in FIELD_OF and column in present}
+    names = {FIELD_OF[name]: column for name, column in file.named(present).items() if name in FIELD_OF}
     names = {field: name for field, name in names.items() if field in known and field not in column_of}
     shown = ", ".join(f"{field} from {name!r}" for field, name in names.items() if field != name)
     once = f"; of the rows for each {file.gradings} the first" if file.gradings in present else ""
-    return names, f"read like {file.tool}: {shown}{once}" if shown else ""
+    sessions = "; of a session's outputs the first" if "session" in file.named(present) else ""
+    return names, f"read like {file.tool}: {shown}{once}{sessions}" if shown else ""
 
 
-def _once(table: Table, columns: Sequence[str], gradings: str | None) -> Iterator[Batch]:
-    """Yield batches without rows that grade the same completions again, in another way than the first row."""
-    first = None
-    for batch in table.batches([*columns, *filter(None, [gradings])], rows=TEXT_ROWS):
+def _samples_once(file: ToolFile, table: Table, columns: Sequence[str], id_column: str | None) -> Iterator[Batch]:
+    """Yield batches of rows that are samples of their own.
+
+    Left out are rows that grade the same completions again, in another way than the first row, and later outputs of a
+    session. Raises InputError for a second row of a problem that nothing tells from a second grading.
+    """
+    gradings = file.gradings if file.gradings in table.names else None
+    session = file.named(table.names).get("session")
+    first, seen = None, set[str | None]()
+    for batch in table.batches([*columns, *filter(None, (gradings, session))], rows=TEXT_ROWS):
         if gradings is not None:
             labels = batch.columns[gradings].map(to_label)
             first = labels.list()[0] if first is None else first
             batch = batch.select(labels.array(lambda label, first=first: label == first))
+        if session is not None:
+            batch = batch.select(~batch.columns[session].array(is_later_output))
+        for name in batch.columns[id_column].map(to_label).list() if file.once and id_column else ():
+            if name in seen:
+                raise second_row(file.tool, table.path, str(name))
+            seen.add(name)
         yield batch

@@ -5,12 +5,19 @@ Schemas as in the tools' sources of 2025 and 2026; docs/reading.md is the table 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
+from rlvrscope.errors import InputError
+from rlvrscope.tables.table import Table
+from rlvrscope.tables.values import shorten, to_label
+
+_LATER_OUTPUT = re.compile(r"[0-9a-f-]{36}_[0-9]+_0*[1-9][0-9]*")
 Field = Literal[
-    "id", "prompt", "gold", "text", "extracted", "verdict", "score", "finish", "tokens", "step", "model"
+    "id", "prompt", "gold", "text", "extracted", "verdict", "score", "finish", "tokens", "step", "model", "session"
 ]  # fmt: skip
 """What a column can hold. gold: the answer that is right; extracted: the answer in a text; verdict: is it right."""
 
@@ -19,16 +26,87 @@ Field = Literal[
 class ToolFile:
     """A tool's file. columns: those that tell it from others' files. names: its column for each field.
 
-    gradings: a column by which rows differ that grade the same completions.
+    row_number: a column that numbers the rows of a data set, which identifies a problem only where there is no prompt.
+    whole: the file holds all of one evaluation, so that another one of it is another run. once: it has one row for each
+    problem, so that a second one grades the same completions. gradings: a column by which such rows differ. task_file:
+    the name of a file of one task, whose problems are numbered from 0; task_column: likewise, a column.
     """
 
     tool: str
     columns: frozenset[str]
     names: Mapping[Field, str]
+    row_number: str | None = None
+    whole: bool = False
+    once: bool = False
     gradings: str | None = None
+    task_file: re.Pattern[str] | None = None
+    task_column: str | None = None
 
     def matches(self, present: Collection[str]) -> bool:
         return self.columns <= set(present)
+
+    def named(self, present: Collection[str]) -> dict[Field, str]:
+        """The columns of a file by field: its row numbers are ids if it has no prompts."""
+        names: dict[Field, str] = {field: column for field, column in self.names.items() if column in present}
+        if self.row_number is not None and self.row_number in present and "prompt" not in names:
+            names["id"] = self.row_number
+        return names
+
+    def prefix(self, table: Table) -> str:
+        """What goes before the ids of a file's problems: the task and a slash, or nothing."""
+        task = None
+        if self.task_column in table.names:
+            task = to_label(_first(table, self.task_column))
+        elif self.task_file is not None and (match := self.task_file.fullmatch(table.path.name)):
+            task = match["task"]
+        return "" if task is None else f"{task}/"
+
+    def evaluation(self, table: Table) -> str | None:
+        """Names the evaluation that a file holds all of, by task and model; None for files that may be parts of one."""
+        if not self.whole:
+            return None
+        task, model = self.prefix(table).rstrip("/") or "the same task", self.names.get("model")
+        return f"{task} of {_first(table, model)}" if model in table.names else task
+
+
+class Evaluations:
+    """The evaluations of the files read so far. Two files of one evaluation come from different runs of it."""
+
+    def __init__(self) -> None:
+        self._file_of: dict[str, Path] = {}
+
+    def add(self, evaluation: str | None, path: Path) -> None:
+        """Raises InputError for a second file of an evaluation."""
+        if evaluation is None:
+            return
+        first = self._file_of.setdefault(evaluation, path)
+        if first != path:
+            raise InputError(
+                f"{path.parent}: 2 files hold {evaluation}, each from a run of its own: {first.name}, {path.name}. "
+                "Name the one to read."
+            )
+
+
+def second_row(tool: str, path: Path, problem: str) -> InputError:
+    """The error on a second row of a problem where a tool writes one for each way of grading."""
+    return InputError(
+        f"{path}: problem {shorten(problem)} has several rows: {tool} writes one for each way of grading the same "
+        "completions, so they are not samples, and nothing says which is which. Leave one row of each problem"
+    )
+
+
+def is_later_output(session: object) -> bool:
+    """True for verl's key {uid}_{session}_{index} of an output that is not the first of its session.
+
+    One session of an agent may leave several outputs, each with the session's verdict.
+    """
+    return bool(_LATER_OUTPUT.fullmatch(str(session)))
+
+
+def _first(table: Table, column: str | None) -> Any:
+    """The value of a column in the first row."""
+    batch = next(iter(table.batches([column or ""], rows=1)))
+    return batch.columns[column or ""].list()[0]
 
 
 OWN = ToolFile(
@@ -39,7 +117,15 @@ OWN = ToolFile(
 VERL_DUMP = ToolFile(
     "verl",
     frozenset({"input", "output", "score", "step"}),
-    {"prompt": "input", "gold": "gts", "text": "output", "extracted": "pred", "score": "score", "step": "step"},
+    {
+        "prompt": "input",
+        "gold": "gts",
+        "text": "output",
+        "extracted": "pred",
+        "score": "score",
+        "step": "step",
+        "session": "uid",
+    },
 )
 VERL_DATA = ToolFile(
     "verl's data sets",
@@ -55,12 +141,18 @@ LM_EVAL = ToolFile(
     "lm-eval",
     frozenset({"doc_id", "doc", "target", "resps"}),
     {"id": "doc_id", "prompt": "arguments.gen_args_0.arg_0", "gold": "target", "text": "resps"},
+    whole=True,
+    once=True,
     gradings="filter",
+    task_file=re.compile(r"samples_(?P<task>.+)_[^_]+\.jsonl?"),
 )
 LIGHTEVAL = ToolFile(
     "lighteval",
     frozenset({"doc", "metric", "model_response"}),
     {"id": "doc.id", "prompt": "doc.query", "gold": "doc.choices", "text": "model_response.text"},
+    whole=True,
+    once=True,
+    task_file=re.compile(r"details_(?P<task>.+)_[^_]+\.parquet"),
 )
 INSPECT_LOG = ToolFile(
     "inspect",
@@ -74,6 +166,8 @@ INSPECT_LOG = ToolFile(
         "tokens": "output_tokens",
         "model": "model",
     },
+    whole=True,
+    task_column="task",
 )
 INSPECT_TABLE = ToolFile(
     "inspect table",
@@ -84,7 +178,6 @@ QWEN_MATH = ToolFile(
     "Qwen2.5-Math",
     frozenset({"idx", "code", "gt"}),
     {
-        "id": "idx",
         "prompt": "question",
         "gold": "gt",
         "text": "code",
@@ -92,6 +185,7 @@ QWEN_MATH = ToolFile(
         "verdict": "score",
         "finish": "finish_reason",
     },
+    row_number="idx",
 )
 LIMO = ToolFile(
     "LIMO",

@@ -9,6 +9,7 @@ import numpy as np
 
 from rlvrscope.arrays import Ints
 from rlvrscope.errors import InputError
+from rlvrscope.problems.tool_files import second_row
 from rlvrscope.readers.copies import Copies, CopyFinder
 from rlvrscope.readers.table_reader import Mask, RowCount, TableReader
 from rlvrscope.tables.table import Batch, group_rows
@@ -27,14 +28,13 @@ class Key(NamedTuple):
 
 @dataclass
 class Count:
-    """n samples of one key, of which c are correct; where: the key's first row; table: its first table."""
+    """n samples of one key, of which c are correct; where: the key's first row."""
 
     n: int
     c: int
     cluster: str | None
     group: str | None
     where: str
-    table: int = 0
 
 
 @dataclass
@@ -44,14 +44,12 @@ class Tally:
     counts: dict[Key, Count] = field(default_factory=dict)
     rows: RowCount = field(default_factory=RowCount)
     completions: int = 1
-    tables: int = 0
     labels: dict[tuple[str | None, str], tuple[str | None, str | None]] = field(default_factory=dict)
     copy_finder: CopyFinder = field(default_factory=CopyFinder)
 
     def add(self, reader: TableReader) -> None:
         """Count a table. Raises InputError naming its first bad row."""
         add = self._add_counts if reader.schema.is_counts or reader.schema.rate else self._add_samples
-        self.tables += 1
         for batch in reader.batches(reader.written_columns, self.rows):
             self._note_completions(reader, batch)
             add(reader, batch)
@@ -74,9 +72,9 @@ class Tally:
         for row, n, c, (*names, cluster, group) in sorted(groups, key=lambda group: group[0]):
             key = Key(*names)
             self._check_labels(reader, row, key, cluster, group)
-            count = self.counts.setdefault(key, Count(0, 0, cluster, group, reader.where(row), self.tables))
+            count = self.counts.setdefault(key, Count(0, 0, cluster, group, reader.where(row)))
             if reader.schema.once and (count.n or n > 1):
-                _refuse_second_grading(key, reader)
+                raise second_row(reader.schema.layout, reader.table.path, key.problem)
             count.n += n
             count.c += c
 
@@ -122,10 +120,3 @@ class Tally:
 def _refuse_repeated(key: Key, where: str, first: str) -> NoReturn:
     facts = "".join(f", {name} {value!r}" for name, value in key._asdict().items() if value is not None)
     raise InputError(f"{where}: counts of a problem must appear once{facts}: the first are at {first}")
-
-
-def _refuse_second_grading(key: Key, reader: TableReader) -> NoReturn:
-    raise InputError(
-        f"{reader.table.path}: problem {shorten(key.problem)} has several rows: {reader.schema.layout} writes one for "
-        "each way of grading the same completions, so they are not samples. Keep one: --where COLUMN=VALUE"
-    )

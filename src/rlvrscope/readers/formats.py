@@ -85,7 +85,7 @@ class Schema:
     sample needs. session: verl's key of an output. words: the tool's words for verdicts. optional_rating: a row without
     a rating is no sample. summed: a list of scores is one sample's, to be added up. completions: the column with all
     completions of a row. rate: the score is the share of right ones among them (or among this many). once: the tool
-    writes one row for each problem, so that a second one is another grading.
+    writes one row for each problem, so that a second one is another grading. evaluation: what the file holds all of.
     """
 
     layout: str
@@ -101,6 +101,7 @@ class Schema:
     completions: str | None = None
     rate: bool | int = False
     once: bool = False
+    evaluation: str | None = None
 
     @property
     def is_counts(self) -> bool:

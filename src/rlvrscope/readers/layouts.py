@@ -20,15 +20,8 @@ STEP_FILE = re.compile(r"(?:completions_)?([0-9]{1,15})\.(?:jsonl|parquet)")
 TRL_FOLDER = "completions"
 TRAINERS = ("verl", "TRL")
 """Tools whose folders hold a file for each step."""
-TASK_FILES = (
-    re.compile(r"samples_(?P<task>.+)_[^_]+\.jsonl?"),  # lm-eval
-    re.compile(r"details_(?P<task>.+)_[^_]+\.parquet"),  # lighteval
-)
-"""Names of files of one task each, whose problems are numbered from 0."""
 INSPECT_WORDS = {"C": True, "I": False, "N": False}
 """inspect_ai's values of a score: correct, incorrect, no answer. P (partial) needs --right P, or --where."""
-LATER_OUTPUT = re.compile(r"[0-9a-f-]{36}_[0-9]+_0*[1-9][0-9]*")
-"""verl's key {uid}_{session}_{index} of an output that is not the first of its session."""
 _MEAN_OF = re.compile(r"metric\.(?:avg@n:n=(\d+)|pass@k:k=1&n=(\d+))")
 _SCORE_VALUE = re.compile(r"scores\.[^.]+\.value(\.[^.]+)?")
 _HEAD_ROWS = 64
@@ -46,9 +39,10 @@ class UnknownTableError(InputError):
 
 @dataclass(frozen=True)
 class Layout:
-    """How a tool's file is counted. ratings: columns that may say whether a sample is right, where the file has none
+    """How a tool's file is counted.
 
-    for sure: one must be there, or be named. refine: adapts the schema to a file. schema: further facts of the Schema.
+    ratings: columns that may say whether a sample is right, where none surely does: one must be there, or be named.
+    refine: adapts the schema to a file. schema: further facts of the Schema.
     """
 
     file: files.ToolFile
@@ -63,25 +57,30 @@ class Layout:
             return None
         _check_rating(table, options.columns)
         user_names = {ours: name for ours, name in options.columns.pairs if name in present and ours not in ("n", "c")}
-        tool_names = {ours: self.file.names[name] for name, ours in COLUMN_OF.items() if name in self.file.names}
-        names = {ours: name for ours, name in tool_names.items() if name in present} | user_names
+        named = self.file.named(present)
+        names = {ours: named[field] for field, ours in COLUMN_OF.items() if field in named} | user_names
         if user_names.keys() & {"correct", "score"}:
             names = single_rating(names, options.columns)
         elif not names.keys() & {"correct", "score"}:
             names["score"] = _one_rating(table, self.ratings(table, names.values()))
-        prompt = () if "problem" in names else self._prompt(present)
-        if "problem" not in names and not prompt:
+        prompt = () if "problem" in names else tuple(named[key] for key in ("prompt", "gold") if key in named)
+        if "problem" not in names and "prompt" not in named:
             raise InputError(
                 f"{table.path}: a file of {self.file.tool} has a column that identifies a problem, and this one has "
                 f"{join_names(table.names)}. Say which: --column problem=NAME"
             )
         more = {key: value for key, value in self.schema.items() if key != "completions" or value in present}
-        return self.refine(table, Schema(self.file.tool, names, prompt, **more), options)
-
-    def _prompt(self, present: Collection[str]) -> tuple[str, ...]:
-        """The prompt, with the gold answer where there is one: they identify a problem without an id."""
-        columns = (self.file.names.get("prompt"), self.file.names.get("gold"))
-        return tuple(name for name in columns if name is not None and name in present)
+        schema = Schema(
+            self.file.tool,
+            names,
+            prompt,
+            prefix=self.file.prefix(table),
+            evaluation=self.file.evaluation(table),
+            once=self.file.once,
+            session=named.get("session"),
+            **more,
+        )
+        return self.refine(table, schema, options)
 
 
 def schema_of(table: Table, options: ReadOptions) -> Schema:
@@ -160,23 +159,11 @@ def _one_rating(table: Table, ratings: Sequence[str]) -> str:
 def _verl(table: Table, schema: Schema, options: ReadOptions) -> Schema:
     """A sample is correct by `acc`, else by `score`, unless the user names a column."""
     named = options.columns.file_name("correct") or options.columns.file_name("score")
-    return replace(
-        schema,
-        accuracy="acc" if "acc" in table.names and named is None else None,
-        session="uid" if "uid" in table.names else None,
-    )
+    return replace(schema, accuracy="acc" if "acc" in table.names and named is None else None)
 
 
 def _numeric_rewards(table: Table, taken: Collection[str]) -> list[str]:
     return [name for name in table.numeric if name not in ("step", "advantage", *taken)]
-
-
-def _task(table: Table, schema: Schema, options: ReadOptions) -> Schema:
-    """Put the task before the ids of a file's problems, which are numbered from 0 in every task."""
-    del options
-    names = (pattern.fullmatch(table.path.name) for pattern in TASK_FILES)
-    task = next((name["task"] for name in names if name), None)
-    return schema if task is None else replace(schema, prefix=f"{task}/")
 
 
 def _lm_eval(table: Table, schema: Schema, options: ReadOptions) -> Schema:
@@ -188,7 +175,7 @@ def _lm_eval(table: Table, schema: Schema, options: ReadOptions) -> Schema:
             f"Choose one: --where filter={filters[0]}"
         )
     rated_by = schema.names[schema.rating]
-    return _task(table, replace(schema, rate=rated_by == "pass@1"), options)
+    return replace(schema, rate=rated_by == "pass@1")
 
 
 def _lm_eval_metrics(table: Table, taken: Collection[str]) -> list[str]:
@@ -203,9 +190,10 @@ def _lm_eval_metrics(table: Table, taken: Collection[str]) -> list[str]:
 
 def _lighteval(table: Table, schema: Schema, options: ReadOptions) -> Schema:
     """A metric such as avg@n:n=64 is the mean of 64 samples of a problem."""
+    del table, options
     match = _MEAN_OF.fullmatch(schema.names[schema.rating])
     samples = int(match[1] or match[2]) if match else False
-    return _task(table, replace(schema, rate=samples), options)
+    return replace(schema, rate=samples)
 
 
 def _lighteval_metrics(table: Table, taken: Collection[str]) -> list[str]:
@@ -258,11 +246,10 @@ def _inspect_table(table: Table, schema: Schema, options: ReadOptions) -> Schema
 
 
 def _inspect_log(table: Table, schema: Schema, options: ReadOptions) -> Schema:
-    """A log of one task and one model. A task's name goes before the ids of its problems."""
+    """A log of one task and one model."""
     answer = schema.names[schema.rating].removesuffix(".value") + ".answer"
     names = {**schema.names, "answer": answer} if answer in table.names else schema.names
-    schema = replace(schema, names=names, prefix=f"{_distinct(table, 'task')[0]}/")
-    return _words_or_numbers(schema, options)
+    return _words_or_numbers(replace(schema, names=names), options)
 
 
 def _words_or_numbers(schema: Schema, options: ReadOptions) -> Schema:
@@ -275,8 +262,8 @@ def _words_or_numbers(schema: Schema, options: ReadOptions) -> Schema:
 LAYOUTS = (
     Layout(files.VERL_DUMP, refine=_verl),
     Layout(files.TRL, _numeric_rewards, schema={"optional_rating": True}),
-    Layout(files.LM_EVAL, _lm_eval_metrics, _lm_eval, {"completions": "resps", "once": True}),
-    Layout(files.LIGHTEVAL, _lighteval_metrics, _lighteval, {"completions": "model_response.text", "once": True}),
+    Layout(files.LM_EVAL, _lm_eval_metrics, _lm_eval, {"completions": "resps"}),
+    Layout(files.LIGHTEVAL, _lighteval_metrics, _lighteval, {"completions": "model_response.text"}),
     Layout(files.INSPECT_LOG, _inspect_log_scores, _inspect_log, {"words": INSPECT_WORDS, "optional_rating": True}),
     Layout(files.INSPECT_TABLE, _inspect_scores, _inspect_table, {"words": INSPECT_WORDS, "optional_rating": True}),
     Layout(files.QWEN_MATH),

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from rlvrscope.arrays import Ints
 from rlvrscope.errors import InputError, did_you_mean
+from rlvrscope.problems.tool_files import Evaluations, is_later_output
 from rlvrscope.readers.formats import PLAIN, SAMPLE_COLUMNS, ReadOptions, Schema
-from rlvrscope.readers.layouts import LATER_OUTPUT
 from rlvrscope.readers.store_table import StoreTable
 from rlvrscope.tables.nested import is_samples, samples_in
 from rlvrscope.tables.table import Batch, Column, Table, group_rows
-from rlvrscope.tables.values import join_names, message_text, prompt_id, shorten, to_label, to_number, to_text
+from rlvrscope.tables.values import message_text, prompt_id, shorten, to_label, to_number, to_text
 
 MAX_WHOLE = 2.0**53
 """The largest count and step: whole numbers up to here are exact in float64."""
@@ -170,7 +170,7 @@ class TableReader:
             yield f"no {name}", keep_B
             batch = batch.select(keep_B)
         if self.schema.session is not None:
-            later_B = batch.columns[self.schema.session].array(lambda value: bool(LATER_OUTPUT.fullmatch(str(value))))
+            later_B = batch.columns[self.schema.session].array(is_later_output)
             yield "later outputs of a session", ~later_B
 
     def _samples(self, batch: Batch) -> Batch:
@@ -269,7 +269,7 @@ class TableReader:
 
 def check_one_kind(readers: Sequence[TableReader]) -> None:
     """Refuse files of one folder that are not parts of one model."""
-    first, tasks = readers[0], Counter(_evaluation(reader) for reader in readers)
+    first, evaluations = readers[0], Evaluations()
     for reader in readers:
         path, schema = reader.table.path, reader.schema
         if schema.layout != first.schema.layout:
@@ -282,22 +282,7 @@ def check_one_kind(readers: Sequence[TableReader]) -> None:
                 f"{path} has a model or step column, and files of one folder are read as one model at one step. "
                 "Name the files one by one."
             )
-        evaluation = _evaluation(reader)
-        if evaluation is not None and tasks[evaluation] > 1:
-            names = [other.table.path.name for other in readers if _evaluation(other) == evaluation]
-            raise InputError(
-                f"{path.parent}: {len(names)} files hold {evaluation or 'the same task'}, each from a run of its own: "
-                f"{join_names(names)}. Name the one to read."
-            )
-
-
-def _evaluation(reader: TableReader) -> str | None:
-    """The task, and in logs of inspect_ai the model, of a file that holds all of an evaluation; else None."""
-    schema = reader.schema
-    if schema.layout == "inspect":
-        first = next(iter(reader.table.batches([schema.names["model"]], rows=1)))
-        return f"{schema.prefix.rstrip('/')} of {first.columns[schema.names['model']].values[0]}"
-    return schema.prefix.rstrip("/") if schema.once else None
+        evaluations.add(schema.evaluation, path)
 
 
 def _sum(value: Any) -> Any:
