@@ -209,7 +209,7 @@ def test_nothing_is_drawn_into_an_imported_run_and_nothing_imported_into_a_sampl
         ([row(1, "2"), {**row(1, ""), "text": None}], "a.jsonl: line 2, column 'text': there is no text"),
         ([row(1, "2"), {**row(1, "2"), "answer": "7"}], "line 2: problem 'p1' has the gold answer '7' here"),
         ([row(1, "2"), {**row(1, "2"), "prompt": "Another?"}],
-         "problem 'p1' has two contents, and a store holds one: prompt 'What is 1+1?' and 'Another?'"),
+         "problem 'p1' has the prompt 'Another?' here, but 'What is 1+1?' at a.jsonl: line 1"),
         ([row(1, "2", level="1"), row(1, "2", level="2")], "metadata {'level': '1'} and {'level': '2'}"),
         ([row(1, "2"), {"text": "2", "answer": "2"}], "completion 2 has no problem, id or prompt"),
         ([{"id": "p", "answer": "2"}], "a.jsonl has no column 'text'"),
