@@ -47,6 +47,18 @@ def refused(*words: str | Path, code: int = 2) -> str:
     return done.stderr
 
 
+def test_sources_that_are_rated_differently_are_told(tmp_path: Path):
+    for name, reward in (("base", "accuracy"), ("rl", "format")):
+        rows = [
+            {"prompt": f"{n}?", "completion": f"{n} {k}", "step": 1, "advantage": 0.0, reward: float((n + k) % 2)}
+            for n in range(4)
+            for k in range(4)
+        ]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"{name}.parquet")
+    lines = " ".join(run("boundary", tmp_path / "base.parquet", tmp_path / "rl.parquet", "--k", "1").stdout.split())
+    assert "Sources of one tool are rated by different columns: base by accuracy, rl by format" in lines
+
+
 def controls(text: str) -> set[str]:
     """Characters that move the cursor, colour the screen or turn text around."""
     return {c for c in text if (not c.isprintable() and c not in "\n\t") or c in "\u202e\u2066"}

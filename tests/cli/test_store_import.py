@@ -134,7 +134,37 @@ def test_models_and_steps_are_runs():
         "base, step 1": {"wrong": 1}, "trained, step 1": {"wrong": 1}, "base, step 2": {"correct": 3},
         "trained, step 2": {"correct": 2},
     }  # fmt: skip
-    assert "trained, step 2" in run("boundary", "s#base, step 2", "s#trained, step 2", "--k", "1").stdout
+    assert "trained@2" in run("boundary", "s@2#base", "s@2#trained", "--k", "1").stdout
+
+
+def test_labels_mean_in_a_store_what_they_mean_in_its_files():
+    """Training seeds are runs, and the last step is read, as from the file itself."""
+    rows = [
+        row(n, f"\\boxed{{{value}}} and {k} words", step=step, seed=seed)
+        for n in (1, 2, 3)
+        for step in (0, 10)
+        for seed in (0, 1)
+        for k, value in enumerate((n + 1, n + seed, step))
+    ]
+    jsonl("a.jsonl", *rows)
+    run("store", "import", "a.jsonl", "--out", "s")
+    run("verify", "s")
+    run("verify", "a.jsonl", "--out", "v.jsonl")
+    file, store = (
+        json.loads(run("boundary", f"base={path}@0", f"t={path}", "--json").stdout) for path in ("v.jsonl", "s")
+    )
+    assert [model["rows"] for model in store["models"]] == [model["rows"] for model in file["models"]]
+
+
+def test_copies_are_told_and_dropped_as_in_files():
+    texts = [f"\\boxed{{2}} {number}" for number in range(4)]
+    jsonl("a.jsonl", *[row(n, text) for _ in range(2) for n in range(1, 5) for text in texts])
+    run("store", "import", "a.jsonl", "--out", "s")
+    run("verify", "s")
+    lines = " ".join(run("boundary", "s", "s", "--k", "1").stdout.split())
+    assert "n is 4, not 8: --drop-copies counts each text of a problem once" in lines
+    lines = " ".join(run("boundary", "s", "s", "--k", "1", "--drop-copies").stdout.split())
+    assert "4 problems, 4 samples each, 16 of 32 rows used, left out: copies: 16" in lines
 
 
 def test_the_same_files_add_nothing_wherever_they_are():

@@ -276,3 +276,34 @@ def test_one_fact_for_several_completions(tmp_path: Path):
         read_answers(jsonl(tmp_path / "a.jsonl", row))
     row["text"] = ["\\boxed{1}"]
     assert read_answers(jsonl(tmp_path / "a.jsonl", row)).labels[0]["finish"] == "length"
+
+
+def test_only_tables_of_completions_are_read_from_a_folder(tmp_path: Path):
+    jsonl(tmp_path / "a.jsonl", ROW)
+    (tmp_path / "b.json").write_text(json.dumps([{**ROW, "id": "b"}]))
+    jsonl(tmp_path / "aggregated_results.jsonl", {"eval/all/avg_score": 0.5})
+    (tmp_path / "metrics.json").write_text(json.dumps({"acc": 0.5}))
+    answers = read_answers(tmp_path)
+    assert [problem.id for problem in answers.problems] == ["q", "b"]
+    assert "2 files: a.jsonl, b.json" in answers.notes
+    assert "files left out: aggregated_results.jsonl, metrics.json" in answers.notes
+
+
+@pytest.mark.parametrize("text", ["['\\boxed{1}', '\\boxed{2}']", '["\\boxed{1}", "\\boxed{2}"]'])
+def test_lists_written_as_text_are_refused(tmp_path: Path, text: str):
+    quoted = text.replace('"', '""')
+    (tmp_path / "a.csv").write_text(f'id,text,answer\nq,"{quoted}",1\nq,"{quoted}",1\n')
+    with pytest.raises(InputError, match=r"every 'text' is a list written as text, such as .*CSV has no lists"):
+        read_answers(tmp_path / "a.csv")
+
+
+def test_log_likelihoods_of_choices_are_no_texts(tmp_path: Path):
+    row = {"doc_id": 0, "doc": {"q": "?"}, "target": "1", "resps": [[["-1.5", "True"]], [["-2.5", "False"]]]}
+    with pytest.raises(InputError, match="has no column 'text'"):
+        read_answers(jsonl(tmp_path / "samples_arc_2025-01-01.jsonl", row))
+
+
+@pytest.mark.parametrize("label", ["model", "seed", "cluster"])
+def test_a_list_is_no_label(tmp_path: Path, label: str):
+    with pytest.raises(InputError, match=f"column '{label}': {label} must be a text or a number"):
+        read_answers(jsonl(tmp_path / "a.jsonl", {**ROW, label: ["x"]}))

@@ -11,11 +11,11 @@ from typing import Any
 
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
-from rlvrscope.problems.file_rows import FileRow, read_rows
+from rlvrscope.problems.file_rows import FileRow, FileRows
 from rlvrscope.problems.gold_answers import GoldCounts
 from rlvrscope.problems.problem_files import FACTS, FIELDS, Defaults, ids_of_one_problem, problem_of
 from rlvrscope.problems.tool_files import Evaluations
-from rlvrscope.tables.folders import files_in, folder_of_tables, without_reports
+from rlvrscope.tables.folders import files_in, folder_of_tables, open_tables
 from rlvrscope.tables.nested import is_chat, is_samples, samples_in
 from rlvrscope.tables.values import join_names, message_text, shorten, to_json
 
@@ -87,24 +87,25 @@ class AnswerReader:
 
     def __init__(self, paths: Sequence[Path], fields: Sequence[str] = (), defaults: Defaults | None = None) -> None:
         """paths: files, or folders with tables in them. Raises InputError for a folder without any."""
-        self.files: list[Path] = []
-        self.fields = fields
-        self._reports: list[Path] = []
+        known = tuple(dict.fromkeys(("text", *FIELDS, *LABELS, *OF_SAMPLES)))
+        self.files: list[FileRows] = []
+        """Files in the order in which they are read."""
+        self._left_out: list[Path] = []
         for path in paths:
-            files, reports = without_reports(files_in(folder_of_tables(path))) if path.is_dir() else ([path], [])
+            files, left_out = open_tables(
+                files_in(folder_of_tables(path)) if path.is_dir() else [path],
+                lambda file: FileRows.open(file, fields, ("text", "answer"), known),
+            )
             self.files += files
-            self._reports += reports
+            self._left_out += left_out
         self._catalogue = _Catalogue(defaults or Defaults())
         self._answers = self._lists = 0
-        self._layout = ""
 
     def __iter__(self) -> Iterator[Answer]:
-        known = tuple(dict.fromkeys(("text", *FIELDS, *LABELS, *OF_SAMPLES)))
         evaluations = Evaluations()
-        rows = ((file, row) for file in self.files for row in read_rows(file, self.fields, ("text", "answer"), known))
-        for file, row in rows:
-            evaluations.add(row.evaluation, file)
-            self._layout = self._layout or row.note
+        for file in self.files:
+            evaluations.add(file.evaluation, file.path)
+        for row in itertools.chain.from_iterable(self.files):
             self._lists += is_samples(row.get("text"))
             for item in _items(row):
                 problem = self._catalogue.problem_of(item)
@@ -113,9 +114,11 @@ class AnswerReader:
 
     def notes(self, whole: bool = True) -> list[str]:
         """Return one line for each thing that was done to the rows read so far. whole: all were read."""
-        notes = [self._layout] * bool(self._layout)
-        if self._reports:
-            notes.append(f"files left out: {join_names(report.name for report in self._reports)}")
+        notes = list(dict.fromkeys(file.note for file in self.files if file.note))
+        if len(self.files) > 1:
+            notes.append(f"{len(self.files)} files: {join_names(file.path.name for file in self.files)}")
+        if self._left_out:
+            notes.append(f"files left out: {join_names(path.name for path in self._left_out)}")
         if self._lists and whole:
             notes.append(f"{self._answers:,} completions, in lists in {self._lists:,} rows")
         return [*notes, *self._catalogue.notes()]
@@ -194,7 +197,7 @@ def _text(item: _Item) -> str:
 
 
 def _labels(row: FileRow, problem: Problem) -> dict[str, Any]:
-    labels = {name: row.get(name) for name in LABELS if row.has(name)}
+    labels = {name: row.get(name) for name in LABELS if row.label(name) is not None}
     if any(row.has(name) for name in ("problem", "id", "prompt")):
         labels = {"problem": problem.id} | {name: value for name, value in labels.items() if name != "problem"}
     return labels | {name: problem.metadata[name] for name in FACTS if name in problem.metadata}

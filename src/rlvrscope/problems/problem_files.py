@@ -13,7 +13,7 @@ from typing import Any
 from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.plugins import Plugin
 from rlvrscope.problem import Problem
-from rlvrscope.problems.file_rows import FileRow, read_rows
+from rlvrscope.problems.file_rows import FileRow, FileRows
 from rlvrscope.problems.gold_answers import GoldCounts, gold_answer
 from rlvrscope.tables.values import prompt_id, shorten, to_json, to_text
 from rlvrscope.verify import VERIFIERS, check_problem
@@ -76,8 +76,10 @@ def load_problems(path: Path | str, fields: Sequence[str] = (), defaults: Defaul
     """Read problems like `read_problems`, with the warnings as notes."""
     problems: dict[str, Problem] = {}
     first_row: dict[str, str] = {}
-    repeats, golds, notes = Counter[str](), GoldCounts(), list[str]()
-    for row in read_rows(Path(path), fields, needed=("prompt", "answer"), known=FIELDS):
+    repeats, golds = Counter[str](), GoldCounts()
+    rows = FileRows.open(Path(path), fields, needed=("prompt", "answer"), known=FIELDS)
+    notes = [rows.note] * bool(rows.note)
+    for row in rows:
         if not row.has("prompt"):
             raise row.error("prompt", "there is no prompt")
         problem, rules = problem_of(row, row.get("answer"), defaults or Defaults())
@@ -90,7 +92,6 @@ def load_problems(path: Path | str, fields: Sequence[str] = (), defaults: Defaul
         if not repeats[problem.id]:
             first_row[problem.id] = row.where
             golds.add(problem, rules)
-            notes = notes or [row.note] * bool(row.note)
         repeats[problem.id] += 1
     if not problems:
         raise InputError(f"{path}: no rows: there is no problem in it")

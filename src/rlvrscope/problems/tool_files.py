@@ -6,7 +6,7 @@ Schemas as in the tools' sources of 2025 and 2026; docs/reading.md is the table 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +29,8 @@ class ToolFile:
     row_number: a column that numbers the rows of a data set, which identifies a problem only where there is no prompt.
     whole: the file holds all of one evaluation, so that another one of it is another run. once: it has one row for each
     problem, so that a second one grades the same completions. gradings: a column by which such rows differ. task_file:
-    the name of a file of one task, whose problems are numbered from 0; task_column: likewise, a column.
+    the name of a file of one task, whose problems are numbered from 0; task_column: likewise, a column. has_texts: does
+    a value of the column of texts hold completions.
     """
 
     tool: str
@@ -41,15 +42,18 @@ class ToolFile:
     gradings: str | None = None
     task_file: re.Pattern[str] | None = None
     task_column: str | None = None
+    has_texts: Callable[[Any], bool] = lambda value: True
 
     def matches(self, present: Collection[str]) -> bool:
         return self.columns <= set(present)
 
-    def named(self, present: Collection[str]) -> dict[Field, str]:
+    def named(self, table: Table) -> dict[Field, str]:
         """The columns of a file by field: its row numbers are ids if it has no prompts."""
-        names: dict[Field, str] = {field: column for field, column in self.names.items() if column in present}
-        if self.row_number is not None and self.row_number in present and "prompt" not in names:
+        names: dict[Field, str] = {field: column for field, column in self.names.items() if column in table.names}
+        if self.row_number is not None and self.row_number in table.names and "prompt" not in names:
             names["id"] = self.row_number
+        if "text" in names and not self.has_texts(_first(table, names["text"])):
+            del names["text"]
         return names
 
     def prefix(self, table: Table) -> str:
@@ -103,6 +107,14 @@ def is_later_output(session: object) -> bool:
     return bool(_LATER_OUTPUT.fullmatch(str(session)))
 
 
+def _is_generated(resps: Any) -> bool:
+    """False for lm-eval's answers to a multiple choice: (log-likelihood, is it the most likely) of each choice."""
+    while isinstance(resps, list) and resps and isinstance(resps[0], list):
+        resps = resps[0]
+    pair = [str(value) for value in resps] if isinstance(resps, list) else []
+    return not (len(pair) == 2 and pair[0][:1] in "-0" and pair[1] in ("True", "False"))
+
+
 def _first(table: Table, column: str | None) -> Any:
     """The value of a column in the first row."""
     batch = next(iter(table.batches([column or ""], rows=1)))
@@ -144,6 +156,7 @@ LM_EVAL = ToolFile(
     whole=True,
     once=True,
     gradings="filter",
+    has_texts=_is_generated,
     task_file=re.compile(r"samples_(?P<task>.+)_[^_]+\.jsonl?"),
 )
 LIGHTEVAL = ToolFile(

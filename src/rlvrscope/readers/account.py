@@ -53,6 +53,7 @@ class Account:
         parts.append(f"{self.used:,} of {self.rows:,} rows used")
         reasons = [f"{reason}: {number:,}" for reason, number in self.left_out.items() if number]
         parts += [f"left out: {', '.join(reasons)}"] if reasons else []
+        parts += [f"{len(self.sha256)} files: {join_names(self.sha256)}"] if len(self.sha256) > 1 else []
         parts += [f"files left out: {join_names(self.files)}"] if self.files else []
         return f"{self.source} ({self.layout}): {', '.join(parts)}; right by {self.rating!r}"
 

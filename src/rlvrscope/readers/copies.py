@@ -17,6 +17,7 @@ from rlvrscope.arrays import Ints
 from rlvrscope.tables.table import Column
 from rlvrscope.tables.values import message_text
 
+Mask = NDArray[np.bool_]
 MIN_EVIDENCE_BITS = 10.0
 """Copies are claimed where chance would do the same once in 2^10."""
 MAX_SAMPLES = 1 << 21
@@ -56,8 +57,8 @@ class CopyFinder:
     keys: dict[Hashable, int] = field(default_factory=dict)
     problems: list[NDArray[np.int32]] = field(default_factory=list)
     hashes: list[Ints] = field(default_factory=list)
-    long: list[NDArray[np.bool_]] = field(default_factory=list)
-    seen: set[tuple[int, int]] = field(default_factory=set)
+    long: list[Mask] = field(default_factory=list)
+    seen: dict[tuple[int, int], bool] = field(default_factory=dict)
     every: int = 1
 
     def add(self, keys_C: Sequence[Hashable], code_B: Ints, text: Column) -> None:
@@ -76,14 +77,20 @@ class CopyFinder:
             self.long = [long_N[keep_N] for long_N, keep_N in zip(self.long, keep, strict=True)]
             self.problems = [problem_N[keep_N] for problem_N, keep_N in zip(self.problems, keep, strict=True)]
 
-    def first_of_each(self, keys_C: Sequence[Hashable], code_B: Ints, text: Column) -> NDArray[np.bool_]:
-        """Return (B,): is it the first sample of its problem with this text; remembers all."""
+    def first_of_each(
+        self, keys_C: Sequence[Hashable], code_B: Ints, text: Column, correct_B: Mask
+    ) -> tuple[Mask, Mask]:
+        """Return (B,): is it the first sample of its problem with this text, and is it right where that was not, or the
+        other way round; remembers all.
+        """
         problem_B, (hash_B, length_B) = self._problems(keys_C, code_B), _coded(text)
-        first_B = np.ones(len(code_B), dtype=bool)
-        for row, pair in enumerate(zip(problem_B.tolist(), hash_B.tolist(), strict=True)):
-            first_B[row] = pair not in self.seen or not length_B[row]
-            self.seen.add(pair)
-        return first_B
+        first_B, contradicts_B = np.ones(len(code_B), dtype=bool), np.zeros(len(code_B), dtype=bool)
+        rows = zip(problem_B.tolist(), hash_B.tolist(), correct_B.tolist(), strict=True)
+        for row, (problem, code, correct) in enumerate(rows):
+            if length_B[row]:
+                first_B[row] = (problem, code) not in self.seen
+                contradicts_B[row] = self.seen.setdefault((problem, code), correct) != correct
+        return first_B, contradicts_B
 
     def copies(self) -> Copies | None:
         """Return what the samples so far say of copies; None without texts."""

@@ -86,7 +86,15 @@ class Tally:
         if not reader.options.drop_copies:
             self.copy_finder.add(keys_C, code_B, text)
             return code_B, correct_B
-        first_B = self.copy_finder.first_of_each(keys_C, code_B, text)
+        first_B, contradicts_B = self.copy_finder.first_of_each(keys_C, code_B, text, correct_B)
+        if contradicts_B.any():
+            row = int(np.argmax(contradicts_B))
+            where, problem = reader.where(int(batch.row_B[row])), keys_C[code_B[row]].problem
+            now, before = ("right", "wrong") if correct_B[row] else ("wrong", "right")
+            raise InputError(
+                f"{where}: this text of problem {shorten(problem)} is {now} here and {before} before, so --drop-copies "
+                "can't count it once"
+            )
         self.rows.left_out["copies"] += int((~first_B).sum())
         self.rows.used -= len(np.unique(batch.row_B)) - len(np.unique(batch.row_B[first_B]))
         return code_B[first_B], correct_B[first_B]

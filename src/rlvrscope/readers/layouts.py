@@ -12,7 +12,7 @@ from rlvrscope.errors import InputError
 from rlvrscope.problems import tool_files as files
 from rlvrscope.readers.formats import COLUMNS, LABELS, Columns, ReadOptions, Schema
 from rlvrscope.tables.nested import samples_in
-from rlvrscope.tables.table import Table
+from rlvrscope.tables.table import Table, UnknownTableError
 from rlvrscope.tables.values import join_names, to_label
 
 STEP_FILE = re.compile(r"(?:completions_)?([0-9]{1,15})\.(?:jsonl|parquet)")
@@ -24,6 +24,11 @@ INSPECT_WORDS = {"C": True, "I": False, "N": False}
 """inspect_ai's values of a score: correct, incorrect, no answer. P (partial) needs --right P, or --where."""
 _MEAN_OF = re.compile(r"metric\.(?:avg@n:n=(\d+)|pass@k:k=1&n=(\d+))")
 _SCORE_VALUE = re.compile(r"scores\.[^.]+\.value(\.[^.]+)?")
+_OF_SEVERAL = re.compile(
+    r"(?:.*\.)?(?:pass@(?!1(?!\d)|k:k=1&)|pass\^|maj@(?!1(?!\d))|cons@|best@|bon@|g-pass@).*", re.IGNORECASE
+)
+"""Metrics that a tool computes from several completions of a problem."""
+NAME_RATING = "Say which: --column score=NAME"
 _HEAD_ROWS = 64
 COLUMN_OF: Mapping[files.Field, str] = {
     "id": "problem", "text": "text", "extracted": "answer", "verdict": "correct", "score": "score", "finish": "finish",
@@ -31,10 +36,6 @@ COLUMN_OF: Mapping[files.Field, str] = {
 }  # fmt: skip
 """Our column for each field of a tool's file."""
 Refine = Callable[[Table, Schema, ReadOptions], Schema]
-
-
-class UnknownTableError(InputError):
-    """The columns of a table say nothing of counts or samples."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ class Layout:
             return None
         _check_rating(table, options.columns)
         user_names = {ours: name for ours, name in options.columns.pairs if name in present and ours not in ("n", "c")}
-        named = self.file.named(present)
+        named = self.file.named(table)
         names = {ours: named[field] for field, ours in COLUMN_OF.items() if field in named} | user_names
         if user_names.keys() & {"correct", "score"}:
-            names = single_rating(names, options.columns)
+            names = single_rating(names, options)
         elif not names.keys() & {"correct", "score"}:
             names["score"] = _one_rating(table, self.ratings(table, names.values()))
         prompt = () if "problem" in names else tuple(named[key] for key in ("prompt", "gold") if key in named)
@@ -69,7 +70,7 @@ class Layout:
                 f"{table.path}: a file of {self.file.tool} has a column that identifies a problem, and this one has "
                 f"{join_names(table.names)}. Say which: --column problem=NAME"
             )
-        more = {key: value for key, value in self.schema.items() if key != "completions" or value in present}
+        more = {key: value for key, value in self.schema.items() if key != "completions" or value in names.values()}
         schema = Schema(
             self.file.tool,
             names,
@@ -86,12 +87,15 @@ class Layout:
 def schema_of(table: Table, options: ReadOptions) -> Schema:
     """Return what a table's columns mean. Raises UnknownTableError where they say nothing."""
     tables = (layout.schema_of(table, options) for layout in LAYOUTS)
-    schema = next((schema for schema in tables if schema is not None), None) or own_schema(table, options.columns)
+    schema = next((schema for schema in tables if schema is not None), None) or own_schema(table, options)
     if schema is None:
         raise UnknownTableError(
             f"{table.path}: needs the columns problem, n and c (counts), or problem and correct or score (one row a "
             f"sample). It has {join_names(table.names)}. Say which is which: --column problem=NAME"
         )
+    rating = "" if schema.is_counts else schema.names[schema.rating]
+    if _OF_SEVERAL.fullmatch(rating):
+        raise InputError(f"{table.path}: {rating!r} is of several completions together, and not of each. {NAME_RATING}")
     for name in dict.fromkeys((*schema.names.values(), *schema.prompt)):
         if list(table.names).count(name) > 1:
             raise InputError(f"{table.path}: column {name!r} appears twice: rename one")
@@ -104,19 +108,21 @@ def is_own(table: Table) -> bool:
     return "problem" in present and (bool(present & {"correct", "score"}) or {"n", "c"} <= present)
 
 
-def own_schema(table: Table, columns: Columns) -> Schema | None:
+def own_schema(table: Table, options: ReadOptions) -> Schema | None:
     """Schema of a table of counts or of samples with our names, or the user's for them; None without these.
 
-    passk-inference has `id` for `problem`.
+    passk-inference has `id` for `problem`; `finish` may be spelled as servers do.
     """
-    names = present_columns(table, columns)
+    names = present_columns(table, options.columns)
+    ends = [name for name in ("finish_reason", "stop_reason") if name in table.names]
+    names = {"finish": ends[0], **names} if ends else names
     if names.keys() >= {"n", "c"} and "problem" not in names and "id" in table.names:
         return Schema("passk-inference", {"problem": "id", "n": names["n"], "c": names["c"]})
     if names.keys() >= {"problem", "n", "c"}:
         return Schema("counts", {name: names[name] for name in ("problem", "n", "c", *LABELS) if name in names})
     if "problem" not in names or not names.keys() & {"correct", "score"}:
         return None
-    return Schema("samples", single_rating(names, columns))
+    return Schema("samples", single_rating(names, options))
 
 
 def present_columns(table: Table, columns: Columns) -> dict[str, str]:
@@ -129,10 +135,15 @@ def present_columns(table: Table, columns: Columns) -> dict[str, str]:
     return {column: name for column, name in names.items() if name in table.names}
 
 
-def single_rating(names: Mapping[str, str], columns: Columns) -> dict[str, str]:
-    """The columns without n and c, and with one of correct and score: the one the user named, else correct."""
-    score_named = columns.file_name("score") == names.get("score") and columns.file_name("correct") is None
-    unused = "correct" if "score" in names and ("correct" not in names or score_named) else "score"
+def single_rating(names: Mapping[str, str], options: ReadOptions) -> dict[str, str]:
+    """The columns without n and c, and with one of correct and score.
+
+    The one the user named, else the score where there is a threshold, else correct.
+    """
+    columns = options.columns
+    score_named = columns.file_name("score") == names.get("score") or options.threshold is not None
+    prefers_score = score_named and columns.file_name("correct") is None
+    unused = "correct" if "score" in names and ("correct" not in names or prefers_score) else "score"
     return {column: name for column, name in names.items() if column not in ("n", "c", unused)}
 
 
@@ -148,12 +159,11 @@ def _check_rating(table: Table, columns: Columns) -> None:
 
 
 def _one_rating(table: Table, ratings: Sequence[str]) -> str:
+    ratings = [name for name in ratings if not _OF_SEVERAL.fullmatch(name)]
     if len(ratings) == 1:
         return ratings[0]
     choices = f"these hold numbers: {join_names(ratings)}" if ratings else "none holds numbers"
-    raise InputError(
-        f"{table.path}: one column must say how good a completion is; {choices}. Say which: --column score=NAME"
-    )
+    raise InputError(f"{table.path}: one column must say how good a completion is; {choices}. {NAME_RATING}")
 
 
 def _verl(table: Table, schema: Schema, options: ReadOptions) -> Schema:

@@ -7,26 +7,26 @@ of such files, sample stores, and the lab's runs and experiments.
 from __future__ import annotations
 
 import difflib
-import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rlvrscope.errors import InputError, file_errors
+from rlvrscope.errors import InputError
 from rlvrscope.readers.account import Account
 from rlvrscope.readers.counting import Count, Key, Tally
 from rlvrscope.readers.formats import PLAIN, Columns, ReadOptions, Schema
 from rlvrscope.readers.lab_runs import is_lab_folder, read_lab
-from rlvrscope.readers.layouts import STEP_FILE, TRAINERS, UnknownTableError, schema_of
+from rlvrscope.readers.layouts import STEP_FILE, TRAINERS, schema_of
 from rlvrscope.readers.sample_texts import ProblemSamples, Samples, SampleText
 from rlvrscope.readers.source import Source
 from rlvrscope.readers.store_table import StoreTable
 from rlvrscope.readers.table_reader import TableReader, check_one_kind
 from rlvrscope.sampling.store.store_file import is_store, store_path
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.tables.folders import files_in, folder_of_tables, without_reports
+from rlvrscope.tables.folders import files_in, folder_of_tables, open_tables
 from rlvrscope.tables.formats import open_table
 from rlvrscope.tables.inspect_log import log_note
+from rlvrscope.tables.stream import sha256_of
 from rlvrscope.tables.table import Table, collector_paused
 from rlvrscope.tables.values import join_names, shorten
 
@@ -114,23 +114,10 @@ class _Tables:
         return cls([_reader(path, options) for path in paths])
 
     @classmethod
-    def without_reports(cls, paths: Sequence[Path], options: ReadOptions) -> _Tables:
-        """Open the tables among the files of a folder: JSON files beside others, or of no known layout, are reports."""
-        samples, reports = without_reports(paths)
-        if reports:
-            return replace(cls.open(samples, options), files_left_out=tuple(path.name for path in reports))
-        readers: list[TableReader] = []
-        unknown: list[UnknownTableError] = []
-        left_out: list[str] = []
-        for path in paths:
-            try:
-                readers.append(_reader(path, options))
-            except UnknownTableError as error:
-                unknown.append(error)
-                left_out.append(path.name)
-        if not readers:
-            raise unknown[0]
-        return cls(readers, tuple(left_out))
+    def of_folder(cls, paths: Sequence[Path], options: ReadOptions) -> _Tables:
+        """Open the tables among the files of a folder, which may hold reports too."""
+        readers, left_out = open_tables(paths, lambda path: _reader(path, options))
+        return cls(readers, tuple(path.name for path in left_out))
 
     @property
     def schema(self) -> Schema:
@@ -139,6 +126,11 @@ class _Tables:
     @property
     def first(self) -> Table:
         return self.readers[0].table
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that were read, without stores, which grow."""
+        return [reader.table.path for reader in self.readers if not isinstance(reader.table, StoreTable)]
 
     def count(self) -> Tally:
         tally = Tally()
@@ -180,7 +172,7 @@ def _read_folder(source: Source, options: ReadOptions) -> list[ModelCounts]:
                 f"{source.path}: there is no step {step}; there is {join_names(map(str, sorted(path_of)))}"
             )
         return _models(_Tables.open([path_of[step]], options), replace(source, step=step))
-    tables = _Tables.without_reports(paths, options)
+    tables = _Tables.of_folder(paths, options)
     check_one_kind(tables.readers)
     return _models(tables, source)
 
@@ -218,16 +210,8 @@ def _account(tables: _Tables, tally: Tally, source: Source, models: Sequence[Mod
         completions=tally.completions,
         copies=tally.copies,
         notes=tuple(note for note in notes if note),
-        sha256=_hashes(reader.table.path for reader in tables.readers if not isinstance(reader.table, StoreTable)),
+        sha256={path.name: sha256_of(path) for path in tables.files},
     )
-
-
-def _hashes(paths: Iterable[Path]) -> dict[str, str]:
-    hashes = {}
-    for path in paths:
-        with file_errors("read", path, InputError), path.open("rb") as file:
-            hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashes
 
 
 def _model(tables: _Tables, model: str | None, counts: dict[Key, Count], source: Source) -> ModelCounts:

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rlvrscope.engines.engine import Fact
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.problems.problem_files import FACTS
 from rlvrscope.sampling.store.check import not_imported
-from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, SampleStore
+from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, IMPORTED, RUN, SampleStore
 from rlvrscope.sampling.store.store_file import sqlite_errors
 from rlvrscope.tables.table import BATCH_ROWS, Batch, Column
 
@@ -25,6 +26,8 @@ ORDER BY p.id, s.number
 """
 FACT_COLUMNS, TEXT_COLUMNS = ("finish", "tokens"), ("text", "reasoning")
 """Columns that are read on request only, since they are not in the store's indexes."""
+ENGINES_WITH_SEEDS = ("lab", "transformers")
+"""Engines that draw here, by the seed of each sample; a server may ignore it."""
 Row = tuple[Any, ...]
 """A row of the query."""
 
@@ -42,8 +45,10 @@ class StoreTable:
     """Columns problem, correct, score, outcome, answer (extracted), index, finish, tokens, text and reasoning, with the
     current verdicts.
 
-    model: the run, where there are several; cluster, level and other facts: where problems have them. A part is a run.
-    by_problem: the values of these columns. notes: a line for each run whose import was interrupted.
+    model, step, base, seed: as the imported files have them; model is the run where runs were sampled and there are
+    several. cluster, level and other facts: where problems have them. A part is a run. by_problem, by_run: the values
+    of these columns. own_seeds: every sample was drawn here with a seed of its own. notes: a line for each run whose
+    import was interrupted.
     """
 
     path: Path
@@ -51,6 +56,8 @@ class StoreTable:
     parts: Sequence[int]
     runs: Sequence[StoredRun]
     by_problem: Mapping[str, Mapping[str, Any]]
+    by_run: Mapping[str, Mapping[str, Any]]
+    own_seeds: bool
     notes: Sequence[str] = ()
     numeric: Sequence[str] = ("correct", "score", "tokens")
     columnar: bool = True
@@ -67,13 +74,14 @@ class StoreTable:
         if not runs:
             raise InputError(f"{path} holds no samples yet")
         names = ["problem", "correct", "score", "outcome", "answer", "index", *FACT_COLUMNS, *TEXT_COLUMNS]
-        by_problem = _by_problem(problems.values())
-        names += ["model"] * (len(runs) > 1) + list(by_problem)
+        by_problem, by_run = _by_problem(problems.values()), _by_run({run.name: identities[run.name] for run in runs})
+        names += [*by_run, *by_problem]
+        own_seeds = all(identities[run.name].get("engine") in ENGINES_WITH_SEEDS for run in runs)
         lacking = {run.name: not_imported(identities[run.name], run.samples) for run in runs}
         notes = [
             f"run {name}: its import is not complete, {n:,} samples are missing" for name, n in lacking.items() if n
         ]
-        return cls(path, names, range(len(runs)), runs, by_problem, notes)
+        return cls(path, names, range(len(runs)), runs, by_problem, by_run, own_seeds, notes)
 
     def batches(
         self, columns: Sequence[str], parts: Sequence[int] | None = None, rows: int = BATCH_ROWS
@@ -107,19 +115,35 @@ class StoreTable:
         of_problems = {
             name: lambda values=values: [values[row[0]] for row in rows] for name, values in self.by_problem.items()
         }
-        return of_problems | {
-            "problem": lambda: [row[0] for row in rows],
-            "correct": lambda: [row[1] == "correct" for row in rows],
-            "outcome": lambda: [row[1] for row in rows],
-            "score": lambda: [row[2] for row in rows],
-            "answer": lambda: [row[3] for row in rows],
-            "index": lambda: [row[4] for row in rows],
-            "finish": lambda: [row[5] for row in rows],
-            "tokens": lambda: [row[6] for row in rows],
-            "text": lambda: [unpack(row[8], row[7]) for row in rows],
-            "reasoning": lambda: [unpack(row[9], row[7]) for row in rows],
-            "model": lambda: [run] * len(rows),
-        }
+        of_run = {name: lambda values=values: [values[run]] * len(rows) for name, values in self.by_run.items()}
+        return (
+            of_problems
+            | of_run
+            | {
+                "problem": lambda: [row[0] for row in rows],
+                "correct": lambda: [row[1] == "correct" for row in rows],
+                "outcome": lambda: [row[1] for row in rows],
+                "score": lambda: [row[2] for row in rows],
+                "answer": lambda: [row[3] for row in rows],
+                "index": lambda: [row[4] for row in rows],
+                "finish": lambda: [row[5] for row in rows],
+                "tokens": lambda: [row[6] for row in rows],
+                "text": lambda: [unpack(row[8], row[7]) for row in rows],
+                "reasoning": lambda: [unpack(row[9], row[7]) for row in rows],
+            }
+        )
+
+
+def _by_run(identities: Mapping[str, Mapping[str, Fact]]) -> dict[str, dict[str, Any]]:
+    """Values of the columns that tell runs apart: the labels of imported files, or the names of the runs."""
+    if any(identity.get("engine") != IMPORTED for identity in identities.values()):
+        return {"model": {run: run for run in identities}} if len(identities) > 1 else {}
+    labels = {
+        name: {run: identity.get(name) for run, identity in identities.items()} for name in ("step", "base", "seed")
+    }
+    labels = {name: values for name, values in labels.items() if set(values.values()) != {None}}
+    models = {run: identity.get("model") or RUN for run, identity in identities.items()}
+    return labels | ({"model": models} if len(set(models.values())) > 1 else {})
 
 
 def _by_problem(problems: Collection[Problem]) -> dict[str, dict[str, Any]]:

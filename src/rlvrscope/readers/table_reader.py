@@ -17,7 +17,7 @@ from rlvrscope.readers.formats import PLAIN, SAMPLE_COLUMNS, ReadOptions, Schema
 from rlvrscope.readers.store_table import StoreTable
 from rlvrscope.tables.nested import is_samples, samples_in
 from rlvrscope.tables.table import Batch, Column, Table, group_rows
-from rlvrscope.tables.values import message_text, prompt_id, shorten, to_label, to_number, to_text
+from rlvrscope.tables.values import is_value, message_text, prompt_id, shorten, to_label, to_number, to_text
 
 MAX_WHOLE = 2.0**53
 """The largest count and step: whole numbers up to here are exact in float64."""
@@ -50,6 +50,16 @@ class TableReader:
             if name not in self.table.names:
                 hint = did_you_mean(name, self.table.names) if len(self.table.names) < 40 else ""
                 raise InputError(f"{self.table.path}: there is no column {name!r}. {hint}".strip())
+        if self.options.right and not self.schema.is_counts and self.schema.rating == "score":
+            name = self.schema.names["score"]
+            raise InputError(
+                f"{self.table.path}: --right names verdicts, and {name!r} is read as scores: --column correct={name}"
+            )
+        if self.options.drop_copies and self.text_column is None:
+            raise InputError(
+                f"{self.table.path}: --drop-copies compares texts, and there is no column of them, one for each "
+                "verdict. If there is one under another name: --column text=NAME"
+            )
 
     @property
     def by(self) -> str | None:
@@ -58,9 +68,9 @@ class TableReader:
 
     @property
     def text_column(self) -> str | None:
-        """The file's column of texts, one for each verdict; None in a store, which knows its samples' seeds."""
-        without = self.schema.rate or self.schema.is_counts or isinstance(self.table, StoreTable)
-        return None if without else self.schema.names.get("text")
+        """The file's column of texts, one for each verdict; None in a store whose samples had seeds of their own."""
+        own_seeds = isinstance(self.table, StoreTable) and self.table.own_seeds and not self.options.drop_copies
+        return None if self.schema.rate or self.schema.is_counts or own_seeds else self.schema.names.get("text")
 
     @property
     def written_columns(self) -> tuple[str, ...]:
@@ -109,7 +119,8 @@ class TableReader:
         if not self.schema.prompt:
             ids = self._required(batch, self.schema.names["problem"], to_label, "must have an id")
             return ids.map(lambda name: f"{self.schema.prefix}{name}") if self.schema.prefix else ids
-        self._required(batch, self.schema.prompt[0], to_label, "must be there")
+        absent_B = batch.columns[self.schema.prompt[0]].array(lambda value: to_label(value) is None)
+        self._refuse(batch, self.schema.prompt[0], absent_B, "must be there")
         columns = [batch.columns[name] for name in self.schema.prompt]
         code_B, first_C = group_rows(columns)
         rows = zip(*(column.select(first_C).list() for column in columns), strict=True)
@@ -161,7 +172,7 @@ class TableReader:
     def _exclusions(self, batch: Batch) -> Iterator[tuple[str, Mask]]:
         """Yield (reason, rows to keep) of each exclusion in turn, for the rows that the ones before kept."""
         for column, value in self.options.where:
-            keep_B = batch.columns[column].array(lambda cell, value=value: to_label(cell) == value)
+            keep_B = batch.columns[column].array(lambda cell, value=value: is_value(cell, value))
             yield f"not {column}={value}", keep_B
             batch = batch.select(keep_B)
         if self.schema.optional_rating:
@@ -179,12 +190,17 @@ class TableReader:
         Raises InputError for lists of other lengths, and for a list of ratings beside a single text.
         """
         rating = self.schema.names.get(self.schema.rating)
-        if rating is None or self.schema.rate or not any(is_samples(value) for value in batch.columns[rating].values):
+        if rating is None or self.schema.rate:
+            return batch
+        if not any(is_samples(value) for value in batch.columns[rating].values):
+            self._refuse_several_texts(batch, rating)
             return batch
         if self.schema.summed:
             return Batch(batch.row_B, {**batch.columns, rating: batch.columns[rating].map(_sum)})
         length_B = batch.columns[rating].array(lambda value: len(samples_in(value)))
         self._refuse(batch, rating, length_B == 0, "must hold a verdict or a score for each sample")
+        several_B = batch.columns[rating].array(_has_several_ratings)
+        self._refuse(batch, rating, several_B, "must hold one verdict or score for each sample, not a list of several")
         index_R = np.repeat(np.arange(len(length_B)), length_B)
         beside = {name for column in SAMPLE_COLUMNS if (name := self.schema.names.get(column)) in batch.columns}
         columns = {
@@ -192,6 +208,13 @@ class TableReader:
             for name, column in batch.columns.items()
         }
         return Batch(batch.row_B[index_R], columns)
+
+    def _refuse_several_texts(self, batch: Batch, rating: str) -> None:
+        """Refuse several texts with one rating, unless the tool is known to choose among them."""
+        name = self.text_column
+        if name is not None and name in batch.columns and self.schema.completions is None:
+            several_B = batch.columns[name].array(lambda value: len(samples_in(value)) != 1)
+            self._refuse(batch, name, several_B, f"must be one text, or {rating!r} a list with an item for each")
 
     def _items(self, batch: Batch, name: str, length_B: Ints) -> Column:
         """Return the items of a column of lists, row by row."""
@@ -209,10 +232,9 @@ class TableReader:
     def _verdicts(self, batch: Batch, name: str, count: RowCount) -> Mask:
         column = batch.columns[name]
         if self.options.right:
-            label_B = column.map(to_label)
-            self._refuse(batch, name, label_B.array(lambda label: label is None), "must hold a verdict")
-            correct_B = label_B.array(lambda label: label in self.options.right)
-            count.other_words.update(label_B.select(~correct_B).list())
+            self._refuse(batch, name, column.array(lambda cell: to_label(cell) is None), "must hold a verdict")
+            correct_B = column.array(lambda cell: any(is_value(cell, value) for value in self.options.right))
+            count.other_words.update(column.select(~correct_B).map(to_text).list())
             return correct_B
         value_B = column.array(self._verdict)
         bad_B = ~np.isin(value_B, (0.0, 1.0))
@@ -245,6 +267,7 @@ class TableReader:
             return _missing_column(batch)
         if column == "model":
             return self._required(batch, name, to_label, "must be named")
+        self._refuse_lists(batch, name)
         return batch.columns[name].map(to_label)
 
     def _steps(self, batch: Batch) -> Column:
@@ -254,10 +277,18 @@ class TableReader:
         return self._required(batch, name, _step, "must be a whole number, 0 or more")
 
     def _required(self, batch: Batch, name: str, convert: Callable[[Any], Any], must: str) -> Column:
+        self._refuse_lists(batch, name)
         column = batch.columns[name].map(convert)
         absent = np.array([value is None for value in column.values])
         self._refuse(batch, name, absent[column.code_B], must)
         return column
+
+    def _refuse_lists(self, batch: Batch, name: str) -> None:
+        """Refuse lists, as of a file with a list for each column, and floats that stand for several whole numbers."""
+        bad_B = batch.columns[name].array(lambda value: isinstance(value, list | dict))
+        self._refuse(batch, name, bad_B, "must be a name or a number: one row for each sample or problem")
+        inexact_B = batch.columns[name].array(lambda value: isinstance(value, float) and abs(value) > MAX_WHOLE)
+        self._refuse(batch, name, inexact_B, "must be a text or a whole number: floats of this size are not exact")
 
     def _refuse(self, batch: Batch, name: str, bad_B: Mask, must: str) -> None:
         if bad_B.any():
@@ -286,8 +317,13 @@ def check_one_kind(readers: Sequence[TableReader]) -> None:
 
 
 def _sum(value: Any) -> Any:
-    """The sum of a list of numbers; anything else as it is."""
-    return sum(map(to_number, value)) if isinstance(value, list) else value
+    """The sum of a list of numbers; anything else, and an empty list, as it is."""
+    return sum(map(to_number, value)) if isinstance(value, list) and value else value
+
+
+def _has_several_ratings(value: Any) -> bool:
+    """True for a list that holds a list of several: which of them is the sample's rating is not known."""
+    return isinstance(value, list) and any(isinstance(item, list) and len(item) != 1 for item in value)
 
 
 def _missing_column(batch: Batch) -> Column:

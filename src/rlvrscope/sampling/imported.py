@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from rlvrscope.engines.engine import LIMIT_WORDS, TRUNCATED, UNKNOWN_FINISH, Completion, Fact
-from rlvrscope.errors import InputError, file_errors
+from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.problems.answer_files import Answer, AnswerReader
 from rlvrscope.problems.problem_files import Defaults
 from rlvrscope.sampling.store.sample_store import BATCH, IMPORTED, RUN, UNKNOWN_SEED, Sample, SampleStore
+from rlvrscope.tables.stream import sha256_of
 from rlvrscope.tables.values import join_names, shorten, to_label, to_number, to_text
 
 RUN_LABELS = ("model", "step", "base", "seed")
 """Labels that separate runs."""
-MAX_HASHED_BYTES = 1 << 20
-"""Bytes of a file that are read at a time."""
 
 
 @dataclass
@@ -28,15 +26,13 @@ class ImportedFiles:
     """Files, opened for import: their content has been read once, and every row is sound.
 
     identity: facts that name the files and how they were read. runs: the number of samples of each run, by its name.
-    models: the model of each run, where the files name it. notes: one line for each thing that was done to the rows.
+    labels: its RUN_LABELS, as the files have them. notes: one line for each thing that was done to the rows.
     """
 
-    files: Sequence[Path]
-    fields: Sequence[str]
-    defaults: Defaults
+    reader: AnswerReader
     identity: Mapping[str, Fact]
     runs: Counter[str] = field(default_factory=Counter)
-    models: dict[str, str | None] = field(default_factory=dict)
+    labels: dict[str, dict[str, str | None]] = field(default_factory=dict)
     problems: dict[str, Problem] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -47,13 +43,14 @@ class ImportedFiles:
         Raises InputError for a row that can't be read or whose problem is not named, for one problem with two contents,
         and for a file that is there twice.
         """
-        digests = _digests(AnswerReader(paths).files)
-        defaults = defaults or Defaults()
+        reader = AnswerReader(paths, fields, defaults)
+        digests = _digests([file.path for file in reader.files])
+        reader.files.sort(key=lambda file: list(digests).index(file.path))
         identity: dict[str, Fact] = {
             "engine": IMPORTED, "files": ", ".join(file.name for file in digests),
             "sha256": ", ".join(digests.values()), "fields": ", ".join(fields) or None,
         }  # fmt: skip
-        imported, reader = cls(list(digests), fields, defaults, identity), AnswerReader(paths, fields, defaults)
+        imported = cls(reader, identity)
         for answer in reader:
             imported._count(answer)
         if not imported.runs:
@@ -69,18 +66,18 @@ class ImportedFiles:
             )
         run = run_name(answer)
         self.runs[run] += 1
-        self.models[run] = to_label(answer.labels.get("model"))
+        self.labels[run] = run_labels(answer)
         first = self.problems.setdefault(answer.problem.id, answer.problem)
         if first is not answer.problem and first != answer.problem:
             raise InputError(_two_contents(first, answer.problem))
 
     def run_identity(self, run: str) -> dict[str, Fact]:
-        return {**self.identity, "model": self.models[run], "model_hash": None, "samples": self.runs[run]}
+        return {**self.identity, **self.labels[run], "model_hash": None, "samples": self.runs[run]}
 
     def samples(self) -> Iterator[tuple[str, Sample]]:
         """Yield every sample with its run, in the order of the files; a problem's samples are counted from 0."""
         numbers: Counter[tuple[str, str]] = Counter()
-        for answer in AnswerReader(self.files, self.fields, self.defaults):
+        for answer in self.reader:
             cell = run_name(answer), answer.problem.id
             yield cell[0], Sample(answer.problem.id, numbers[cell], UNKNOWN_SEED, _completion(answer))
             numbers[cell] += 1
@@ -112,9 +109,14 @@ def import_samples(
 
 def run_name(answer: Answer) -> str:
     """Name of the run that an answer belongs to: its model, with step, base and seed where there are any."""
-    labels = {name: to_label(answer.labels.get(name)) for name in RUN_LABELS}
+    labels = run_labels(answer)
     more = [f"{name} {label}" for name, label in labels.items() if label is not None and name != "model"]
     return ", ".join([labels["model"] or RUN, *more])
+
+
+def run_labels(answer: Answer) -> dict[str, str | None]:
+    """The labels of an answer that separate runs."""
+    return {name: to_label(answer.labels.get(name)) for name in RUN_LABELS}
 
 
 def _check_run(store: SampleStore, run: str, before: Mapping[str, Fact] | None, now: Mapping[str, Fact]) -> None:
@@ -135,14 +137,11 @@ def _digests(files: Sequence[Path]) -> dict[Path, str]:
     """SHA-256 of each file, in an order that does not depend on where the files are."""
     digests: dict[Path, str] = {}
     for file in files:
-        with file_errors("read", file), file.open("rb") as content:
-            digest = hashlib.sha256()
-            while part := content.read(MAX_HASHED_BYTES):
-                digest.update(part)
-        same = next((other for other, known in digests.items() if known == digest.hexdigest()), None)
+        digest = sha256_of(file)
+        same = next((other for other, known in digests.items() if known == digest), None)
         if same is not None:
             raise InputError(f"{file} and {same} have the same content: its samples would count twice. Leave one out")
-        digests[file] = digest.hexdigest()
+        digests[file] = digest
     return dict(sorted(digests.items(), key=lambda item: (item[0].name, item[1])))
 
 

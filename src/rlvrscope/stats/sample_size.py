@@ -177,9 +177,11 @@ def fit_beta(counts: GroupCounts) -> tuple[float, float]:
     if len(n_P) < 3 or (n_P == 0).any():
         raise InputError(f"a pilot needs at least 3 problems with samples; got {int((n_P > 0).sum())} of {len(n_P)}")
 
+    (n_D, c_D), times_D = np.unique([n_P, c_P], axis=1, return_counts=True)
+
     def loss(logs: Floats) -> float:
         a, b = np.exp(logs)
-        return float(-(betaln(a + c_P, b + n_P - c_P) - betaln(a, b)).sum() + (logs**2).sum() / 18.0)
+        return float(-(times_D * (betaln(a + c_D, b + n_D - c_D) - betaln(a, b))).sum() + (logs**2).sum() / 18.0)
 
     fit = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9, "maxiter": 2000})
     a, b = np.exp(fit.x)

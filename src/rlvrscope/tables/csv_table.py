@@ -33,7 +33,7 @@ class CsvTable:
 
     @classmethod
     def open(cls, path: Path) -> CsvTable:
-        _, first = next(lines_of(path), (1, ""))
+        first = next((text for _, text in lines_of(path) if text.strip()), "")
         delimiter = max(DELIMITERS, key=first.count)
         with contextlib.closing(_rows(path, delimiter)) as rows:
             _, header, _ = next(rows, (1, [], 0))

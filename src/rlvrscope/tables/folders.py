@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from rlvrscope.errors import InputError, file_errors
 from rlvrscope.tables.formats import KINDS, suffix_of
+from rlvrscope.tables.table import UnknownTableError
 from rlvrscope.tables.values import join_names
+
+T = TypeVar("T")
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -26,7 +30,7 @@ def folder_of_tables(folder: Path) -> Path:
     if files_in(folder):
         return folder
     files = {path: files_in(path) for path in sorted(Path(path) for path, *_ in os.walk(folder))}
-    tables = [path for path, inside in files.items() if without_reports(inside)[0] and not _only_documents(inside)]
+    tables = [path for path, inside in files.items() if not all(map(_is_document, inside))]
     choices = tables or [path for path, inside in files.items() if inside]
     if len(choices) == 1:
         return choices[0]
@@ -36,15 +40,21 @@ def folder_of_tables(folder: Path) -> Path:
     raise InputError(f"{folder}: {len(choices)} folders inside hold tables: {names}. Name one of them")
 
 
-def without_reports(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Return (tables, reports): JSON documents beside other tables are reports."""
-    if _only_documents(files):
-        return list(files), []
-    return [path for path in files if not _is_document(path)], [path for path in files if _is_document(path)]
+def open_tables(files: Sequence[Path], open_one: Callable[[Path], T]) -> tuple[list[T], list[Path]]:
+    """Open the files of a folder; return (tables, files left out): those on which it raises UnknownTableError.
 
-
-def _only_documents(files: Sequence[Path]) -> bool:
-    return all(map(_is_document, files))
+    Raises the first of these errors if it leaves out all.
+    """
+    tables: list[T] = []
+    left_out: dict[Path, UnknownTableError] = {}
+    for path in files:
+        try:
+            tables.append(open_one(path))
+        except UnknownTableError as error:
+            left_out[path] = error
+    if left_out and not tables:
+        raise next(iter(left_out.values()))
+    return tables, list(left_out)
 
 
 def _is_document(path: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +12,11 @@ from typing import Any
 from rlvrscope.errors import InputError
 from rlvrscope.tables.nested import at_path, leaf_names
 from rlvrscope.tables.stream import lines_of
-from rlvrscope.tables.table import BATCH_ROWS, Batch, in_batches
-from rlvrscope.tables.values import shorten
+from rlvrscope.tables.table import BATCH_ROWS, Batch, UnknownTableError, collector_paused, in_batches
+from rlvrscope.tables.values import join_names, shorten
 
 KEY = "key"
 """Column of the key under which a document has a row: `{"aime-1": {...}}`."""
-_HEAD_ROWS = 100
 _LINES_SUFFIXES = (".jsonl", ".ndjson")
 Object = dict[str, Any]
 NumberedObject = tuple[int, Object, int]
@@ -26,7 +24,7 @@ NumberedObject = tuple[int, Object, int]
 
 @dataclass(frozen=True)
 class JsonTable:
-    """Rows that are JSON objects; the columns are the keys of the first hundred, and nested ones by dotted names.
+    """Rows that are JSON objects; the columns are the keys of all of them, and nested ones by dotted names.
 
     objects: yields (number, object, characters) of every row.
     """
@@ -47,11 +45,11 @@ class JsonTable:
     @classmethod
     def of(cls, path: Path, objects: Callable[[Path], Generator[NumberedObject]], row: str = "line") -> JsonTable:
         """Raises InputError for a file without rows."""
-        with contextlib.closing(objects(path)) as rows:
-            head = [row for _, row, _ in itertools.islice(rows, _HEAD_ROWS)]
-        if not head:
+        with contextlib.closing(objects(path)) as rows, collector_paused():
+            names = leaf_names(row for _, row, _ in rows)
+        if not names:
             raise InputError(f"{path}: no rows: a JSON file needs one object a line, or a list of objects")
-        return cls(path, leaf_names(head), objects, row)
+        return cls(path, names, objects, row)
 
     def batches(
         self, columns: Sequence[str], parts: Sequence[int] | None = None, rows: int = BATCH_ROWS
@@ -66,32 +64,37 @@ class JsonTable:
         return in_batches(cells, columns, rows)
 
 
-def document_rows(document: Any) -> list[Any] | None:
+def document_rows(document: Any) -> list[Any]:
     """Return the rows of a document: the items of its one list of objects, or the values of its one map of objects.
 
     >>> document_rows({"date": "today", "eval": {"sum/0": [{"status": "pass"}, {"status": "fail"}]}})
     [{'key': 'sum/0', 'status': 'pass'}, {'key': 'sum/0', 'status': 'fail'}]
 
-    An object without any is one row. None for a document that is neither list nor object.
+    An object without any is one row. Raises ValueError for several lists, and for a document that is neither list nor
+    object.
     """
     if isinstance(document, list):
         return document
     if not isinstance(document, dict):
-        return None
+        raise ValueError(f"it needs a list of objects; got {shorten(document)}")
     if document and all(isinstance(value, dict) for value in document.values()):
         return [{KEY: key, **row} for key, row in document.items()]
-    rows = _inner_rows(document)
-    return [document] if rows is None else rows
+    lists = dict(_row_lists(document))
+    if len(lists) > 1:
+        raise ValueError(f"it holds {len(lists)} lists of rows: {join_names(lists)}. Write each to a file of its own")
+    return next(iter(lists.values()), [document])
 
 
-def _inner_rows(document: Object) -> list[Any] | None:
-    """The rows in lists of objects: in one list, or in a map of lists."""
-    values = list(document.values())
-    if values and all(map(_is_rows, values)):
-        return [{KEY: key, **row} for key, rows in document.items() for row in rows]
-    inside = [value for value in values if value and _is_rows(value)]
-    inside += [rows for value in values if isinstance(value, dict) and (rows := _inner_rows(value))]
-    return inside[0] if len(inside) == 1 else None
+def _row_lists(document: Object, prefix: str = "") -> Iterator[tuple[str, list[Any]]]:
+    """Yield (dotted name, rows) of every list of objects; a map of such lists is one, if it has a name."""
+    if prefix and document and all(map(_is_rows, document.values())):
+        yield prefix[:-1], [{KEY: key, **row} for key, rows in document.items() for row in rows]
+        return
+    for key, value in document.items():
+        if isinstance(value, dict):
+            yield from _row_lists(value, f"{prefix}{key}.")
+        elif value and _is_rows(value):
+            yield f"{prefix}{key}", value
 
 
 def _is_rows(value: Any) -> bool:
@@ -115,12 +118,16 @@ def _is_lines(path: Path) -> bool:
 
 def _document_objects(path: Path) -> Generator[NumberedObject]:
     try:
-        rows = document_rows(json.loads("".join(text for _, text in lines_of(path))))
+        document = json.loads("".join(text for _, text in lines_of(path)))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: damaged JSON: {_reason(error, document=True)}") from error
-    for number, row in enumerate(rows or [], start=1):
+    try:
+        rows = document_rows(document)
+    except ValueError as error:
+        raise UnknownTableError(f"{path}: {error}") from error
+    for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
-            raise InputError(f"{path}: item {number}: needs a JSON object ({{...}}); got {shorten(row)}")
+            raise UnknownTableError(f"{path}: item {number}: needs a JSON object ({{...}}); got {shorten(row)}")
         yield number, row, 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 MAX_DEPTH = 4
+"""At most this many levels of lists and of objects are looked at."""
 MAX_KEYS = 100
 """At most this many fields of one object are named: some objects are maps with a key for every row."""
 
@@ -27,12 +28,13 @@ def leaf_names(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     >>> leaf_names([{"id": 1, "doc": {"level": 2}}, {"id": 2, "n": 3}])
     ['id', 'doc', 'n', 'doc.level']
     """
-    rows = list(rows)
-    names: dict[str, None] = dict.fromkeys(key for row in rows for key in row)
+    names: dict[str, None] = {}
     nested: dict[str, None] = {}
     for row in rows:
-        for key, value in row.items():
-            _add_nested(nested, key, value, MAX_DEPTH)
+        names |= dict.fromkeys(row)
+        if dict in map(type, row.values()):
+            for key, value in row.items():
+                _add_nested(nested, key, value, MAX_DEPTH)
     return [*names, *(name for name in nested if name not in names)]
 
 
@@ -56,14 +58,14 @@ def is_samples(value: Any) -> bool:
     return isinstance(value, list) and not is_chat(value)
 
 
-def samples_in(value: Any) -> list[Any]:
-    """Return the samples of a list, nested ones in order; a single value is one sample.
+def samples_in(value: Any, depth: int = MAX_DEPTH) -> list[Any]:
+    """Return the samples of a list, nested ones in order; a single value is one sample, a list nested deeper one too.
 
     >>> samples_in([["a"], ["b", "c"]]), samples_in("a"), samples_in([[{"role": "user", "content": "q"}]])
     (['a', 'b', 'c'], ['a'], [[{'role': 'user', 'content': 'q'}]])
     """
-    if not is_samples(value):
+    if not is_samples(value) or depth == 0:
         return [value]
     if list not in map(type, value):
         return value
-    return [sample for item in value for sample in samples_in(item)]
+    return [sample for item in value for sample in samples_in(item, depth - 1)]

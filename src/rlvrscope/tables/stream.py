@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import hashlib
 import io
 import zlib
 from collections.abc import Generator, Iterator
@@ -26,6 +27,12 @@ def head_of(path: Path) -> bytes:
     """Return the first bytes of a file, decompressed, without a byte order mark. Raises InputError."""
     with _opened(path) as file:
         return file.read(HEAD_BYTES).removeprefix(_BOM)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with file_errors("read", path, InputError), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def lines_of(path: Path) -> Generator[tuple[int, str]]:

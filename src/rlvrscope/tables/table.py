@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlvrscope.arrays import Ints
+from rlvrscope.errors import InputError
 from rlvrscope.tables.values import to_json
 
 BATCH_ROWS = 16384
@@ -21,6 +22,10 @@ MAX_BATCH_CHARACTERS = 1 << 25
 """A batch of a text file ends early past this much text, which bounds memory."""
 Numbered = tuple[int, Sequence[Any], int]
 """A row's number, its values in the selected columns, and its length in characters."""
+
+
+class UnknownTableError(InputError):
+    """The file holds no table, or one whose columns say nothing of what is asked for: in a folder, a report."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,17 @@ def to_label(value: Any) -> str | None:
     return to_text(value) if not isinstance(value, str) or value.strip() else None
 
 
+def is_value(cell: Any, text: str) -> bool:
+    """Test whether a cell is the value that the user wrote.
+
+    >>> is_value(True, "true"), is_value(1.0, "1.0"), is_value("C", "c")
+    (True, True, False)
+    """
+    if to_label(cell) == text:
+        return True
+    return isinstance(cell, bool | int | float) and to_number(cell) == to_number(text)
+
+
 def to_number(value: Any) -> float:
     """A number, also from text; true and false are 1 and 0; NaN for anything else."""
     try:

@@ -95,8 +95,16 @@ def accounts(boundary: Boundary) -> list[Account]:
 
 
 def doubts(boundary: Boundary) -> list[str]:
-    """What is doubtful about the samples, such as copies among them."""
-    return [one_line(warning) for account in accounts(boundary) for warning in account.warnings]
+    """What is doubtful about the samples, such as copies among them, and about comparing them."""
+    lines = [one_line(warning) for account in accounts(boundary) for warning in account.warnings]
+    ratings: dict[str, dict[str, str]] = {}
+    for account in accounts(boundary):
+        ratings.setdefault(account.layout, {}).setdefault(account.rating, account.source)
+    for sources in ratings.values():
+        if len(sources) > 1:
+            rated = join_names(f"{source} by {rating}" for rating, source in sources.items())
+            lines.append(one_line(f"Sources of one tool are rated by different columns: {rated}"))
+    return lines
 
 
 RANKING_NOTE = (
