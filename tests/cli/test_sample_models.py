@@ -73,6 +73,36 @@ def test_a_folder_sampled_twice_gives_the_same_cells(tiny_model: Path, problems:
     assert "chat was False, is now True" in refused
 
 
+@pytest.mark.parametrize(
+    ("forms", "template"),
+    [
+        ([["whole"], ["whole"]], "none"),
+        ([["answer", "hashes"], ["whole"]], "none"),
+        ([None, None], "plain"),
+        ([["boxed", "hashes"], None], "plain"),
+        ([["whole"], None], None),
+    ],
+)
+def test_a_file_that_names_another_form_gets_no_instruction(
+    forms: list[list[str] | None], template: str | None, tiny_model: Path, tmp_path: Path
+):
+    """`tasks show` shows the prompt that `sample` uses."""
+    path = tmp_path / "mine.jsonl"
+    rows = [{"id": f"p{n}", "prompt": f"{n} + 1 =", "answer": "1", "forms": form} for n, form in enumerate(forms)]
+    path.write_text("".join(json.dumps({name: row[name] for name in row if row[name]}) + "\n" for row in rows))
+    sample = ["sample", str(path), "--engine", "transformers", "--model", str(tiny_model), "--max-tokens", "1",
+              "--samples", "1", "--out", str(tmp_path / "a"), "--dry-run", "--json"]  # fmt: skip
+    show = ["tasks", "show", str(path), "--json"]
+    if template is None:
+        for words in (sample, show):
+            assert "1 of 2 problems name a form of answer without \\boxed{}" in run(*words, code=2).stderr
+        assert json.loads(run(*sample, "--template", "none").stdout)["identity"]["template"] is None
+        return
+    shown = json.loads(run(*show).stdout)
+    assert (json.loads(run(*sample).stdout)["identity"]["template"] or "none") == shown["template"] == template
+    assert (shown["prompt"] == "0 + 1 =") is (template == "none")
+
+
 def test_repeated_rows_of_a_verl_data_set_are_one_problem(tiny_model: Path, tmp_path: Path):
     row = {"prompt": [{"role": "user", "content": "1 1"}], "reward_model": {"ground_truth": ["2"]}}
     (tmp_path / "verl.jsonl").write_text(f"{json.dumps(row)}\n" * 8)

@@ -124,6 +124,8 @@ def _problems(
 def _template(task: str, problems: Sequence[Problem], requested: str | None) -> str | None:
     """The requested template, or else the task's own."""
     from rlvrscope.problems.hub import DATA_SETS
+    from rlvrscope.problems.task_catalogue import is_task_file
+    from rlvrscope.problems.templates import default_template
 
     if requested is not None:
         return None if requested == NO_TEMPLATE else requested
@@ -131,7 +133,7 @@ def _template(task: str, problems: Sequence[Problem], requested: str | None) -> 
         return DATA_SETS[task].template
     if task.endswith(".toml"):
         return None
-    return "choice" if all(problem.metadata.get("choices") for problem in problems) else "plain"
+    return default_template(problems) if is_task_file(task) else "plain"
 
 
 def _print_plan(

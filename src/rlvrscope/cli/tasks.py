@@ -109,18 +109,18 @@ def _facts_and_prompt(name: str, template: str | None, fields: Sequence[str]) ->
 
 def _file_facts_and_prompt(name: str, fields: Sequence[str], template: str | None) -> tuple[dict[str, Any], str]:
     from rlvrscope.problems.task_catalogue import load_task
-    from rlvrscope.problems.templates import template_of
+    from rlvrscope.problems.templates import default_template, template_of
 
     with MESSAGES.status(f"reading {name}"):
         loaded = load_task(name, fields=fields)
     problems, first = loaded.problems, loaded.problems[0]
-    template = template or ("choice" if first.metadata.get("choices") else "plain")
+    template = template or default_template(problems)
     facts = {
         "task": name, "problems": len(problems),
-        "verifier": dict(Counter(problem.verifier for problem in problems)), "template": template,
+        "verifier": dict(Counter(problem.verifier for problem in problems)), "template": template or "none",
         "first id": first.id, "gold answer": first.answer, **first.metadata, "notes": loaded.notes,
     }  # fmt: skip
-    return facts, template_of(template).render(first)
+    return facts, first.prompt if template is None else template_of(template).render(first)
 
 
 @app.command("export")

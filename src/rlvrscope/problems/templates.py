@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rlvrscope.errors import InputError, did_you_mean
@@ -61,3 +62,19 @@ def template_of(name: str) -> Template:
     if name not in TEMPLATES:
         raise InputError(f"unknown template {name!r}. {did_you_mean(name, list(TEMPLATES))}")
     return TEMPLATES[name]
+
+
+def default_template(problems: Sequence[Problem]) -> str | None:
+    r"""Return the template for a file of one's own; None where the forms of its answers leave \boxed{} out.
+
+    Raises InputError if only some of the problems leave it out: the instruction would mislead those.
+    """
+    if all(problem.metadata.get("choices") for problem in problems):
+        return "choice"
+    num_other = sum("boxed" not in (problem.metadata.get("forms") or ("boxed",)) for problem in problems)
+    if 0 < num_other < len(problems):
+        raise InputError(
+            f"{num_other} of {len(problems)} problems name a form of answer without \\boxed{{}}, which the instruction "
+            "asks the others for: name a --template for all (none: prompts as they are), or split the file"
+        )
+    return None if num_other else "plain"
