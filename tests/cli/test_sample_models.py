@@ -56,7 +56,7 @@ def rows(path: str) -> list[Any]:
 def test_a_folder_sampled_twice_gives_the_same_cells(tiny_model: Path, problems: str):
     """Once in a piece; once in two, with another order of problems; then the boundary between two temperatures."""
     words = ["sample", problems, "--engine", "transformers", "--model", str(tiny_model), "--max-tokens", "1",
-             "--template", "none"]  # fmt: skip
+             "--batch", "64"]  # fmt: skip
     output = run(*words, "--samples", "12", "--out", "a").stdout
     assert "60 of 60 samples are in the store, 60 of them new" in output
     run(*words, "--samples", "5", "--count", "3", "--out", "b")
@@ -71,6 +71,35 @@ def test_a_folder_sampled_twice_gives_the_same_cells(tiny_model: Path, problems:
     assert output == ("transformers", "float32", 1, False)
     refused = run(*words, "--samples", "12", "--chat", "--out", "a", code=2).stderr
     assert "chat was False, is now True" in refused
+
+
+def test_stop_strings_belong_to_a_run(tiny_model: Path, problems: str):
+    words = ["sample", problems, "--engine", "transformers", "--model", str(tiny_model), "--max-tokens", "12",
+             "--samples", "4"]  # fmt: skip
+    run(*words, "--out", "a", "--stop", "3", "--stop", r"5\\n")
+    with SampleStore("a", write=False) as store:
+        samples = list(store.samples("samples"))
+        assert store.runs()["samples"]["stop"] == '["3", "5\\\\n"]'
+    assert not any("3" in sample.completion.text for sample in samples)
+    assert {sample.completion.finish for sample in samples} == {"stop", "length"}
+    assert "20 of 20" in run(*words, "--out", "a", "--stop", r"5\\n", "--stop", "3").stdout
+    for other, change in (([], "is now None"), (["--stop", r"\n\t"], f"is now {json.dumps([chr(10) + chr(9)])!r}")):
+        message = run(*words, "--out", "a", *other, code=2).stderr
+        assert "sampled with another model or settings: stop was" in message
+        assert change in message
+    assert "must not be empty" in run(*words, "--out", "b", "--stop", "", code=2).stderr
+
+
+def test_progress_is_printed_before_the_first_batch_is_done(
+    tiny_model: Path, problems: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("rlvrscope.cli.shared.progress.FIRST_LINE_SECONDS", 0.0)
+    monkeypatch.setattr("rlvrscope.cli.shared.sampling_progress.LINE_SECONDS", 0.0)
+    lines = run("sample", problems, "--engine", "transformers", "--model", str(tiny_model), "--max-tokens", "12",
+                "--samples", "2", "--out", "a").stderr.splitlines()  # fmt: skip
+    drawn = [line for line in lines if line.startswith("sampling: 0 of 10, ") and " tokens drawn, " in line]
+    assert len(drawn) > 5
+    assert drawn[0].startswith("sampling: 0 of 10, 10 tokens drawn")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ pytest.importorskip("httpx")
 pytest.importorskip("zstandard")
 
 from rlvrscope.engines import Completion, Failure, Request, Settings, open_engine
-from rlvrscope.engines.openai import API_KEY_VARIABLE, OpenAIEngine
+from rlvrscope.engines.openai import API_KEY_VARIABLE, CUT_HERE, OpenAIEngine
 from rlvrscope.engines.openai_reply import HopelessError, RefusedError, TroubleError, read_reply, retry_after
 from rlvrscope.errors import InputError, WorkError
 from rlvrscope.problem import Problem
@@ -152,6 +152,23 @@ def test_request_bodies_and_completions(serve: Callable[..., Server], monkeypatc
         "path": "/v1/completions", "model": "tiny", "temperature": 1.0, "top_p": 1.0, "max_tokens": 16, "stream": False,
     }  # fmt: skip
     assert set(server.keys) == {None}
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_stop_strings_are_sent_and_cut_off_if_a_server_returns_them(serve: Callable[..., Server], chat: bool) -> None:
+    """Texts are "http://127.0.0.1:PORT/v1 NUMBER"."""
+    server, requests, reported = serve(), requests_of(1, 8), list[int]()
+    settings = Settings(max_tokens=16, urls=(server.url,), chat=chat, stop=(" 5", "\n"), on_tokens=reported.append)
+    engine = open_engine("openai", "tiny", settings)
+    assert engine.identity["stop"] == '["\\n", " 5"]'
+    completions = [completion for _, completion in engine.run(iter(requests)) if isinstance(completion, Completion)]
+    assert server.bodies[0]["stop"] == [" 5", "\n"]
+    cut = Completion(server.url, None, "stop", None, CUT_HERE)
+    assert [one for one in completions if one.note] == [cut]
+    assert len(completions) == 8
+    assert all(one.tokens == 2 for one in completions if one is not cut and not one.note)
+    assert sum(reported) == 14
+    assert "stop" not in open_engine("openai", "tiny", dataclasses.replace(settings, stop=())).identity
 
 
 @pytest.mark.parametrize("end", ["", "/", "/completions", "/chat/completions"])

@@ -122,6 +122,58 @@ def test_samples_follow_the_models_distribution(tiny_model: Path, temperature: f
         assert len([name for name in exact if seen[name]]) > 40
 
 
+@pytest.mark.parametrize("stop", [("5",), ("7 8", "3"), ("boxed 4", "9", "0 1")])
+def test_a_completion_ends_before_a_stop_string(tiny_model: Path, stop: tuple[str, ...]):
+    """The same texts as without stops, cut at the first of them; no token is drawn after a row has ended."""
+    requests, reported = requests_for(PROMPTS[:3], 20), list[int]()
+    plain = drawn(engine_of(tiny_model), requests)
+    stopped = drawn(engine_of(tiny_model, stop=stop, on_tokens=reported.append), requests)
+    assert sum(reported) == sum(completion.tokens or 0 for completion in stopped.values())
+    ends = Counter[str]()
+    for cell, whole in plain.items():
+        cut, place = stopped[cell], min((whole.text.find(text) for text in stop if text in whole.text), default=None)
+        ends[cut.finish] += place is not None
+        if place is None:
+            assert cut == whole
+            continue
+        assert (cut.text, cut.finish) == (whole.text[:place], "stop")
+        assert cut.tokens is not None
+        assert cut.tokens < (whole.tokens or 0) or whole.finish == "length"
+        assert (cut.logp or 0.0) > (whole.logp or 0.0) or cut.tokens == whole.tokens
+    assert ends["stop"] > 5
+    assert len(set(stopped.values())) > 10
+
+
+def test_stop_strings_of_bytes(tmp_path: Path):
+    """A byte-level tokenizer: stop strings across tokens, and characters of several bytes; tokens are the fewest."""
+    pytest.importorskip("gguf")
+    from rlvrscope.engines.gguf import convert
+    from tiny_gguf import gguf_fields, gguf_tensors, tiny_llama, write_gguf
+
+    convert(write_gguf(tmp_path / "tiny.gguf", gguf_fields(), gguf_tensors(tiny_llama())), tmp_path / "tiny")
+    requests = requests_for(["12 the"], 24)
+    plain = drawn(engine_of(tmp_path / "tiny", max_tokens=40), requests)
+    pairs = Counter(one.text[at : at + 2] for one in plain.values() for at in range(len(one.text) - 1))
+    stop = tuple(pair for pair, _ in pairs.most_common() if "\ufffd" not in pair)[:3]
+    engine = engine_of(tmp_path / "tiny", max_tokens=40, stop=stop)
+    cut_short = 0
+    for cell, cut in drawn(engine, requests).items():
+        places = [plain[cell].text.find(text) for text in stop if text in plain[cell].text]
+        assert cut.text == plain[cell].text[: min(places, default=None)]
+        cut_short += bool(places)
+    assert cut_short > 5
+    tokenizer = engine.pretrained.tokenizer
+    for text in stop:
+        assert engine.length(tokenizer(f"漢{text}漢")["input_ids"]) == 3 + len(tokenizer(text)["input_ids"])
+
+
+@pytest.mark.parametrize(("requested", "note"), [(5, "8 rows on cpu"), (16, "16 rows on cpu"), (65, ""), (None, "")])
+def test_a_batch_is_no_larger_than_what_is_requested(tiny_model: Path, requested: int | None, note: str):
+    """Also where a part of it is drawn already."""
+    engine = engine_of(tiny_model, batch=None, requested=requested)
+    assert {one.note for one in drawn(engine, requests_for(["1 2 3"], 3)).values()} == {note}
+
+
 def _shown(name: str) -> str:
     return " ".join(word for word in name.split() if word not in ("<s>", "<unk>"))
 
@@ -359,7 +411,7 @@ def test_texts_that_can_not_be_scored_are_refused(tiny_model: Path, tmp_path: Pa
         scorer.score([score_request("1", "2 " * 256)])
     with pytest.raises(InputError, match="its prompt has no tokens"):
         scorer.score([score_request("", "2")])
-    with pytest.raises(InputError, match="leave max_tokens out"):
+    with pytest.raises(InputError, match="leave max_tokens and stop out"):
         open_scorer("transformers", str(tiny_model), Settings(max_tokens=5))
     made = transformers.BertLMHeadModel(transformers.BertConfig(**SIZES))
     with pytest.raises(InputError, match="change by"):

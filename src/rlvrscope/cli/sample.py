@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from rlvrscope.sampling.store.check import RunStats
 
 TASK = "A name of `rlvrscope tasks list`, a file of your own, or a lab recipe (.toml): its held-out prompts."
+STOP = "A completion ends before this text (repeatable); \\n is a line break, \\t a tab, \\\\ a backslash."
+ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
 MAX_LISTED = 10
 """At most this many failed samples are listed."""
 NO_TEMPLATE = "none"
@@ -43,6 +47,7 @@ def sample(
     temperature: Annotated[float, typer.Option("--temperature")] = 1.0,
     top_p: Annotated[float, typer.Option("--top-p", help="Nucleus sampling below 1.")] = 1.0,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Longest completion.")] = None,
+    stop: Annotated[list[str] | None, typer.Option("--stop", help=STOP)] = None,
     template: Annotated[
         str | None, typer.Option("--template", help="Prompt template; none: no template. Default: the task's own.")
     ] = None,
@@ -74,13 +79,18 @@ def sample(
     from rlvrscope.sampling.store.store_file import FILE_NAME
     from rlvrscope.verify import VerifierPool
 
-    settings = Settings(temperature, top_p, max_tokens, chat, batch, device, tuple(url or ()))
+    display = SamplingProgress()
+    settings = Settings(
+        temperature, top_p, max_tokens, chat, batch, device, tuple(url or ()), tuple(map(_unescaped, stop or ())),
+        on_tokens=display.count_tokens,
+    )  # fmt: skip
     with MESSAGES.status(f"loading {task}"):
         loaded = _problems(task, split, count, task_seed, source, field or ())
     problems = loaded.problems
     for note in loaded.notes:
         MESSAGES.print(f"Note: {note}")
     template = _template(task, problems, template)
+    settings = replace(settings, requested=samples * len(problems))
     with MESSAGES.status(f"loading {model}"):
         opened = open_engine(engine, model, settings)
     path = out / FILE_NAME
@@ -88,7 +98,7 @@ def sample(
         if dry_run:
             _print_plan(path, problems, samples, opened, seed, template, as_json)
             return
-        with SampleStore(path) as store, VerifierPool(workers, timeout) as pool, SamplingProgress() as display:
+        with SampleStore(path) as store, VerifierPool(workers, timeout) as pool, display:
             progress = fill(
                 store, problems, opened, samples, seed=seed, template=template, pool=pool,
                 on_progress=display.show, stop=lambda: display.stopped,
@@ -134,6 +144,11 @@ def _template(task: str, problems: Sequence[Problem], requested: str | None) -> 
     if task.endswith(".toml"):
         return None
     return default_template(problems) if is_task_file(task) else "plain"
+
+
+def _unescaped(text: str) -> str:
+    """The text with the escapes that a shell can't easily pass."""
+    return re.sub(r"\\([nt\\])", lambda match: ESCAPES[match[1]], text)
 
 
 def _print_plan(

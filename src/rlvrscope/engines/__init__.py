@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -30,7 +32,8 @@ class Settings:
     """Sampling settings; None: the engine's default. An engine refuses settings it does not support.
 
     max_tokens: of a completion. chat: apply the model's own chat template to prompts. batch: samples drawn at a time.
-    urls: of servers.
+    urls: of servers. stop: texts that end a completion, which ends before the first of them. requested: samples of the
+    whole run, which bounds the default batch. on_tokens: called with the number of tokens just drawn.
     """
 
     temperature: float = 1.0
@@ -40,16 +43,31 @@ class Settings:
     batch: int | None = None
     device: str | None = None
     urls: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    requested: int | None = None
+    on_tokens: Callable[[int], None] | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.temperature <= 100.0:
             raise InputError(f"the temperature must be above 0 and at most 100; got {self.temperature}")
         if not 0.0 < self.top_p <= 1.0:
             raise InputError(f"top-p must be above 0 and at most 1; got {self.top_p}")
-        for name in ("max_tokens", "batch"):
+        for name in ("max_tokens", "batch", "requested"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} must be 1 or more; got {value}")
+        if not all(self.stop):
+            raise InputError("a stop string must not be empty")
+
+    @property
+    def stop_facts(self) -> dict[str, str]:
+        """The stop strings as a fact of an engine's identity; none without them."""
+        return {"stop": json.dumps(sorted(set(self.stop)), ensure_ascii=False)} if self.stop else {}
+
+    def cut(self, text: str) -> str | None:
+        """Return the text before the first stop string in it; None without one."""
+        places = [place for stop in self.stop if (place := text.find(stop)) >= 0]
+        return text[: min(places)] if places else None
 
 
 def open_engine(name: str, model: str, settings: Settings | None = None) -> Engine:

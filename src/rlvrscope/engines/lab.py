@@ -159,9 +159,10 @@ def problems_of(recipe: Recipe, device: str = "cpu") -> list[Problem]:
 
 
 def _open(model: str, settings: Settings) -> tuple[Transformer, dict[str, Fact]]:
-    if settings.max_tokens is not None or settings.batch is not None or settings.urls or settings.chat:
+    if settings.max_tokens is not None or settings.batch is not None or settings.urls or settings.chat or settings.stop:
         raise InputError(
-            "the lab engine has completions and batches of a fixed size, no server and no chat: leave those out"
+            "the lab engine has completions and batches of a fixed size, no stop strings, no server and no chat: leave "
+            "those out"
         )
     path = Path(model)
     path = path / "checkpoints" / "final.safetensors" if path.is_dir() else path

@@ -14,7 +14,7 @@ import os
 import random
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -45,6 +45,8 @@ BASE_BYTES, TOKEN_BYTES = 1 << 20, 1 << 10
 """Largest accepted reply: a base, plus room for each token's text and log-probability."""
 OPTIONAL_FIELDS = "logprobs", "seed"
 """Fields that are left out if the server refuses the request with them."""
+CUT_HERE = "the server returned a stop string: cut before it"
+"""Note of such a completion."""
 WITHOUT_OPTIONAL, ONE_CHOICE = 1, 2
 """Fallback levels after a refusal: without the optional fields, then with n = 1 as well."""
 
@@ -119,7 +121,9 @@ class OpenAIEngine:
                         break
                     done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
                     for future in done:
-                        yield from future.result()
+                        results = future.result()
+                        self._report(results)
+                        yield from results
             finally:
                 for future in waiting:
                     future.cancel()
@@ -130,6 +134,10 @@ class OpenAIEngine:
 
     def close(self) -> None:
         """Nothing to release: connections end with a run."""
+
+    def _report(self, results: Sequence[Result]) -> None:
+        if self.settings.on_tokens is not None:
+            self.settings.on_tokens(sum(one.tokens or 0 for _, one in results if isinstance(one, Completion)))
 
     def _chunks(self, requests: Iterator[Request]) -> Iterator[list[Request]]:
         for _, same_prompt in itertools.groupby(requests, lambda request: (request.problem.id, request.prompt)):
@@ -205,7 +213,14 @@ class OpenAIEngine:
         finally:
             server.busy -= 1
         server.failures = 0
-        return completions
+        return [self._cut(completion) for completion in completions]
+
+    def _cut(self, completion: Completion) -> Completion:
+        """End it before a stop string, which servers may ignore or return: its tokens and logp are then unknown."""
+        text = self.settings.cut(completion.text)
+        if text is None:
+            return completion
+        return replace(completion, text=text, finish="stop", tokens=None, logp=None, note=CUT_HERE)
 
     def _body(self, requests: Sequence[Request], fallback: int) -> dict[str, Any]:
         chat, prompt = self.settings.chat, requests[0].prompt
@@ -213,6 +228,8 @@ class OpenAIEngine:
             "model": self.identity["model"], "temperature": self.settings.temperature, "top_p": self.settings.top_p,
             "max_tokens": self.settings.max_tokens, "n": len(requests), "stream": False, "seed": requests[0].seed,
         }  # fmt: skip
+        if self.settings.stop:
+            body["stop"] = list(self.settings.stop)
         body |= {"messages": [{"role": "user", "content": prompt}]} if chat else {"prompt": prompt}
         if self.identity["logprobs"]:
             body["logprobs"] = True if chat else 1
@@ -244,6 +261,7 @@ def open_engine(model: str, settings: Settings) -> OpenAIEngine:
         "engine": "openai", "model": model, "model_hash": None, "chat": settings.chat,
         "temperature": settings.temperature, "top_p": settings.top_p, "max_tokens": settings.max_tokens,
         "logprobs": "raw" if plain else None,  # the API does not define which: only where both are the same
+        **settings.stop_facts,
     }  # fmt: skip
     return OpenAIEngine(urls, settings, identity, settings.batch or DEFAULT_CHUNK, _api_key())
 

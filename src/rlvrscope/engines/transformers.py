@@ -7,6 +7,7 @@ numbers: `generate` draws rows jointly, so a logits processor hands it the drawn
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from rlvrscope.engines import Settings
 
 ROWS, WIDTH = 64, 64
-"""Rows of a batch, where memory allows it; rows are padded to multiples of this many tokens."""
+"""Largest usual batch, where memory allows it; rows are padded to multiples of this many tokens."""
+SPARE_TOKENS = 4
+"""Last tokens of a row searched for a stop string, beyond one for each of its bytes: tokens without a text."""
 MAX_GAP = 1e-3
 """Nats by which a text's log-probabilities may differ between two ways of reading it."""
 NOT_FINITE = "the model's log-probabilities are not finite: it has diverged, or its weights are damaged"
@@ -77,10 +80,13 @@ class TransformersEngine:
         """Release the weights."""
         self.pretrained.model = self.batches.model = None
 
-    def draw(self, rows: Sequence[Sequence[int]], width: int, uniform_BT: Tensor) -> tuple[list[list[int]], Tensor]:
+    def draw(
+        self, rows: Sequence[Sequence[int]], width: int, uniform_BT: Tensor, reported: int = 0
+    ) -> tuple[list[list[int]], Tensor]:
         """Return tokens drawn after each row, and their log-probabilities in nats, (B, T'), T' <= T as needed.
 
-        Tokens after a row's end token do not count. uniform_BT: a random number for each token to draw.
+        Tokens after a row's end do not count. uniform_BT: a random number for each token to draw. reported: this many
+        first rows count as progress.
         """
         device = self.pretrained.device
         padding_B = [width - len(row) for row in rows]
@@ -89,15 +95,26 @@ class TransformersEngine:
             [[0] * padding + list(row) for padding, row in zip(padding_B, rows, strict=True)], device=device
         )
         chooser = _TokenChooser(uniform_BT.to(device).double(), self.settings.temperature, self.settings.top_p)
+        watch = _Watch(self, width, reported)
         with torch.inference_mode(), quiet():  # padding tokens are counted as text: no cause for warnings
             out_BT = self.pretrained.model.generate(
-                input_ids=ids_BW, attention_mask=mask_BW, max_new_tokens=uniform_BT.shape[1], logits_processor=[chooser]
-            )
+                input_ids=ids_BW, attention_mask=mask_BW, max_new_tokens=uniform_BT.shape[1],
+                logits_processor=[chooser], stopping_criteria=[watch],
+            )  # fmt: skip
         return out_BT[:, width:].tolist(), torch.stack(chooser.logp, dim=1)
 
     def length(self, drawn: Sequence[int]) -> int:
-        """Return the tokens of a completion, including the end token."""
-        return next((place + 1 for place, token in enumerate(drawn) if token in self.pretrained.ends), len(drawn))
+        """Return the tokens of a completion, including its end token or those of the stop string that ends it."""
+        tokens = next((place + 1 for place, token in enumerate(drawn) if token in self.pretrained.ends), len(drawn))
+        if not self.has_stop(drawn[:tokens]):
+            return tokens
+        return 1 + bisect.bisect_left(range(1, tokens), True, key=lambda count: self.has_stop(drawn[:count]))
+
+    def has_stop(self, drawn: Sequence[int]) -> bool:
+        return bool(self.settings.stop) and self.settings.cut(self._text(drawn)) is not None
+
+    def _text(self, drawn: Sequence[int]) -> str:
+        return self.pretrained.tokenizer.decode(drawn, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     def _misfit(self, ids: Sequence[int]) -> str | None:
         if not ids:
@@ -117,7 +134,7 @@ class TransformersEngine:
         """Draw one batch of `size` rows; missing rows are copies of the first."""
         filled = [*rows, *[rows[0]] * (size - len(rows))]
         uniform_BT = torch.from_numpy(uniform_rows([request.seed for request, _ in filled], self.batches.limit))
-        out_BT, logp_BT = self.draw([ids for _, ids in filled], width, uniform_BT)
+        out_BT, logp_BT = self.draw([ids for _, ids in filled], width, uniform_BT, len(rows))
         note = self._note(size)
         return [
             (request, self._completion(drawn, logps, note))
@@ -129,11 +146,11 @@ class TransformersEngine:
         logp = sum(logps[:tokens])
         if not logp > -math.inf:
             raise WorkError(NOT_FINITE)
-        ended = drawn[tokens - 1] in self.pretrained.ends
-        text = self.pretrained.tokenizer.decode(
-            drawn[: tokens - 1] if ended else drawn, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return Completion(text, tokens, "stop" if ended else "length", logp, note)
+        at_end = drawn[tokens - 1] in self.pretrained.ends
+        text = self._text(drawn[: tokens - at_end])
+        cut = self.settings.cut(text)
+        finish = "stop" if at_end or cut is not None else "length"
+        return Completion(text if cut is None else cut, tokens, finish, logp, note)
 
     def _note(self, size: int) -> str:
         """Note a shape or device other than the usual one: the text may differ from another run's."""
@@ -161,6 +178,32 @@ class _TokenChooser:
         token_B1 = inverse_transform(drawn_BV, self.uniform_BT[:, len(self.logp)])
         self.logp.append(plain_BV.gather(1, token_B1)[:, 0])
         return torch.full_like(scores, -torch.inf).scatter_(1, token_B1, 0.0)
+
+
+@dataclass(eq=False)
+class _Watch:
+    """A stopping criterion: reports the tokens drawn in the first `reported` rows, and ends rows at a stop string."""
+
+    engine: TransformersEngine
+    width: int
+    reported: int
+    open_B: Tensor | None = None
+    """True for rows that have not ended."""
+
+    def __call__(self, ids_BT: Tensor, _scores: Tensor, **_: object) -> Tensor:
+        settings, ends = self.engine.settings, self.engine.pretrained.ends
+        open_B = torch.ones(len(ids_BT), dtype=torch.bool) if self.open_B is None else self.open_B
+        if settings.on_tokens is not None:
+            settings.on_tokens(int(open_B[: self.reported].sum()))
+        tail = max(len(stop.encode()) for stop in settings.stop) + SPARE_TOKENS if settings.stop else 1
+        drawn_BT = ids_BT[:, self.width :]
+        for row, tail_T in enumerate(drawn_BT[:, -tail:].tolist()):
+            ended = tail_T[-1] in ends or (
+                self.engine.has_stop(tail_T) and self.engine.has_stop(drawn_BT[row].tolist())
+            )
+            open_B[row] &= not ended
+        self.open_B = open_B
+        return ~open_B.to(ids_BT.device)
 
 
 @dataclass(eq=False)
@@ -245,8 +288,8 @@ def open_engine(model: str, settings: Settings) -> TransformersEngine:
 
 def open_scorer(model: str, settings: Settings) -> TransformersScorer:
     """Open a folder or a hub model to score with, after the same checks as `open_engine`. Raises InputError."""
-    if settings.max_tokens is not None:
-        raise InputError("a scorer draws nothing: leave max_tokens out")
+    if settings.max_tokens is not None or settings.stop:
+        raise InputError("a scorer draws nothing: leave max_tokens and stop out")
     engine = _open(model, settings, max_tokens=1)
     identity = {name: engine.identity[name] for name in ("engine", "model", "model_hash", "chat", "dtype")}
     batches = BatchSizes(engine.pretrained.model, engine.batches.max_rows, logits=2, every_token=True)
@@ -264,9 +307,9 @@ def _open(model: str, settings: Settings, max_tokens: int) -> TransformersEngine
     identity: dict[str, Fact] = {
         "engine": "transformers", "model": model, "model_hash": pretrained.sha256, "chat": settings.chat,
         "temperature": settings.temperature, "top_p": settings.top_p, "max_tokens": max_tokens, "dtype": "float32",
-        "logprobs": "raw",
+        "logprobs": "raw", **settings.stop_facts,
     }  # fmt: skip
-    batches = BatchSizes(pretrained.model, settings.batch or ROWS, max_tokens)
+    batches = BatchSizes(pretrained.model, settings.batch or _usual_rows(settings.requested), max_tokens)
     engine = TransformersEngine(pretrained, settings, identity, batches)
     return replace(engine, honours_seeds=_check_distribution(engine))
 
@@ -314,6 +357,11 @@ def _try_drawing(engine: TransformersEngine) -> tuple[float, bool]:
         plain_T = logp_TV.gather(1, torch.tensor(drawn[:length], device=model.device)[:, None])[:, 0]
         gap = max(gap, (plain_T - logp_T[:length]).abs().max().item(), key=lambda value: (math.isnan(value), value))
     return gap, identical
+
+
+def _usual_rows(requested: int | None) -> int:
+    """Rows of a batch: ROWS, or the power of two that holds all requested samples, which resuming does not change."""
+    return ROWS if requested is None else min(ROWS, 1 << (requested - 1).bit_length())
 
 
 def _padded(tokens: int) -> int:

@@ -20,6 +20,8 @@ from rlvrscope.experiment.workers import Event
 
 REFRESH_SECONDS = 0.1
 """Shortest time between two updates of a bar."""
+FIRST_LINE_SECONDS = 2.0
+"""Time of the first line of progress where there is no terminal."""
 COLUMNS = ("run", "step", "pass@1", "entropy", "steps/s", "left", "state")
 MAX_ROWS = 16
 """Rows of the live table: unfinished runs first, then failed ones, then the last to finish."""
@@ -41,22 +43,23 @@ def progress_bar(
     line_every: float | None = None,
     console: Console = MESSAGES,
 ) -> Iterator[Advance]:
-    """Show a bar with rate and time left on a terminal; elsewhere nothing, or a line every `line_every` seconds.
+    """Show a bar with rate and time left on a terminal; elsewhere nothing, or lines up to `line_every` seconds apart.
 
-    The bar appears after `delay` seconds.
+    The bar appears after `delay` seconds, the first line after FIRST_LINE_SECONDS; then the pauses double.
     """
     bar = _Bar(label, total, console)
     started = drawn = time.monotonic()
+    pause = min(FIRST_LINE_SECONDS, line_every or 0.0)
 
     def advance(done: int, total: int | None = None, detail: str = "") -> None:
-        nonlocal drawn
+        nonlocal drawn, pause
         now = time.monotonic()
         if _draws(console):
             if now - started >= delay and (now - drawn >= REFRESH_SECONDS or done == total):
                 drawn = now
                 bar.show(done, total, detail)
-        elif line_every is not None and now - drawn >= line_every:
-            drawn = now
+        elif line_every is not None and now - drawn >= pause:
+            drawn, pause = now, min(2.0 * pause, line_every)
             console.print(f"{label}: {bar.line(done, total, detail)}")
 
     try:

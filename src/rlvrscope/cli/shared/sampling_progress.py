@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rlvrscope.sampling import FillProgress
 
 LINE_SECONDS = 30.0
-"""Seconds between progress lines where there is no terminal."""
+"""Longest pause between progress lines where there is no terminal, in seconds."""
 
 
 class SamplingProgress:
@@ -29,19 +29,29 @@ class SamplingProgress:
     def __init__(self, console: Console = MESSAGES) -> None:
         self.stopped = False
         self._console = console
+        self._progress: FillProgress | None = None
+        self._tokens = 0
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         self._stack.enter_context(on_interrupt(self._interrupt))
         bar = progress_bar("sampling", line_every=LINE_SECONDS, console=self._console)
         self._advance = self._stack.enter_context(bar)
+        self._tokens = 0
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.close()
 
     def show(self, progress: FillProgress) -> None:
-        self._advance(progress.done, progress.total, "\n".join(_lines(progress)))
+        self._progress = progress
+        self._advance(progress.done, progress.total, "\n".join(_lines(progress, self._tokens)))
+
+    def count_tokens(self, count: int) -> None:
+        """Add tokens just drawn, of samples that may not be finished."""
+        self._tokens += count
+        if self._progress is not None:
+            self.show(self._progress)
 
     def _interrupt(self, *_: Any) -> None:
         if self.stopped:
@@ -55,13 +65,16 @@ def summary(progress: FillProgress) -> str:
     return ", ".join(_lines(progress))
 
 
-def _lines(progress: FillProgress) -> list[str]:
-    """Rate and time left; and the outcomes' shares of the new samples, all of which are verified when committed."""
+def _lines(progress: FillProgress, drawn: int = 0) -> list[str]:
+    """Rate and time left; and the outcomes' shares of the new samples, all of which are verified when committed.
+
+    drawn: tokens, of samples that are not committed too.
+    """
     seconds = max(progress.seconds, 1e-9)
-    rate = progress.new / seconds
-    speed = [f"{rate:,.1f} samples/s"]
-    if progress.tokens:
-        speed.append(f"{progress.tokens / seconds:,.0f} tokens/s")
+    rate, tokens = progress.new / seconds, max(progress.tokens, drawn)
+    speed = [f"{rate:,.1f} samples/s" if progress.new or not tokens else f"{tokens:,} tokens drawn"]
+    if tokens:
+        speed.append(f"{tokens / seconds:,.0f} tokens/s")
     if progress.new and progress.done < progress.total:
         speed.append(f"about {duration((progress.total - progress.done - progress.failed) / rate)} left")
     results = []
