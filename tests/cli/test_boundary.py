@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 from rlvrscope.cli.main import app
 from rlvrscope.readers import read_models
 from rlvrscope.seeding import generator
-from rlvrscope.stats import compare, compare_all, plan
+from rlvrscope.stats import compare, compare_all, pass_at_k_curve, plan
 
 KS = [1, 2, 4, 8]
 ROWS = [{"problem": f"p{i:02}", "n": 8, "base": i % 5, "grpo": (i * 3) % 9, "other": (i * 7) % 9} for i in range(40)]
@@ -144,6 +144,69 @@ def test_the_numbers_are_those_of_compare(at: Path, words: list[str], settings: 
         assert f"{row['base']:.3f}" in output
     assert " ".join(model["conclusion"].split()) in " ".join(output.split())
     assert widths(output) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        ([], {}),
+        (["--pointwise", "--confidence", "0.8"], {"simultaneous": False, "confidence": 0.8}),
+        (["--this-set", "--seed", "3"], {"target": "this set"}),
+        (["--k", "8,1,16"], {}),
+    ],
+)
+def test_one_model_has_its_curve_with_its_band(at: Path, words: list[str], settings: dict[str, Any]):
+    """k = 16 is undefined: there are 8 samples of each problem."""
+    (grpo,) = read_models("grpo.csv")
+    ks, seed = ([1, 8, 16] if "--k" in words else KS), (3 if "--seed" in words else 0)
+    expected = pass_at_k_curve(grpo.counts, ks, rng=generator(seed, "one model"), **settings)
+    result = facts("boundary", "grpo.csv", *words)
+    output = run("boundary", "grpo.csv", *words, "--csv", "table.csv", terminal=True).stdout
+    assert [row["k"] for row in result["rows"]] == ks
+    for index, (row, line) in enumerate(zip(result["rows"], csv.DictReader((at / "table.csv").open()), strict=True)):
+        for part, key in (("estimate", "pass"), ("low", "pass_low"), ("high", "pass_high")):
+            number = float(getattr(expected, part)[index])
+            assert row[key] == (number if np.isfinite(number) else None)
+            assert line[key] == ("" if row[key] is None else repr(row[key]))
+            assert row[key] is None or f"{row[key]:.3f}" in output
+        assert row["reliable"] == expected.reliable[index]
+    assert ("pass@16 is undefined for 40 of 40 problems" in output) is ("--k" in words)
+    assert ("°" in output) is not all(row["reliable"] or row["pass"] is None for row in result["rows"])
+    assert " ".join(result["conclusion"].split()) in " ".join(output.split())
+    assert widths(output) <= 80
+
+
+def test_the_files_of_one_model(at: Path):
+    for number in range(2):
+        run("boundary", "all.jsonl#grpo", "--html", f"{number}.html", "--png", f"{number}.svg", "--options", "4")
+    assert (at / "0.svg").read_bytes() == (at / "1.svg").read_bytes()
+    page = (at / "0.html").read_text()
+    for words in ("One model: grpo", "pass@8 above guessing", "Guessing among 4 options alone", "answers among 8"):
+        assert words in page
+    assert facts("boundary", "all.jsonl#grpo")["samples"][0]["fact"] == "answers among 8"
+    assert "grpo: 3 of 8 right" in run("boundary", "all.jsonl#grpo", "--problem", "p01", terminal=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        *(([option], f"{option} compares models") for option in ("--rank", "--seeds", "--shared", "--at-least-k")),
+        (["--by", "level"], "--by compares models"),
+        (["--fail-if", "shrunk"], "--fail-if compares models"),
+        (["--fail-under", ".5@3"], "an alarm at k = 3 needs that k in the table"),
+    ],
+)
+def test_one_model_is_not_compared(at: Path, words: list[str], message: str):
+    assert message in refused("boundary", "base.csv", *words, "--csv", "table.csv")
+    assert not (at / "table.csv").exists()
+
+
+def test_one_of_several_models_must_be_named(at: Path):
+    (at / "one.csv").write_text("problem,n,c\na,1,1\nb,1,0\n")
+    assert "all.jsonl holds 3 models: name one, all.jsonl#NAME with one of" in refused("boundary", "all.jsonl")
+    assert "at least 2 samples of every" in refused("boundary", "one.csv", "--this-set")
+    done = CliRunner().invoke(app, ["boundary", "base.csv", "--fail-under", ".9"])
+    assert (done.exit_code, done.stderr) == (3, "alarm: base: pass@8 is 0.800, under 0.9\n")
 
 
 def test_every_kind_of_file_gives_the_same(at: Path):

@@ -26,12 +26,14 @@ from rlvrscope.cli.shared.sources import (
     WhereOption,
     as_runs,
     read_all,
+    read_one,
 )
 from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
 
 if TYPE_CHECKING:
     from rlvrscope.experiment.boundary import Boundary
+    from rlvrscope.experiment.one_model import OneModel
     from rlvrscope.readers import ModelCounts
 
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the draws.")]
@@ -40,7 +42,10 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the draws.")]
 @guarded
 def boundary(
     base: Annotated[str, typer.Argument(metavar="BASE", help=f"The model before training. {SOURCE}")],
-    trained: Annotated[list[str], typer.Argument(metavar="TRAINED...", help="One or more trained models, likewise.")],
+    trained: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TRAINED", help="Trained models, likewise; without any, only BASE's curve is shown."),
+    ] = None,
     ks: Annotated[str | None, typer.Option("--k", help="Values of k: 1,8,256; by default 1, 2, 4, ...")] = None,
     confidence: ConfidenceOption = 0.95,
     this_set: Annotated[
@@ -92,7 +97,16 @@ def boundary(
     resamples: Annotated[int, typer.Option("--resamples", min=2, help="Random draws of the bands.")] = 10_000,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare pass@k of a base and of models trained from it: differences with bands, and a verdict for each k."""
+    """Compare pass@k of a base and of models trained from it: differences with bands, and a verdict for each k.
+
+    Of a single model, show the curve with its band.
+    """
+    trained = trained or []
+    comparing = {"--seeds": seeds, "--shared": shared, "--by": by, "--rank": rank, "--fail-if": fail_if}
+    comparing |= {"--at-least-k": at_least_k}
+    for option, value in comparing.items():
+        if value and not trained:
+            raise InputError(f"{option} compares models: name a TRAINED, or leave it out")
     alarms = [Alarm.parse("--fail-if", text) for text in fail_if or ()]
     alarms += [Alarm.parse("--fail-under", text) for text in fail_under or ()]
     paths = [path for path in (html, png, csv) if path]
@@ -100,13 +114,14 @@ def boundary(
     with needs_extra("report", "the report"):
         from rlvrscope.experiment.boundary import Boundary, Question
         from rlvrscope.experiment.breakdown import Breakdown
+        from rlvrscope.experiment.one_model import OneModel
         from rlvrscope.experiment.ranking import Ranking
         from rlvrscope.report.boundary.write import as_dict, write_boundary
         from rlvrscope.stats.standard_errors import NEW_PROBLEMS, THIS_SET
 
     with MESSAGES.status("reading"):
         options_of = SourceOptions(column or (), threshold, right or (), where or (), drop_copies, samples, by)
-        before, after = read_all(base, trained, options_of)
+        before, after = read_all(base, trained, options_of) if trained else (read_one(base, options_of), [])
         after = [as_runs(after)] if seeds and problem is None else after
     if problem is not None:
         _show_problem(problem, [before, *after], limit, as_json)
@@ -122,6 +137,9 @@ def boundary(
         options=options,
         at_least_k=at_least_k,
     )
+    if not trained:
+        _show_one(OneModel.of(before, question), alarms, (html, png, csv), base, as_json)
+        return
     with MESSAGES.status("comparing"):
         comparison = Boundary.of(before, after, question, shared)
         for alarm in alarms:
@@ -136,7 +154,40 @@ def boundary(
         print_json(as_dict(comparison))
     else:
         _print(comparison, ks is not None, paths)
-    raise_alarms(alarms, comparison)
+    raise_alarms([reason for alarm in alarms for reason in alarm.reasons(comparison)])
+
+
+def _show_one(
+    one: OneModel,
+    alarms: Sequence[Alarm],
+    paths: tuple[Path | None, Path | None, Path | None],
+    source: str,
+    as_json: bool,
+) -> None:
+    """Print a model's curve. paths: of the page, the picture and the table."""
+    from rlvrscope.report.boundary import one_model
+    from rlvrscope.report.boundary.words import doubts, lines_read
+    from rlvrscope.report.table import to_rich
+
+    for alarm in alarms:
+        alarm.check_k(one.ks)
+    one_model.write_one(one, *paths, source)
+    if as_json:
+        print_json(one_model.as_dict(one))
+    else:
+        for lines, style in ((lines_read(one), "dim"), (doubts(one), "yellow")):
+            for line in lines:
+                OUTPUT.print(line, style=style)
+        tables = [one_model.curve_table(one), *([one_model.sample_table(one)] if one.sample_facts else [])]
+        for table in tables:
+            OUTPUT.print(to_rich(table))
+            OUTPUT.print()
+        OUTPUT.print(one_model.conclusion(one))
+        for note in one_model.notes(one):
+            OUTPUT.print(note, style="dim")
+        for path in filter(None, paths):
+            OUTPUT.print(f"Written: {path}")
+    raise_alarms([reason for alarm in alarms for reason in alarm.reasons_under(one.model.name, one.curve)])
 
 
 def _check_outputs(paths: Sequence[Path], sources: Sequence[str], png: Path | None, problem: str | None) -> None:

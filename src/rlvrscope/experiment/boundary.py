@@ -61,6 +61,13 @@ class Question:
     options: int | None = None
     at_least_k: bool = False
 
+    def ks_for(self, counts: Sequence[GroupCounts]) -> tuple[int, ...]:
+        """The ks to compare at. Raises InputError where there are too few samples for the intervals asked for."""
+        ks = default_ks(counts, self.at_least_k)
+        if self.target == THIS_SET and ks == (1,):
+            raise InputError("intervals for this set need at least 2 samples of every problem; got 1")
+        return self.ks or ks
+
     def compare(
         self, pairs: Mapping[Name, tuple[GroupCounts, GroupCounts]], ks: Sequence[int], stream: str
     ) -> dict[Name, Comparison]:
@@ -119,11 +126,9 @@ class Boundary:
             base, trained = _with_shared_problems(base, trained)
         _, *names = num_problems
         by_name = dict(zip(names, trained, strict=True))
-        ks = default_ks([base.counts, *(model.counts for model in trained)], question.at_least_k)
-        if question.target == THIS_SET and ks == (1,):
-            raise InputError("intervals for this set need at least 2 samples of every problem; got 1")
+        ks = question.ks_for([base.counts, *(model.counts for model in trained)])
         pairs = {name: (base.counts, model.counts) for name, model in by_name.items()}
-        comparisons = question.compare(pairs, question.ks or ks, "boundary")
+        comparisons = question.compare(pairs, ks, "boundary")
         left_out = {name: number - len(base.counts.problems) for name, number in num_problems.items()}
         kept = {label for model in [base, *trained] for label in model.counts.base or ()}
         return cls(base, by_name, question, comparisons, left_out, tuple(sorted(bases - kept)))

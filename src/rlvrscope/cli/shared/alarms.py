@@ -10,6 +10,7 @@ from rlvrscope.errors import AlarmError, InputError, did_you_mean
 
 if TYPE_CHECKING:
     from rlvrscope.experiment.boundary import Boundary
+    from rlvrscope.stats import Curve
 
 VERDICTS = ("expanded", "shrunk", "unchanged", "undecided")
 
@@ -47,21 +48,26 @@ class Alarm:
             raise InputError(f"an alarm at k = {self.k} needs that k in the table: --k {self.k}; there is {ks}")
 
     def reasons(self, boundary: Boundary) -> list[str]:
-        """What sets it off, one line for each model and k. An undefined pass@k is no value, and sets nothing off."""
-        last = boundary.ks[-1]
+        """What sets it off, one line for each model and k."""
         lines = []
         for name, comparison in boundary.comparisons.items():
-            for k, verdict, value in zip(comparison.ks, comparison.verdicts, comparison.trained.estimate, strict=True):
+            for k, verdict in zip(comparison.ks, comparison.verdicts, strict=True):
                 if self.verdict == verdict and self.k in (None, k):
                     lines.append(f"{name}: pass@{k} is {verdict}")
-                if self.under is not None and k == (self.k or last) and value < self.under:
-                    lines.append(f"{name}: pass@{k} is {value:.3f}, under {self.under:g}")
+            lines += self.reasons_under(name, comparison.trained)
         return lines
 
+    def reasons_under(self, name: str, curve: Curve) -> list[str]:
+        """A line if the model's pass@k is below. An undefined pass@k is no value, and sets nothing off."""
+        k = self.k or curve.ks[-1]
+        value = curve.estimate[curve.ks.index(k)]
+        if self.under is None or not value < self.under:
+            return []
+        return [f"{name}: pass@{k} is {value:.3f}, under {self.under:g}"]
 
-def raise_alarms(alarms: Sequence[Alarm], boundary: Boundary) -> None:
-    """Raises AlarmError with the first reasons."""
-    reasons = [reason for alarm in alarms for reason in alarm.reasons(boundary)]
+
+def raise_alarms(reasons: Sequence[str]) -> None:
+    """Raises AlarmError with the first reasons, if there are any."""
     if reasons:
         more = f" and {len(reasons) - 5} more" if len(reasons) > 5 else ""
         raise AlarmError(f"{'; '.join(reasons[:5])}{more}")

@@ -86,6 +86,19 @@ def read_all(base: str, trained: Sequence[str], options: SourceOptions) -> tuple
     return base_model, [model for models in rest for model in others(base_model, models)]
 
 
+def read_one(source: str, options: SourceOptions) -> ModelCounts:
+    """Return the only model of a source. Raises InputError where there are several."""
+    from rlvrscope.tables.values import join_names
+
+    models = read_sources([source], options)[0]
+    if len(models) > 1:
+        raise InputError(
+            f"{source} holds {len(models)} models: name one, {source}#NAME with one of "
+            f"{join_names(model.name for model in models)}, or compare those with one called base: {source} {source}"
+        )
+    return models[0]
+
+
 def _where(pair: str) -> tuple[str, str]:
     column, equals, value = pair.partition("=")
     if not equals or not column or not value:

@@ -10,7 +10,8 @@ import altair as alt
 import numpy as np
 
 from rlvrscope.experiment.boundary import SUCCESS_CLASSES, Boundary
-from rlvrscope.report.boundary.words import crosses, crossing_range
+from rlvrscope.experiment.one_model import OneModel
+from rlvrscope.report.boundary.words import band, crosses, crossing_range
 from rlvrscope.report.style import BASE_COLOUR, COLOURS, number, styled, title
 from rlvrscope.report.table import finite
 from rlvrscope.report.text import one_line
@@ -53,6 +54,22 @@ def curves(boundary: Boundary) -> Any:
     )
 
 
+def one_curve(one: OneModel) -> Any:
+    """pass@k of one model with its band."""
+    rows = _curve_rows("model", one.curve)
+    y = alt.Y("pass:Q", title="pass@k (mean over problems)", scale=alt.Scale(zero=False))
+    data = alt.Chart(alt.Data(values=rows)).encode(x=_x(one, "k (samples)"), color=alt.value(COLOURS[0]))
+    area = _band(data, one.curve).encode(y=alt.Y("low:Q", scale=alt.Scale(zero=False)), y2="high:Q")
+    tips = ["k:Q", number("pass"), number("low"), number("high"), "reliable:N"]
+    line = data.mark_line(strokeWidth=2).encode(y=y)
+    dots = data.mark_circle(size=30, opacity=1).encode(y=y, tooltip=tips)
+    heading = title(
+        f"pass@k of {one_line(one.model.name, 2 * MAX_NAME)}",
+        [f"{one.num_problems} problems, at least {one.min_samples} samples of each.", f"Area: {band(one.question)}."],
+    )
+    return styled(alt.layer(_shade(one), area, line, dots, width=WIDE, height=300, title=heading))
+
+
 def moves(boundary: Boundary) -> Any:
     """Number of problems by success class under the base and after training."""
     panels = [_matrix(boundary, name) for name in boundary.trained]
@@ -76,7 +93,7 @@ def _panel(boundary: Boundary, index: int, name: str, width: int) -> Any:
     return alt.vconcat(upper, lower, spacing=14, resolve=OWN_COLOURS)
 
 
-def _x(boundary: Boundary, label: str | None) -> alt.X:
+def _x(boundary: Boundary | OneModel, label: str | None) -> alt.X:
     first, last = boundary.ks[0], boundary.ks[-1]
     domain = [first, last] if last > first else [first / 2, first * 2]
     scale = alt.Scale(type="log", base=2, domain=domain, nice=False)
@@ -166,7 +183,7 @@ def _same_scale(boundary: Boundary) -> alt.Scale:
     return alt.Scale(domain=[float(values.min()), float(values.max())])
 
 
-def _shade(boundary: Boundary) -> Any:
+def _shade(boundary: Boundary | OneModel) -> Any:
     """k above n / 4, where an estimate rests on few disjoint draws of k."""
     start, end = max(boundary.min_samples / MIN_SAMPLES_PER_K, boundary.ks[0]), boundary.ks[-1]
     rows = [{"k": start, "end": end}] if start < end else []

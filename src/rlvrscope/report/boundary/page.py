@@ -19,11 +19,10 @@ from rlvrscope.report.boundary.tables import (
     sample_table,
     verdict_table,
 )
-from rlvrscope.report.boundary.words import RANKING_NOTE, breakdown_note, conclusion, doubts, model_label, notes
+from rlvrscope.report.boundary.words import RANKING_NOTE, band, breakdown_note, conclusion, doubts, model_label, notes
 from rlvrscope.report.table import Table, facts_table
 from rlvrscope.report.text import clipped, one_line
 from rlvrscope.stats.ledger import GAINED, LOST, STATUSES
-from rlvrscope.stats.standard_errors import NEW_PROBLEMS
 
 MAX_PROBLEMS = 20
 """Gained or lost problems on the page, over all models."""
@@ -87,7 +86,7 @@ def render(boundary: Boundary, charts: Mapping[str, alt.TopLevelMixin], facts: M
         verdicts=[verdict_table(boundary, name) for name in boundary.trained],
         moves_note=_moves_note(boundary),
         ledgers=[_ledger(boundary, name) for name in boundary.trained],
-        metrics=metrics_table(boundary),
+        metrics=metrics_table((boundary.base.name, *boundary.trained), boundary.metrics),
         samples=[sample_table(boundary, name) for name in boundary.trained] if boundary.sample_facts else [],
         breakdowns=breakdown_tables(boundary, every_k=True),
         breakdown_note=breakdown_note(boundary.breakdown) if boundary.breakdown else "",
@@ -99,15 +98,9 @@ def render(boundary: Boundary, charts: Mapping[str, alt.TopLevelMixin], facts: M
 
 def _setting(boundary: Boundary) -> str:
     question = boundary.question
-    kind = "simultaneous over k" if question.simultaneous else "pointwise"
-    over = (
-        "for new problems of the same kind (and new training runs, where there are several)"
-        if question.target == NEW_PROBLEMS
-        else "for new samples of these problems"
-    )
     return (
         f"{boundary.num_problems} problems, at least {boundary.min_samples} samples of each from every model. In "
-        f"brackets: {question.confidence:.0%} bands, {kind}, {over}; differences are paired by problem. Margin of "
+        f"brackets: {band(question)}; differences are paired by problem. Margin of "
         f'"unchanged": {question.margin:g}.'
     )
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import rich.table
 
-from rlvrscope.experiment.boundary import Boundary
+from rlvrscope.experiment.boundary import Boundary, Metric
 from rlvrscope.experiment.breakdown import Breakdown
 from rlvrscope.experiment.outcomes import Estimate
 from rlvrscope.experiment.ranking import Ranking
@@ -92,11 +92,10 @@ def rates_table(boundary: Boundary, name: str) -> Table:
     return Table(columns, rows)
 
 
-def metrics_table(boundary: Boundary) -> Table:
+def metrics_table(names: Sequence[str], metrics: Sequence[Metric]) -> Table:
     """Metrics other than pass@k, a column per model."""
-    names = (boundary.base.name, *boundary.trained)
     columns = (Column("", align="left"), *(Column(model_label(name)) for name in names))
-    return Table(columns, [(metric.name, *metric.values) for metric in boundary.metrics])
+    return Table(columns, [(metric.name, *metric.values) for metric in metrics])
 
 
 def sample_table(boundary: Boundary, name: str) -> Table:

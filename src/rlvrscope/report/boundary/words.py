@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from rlvrscope.experiment.boundary import Boundary
+from rlvrscope.experiment.boundary import Boundary, Question
 from rlvrscope.experiment.breakdown import Breakdown
+from rlvrscope.experiment.one_model import OneModel
 from rlvrscope.experiment.outcomes import Estimate
+from rlvrscope.readers import ModelCounts
 from rlvrscope.readers.account import Account
 from rlvrscope.report.text import interval, number, one_line
 from rlvrscope.stats import Comparison, Curve, guessing_pass_at_k
@@ -19,6 +23,8 @@ BOUNDARY_VERBS = {EXPANDED: "expanded", SHRUNK: "shrank", UNCHANGED: "did not ch
 PASS_VERBS = {EXPANDED: "rose", SHRUNK: "fell", UNCHANGED: "did not change", UNDECIDED: "is undecided"}
 MAX_NAME = 40
 """Characters of a model's name in a sentence."""
+FEW_SAMPLES = "k is above a quarter of the samples, or under 3 problems' worth vary"
+FEW_OUTCOMES = "at one of its ends fewer than 3 problems are solved, or not solved"
 MIN_BOUNDARY_K = 8
 """Smallest k at which pass@k is called the boundary."""
 
@@ -66,7 +72,7 @@ def _main_clause(boundary: Boundary, name: str, last: int) -> str:
 
 def notes(boundary: Boundary) -> list[str]:
     """Caveats that a reader needs before the table."""
-    base, question = boundary.base, boundary.question
+    base = boundary.base
     lines = [*_short_of_samples(boundary), *_stars(boundary), *_marks(boundary)]
     lines += [
         f"{model_label(name)} has exactly the same counts as {model_label(base.name)}."
@@ -80,25 +86,42 @@ def notes(boundary: Boundary) -> list[str]:
     ]
     if boundary.bases_left_out:
         lines.append(f"Bases left out because not all models have them: {join_names(boundary.bases_left_out)}.")
-    if question.options is not None:
-        k = boundary.ks[-1]
-        guess = float(guessing_pass_at_k([question.options], [k])[0, 0])
-        lines.append(f"Guessing among {question.options} options alone gives pass@{k} = {guess:.3f}.")
+    lines += guessing(boundary)
     if len(boundary.trained) > 1:
         lines.append(f"{len(boundary.trained)} models are compared: the verdicts of all together keep the level.")
     return lines
 
 
-def accounts(boundary: Boundary) -> list[Account]:
+def guessing(result: Boundary | OneModel) -> list[str]:
+    """The guessing baseline at the largest k, if a number of options is set."""
+    options, k = result.question.options, result.ks[-1]
+    if options is None:
+        return []
+    guess = float(guessing_pass_at_k([options], [k])[0, 0])
+    return [f"Guessing among {options} options alone gives pass@{k} = {guess:.3f}."]
+
+
+def band(question: Question) -> str:
+    """Confidence, kind and scope of the bands."""
+    kind = "simultaneous over k" if question.simultaneous else "pointwise"
+    over = (
+        "for new problems of the same kind (and new training runs, where there are several)"
+        if question.target == NEW_PROBLEMS
+        else "for new samples of these problems"
+    )
+    return f"{question.confidence:.0%} bands, {kind}, {over}"
+
+
+def accounts(result: Boundary | OneModel) -> list[Account]:
     """What was read from each source."""
-    return list(dict.fromkeys(account for model in boundary.models for account in model.accounts))
+    return list(dict.fromkeys(account for model in result.models for account in model.accounts))
 
 
-def doubts(boundary: Boundary) -> list[str]:
+def doubts(result: Boundary | OneModel) -> list[str]:
     """What is doubtful about the samples, such as copies among them, and about comparing them."""
-    lines = [one_line(warning) for account in accounts(boundary) for warning in account.warnings]
+    lines = [one_line(warning) for account in accounts(result) for warning in account.warnings]
     ratings: dict[str, dict[str, str]] = {}
-    for account in accounts(boundary):
+    for account in accounts(result):
         ratings.setdefault(account.layout, {}).setdefault(account.rating, account.source)
     for sources in ratings.values():
         if len(sources) > 1:
@@ -122,9 +145,9 @@ def breakdown_note(breakdown: Breakdown) -> str:
     )
 
 
-def lines_read(boundary: Boundary) -> list[str]:
+def lines_read(result: Boundary | OneModel) -> list[str]:
     """What was read, in one line for each source."""
-    return [one_line(account.line) for account in accounts(boundary)]
+    return [one_line(account.line) for account in accounts(result)]
 
 
 def starred(comparison: Comparison, index: int) -> bool:
@@ -157,13 +180,8 @@ def _short_of_samples(boundary: Boundary) -> list[str]:
     """The problems that have too few samples for some k, and what to do about them."""
     if boundary.question.at_least_k:
         return _left_out(boundary)
-    lines = _undefined(boundary)
-    max_samples = int(max(model.counts.n.max() for model in boundary.models))
-    if boundary.question.ks is None and max_samples > boundary.min_samples:
-        lines.append(
-            f"k ends at the fewest samples of a problem, {boundary.min_samples}; others have up to {max_samples}. "
-            "Use --k for more."
-        )
+    lines = [*_undefined(boundary), *more_ks(boundary)]
+    if more_ks(boundary):
         next_k = 2 * boundary.ks[-1]
         few = max(int((model.counts.grid[0].min(axis=0) < next_k).sum()) for model in boundary.models)
         if few < boundary.num_problems:
@@ -172,6 +190,17 @@ def _short_of_samples(boundary: Boundary) -> list[str]:
                 "the others at larger k."
             )
     return lines
+
+
+def more_ks(result: Boundary | OneModel) -> list[str]:
+    """A hint where the default ks end below the samples that some problems have."""
+    max_samples = int(max(model.counts.n.max() for model in result.models))
+    if result.question.ks is not None or max_samples == result.min_samples:
+        return []
+    return [
+        f"k ends at the fewest samples of a problem, {result.min_samples}; others have up to {max_samples}. "
+        "Use --k for more."
+    ]
 
 
 def _left_out(boundary: Boundary) -> list[str]:
@@ -191,21 +220,24 @@ def _left_out(boundary: Boundary) -> list[str]:
 def _undefined(boundary: Boundary) -> list[str]:
     """The first undefined k of each model."""
     trained = ((name, comparison.trained) for name, comparison in boundary.comparisons.items())
-    lines = []
-    for name, curve in [(boundary.base.name, boundary.base_curve), *trained]:
-        short = [
-            (k, curve.num_problems - defined)
-            for k, defined in zip(curve.ks, curve.num_defined, strict=True)
-            if defined < curve.num_problems
-        ]
-        if short:
-            k, number = short[0]
-            hint = "" if number == curve.num_problems else " --at-least-k compares the others."
-            lines.append(
-                f"{model_label(name)}: pass@{k} is undefined for {number} of {curve.num_problems} problems (n < {k})."
-                f"{hint}"
-            )
-    return lines
+    curves = [(boundary.base.name, boundary.base_curve), *trained]
+    return [line for name, curve in curves for line in undefined(name, curve, " --at-least-k compares the others.")]
+
+
+def undefined(name: str, curve: Curve, hint: str) -> list[str]:
+    """The first k at which the curve is undefined. hint: follows where it is defined for some problems."""
+    short = [
+        (k, curve.num_problems - defined)
+        for k, defined in zip(curve.ks, curve.num_defined, strict=True)
+        if defined < curve.num_problems
+    ]
+    if not short:
+        return []
+    k, number = short[0]
+    return [
+        f"{model_label(name)}: pass@{k} is undefined for {number} of {curve.num_problems} problems (n < {k})."
+        f"{'' if number == curve.num_problems else hint}"
+    ]
 
 
 def _why_unknown(comparison: Comparison) -> str:
@@ -226,7 +258,7 @@ def _stars(boundary: Boundary) -> list[str]:
     if not names:
         return []
     if boundary.question.target != NEW_PROBLEMS:
-        return ["* The band may be too narrow: k is above a quarter of the samples, or under 3 problems' worth vary."]
+        return [f"* The band may be too narrow: {FEW_SAMPLES}."]
     counts = [boundary.base.counts, *(boundary.trained[name].counts for name in names)]
     if any(map(has_few_runs, counts)):
         runs = min(num_groups(side) for side in counts if has_few_runs(side))
@@ -242,13 +274,16 @@ def _marks(boundary: Boundary) -> list[str]:
     curves = [curve for one in boundary.comparisons.values() for curve in (one.base, one.trained)]
     if not any(curve_mark(curve, index) for curve in curves for index in range(len(curve.ks))):
         return []
-    if boundary.question.target != NEW_PROBLEMS:
-        return ["° The value's own band may be too narrow, for the same reasons."]
-    if any(has_few_runs(model.counts) for model in boundary.models):
-        return [f"° The value's own band may be too narrow: there are fewer than {MIN_RUNS} training runs."]
-    return [
-        "° The value's own band may be too narrow: at one of its ends fewer than 3 problems are solved, or not solved."
-    ]
+    return [mark_note(boundary.question, boundary.models)]
+
+
+def mark_note(question: Question, models: Sequence[ModelCounts]) -> str:
+    """The meaning of the mark on a curve's value."""
+    if question.target != NEW_PROBLEMS:
+        return f"° The value's own band may be too narrow: {FEW_SAMPLES}."
+    if any(has_few_runs(model.counts) for model in models):
+        return f"° The value's own band may be too narrow: there are fewer than {MIN_RUNS} training runs."
+    return f"° The value's own band may be too narrow: {FEW_OUTCOMES}."
 
 
 def _change(comparison: Comparison, index: int) -> str:
