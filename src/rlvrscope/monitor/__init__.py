@@ -1,5 +1,8 @@
 """Signals that tell which stage a run is in."""
 
+from rlvrscope.monitor.alarms import Alarm
+from rlvrscope.monitor.group_ledger import GroupLedger
 from rlvrscope.monitor.saturation import saturated_at
+from rlvrscope.monitor.stage import Reading, StageMonitor
 
-__all__ = ["saturated_at"]
+__all__ = ["Alarm", "GroupLedger", "Reading", "StageMonitor", "saturated_at"]

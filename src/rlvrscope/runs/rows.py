@@ -100,6 +100,31 @@ class TelemetryRow(Row):
     """KL(policy || base) estimated on the rollouts; NaN where they are not samples of the policy."""
 
 
+class LedgerRow(Row):
+    """What the rewards of one step's groups tell (`rlvrscope.monitor.GroupLedger`)."""
+
+    FILE = "ledger"
+    groups: int = Field(ge=1)
+    group_size: int = Field(ge=1)
+    pass_at_1: Metric
+    """Share of right rollouts."""
+    pass_at_group: Metric
+    """Share of groups with a right rollout: pass@G, for G the group's size."""
+    pass_hat_group: Metric
+    """Share of groups in which all rollouts are right."""
+    levels: dict[float, float] = Field(default_factory=dict)
+    """Share of the rollouts at each reward level; empty for continuous rewards."""
+    top_level: Metric = NAN
+    """The highest reward so far."""
+    top_at_group: Metric = NAN
+    """Share of groups with a rollout at the highest reward so far."""
+    returned: int = 0
+    """Prompts that were visited before."""
+    gained: int = 0
+    """Those of them with a right rollout now and none at their last visit."""
+    lost: int = 0
+
+
 class TimingRow(Row):
     """Times of one training step, in seconds. A separate file, because times differ from run to run."""
 

@@ -1,0 +1,246 @@
+"""How well the stage monitor works where the truth is known: toy runs, and lab runs with exact masses.
+
+    python recipes/stage-detection/validate.py toy --runs 1000 --workers 2
+    python recipes/stage-detection/validate.py lab out/stage-detection
+
+The truth is the turn of the mean log-mass of the optimal (rare right) answers over the training prompts: its lowest
+point, if it falls by MIN_FALL nats before and rises by MIN_RISE afterwards. A run "never turns" if it does not rise.
+Runs that rise from the start are left out. Each detector's first "exploration" is compared with the turn t*: missed;
+premature: before .5 t*; lag: the median of t/t*; false alarm: in a run that never turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta
+
+from rlvrscope.arrays import Floats
+from rlvrscope.monitor import GroupLedger, StageMonitor
+from rlvrscope.monitor.saturation import saturated_at
+from rlvrscope.objectives import advantages, objective_from
+from rlvrscope.runs.folder import RunFolder
+from rlvrscope.runs.rows import EvaluationRow, LedgerRow, TelemetryRow
+from rlvrscope.seeding import generator
+
+MIN_RISE, MIN_FALL = 0.1, 0.05
+"""Nats of mean log-mass that make a turn, and a fall before it."""
+PROMPTS, PROBED = 48, 24
+SEEN = ("grpo", "grpo-n", "grpo-p", "dr-grpo", "rloo", "w-reinforce")
+UNSEEN = ("qae", "f-grpo", "pass-at-k", "wapo", "nsr")
+"""Objectives that no threshold was fixed on."""
+FIELDS = {
+    "telemetry": ("reward", "entropy", "equal_reward_share"),
+    "ledger": ("reward", "entropy", "equal_reward_share", "levels", "top_level", "top_at_group", "pass_at_group"),
+    "probe": (
+        "reward", "entropy", "equal_reward_share", "levels", "top_level", "top_at_group", "pass_at_group",
+        "rare_log_mass",
+    ),
+}  # fmt: skip
+"""What each of the monitor's three forms is given."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One run: its rows, the exact mean log-mass of the optimal answers at each step, and the family it belongs to."""
+
+    family: str
+    rows: list[dict[str, Any]]
+    log_mass_T: Floats
+
+    @property
+    def turn(self) -> int | None:
+        """The step of the turn; 0 if the mass rises from the start; None if it never rises."""
+        lowest = int(self.log_mass_T.argmin())
+        if self.log_mass_T[lowest:].max() - self.log_mass_T[lowest] < MIN_RISE:
+            return None
+        return lowest if self.log_mass_T[0] - self.log_mass_T[lowest] >= MIN_FALL else 0
+
+
+def toy(number: int) -> Instance:
+    """Softmax policies on 48 bandits, sampled groups, one update a step: settings drawn from the instance's number."""
+    rng = generator(number, "stage-detection")
+    unseen = number % 5 == 4
+    objective = objective_from(str(rng.choice(UNSEEN if unseen else SEEN)))
+    actions, group, graded = int(rng.integers(3, 7)), int(rng.integers(4, 17)), bool(rng.random() < 0.8)
+    rate, kl = float(np.exp(rng.uniform(np.log(0.05), np.log(0.5)))), float(rng.choice([0.0, 0.0, 0.01]))
+    reward_V = np.zeros(actions)
+    reward_V[:2] = 1.0, rng.uniform(0.5, 0.9) if graded else 1.0
+    rare_P = np.exp(rng.normal(np.log(rng.uniform(0.006, 0.05)), 0.4, PROMPTS)).clip(0.002, 0.15)
+    common_P = rng.uniform(0.3, 0.6, PROMPTS)
+    wrong_PV = rng.dirichlet(np.ones(actions - 2), PROMPTS) * (1.0 - rare_P - common_P)[:, None]
+    logits_PV = np.log(np.column_stack([rare_P, common_P, wrong_PV]))
+    start_PV = _log_softmax(logits_PV)
+    ledger, rows, log_mass = GroupLedger(), [], []
+    for step in range(1, 1 + int(min(1500, 80 / rate))):
+        logp_PV = _log_softmax(logits_PV)
+        prob_PV = np.exp(logp_PV)
+        log_mass.append(logp_PV[:, 0].mean())
+        edge_PV = prob_PV.cumsum(axis=1)[:, :-1]
+        action_PG = (rng.random((PROMPTS, group))[:, :, None] > edge_PV[:, None]).sum(axis=2)
+        reward_PG = reward_V[action_PG]
+        row = ledger.update(step, range(PROMPTS), reward_PG).model_dump()
+        rows.append(
+            row
+            | {
+                "reward": reward_PG.mean(),
+                "entropy": -(prob_PV * logp_PV).sum(axis=1).mean(),
+                "equal_reward_share": (np.ptp(reward_PG, axis=1) == 0.0).mean(),
+                "rare_log_mass": logp_PV[:PROBED, 0].mean(),
+            }
+        )
+        pull_PV = np.zeros_like(prob_PV)
+        np.add.at(pull_PV, (np.arange(PROMPTS)[:, None], action_PG), advantages(reward_PG, objective) / group)
+        logits_PV = logits_PV + rate * (pull_PV - prob_PV * pull_PV.sum(axis=1, keepdims=True))
+        if kl:
+            ratio_PV = logp_PV - start_PV
+            logits_PV = logits_PV - rate * kl * prob_PV * (ratio_PV - (prob_PV * ratio_PV).sum(axis=1, keepdims=True))
+    family = "unseen objectives" if unseen else "toy, half fixed on" if number % 2 else "toy, other half"
+    return Instance(f"{family}, {'graded' if graded else 'binary'}", rows, np.array(log_mass))
+
+
+def _log_softmax(logits_PV: Floats) -> Floats:
+    shifted_PV = logits_PV - logits_PV.max(axis=1, keepdims=True)
+    return shifted_PV - np.log(np.exp(shifted_PV).sum(axis=1, keepdims=True))
+
+
+def lab(folder: Path) -> list[Instance]:
+    """Every training run of an experiment of the lab whose training prompts were scored, from its files.
+
+    The truth and the probe (of every second prompt) are known at its evaluations only; rows between have no probe.
+    """
+    instances = []
+    for path in sorted(folder.rglob("telemetry.jsonl")):
+        run = RunFolder(path.parent)
+        scores = {row.step: row.training[0] for row in run.rows(EvaluationRow) if row.training}
+        log_mass = {
+            step: np.log(np.maximum(score.optimal_P, 1e-12))
+            for step, score in scores.items()
+            if score.optimal_P is not None
+        }
+        if not log_mass:
+            continue
+        ledger = {row.step: row for row in run.rows(LedgerRow)}
+        rows = [
+            row.model_dump() | ledger[row.step].model_dump() | _probe(log_mass.get(row.step))
+            for row in run.rows(TelemetryRow)
+        ]
+        steps = np.arange(1, len(rows) + 1)
+        log_mass_T = np.interp(steps, list(log_mass), [float(mass_P.mean()) for mass_P in log_mass.values()])
+        instances.append(Instance(f"lab, {folder.name}", rows, log_mass_T))
+    return instances
+
+
+def _probe(log_mass_P: Floats | None) -> dict[str, float]:
+    return {} if log_mass_P is None else {"rare_log_mass": float(log_mass_P[::2].mean())}
+
+
+def monitored(fields: Sequence[str]) -> Callable[[Instance], int | None]:
+    """The first step at which the monitor reads exploration from these fields."""
+
+    def first(instance: Instance) -> int | None:
+        monitor = StageMonitor()
+        for row in instance.rows:
+            reading = monitor.update({"step": row["step"]} | {name: row[name] for name in fields if name in row})
+            if reading.stage == "exploration":
+                return reading.step
+        return None
+
+    return first
+
+
+def entropy_stops_falling(instance: Instance) -> int | None:
+    return saturated_at([row["entropy"] for row in instance.rows])
+
+
+def no_contrast(instance: Instance) -> int | None:
+    """Groups with equal rewards exceed .7, over 10 steps."""
+    return _first(_smooth([row["equal_reward_share"] for row in instance.rows]) > 0.7)
+
+
+def reward_stops_rising(instance: Instance) -> int | None:
+    """The reward's slope falls below 5 % of its steepest, over 10 steps."""
+    slope_T = np.diff(_smooth([row["reward"] for row in instance.rows]))
+    steepest_T = np.maximum.accumulate(slope_T)
+    return _first((steepest_T > 0.0) & (slope_T < 0.05 * steepest_T))
+
+
+def _smooth(values: Sequence[float]) -> Floats:
+    return np.convolve(values, np.full(10, 0.1), "valid")
+
+
+def _first(present_T: NDArray[np.bool_], patience: int = 3) -> int | None:
+    """First step after `patience` rows in a row."""
+    in_a_row_T = np.convolve(present_T, np.ones(patience))[: len(present_T)] == patience
+    return int(in_a_row_T.argmax()) + 10 if in_a_row_T.any() else None
+
+
+DETECTORS: dict[str, Callable[[Instance], int | None]] = {
+    **{f"monitor, {name}": monitored(fields) for name, fields in FIELDS.items()},
+    "entropy stops falling": entropy_stops_falling,
+    "equal groups > .7": no_contrast,
+    "reward stops rising": reward_stops_rising,
+}
+
+
+def interval(count: int, total: int) -> str:
+    """Share of `count` in `total` with its exact 95 % interval (Clopper-Pearson)."""
+    if not total:
+        return "-"
+    low = beta.ppf(0.025, count, total - count + 1) if count else 0.0
+    high = beta.ppf(0.975, count + 1, total - count) if count < total else 1.0
+    return f"{count / total:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def table(results: Sequence[tuple[str, int | None, dict[str, int | None]]]) -> list[str]:
+    """One line for each family and detector."""
+    lines = ["| runs | detector | missed | premature | median t/t* | false alarms |", "|---|---|---|---|---|---|"]
+    for family in sorted({family for family, *_ in results}):
+        for name in DETECTORS:
+            turns = [(turn, steps[name]) for of, turn, steps in results if of == family and turn]
+            never = [steps[name] for of, turn, steps in results if of == family and turn is None]
+            caught = [step / turn for turn, step in turns if step is not None]
+            lines.append(
+                f"| {family} ({len(turns)} turn, {len(never)} never) | {name} "
+                f"| {interval(len(turns) - len(caught), len(turns))} "
+                f"| {interval(sum(lag < 0.5 for lag in caught), len(turns))} "
+                f"| {f'{np.median(caught):.2f}' if caught else '-'} "
+                f"| {interval(sum(step is not None for step in never), len(never))} |"
+            )
+    return lines
+
+
+def judged(instance: Instance) -> tuple[str, int | None, dict[str, int | None]]:
+    return instance.family, instance.turn, {name: detect(instance) for name, detect in DETECTORS.items()}
+
+
+def _toy(number: int) -> tuple[str, int | None, dict[str, int | None]]:
+    return judged(toy(number))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    toys = kinds.add_parser("toy")
+    toys.add_argument("--runs", type=int, default=1000)
+    toys.add_argument("--workers", type=int, default=2)
+    kinds.add_parser("lab").add_argument("folders", nargs="+", type=Path)
+    options = parser.parse_args()
+    if options.kind == "toy":
+        with multiprocessing.Pool(options.workers) as pool:
+            results = pool.map(_toy, range(options.runs), chunksize=4)
+    else:
+        results = [judged(instance) for folder in options.folders for instance in lab(folder)]
+    print("\n".join(table(results)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

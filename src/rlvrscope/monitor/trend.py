@@ -1,0 +1,122 @@
+"""Trends of a noisy series, row by row: least-squares slopes over windows of every length at once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+MIN_WINDOW = 8
+"""Rows of the shortest window."""
+GROWTH = 1.5
+"""Each window is longer than the one before by this factor, so that t rows have about 2.5 ln t windows."""
+THRESHOLD = 5.0
+"""Standard errors from which a slope is one. Of series of 1,000 rows that are noise around a constant, 5 % or fewer
+have such a slope for PATIENCE rows in a row (`recipes/stage-detection`)."""
+PATIENCE = 3
+"""Rows in a row that must agree."""
+
+
+class Slope(NamedTuple):
+    """The slope of the last `window` rows: rise over the window, and the slope over its standard error."""
+
+    window: int
+    rise: float
+    z: float
+
+
+@dataclass
+class Trend:
+    """A series and the slopes of its last rows. Values are taken as equally spaced.
+
+    Sums of the values since the start give every window's slope in constant time; memory grows with the rows.
+    """
+
+    values: list[float] = field(default_factory=list)
+    windows: list[int] = field(default_factory=list)
+    """Lengths of the windows that fit into the rows so far."""
+    _first: float = 0.0
+    _sums: list[tuple[float, float, float]] = field(default_factory=lambda: [(0.0, 0.0, 0.0)])
+    _highest: list[float] = field(default_factory=list)
+    _fall: list[float] = field(default_factory=list)
+    _slopes: list[Slope] | None = None
+
+    def add(self, value: float) -> None:
+        """Add a finite value."""
+        if not self.values:
+            self._first = value
+        place, centred = len(self.values), value - self._first
+        total, moment, square = self._sums[-1]
+        self._sums.append((total + centred, moment + place * centred, square + centred * centred))
+        self.values.append(value)
+        self._slopes = None
+        if len(self.values) == (int(self.windows[-1] * GROWTH) + 1 if self.windows else MIN_WINDOW):
+            self.windows.append(len(self.values))
+            self._highest.append(-math.inf)
+            self._fall.append(0.0)
+        for index, window in enumerate(self.windows):
+            mean = self.mean(window)
+            if mean > self._highest[index]:
+                self._highest[index] = mean
+            elif self._highest[index] - mean > self._fall[index]:
+                self._fall[index] = self._highest[index] - mean
+
+    @property
+    def start(self) -> float:
+        """Mean of the first rows."""
+        count = min(MIN_WINDOW, len(self.values))
+        return self._first + self._sums[count][0] / count
+
+    @property
+    def highest(self) -> float:
+        """The highest mean over the shortest window so far."""
+        return self._highest[0]
+
+    def mean(self, window: int) -> float:
+        """Mean of the last rows."""
+        return self._first + (self._sums[-1][0] - self._sums[-1 - window][0]) / window
+
+    def clearest(self, sign: int, min_rise: float = 0.0, share_of_fall: float = 0.0) -> Slope | None:
+        """The clearest slope up (sign 1) or down (-1) among those that change enough; None without any.
+
+        Enough is min_rise, and a share of the largest fall so far of the mean over that window.
+        """
+        if self._slopes is None:
+            self._slopes = [self._slope(window) for window in self.windows]
+        clear = [
+            slope
+            for slope, fall in zip(self._slopes, self._fall, strict=True)
+            if sign * slope.z > THRESHOLD and sign * slope.rise > max(min_rise, share_of_fall * fall)
+        ]
+        return max(clear, key=lambda slope: sign * slope.z) if clear else None
+
+    def _slope(self, window: int) -> Slope:
+        """Slope of the last rows, by least squares."""
+        (total, moment, square), (total_0, moment_0, square_0) = self._sums[-1], self._sums[-1 - window]
+        total, square = total - total_0, square - square_0
+        spread = window * (window * window - 1) / 12
+        slope = (moment - moment_0 - (len(self.values) - (window + 1) / 2) * total) / spread
+        rest = max(square - total * total / window - slope * slope * spread, 0.0)
+        error = math.sqrt(rest / (window - 2) / spread) + 1e-12 * (1.0 + abs(self._first))
+        return Slope(window, slope * (window - 1), slope / error)
+
+
+@dataclass
+class Lasting:
+    """Whether something has been so for PATIENCE rows in a row, and since which step."""
+
+    count: int = 0
+    since: int | None = None
+
+    @property
+    def lasts(self) -> bool:
+        return self.count >= PATIENCE
+
+    def update(self, step: int, present: bool) -> bool:
+        """Note one row; return whether it has lasted."""
+        self.count = self.count + 1 if present else 0
+        if self.count == PATIENCE:
+            self.since = step
+        if not present:
+            self.since = None
+        return self.lasts

@@ -1,0 +1,60 @@
+"""Slopes over windows of every length, and what counts as one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rlvrscope.monitor.trend import MIN_WINDOW, Trend
+from rlvrscope.seeding import generator
+
+
+def trend_of(values: np.ndarray) -> Trend:
+    trend = Trend()
+    for value in values:
+        trend.add(float(value))
+    return trend
+
+
+def test_slopes_are_those_of_least_squares():
+    values = 7.0 + np.cumsum(generator(0).normal(size=60))
+    trend = trend_of(values)
+    assert trend.windows == [8, 13, 20, 31, 47]
+    for window in trend.windows:
+        time = np.arange(window)
+        (slope, level), covariance = np.polyfit(time, values[-window:], 1, cov=True)
+        computed = trend._slope(window)
+        assert computed.rise == pytest.approx(slope * (window - 1))
+        assert computed.z == pytest.approx(slope / np.sqrt(covariance[0, 0]))
+        assert trend.mean(window) == pytest.approx(values[-window:].mean())
+        assert level == pytest.approx(trend.mean(window) - slope * time.mean())
+
+
+def test_the_fall_is_the_largest_from_a_height_before():
+    trend = trend_of(np.concatenate([np.linspace(0, 1, 30), np.linspace(1, 0.4, 30), np.linspace(0.4, 2, 30)]))
+    assert trend._fall[0] == pytest.approx(0.6, abs=0.1)
+    assert trend.highest == pytest.approx(2.0, abs=0.3)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_slope_must_be_clear_and_large(sign: int):
+    noise = 0.01 * generator(1).normal(size=80)
+    trend = trend_of(sign * np.linspace(0, 1, 80) + noise)
+    assert trend.clearest(sign) is not None
+    assert trend.clearest(-sign) is None
+    assert trend.clearest(sign, min_rise=1.5) is None
+
+
+def test_noise_has_a_lasting_slope_in_few_runs():
+    """The level of THRESHOLD and PATIENCE: at most 5 % of 1,000 rows of noise."""
+    fired = 0
+    for seed in range(40):
+        trend, rows = Trend(), 0
+        for value in generator(seed, "noise").normal(size=300):
+            trend.add(value)
+            rows = rows + 1 if trend.clearest(1) is not None else 0
+            if rows == 3:
+                fired += 1
+                break
+    assert fired <= 2
+    assert len(trend.values) >= MIN_WINDOW
