@@ -77,7 +77,7 @@ def test_a_new_level_is_the_highest_from_then_on():
 )
 def test_refused_groups(prompts: list[str], rewards: object, message: str):
     with pytest.raises(InputError, match=message):
-        GroupLedger().update(1, prompts, rewards)  # type: ignore[arg-type]
+        GroupLedger().update(1, prompts, rewards)
 
 
 def test_steps_must_rise():

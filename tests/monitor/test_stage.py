@@ -97,19 +97,19 @@ def test_row_by_row_is_all_at_once():
 def test_gaps_are_tolerated():
     series = [value if step % 3 else math.nan for step, value in enumerate(noisy(TURNING))]
     monitor = StageMonitor()
-    for step, value in enumerate(series):
-        reading = monitor.update({"step": step * 5, "rare_log_mass": value, "other": "text"})
-    assert reading.stage == "exploration"
+    result = [
+        monitor.update({"step": 5 * n, "rare_log_mass": value, "other": "text"}) for n, value in enumerate(series)
+    ]
+    assert result[-1].stage == "exploration"
 
 
 def test_rows_of_a_run_are_read():
     monitor = StageMonitor()
+    shares = {"pass_at_1": 0.0, "pass_at_group": 0.0, "pass_hat_group": 0.0}
     for step in range(1, 10):
         monitor.update(TelemetryRow(step=2 * step, reward=0.5, entropy=1.0))
-        reading = monitor.update(
-            LedgerRow(step=2 * step + 1, groups=1, group_size=2, pass_at_1=0, pass_at_group=0, pass_hat_group=0)
-        )
-    assert reading.stage == "exploitation"
+        monitor.update(LedgerRow(step=2 * step + 1, groups=1, group_size=2, **shares))
+    assert monitor.update({"step": 30}).stage == "exploitation"
 
 
 def test_too_short_a_history():
