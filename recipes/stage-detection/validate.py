@@ -70,7 +70,8 @@ def toy(number: int) -> Instance:
     rng = generator(number, "stage-detection")
     unseen = number % 5 == 4
     objective = objective_from(str(rng.choice(UNSEEN if unseen else SEEN)))
-    actions, group, graded = int(rng.integers(3, 7)), int(rng.integers(4, 17)), bool(rng.random() < 0.8)
+    actions, graded = int(rng.integers(3, 7)), bool(rng.random() < 0.8)
+    group = max(int(rng.integers(4, 17)), objective.min_group_size)
     rate, kl = float(np.exp(rng.uniform(np.log(0.05), np.log(0.5)))), float(rng.choice([0.0, 0.0, 0.01]))
     reward_V = np.zeros(actions)
     reward_V[:2] = 1.0, rng.uniform(0.5, 0.9) if graded else 1.0

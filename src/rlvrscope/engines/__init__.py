@@ -8,18 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
-from rlvrscope.engines.engine import (
-    Completion,
-    Engine,
-    Failure,
-    Request,
-    Result,
-    Scorer,
-    ScoreRequest,
-    TokenScores,
-)
+from rlvrscope.engines.engine import Completion, Engine, Failure, Request, Result
 from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.extras import needs_extra
+from rlvrscope.scoring import Scorer, ScoreRequest, TokenScores
 
 ENGINES = {"lab": "lab", "transformers": "hf", "openai": "sample"}
 """Engines by name, with the extra that each needs. Module `rlvrscope.engines.<name>` has `open_engine(model, settings)`

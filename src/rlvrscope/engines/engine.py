@@ -1,15 +1,14 @@
-"""Interfaces of engines: `Engine` draws completions, `Scorer` gives log-probabilities of existing ones."""
+"""Interface of engines, which draw completions. Scoring existing ones: `rlvrscope.scoring`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from rlvrscope.problem import Problem
+from rlvrscope.scoring import Fact
 
-Fact = str | int | float | bool | None
 TRUNCATED = "length"
 """Finish reason of a completion that the token limit cut off."""
 LIMIT_WORDS = (TRUNCATED, "max_tokens", "max_length", "model_length", "truncated")
@@ -93,55 +92,4 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release memory and connections."""
-        ...
-
-
-@dataclass(frozen=True)
-class ScoreRequest:
-    """A completion to score after a prompt (complete, template included).
-
-    ended: include the end token, as after a completion that finished by "stop". The lab reads its tokens from the
-    problem and has no end token.
-    """
-
-    problem: Problem
-    prompt: str
-    completion: str
-    ended: bool = False
-
-
-@dataclass(frozen=True)
-class TokenScores:
-    """Log-probabilities of a completion's tokens in nats at temperature 1, each given the prompt and tokens before."""
-
-    token_ids: tuple[int, ...]
-    token_logps: tuple[float, ...]
-
-    @property
-    def tokens(self) -> int:
-        return len(self.token_ids)
-
-    @property
-    def logp(self) -> float:
-        """log-probability of the completion: the sum over its tokens, 0 for an empty one."""
-        return math.fsum(self.token_logps)
-
-
-class Scorer(Protocol):
-    """Scores given completions under one model by teacher forcing."""
-
-    @property
-    def identity(self) -> Mapping[str, Fact]:
-        """Facts that identify the model: at least "engine", "model" and "model_hash"."""
-        ...
-
-    def score(self, requests: Sequence[ScoreRequest]) -> list[TokenScores]:
-        """Return scores in the order of the requests.
-
-        Raises InputError for a prompt or completion that the model can't hold.
-        """
-        ...
-
-    def close(self) -> None:
-        """Release memory."""
         ...

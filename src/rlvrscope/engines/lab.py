@@ -20,7 +20,7 @@ import torch
 
 from rlvrscope import config
 from rlvrscope.arrays import Ints
-from rlvrscope.engines.engine import Completion, Fact, Request, Result, ScoreRequest, TokenScores
+from rlvrscope.engines.engine import Completion, Request, Result
 from rlvrscope.errors import InputError, file_errors
 from rlvrscope.lab import checkpoint
 from rlvrscope.lab.device import check_device
@@ -31,6 +31,7 @@ from rlvrscope.lab.recipe import Recipe
 from rlvrscope.lab.sampler import draw
 from rlvrscope.lab.tasks import AnyTask
 from rlvrscope.problem import Problem
+from rlvrscope.scoring import Fact, ScoreRequest, TokenScores
 from rlvrscope.seeding import uniform_rows
 
 if TYPE_CHECKING:

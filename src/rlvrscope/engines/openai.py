@@ -20,9 +20,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from rlvrscope.engines.engine import Completion, Fact, Failure, Request, Result
+from rlvrscope.engines.engine import Completion, Failure, Request, Result
 from rlvrscope.engines.openai_reply import HopelessError, RefusedError, TroubleError, UnreachedError, read_reply
 from rlvrscope.errors import InputError, WorkError
+from rlvrscope.scoring import Fact
 
 if TYPE_CHECKING:
     from rlvrscope.engines import Settings

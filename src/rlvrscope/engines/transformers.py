@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from rlvrscope.engines.engine import Completion, Fact, Failure, Request, Result, ScoreRequest, TokenScores
+from rlvrscope.engines.engine import Completion, Failure, Request, Result
 from rlvrscope.engines.memory import BatchSizes
 from rlvrscope.engines.pretrained import Pretrained, quiet, reason_of
 from rlvrscope.errors import InputError, WorkError
 from rlvrscope.lab.decoding import inverse_transform, next_token_logp
 from rlvrscope.lab.device import check_device
+from rlvrscope.scoring import Fact, ScoreRequest, TokenScores
 from rlvrscope.seeding import generator, uniform_rows
 
 if TYPE_CHECKING:

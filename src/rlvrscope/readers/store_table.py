@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlvrscope.engines.engine import Fact
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.problems.problem_files import FACTS
 from rlvrscope.sampling.store.check import not_imported
 from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, IMPORTED, RUN, SampleStore
 from rlvrscope.sampling.store.store_file import sqlite_errors
+from rlvrscope.scoring import Fact
 from rlvrscope.tables.table import BATCH_ROWS, Batch, Column
 
 _QUERY = """

@@ -125,6 +125,32 @@ class LedgerRow(Row):
     lost: int = 0
 
 
+class ClassMass(_Values):
+    """Mass of one class of stored completions under a model."""
+
+    prompts: int
+    log_mass: Metric
+    """Mean over prompts of the log of the class's stored mass, nats."""
+    log_mass_error: Metric
+    """Standard error over prompts."""
+    mass: Metric
+    """Mean over prompts of the stored mass."""
+    left: Metric = NAN
+    """Share of the class's mass under the base that is left."""
+    left_error: Metric = NAN
+    flow: Metric = NAN
+    """Change of log_mass per step since the row before."""
+
+
+class ProbeRow(Row):
+    """A mass probe of the model after `step` (`rlvrscope.monitor.MassProbe`)."""
+
+    FILE = "probe"
+    classes: dict[str, ClassMass]
+    rare_log_mass: Metric = NAN
+    """log_mass of the base's rare right answers, which the stage monitor reads."""
+
+
 class TimingRow(Row):
     """Times of one training step, in seconds. A separate file, because times differ from run to run."""
 

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from rlvrscope.engines.engine import NO_TEXT, Completion, Engine, Fact, Failure, Request
+from rlvrscope.engines.engine import NO_TEXT, Completion, Engine, Failure, Request
 from rlvrscope.errors import InputError, WorkError
 from rlvrscope.problem import Problem
 from rlvrscope.problems.templates import template_of
 from rlvrscope.sampling.rates import Rates
 from rlvrscope.sampling.store.sample_store import BATCH, RUN, Sample, SampleStore
 from rlvrscope.sampling.verdicts import use_verifiers, verify_missing, verify_texts
+from rlvrscope.scoring import Fact
 from rlvrscope.seeding import derive_seed
 from rlvrscope.stats.counts import MAX_SAMPLES
 from rlvrscope.verify import VerifierPool

@@ -8,9 +8,9 @@ from rlvrscope.cli.shared.console import say
 from rlvrscope.engines.engine import UNKNOWN_FINISH
 
 if TYPE_CHECKING:
-    from rlvrscope.engines.engine import Fact
     from rlvrscope.sampling.rates import Rates
     from rlvrscope.sampling.store.check import RunStats
+    from rlvrscope.scoring import Fact
 
 MIN_WARNED_SHARE = 0.05
 """Share of truncated samples from which a warning is printed."""

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rlvrscope.engines.engine import TRUNCATED, Fact
+from rlvrscope.engines.engine import TRUNCATED
 from rlvrscope.errors import InputError
 from rlvrscope.problem import OUTCOMES
 from rlvrscope.sampling.rates import Rates
 from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, IMPORTED, SampleStore
 from rlvrscope.sampling.store.store_file import sqlite_errors
+from rlvrscope.scoring import Fact
 
 ORPHANS = {
     "samples of no run or problem": "SELECT count(*) FROM samples WHERE run NOT IN (SELECT id FROM runs) "

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rlvrscope.engines.engine import Completion, Fact
+from rlvrscope.engines.engine import Completion
 from rlvrscope.errors import InputError, WorkError, file_errors
 from rlvrscope.extras import needs_extra
 from rlvrscope.problem import Problem, Verdict
@@ -30,6 +30,7 @@ from rlvrscope.sampling.store.store_file import (
     upgrade,
 )
 from rlvrscope.sampling.store.texts import Texts
+from rlvrscope.scoring import Fact
 from rlvrscope.tables.values import shorten, to_text
 
 RUN = "samples"
