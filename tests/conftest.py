@@ -120,7 +120,7 @@ def recipe(recipe_file: Path) -> Recipe:
 @pytest.fixture
 def model(recipe: Recipe) -> Transformer:
     """Random weights, large enough that distributions are far from uniform."""
-    task = recipe.task
+    task = recipe.token_task
     made = Transformer(recipe.model, task.vocab_size, task.prompt_length + task.completion_length)
     made.initialise(generator(0, "test weights"))
     with torch.no_grad():

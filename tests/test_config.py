@@ -27,8 +27,11 @@ from rlvrscope.lab.tasks import Countdown, Line
         ("train.steps=many", "train.steps: should be a valid integer"),
         ("train.objective=grop", "train.objective: no objective is called 'grop'. Did you mean 'grpo'?"),
         ('train.objective={base="grpo", name="x", ratio="word"}', "ratio must be one of token, sequence; got 'word'"),
-        ("task.name=lines", "task: no task is called 'lines'. Did you mean 'line'? Allowed: line, countdown."),
-        ("task.name=[1]", "task: no task is called [1]. Allowed: line, countdown."),
+        (
+            "task.name=lines",
+            "task: no task is called 'lines'. Did you mean 'line'? Allowed: line, count",
+        ),
+        ("task.name=[1]", "task: no task is called [1]. Allowed: line, countdown"),
         ("task=3", "task: should be a valid dictionary"),
         ("task.stepz=3", "unknown key 'task.stepz'. Did you mean 'steps'? Allowed: name, steps,"),
         ("task.name=countdown", "unknown key 'task.steps'. Allowed: name, numbers,"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeGuard, TypeVar, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
 from rlvrscope.errors import InputError, did_you_mean, file_errors
 
@@ -96,7 +96,7 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
 def _place(model: type[BaseModel], location: Sequence[str]) -> tuple[list[str], list[str]]:
     """The user's keys from pydantic's location, and the keys allowed at the last one.
 
-    For a discriminated union, pydantic inserts the discriminator's value: task.line.steps.
+    For a discriminated union, pydantic inserts the discriminator's value, or a tag: task.line.steps.
     """
     path, keys = [], []
     fields = model.model_fields
@@ -107,6 +107,8 @@ def _place(model: type[BaseModel], location: Sequence[str]) -> tuple[list[str], 
         inner = field.annotation if field else None
         if field and isinstance(field.discriminator, str):
             inner = _member(get_args(inner), field.discriminator, next(parts, ""))
+        elif any(isinstance(note, Tag) for kind in get_args(inner) for note in get_args(kind)):
+            inner = _tagged(get_args(inner), next(parts, ""))
         inner = next((kind for kind in (inner, *get_args(inner)) if _is_model(kind)), None)  # of `Section | None`
         fields = inner.model_fields if inner else {}
     return path, keys
@@ -114,6 +116,11 @@ def _place(model: type[BaseModel], location: Sequence[str]) -> tuple[list[str], 
 
 def _is_model(kind: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _tagged(union: Sequence[Any], tag: str) -> Any:
+    """Member of a union of `Annotated[kind, Tag(...)]`."""
+    return next((get_args(member)[0] for member in union if Tag(tag) in get_args(member)), None)
 
 
 def _member(union: Sequence[type[BaseModel]], key: str, value: str) -> type[BaseModel] | None:

@@ -64,15 +64,15 @@ def test_log_probabilities_are_the_models_own(
 ):
     """Read again as a whole row, at temperature 1, whatever they were drawn with."""
     engine = open_engine("lab", saved, Settings(temperature, top_p))
-    length = recipe.task.prompt_length
-    names = {recipe.task.text(np.array([token])): token for token in range(recipe.task.vocab_size)}
+    length = recipe.token_task.prompt_length
+    names = {recipe.token_task.text(np.array([token])): token for token in range(recipe.token_task.vocab_size)}
     for request, completion in engine.run(iter(requests_for(problems[:6], range(3)))):
         assert isinstance(completion, Completion)
         tokens = [*request.problem.metadata["tokens"], *(names[word] for word in completion.text.split())]
         row = torch.tensor([tokens])
         logp = token_logp(model(row[:, :-1])[:, length - 1 :], row[:, length:]).sum().item()
         assert completion.logp == pytest.approx(logp, abs=1e-4)
-        assert (completion.tokens, completion.finish) == (recipe.task.completion_length, "stop")
+        assert (completion.tokens, completion.finish) == (recipe.token_task.completion_length, "stop")
 
 
 def test_shares_of_right_samples_are_the_exact_probabilities(
@@ -138,7 +138,7 @@ def test_scores_are_those_of_the_solution_set(saved: str, model: Transformer, re
     scores = open_scorer("lab", saved).score(requests)
     exact_Y = solutions.logp(model)[0].tolist()
     assert [score.logp for score in scores] == pytest.approx(exact_Y, abs=1e-6)
-    assert [score.token_ids for score in scores] == [tuple(row) for row in solutions.completions_YT.tolist()]
+    assert [score.token_ids for score in scores] == [tuple(row) for row in solutions.completions_XT.tolist()]
 
 
 def test_scores_of_drawn_completions_are_their_log_probabilities(saved: str, problems: list[Problem]):

@@ -48,11 +48,11 @@ def test_exact_agrees_with_sampling_within_its_error(experiment: Path, recipe: R
     """A trained model, 400 samples of 24 prompts: success, pass@16 and distinct answers."""
     path = experiment / "runs" / "grpo-base0-seed0" / "checkpoints" / "final.safetensors"
     model, _, _ = checkpoint.load(path, CPU)
-    evaluator = Evaluator(recipe.task, recipe.evaluate, model)
+    evaluator = Evaluator(recipe.token_task, recipe.evaluate, model)
     score = at_temperature(evaluator(model, 0).held_out, temperature)
     success_P = score.success_P
     assert 0.02 < success_P.mean() < 0.98
-    draws, task = 400, recipe.task
+    draws, task = 400, recipe.token_task
     prompts = evaluator.held_out.solutions.prompts_PT
     drawn = sample(model, prompts, task.completion_length, draws, generator(0, "check"), temperature=temperature)
     rewards_B = task.rewards(prompts[drawn.prompt_B].numpy(), drawn.completions_BT.numpy())
@@ -70,7 +70,7 @@ def test_classes_share_out_the_right_mass(experiment: Path):
 
 
 def test_dominant_is_the_most_likely_right_answer_and_rare_is_below_one_in_256(model: Transformer, recipe: Recipe):
-    evaluator = Evaluator(recipe.task, recipe.evaluate, model)
+    evaluator = Evaluator(recipe.token_task, recipe.evaluate, model)
     (mass_Y,) = solution_mass(model, evaluator.held_out.solutions)
     prompt_Y, class_Y = evaluator.held_out.solutions.prompt_Y, evaluator.held_out.class_Y
     for prompt in range(evaluator.held_out.solutions.problems):
@@ -83,7 +83,7 @@ def test_dominant_is_the_most_likely_right_answer_and_rare_is_below_one_in_256(m
 
 def test_distinct_answers_by_hand(model: Transformer, recipe: Recipe):
     """Expected different right answers in 256 samples: sum over answers of 1 - (1 - mass)^256."""
-    evaluator = Evaluator(recipe.task, EvaluateConfig(prompts=3), model)
+    evaluator = Evaluator(recipe.token_task, EvaluateConfig(prompts=3), model)
     (mass_Y,) = solution_mass(model, evaluator.held_out.solutions)
     row = evaluator(model, 5)
     expected = [

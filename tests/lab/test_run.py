@@ -61,9 +61,9 @@ def test_one_update_equals_the_plain_formula(model: Transformer, task: HalfRight
     trainer = Trainer(model, base, task, config)
     seen = {}
 
-    def remember(batch: Batch, rows_B: np.ndarray, advantage_B: np.ndarray, num_rows: int) -> dict[str, float]:
+    def remember(batch: Batch, rows_B: np.ndarray, advantage_B: np.ndarray, normalizer: int) -> dict[str, float]:
         seen.update(rollouts=batch.rollouts, advantages=batch.advantages_PG.ravel(), rows=len(rows_B))
-        return backward(batch, rows_B, advantage_B, num_rows)
+        return backward(batch, rows_B, advantage_B, normalizer)
 
     backward, trainer._backward = trainer._backward, remember
     trainer.optimizer = torch.optim.SGD(model.parameters(), lr=1.0)

@@ -13,13 +13,13 @@ from rlvrscope.seeding import generator
 
 
 def prompts_of(recipe: Recipe, count: int) -> torch.Tensor:
-    return torch.from_numpy(recipe.task.prompts(count, "train", generator(0, "sampler test")))
+    return torch.from_numpy(recipe.token_task.prompts(count, "train", generator(0, "sampler test")))
 
 
 @pytest.mark.parametrize("rollouts", [1, 5])
 def test_sampler_and_trainer_agree(model: Transformer, recipe: Recipe, rollouts: int):
     """The sampler reads a token at a time from its cache; the trainer a chunk a prompt; both as a whole row."""
-    task = recipe.task
+    task = recipe.token_task
     drawn = sample(model, prompts_of(recipe, 16), task.completion_length, rollouts, generator(0, "draws"))
     tokens = torch.cat([drawn.prompts_PT[drawn.prompt_B], drawn.completions_BT], dim=1)
     logits = model(tokens[:, :-1])[:, task.prompt_length - 1 :]
@@ -34,7 +34,7 @@ def test_sampler_and_trainer_agree(model: Transformer, recipe: Recipe, rollouts:
 
 def test_rows_stand_prompt_by_prompt(model: Transformer, recipe: Recipe):
     prompts = prompts_of(recipe, 3)
-    drawn = sample(model, prompts, recipe.task.completion_length, 2, generator(0, "draws"))
+    drawn = sample(model, prompts, recipe.token_task.completion_length, 2, generator(0, "draws"))
     assert drawn.prompt_B.tolist() == [0, 0, 1, 1, 2, 2]
     assert torch.equal(drawn.prompts_PT, prompts)
 
@@ -60,17 +60,17 @@ def test_tokens_come_as_often_as_they_should(model: Transformer, recipe: Recipe,
 
 
 def test_greedy_takes_the_most_likely_token(model: Transformer, recipe: Recipe):
-    prompts = prompts_of(recipe, 12)
+    prompts, task = prompts_of(recipe, 12), recipe.token_task
     tokens = prompts
-    for _ in range(recipe.task.completion_length):
+    for _ in range(task.completion_length):
         tokens = torch.cat([tokens, model(tokens)[:, -1].argmax(dim=1, keepdim=True)], dim=1)
-    assert torch.equal(greedy(model, prompts, recipe.task.completion_length), tokens[:, recipe.task.prompt_length :])
+    assert torch.equal(greedy(model, prompts, task.completion_length), tokens[:, task.prompt_length :])
 
 
 def test_the_same_stream_gives_the_same_rollouts(model: Transformer, recipe: Recipe):
     prompts = prompts_of(recipe, 4)
     first, again, other = (
-        sample(model, prompts, recipe.task.completion_length, 4, generator(seed, "same")).completions_BT
+        sample(model, prompts, recipe.token_task.completion_length, 4, generator(seed, "same")).completions_BT
         for seed in (0, 0, 1)
     )
     assert torch.equal(first, again)
@@ -79,6 +79,6 @@ def test_the_same_stream_gives_the_same_rollouts(model: Transformer, recipe: Rec
 
 def test_rollouts_can_be_differentiated_through_later(model: Transformer, recipe: Recipe):
     """What the sampler returns is ordinary tensors: a loss on them has a gradient."""
-    drawn = sample(model, prompts_of(recipe, 2), recipe.task.completion_length, 2, generator(0, "later"))
+    drawn = sample(model, prompts_of(recipe, 2), recipe.token_task.completion_length, 2, generator(0, "later"))
     model.completion_logits(drawn.prompts_PT, drawn.completions_BT, drawn.prompt_B).mean().backward()
     assert model.head.weight.grad is not None

@@ -91,7 +91,7 @@ def test_of_prompts_takes_the_solutions_of_some_in_order(model: Transformer):
     whole = SolutionSet.of(GRADED, prompts, model.device)
     some = whole.of_prompts(np.array([4, 1]))
     plain = SolutionSet.of(GRADED, prompts[[4, 1]], model.device)
-    assert torch.equal(some.completions_YT, plain.completions_YT)
+    assert torch.equal(some.completions_XT, plain.completions_XT)
     assert torch.equal(some.prompts_PT, plain.prompts_PT)
     np.testing.assert_array_equal(some.prompt_Y, plain.prompt_Y)
     np.testing.assert_array_equal(some.reward_Y, plain.reward_Y)

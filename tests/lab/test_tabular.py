@@ -28,7 +28,9 @@ NONE = torch.zeros((0, 0), dtype=torch.int64)
 def table() -> TabularPolicy:
     """Prompt 0: answers of .3 (reward 1) and .2 (.5). Prompt 1: .1 and .05, both 1."""
     prompts = torch.zeros((2, 1), dtype=torch.int64)
-    return TabularPolicy(SolutionSet(prompts, NONE, np.array([0, 0, 1, 1]), np.array([1.0, 0.5, 1.0, 1.0])), MASSES)
+    return TabularPolicy(
+        SolutionSet(prompts, NONE, np.arange(4), np.array([0, 0, 1, 1]), np.array([1.0, 0.5, 1.0, 1.0])), MASSES
+    )
 
 
 def test_it_starts_at_the_base(table: TabularPolicy):

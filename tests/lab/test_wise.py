@@ -63,7 +63,7 @@ def test_the_slope_at_the_base_is_the_gradient_along_the_difference(
 ):
     """d/d alpha of a log-likelihood at alpha = 0 equals its gradient times (trained - base); float64."""
     model, trained = model.double(), trained.double()
-    tokens = torch.from_numpy(recipe.task.demonstrations(8, generator(0, "slope")))
+    tokens = torch.from_numpy(recipe.token_task.demonstrations(8, generator(0, "slope")))
 
     def likelihood(at: Transformer) -> torch.Tensor:
         return token_logp(at(tokens[:, :-1]), tokens[:, 1:]).sum()

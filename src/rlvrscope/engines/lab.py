@@ -29,7 +29,7 @@ from rlvrscope.lab.pretrain import base_path, ensure_base, load_base
 from rlvrscope.lab.prompts import evaluation_prompts
 from rlvrscope.lab.recipe import Recipe
 from rlvrscope.lab.sampler import draw
-from rlvrscope.lab.tasks import AnyTask
+from rlvrscope.lab.tasks import TextTask, TokenTasks
 from rlvrscope.problem import Problem
 from rlvrscope.scoring import Fact, ScoreRequest, TokenScores
 from rlvrscope.seeding import uniform_rows
@@ -151,12 +151,14 @@ def problems_of(recipe: Recipe, device: str = "cpu") -> list[Problem]:
     A problem's metadata holds its tokens, its task and every right answer. A recipe with a [select] needs its base,
     which is pre-trained first if it is not in the cache.
     """
+    if isinstance(recipe.task, TextTask):
+        raise InputError(f"task {recipe.task.name!r} is one of pretrained models: `rlvrscope lab` scores them exactly")
     base: Any = None  # without a [select] none is needed
     if recipe.select is not None:
         where = check_device(device)
         base = load_base(recipe, ensure_base(recipe, base_path(recipe, where), where), where)
-    prompts_PT = evaluation_prompts(recipe.task, recipe.evaluate, recipe.select, base)
-    return [_problem(recipe.task, prompt_T) for prompt_T in prompts_PT]
+    prompts_PT = evaluation_prompts(recipe.token_task, recipe.evaluate, recipe.select, base)
+    return [_problem(recipe.token_task, prompt_T) for prompt_T in prompts_PT]
 
 
 def _open(model: str, settings: Settings) -> tuple[Transformer, dict[str, Fact]]:
@@ -174,12 +176,14 @@ def _open(model: str, settings: Settings) -> tuple[Transformer, dict[str, Fact]]
         )
     torch.set_num_threads(1)  # more threads are slower on such small products
     loaded, _, _ = checkpoint.load(path, check_device(settings.device or "cpu"))
+    if not isinstance(loaded, Transformer):
+        raise InputError(f"{model} was trained from a pretrained model; the lab engine draws from tiny ones only")
     with file_errors("read", path):
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return loaded, {"engine": "lab", "model": str(path), "model_hash": sha256}
 
 
-def _problem(task: AnyTask, prompt_T: Ints) -> Problem:
+def _problem(task: TokenTasks, prompt_T: Ints) -> Problem:
     text = task.text(prompt_T)
     answers = [task.text(completion_T) for completion_T in task.solutions(prompt_T)]
     if not answers:
@@ -193,7 +197,7 @@ def _problem(task: AnyTask, prompt_T: Ints) -> Problem:
     return Problem(id=text, prompt=text, answer=answers[0], verifier="exact", metadata=metadata)
 
 
-def _fitting_task(problem: Problem, model: Transformer) -> AnyTask:
+def _fitting_task(problem: Problem, model: Transformer) -> TokenTasks:
     if "lab" not in problem.metadata or "tokens" not in problem.metadata:
         raise InputError(
             f"problem {problem.id!r} is not the lab's, and the lab's models know no others: name a lab recipe as the "
@@ -209,7 +213,7 @@ def _fitting_task(problem: Problem, model: Transformer) -> AnyTask:
     return task
 
 
-def _completion_ids(task: AnyTask, request: ScoreRequest) -> list[int]:
+def _completion_ids(task: TokenTasks, request: ScoreRequest) -> list[int]:
     words, ids = request.completion.split(), _token_ids(_task_key(request.problem))
     unknown = next((word for word in words if word not in ids), None)
     if unknown is not None:
@@ -225,8 +229,8 @@ def _task_key(problem: Problem) -> str:
 
 
 @cache
-def _task(key: str) -> AnyTask:
-    return config.parse({"task": json.loads(key)}, Recipe, "the problem's task").task
+def _task(key: str) -> TokenTasks:
+    return config.parse({"task": json.loads(key)}, Recipe, "the problem's task").token_task
 
 
 @cache

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from rlvrscope.engines.engine import Completion, Failure, Request, Result
 from rlvrscope.engines.memory import BatchSizes
-from rlvrscope.engines.pretrained import Pretrained, quiet, reason_of
 from rlvrscope.errors import InputError, WorkError
 from rlvrscope.lab.decoding import inverse_transform, next_token_logp
 from rlvrscope.lab.device import check_device
+from rlvrscope.lab.pretrained import Pretrained, quiet, reason_of
 from rlvrscope.scoring import Fact, ScoreRequest, TokenScores
 from rlvrscope.seeding import generator, uniform_rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +11,11 @@ from rlvrscope.experiment.plan import PlannedRun
 from rlvrscope.lab.device import check_device, run_threads
 from rlvrscope.lab.evaluate import Evaluator
 from rlvrscope.lab.model import Transformer
-from rlvrscope.lab.pretrain import base_path
-from rlvrscope.lab.recipe import Recipe
+from rlvrscope.lab.policy import Policy
+from rlvrscope.lab.pretrain import base_path, load_base
+from rlvrscope.lab.recipe import ModelConfig, Recipe
+from rlvrscope.lab.tasks import Task, TextTask
+from rlvrscope.lab.tokenised_task import tokenised
 from rlvrscope.lab.trainer import Trainer
 from rlvrscope.objectives import OBJECTIVES
 from rlvrscope.seeding import generator
@@ -27,7 +31,8 @@ def estimated_seconds(planned: Sequence[PlannedRun], workers: int, device: str) 
     if not planned:
         return 0.0
     torch_device = check_device(device)
-    bases = {base_path(run.recipe, torch_device): run.recipe.pretrain.steps for run in planned}
+    pretrained = {base_path(run.recipe, torch_device): run.recipe.pretrain for run in planned}
+    bases = {path: settings.steps for path, settings in pretrained.items() if settings is not None}
     kinds = {_cost_key(run.recipe): run.recipe for run in planned}
     timed = {kind: _timed(recipe, torch_device) for kind, recipe in kinds.items()}
     training = 0.0
@@ -59,14 +64,9 @@ def _evaluations(recipe: Recipe) -> float:
 
 def _timed(recipe: Recipe, torch_device: Any) -> tuple[float, float]:
     """Seconds of an RL step and of an evaluation, each timed on its second call."""
-    task = recipe.task
     with run_threads():
-        model, base = (
-            Transformer(recipe.model, task.vocab_size, task.prompt_length + task.completion_length)
-            .initialise(generator(0, "estimate"))
-            .to(torch_device)
-            for _ in range(2)
-        )
+        base, task = _base(recipe, torch_device)
+        model = copy.deepcopy(base)
         small = recipe.evaluate.model_copy(update={"prompts": _PROMPTS, "avoid": 0, "train_prompts": 0})
         evaluator = Evaluator(task, small, base)
         changes = {
@@ -84,3 +84,13 @@ def _timed(recipe: Recipe, torch_device: Any) -> tuple[float, float]:
             call(2)
             seconds[index] = time.perf_counter() - started
         return seconds[1], seconds[0] * recipe.evaluate.prompts / _PROMPTS
+
+
+def _base(recipe: Recipe, torch_device: Any) -> tuple[Policy, Task]:
+    """A base to time, and the task in its tokens: untrained weights where there is nothing to load yet."""
+    task, size = recipe.task, recipe.model
+    if isinstance(size, ModelConfig) and not isinstance(task, TextTask):
+        base = Transformer(size, task.vocab_size, task.prompt_length + task.completion_length)
+        return base.initialise(generator(0, "estimate")).to(torch_device), task
+    base = load_base(recipe, base_path(recipe, torch_device), torch_device)
+    return base, tokenised(task, base)

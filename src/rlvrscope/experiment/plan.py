@@ -72,10 +72,11 @@ def _tuning_runs(recipe: Recipe, out: Path, arm: str, settings: TrainConfig, rat
     changes = {"prompts": tune.prompts, "avoid": recipe.evaluate.prompts}
     changes |= {"temperatures": (1.0,), "wise": (), "train_prompts": 0}
     evaluate = recipe.evaluate.model_copy(update=changes)
+    keeps = settings.keep_weights and recipe.pretrain is not None
     runs = []
     for base in tune.bases:
         name = f"{arm}-rate{rate:g}-base{base}"
-        train = settings.model_copy(update={"seed": tune.seed, "learning_rate": rate})
+        train = settings.model_copy(update={"seed": tune.seed, "learning_rate": rate, "keep_weights": keeps})
         single = _single(recipe, name, base, train).model_copy(update={"evaluate": evaluate})
         runs.append(PlannedRun(name, single, RunFolder(out / "tuning" / name)))
     return runs
@@ -83,7 +84,7 @@ def _tuning_runs(recipe: Recipe, out: Path, arm: str, settings: TrainConfig, rat
 
 def _single(recipe: Recipe, name: str, base: int, train: TrainConfig) -> Recipe:
     """Return the recipe of one run, on one base."""
-    pretrain = recipe.pretrain.model_copy(update={"seed": base})
+    pretrain = None if recipe.pretrain is None else recipe.pretrain.model_copy(update={"seed": base})
     train = train.model_copy(update={"base": base})
     changes = {"name": name, "pretrain": pretrain, "train": train, "compare": None, "tune": None}
     return recipe.model_copy(update=changes)

@@ -81,8 +81,9 @@ def base_jobs(recipes: Sequence[Recipe], device: str) -> dict[Path, Job]:
     for path in by_path.keys() - missing.keys():
         load_base(by_path[path], path, torch_device)  # so that damage is reported before any work
     return {
-        path: Job(f"base-{recipe.pretrain.seed}", recipe.pretrain.steps, partial(_pretrain, recipe, path, device))
+        path: Job(f"base-{recipe.base_number}", recipe.pretrain.steps, partial(_pretrain, recipe, path, device))
         for path, recipe in missing.items()
+        if recipe.pretrain is not None
     }
 
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rlvrscope.errors import WorkError
-from rlvrscope.lab.model import Transformer, token_logp
+from rlvrscope.lab.policy import Policy
 from rlvrscope.lab.sampler import sample
 from rlvrscope.lab.tasks import MIN_CORRECT_REWARD, Task
 from rlvrscope.lab.tasks.task import Tokens
+from rlvrscope.lab.token_tree import PAD
 
 SAMPLES = 8
 """Completions sampled from the base per training prompt."""
@@ -30,11 +31,11 @@ class Anchor:
     """(M + 1,) index of the first completion of each prompt, then their total number."""
 
     @classmethod
-    def of(cls, base: Transformer, task: Task, prompts_PT: Tokens, rng: np.random.Generator) -> Anchor:
+    def of(cls, base: Policy, task: Task, prompts_PT: Tokens, rng: np.random.Generator) -> Anchor:
         """Sample SAMPLES completions per prompt and keep the correct ones. Raises WorkError if there are none."""
         drawn = []
         for part_PT in np.array_split(prompts_PT, -(-len(prompts_PT) // _PROMPTS)):
-            rollouts = sample(base, torch.from_numpy(part_PT), task.completion_length, SAMPLES, rng)
+            rollouts = sample(base, torch.from_numpy(part_PT), task.completion_length, SAMPLES, rng, stops=task.stops)
             drawn.append(rollouts.completions_BT.cpu().numpy())
         completions_BT = np.concatenate(drawn)
         correct_B = task.rewards(np.repeat(prompts_PT, SAMPLES, axis=0), completions_BT) >= MIN_CORRECT_REWARD
@@ -45,11 +46,11 @@ class Anchor:
         prompts_MT = torch.from_numpy(prompts_PT[count_P > 0]).to(base.device)
         return cls(prompts_MT, torch.from_numpy(completions_BT[correct_B]).to(base.device), first_M)
 
-    def loss(self, model: Transformer, prompts: int, rng: np.random.Generator) -> Tensor:
+    def loss(self, model: Policy, prompts: int, rng: np.random.Generator) -> Tensor:
         """Mean negative log-likelihood, nats per token, of one completion of each of `prompts` random prompts."""
         prompt_B = rng.integers(len(self.prompts_MT), size=prompts)
         answer_B = rng.integers(self.first_M[prompt_B], self.first_M[prompt_B + 1])
         index_B, chosen_B = (torch.from_numpy(rows).to(model.device) for rows in (prompt_B, answer_B))
         completions_BT = self.completions_AT[chosen_B]
-        logits_BTV = model.completion_logits(self.prompts_MT[index_B], completions_BT, torch.arange(prompts))
-        return -token_logp(logits_BTV, completions_BT).mean()
+        scores = model.score(self.prompts_MT[index_B], completions_BT, torch.arange(prompts, device=model.device))
+        return -scores.logp_KBT[0][completions_BT != PAD].mean()

@@ -13,31 +13,43 @@ from torch import Tensor
 
 from rlvrscope.errors import InputError, file_errors
 from rlvrscope.lab.model import Transformer
-from rlvrscope.lab.recipe import ModelConfig
-from rlvrscope.runs import write_atomic
+from rlvrscope.lab.policy import Policy
+from rlvrscope.lab.recipe import ModelConfig, PretrainedConfig
+from rlvrscope.runs import replacing
 
 FORMAT_VERSION = 1
+NO_WEIGHTS = "no weights"
+"""Kind of the final checkpoint of a run whose weights were not to be kept."""
 
 
-def save(path: Path, model: Transformer, extra: dict[str, Tensor] | None = None, **facts: Any) -> None:
+def save(path: Path, model: Policy, extra: dict[str, Tensor] | None = None, **facts: Any) -> None:
     """Write weights and `extra` tensors (optimizer state) atomically. Raises WorkError (space, permission)."""
     header = {
-        "format_version": FORMAT_VERSION,
         "model": model.config.model_dump(),
         "vocab_size": model.vocab_size,
         "context": model.context,
+        **model.identity,
         **facts,
     }
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors = {f"model.{name}": tensor for name, tensor in model.module.named_parameters()}
     tensors |= {f"extra.{name}": tensor for name, tensor in (extra or {}).items()}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    _write(path, plain, header)
+
+
+def save_header(path: Path, **facts: Any) -> None:
+    """Write a checkpoint without tensors, which marks a run as done. Raises WorkError."""
+    _write(path, {}, facts)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    header = json.dumps({"format_version": FORMAT_VERSION, **facts}, sort_keys=True)
     # One metadata key: the order of several would change the file's bytes from run to run.
-    write_atomic(path, safetensors.torch.save(plain, {"rlvrscope": json.dumps(header, sort_keys=True)}))
+    with replacing(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, {"rlvrscope": header})
 
 
-def load(
-    path: Path, device: torch.device, kind: str | None = None
-) -> tuple[Transformer, dict[str, Tensor], dict[str, Any]]:
+def load(path: Path, device: torch.device, kind: str | None = None) -> tuple[Policy, dict[str, Tensor], dict[str, Any]]:
     """Read a checkpoint: the model, the extra tensors and the header.
 
     kind: the kind it must be of, if given. Raises InputError for a damaged or foreign file, a newer format or another
@@ -60,24 +72,50 @@ def load(
         raise InputError(f"{path} has format {version}; this version reads up to {FORMAT_VERSION}. Upgrade rlvrscope.")
     if kind is not None and header.get("kind") != kind:
         raise InputError(f"{path} is a checkpoint of kind {header.get('kind')!r}, not {kind!r}")
+    if header.get("kind") == NO_WEIGHTS:
+        raise InputError(f"{path} holds no weights: its run has train.keep_weights = false")
     try:
-        model = Transformer(ModelConfig(**header["model"]), header["vocab_size"], header["context"]).to(device)
-        model.load_state_dict(_under("model.", tensors))
+        model = _empty(header, device)
+        _fill(model, _under("model.", tensors))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: its weights do not fit the model in its header ({reason})") from error
     return model, _under("extra.", tensors), header
 
 
-def optimizer_tensors(model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _empty(header: dict[str, Any], device: torch.device) -> Policy:
+    """Model of the header's shape, whose weights are to be filled in."""
+    if "pretrained" not in header["model"]:
+        return Transformer(ModelConfig(**header["model"]), header["vocab_size"], header["context"]).to(device)
+    from rlvrscope.lab.tree_policy import TreePolicy
+
+    model = TreePolicy.load(PretrainedConfig(**header["model"]), device)
+    if model.sha256 != header["sha256"]:
+        raise InputError(f"{model.config.pretrained} holds other files than when the run began. Restore them.")
+    return model
+
+
+@torch.no_grad()
+def _fill(model: Policy, tensors: dict[str, Tensor]) -> None:
+    """Raises ValueError unless names and shapes are the model's."""
+    weights = dict(model.module.named_parameters())
+    wrong = weights.keys() ^ tensors.keys()
+    wrong |= {name for name in weights.keys() & tensors.keys() if weights[name].shape != tensors[name].shape}
+    if wrong:
+        raise ValueError(f"{min(wrong)} is missing, not wanted or of another shape")
+    for name, weight in weights.items():
+        weight.copy_(tensors[name])
+
+
+def optimizer_tensors(model: Policy, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Optimizer state as tensors named by parameter and moment."""
-    named = model.named_parameters()
+    named = model.module.named_parameters()
     return {f"{name}.{key}": value for name, weights in named for key, value in optimizer.state[weights].items()}
 
 
-def restore_optimizer(model: Transformer, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def restore_optimizer(model: Policy, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Restore the state that `optimizer_tensors` returned. Raises InputError if a parameter has none."""
-    for name, weights in model.named_parameters():
+    for name, weights in model.module.named_parameters():
         optimizer.state[weights] = _under(f"{name}.", tensors)
         if not optimizer.state[weights]:
             raise InputError(f"the checkpoint to resume from lacks the optimizer state of {name}. Remove it.")

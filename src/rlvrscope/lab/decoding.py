@@ -23,6 +23,25 @@ def inverse_transform(logp_BV: Tensor, uniform_B: Tensor) -> Tensor:
     return (edges_BV <= draw_B1).sum(dim=1, keepdim=True).clamp_(max=logp_BV.shape[1] - 1)
 
 
+def inverse_transform_shared(logp_UV: Tensor, node_A: Tensor, uniform_A: Tensor) -> Tensor:
+    """Draw a token for each of A rows from the distribution that its node has, (A,): as `inverse_transform`.
+
+    node_A: index of each row's distribution. Cumulative probabilities are in float64: over a large vocabulary those in
+    float32 lose the rare tokens.
+    """
+    edges_UV = logp_UV.exp().cumsum(dim=1, dtype=torch.float64)
+    draw_A = uniform_A.double() * edges_UV[node_A, -1]
+    order_A = node_A.argsort(stable=True)
+    count_U = torch.bincount(node_A, minlength=len(logp_UV))
+    column_A = torch.arange(len(node_A), device=node_A.device) - (count_U.cumsum(0) - count_U)[node_A[order_A]]
+    draw_UG = edges_UV.new_zeros(len(logp_UV), int(count_U.max()))
+    draw_UG[node_A[order_A], column_A] = draw_A[order_A]
+    token_UG = torch.searchsorted(edges_UV, draw_UG, right=True).clamp_(max=logp_UV.shape[1] - 1)
+    token_A = torch.empty_like(node_A)
+    token_A[order_A] = token_UG[node_A[order_A], column_A]
+    return token_A
+
+
 def _nucleus(logp_BV: Tensor, top_p: float) -> Tensor:
     """Renormalised log-probabilities of the nucleus; -inf outside it."""
     sorted_BV, order_BV = logp_BV.sort(dim=1, descending=True)

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from rlvrscope.arrays import Floats, Ints
-from rlvrscope.lab.model import Transformer
+from rlvrscope.lab.policy import Policy
 from rlvrscope.lab.prompts import evaluation_prompts
 from rlvrscope.lab.recipe import BOUNDARY_K, EvaluateConfig, SelectConfig
 from rlvrscope.lab.sampler import greedy, sample
@@ -31,7 +31,7 @@ class PromptScorer:
     """Scores of models on a fixed set of prompts; mass classes are defined by the base."""
 
     solutions: SolutionSet
-    base: Transformer
+    base: Policy
 
     @cached_property
     def base_Y(self) -> Floats:
@@ -50,7 +50,7 @@ class PromptScorer:
         dominant_Y = self.base_Y == best_P[self.solutions.prompt_Y]
         return np.where(dominant_Y, 0, np.where(self.base_Y < 1.0 / BOUNDARY_K, 2, 1))
 
-    def scores(self, model: Transformer, temperatures: tuple[float, ...]) -> tuple[PromptScores, ...]:
+    def scores(self, model: Policy, temperatures: tuple[float, ...]) -> tuple[PromptScores, ...]:
         """Score a model at each temperature."""
         masses = solution_mass(model, self.solutions, temperatures)
         return tuple(self.score(mass_Y, temperature) for mass_Y, temperature in zip(masses, temperatures, strict=True))
@@ -84,7 +84,7 @@ class Evaluator:
 
     task: Task
     config: EvaluateConfig
-    base: Transformer
+    base: Policy
     select: SelectConfig | None = None
     training_prompts_PT: Tokens | None = None
     held_out: PromptScorer = field(init=False)
@@ -95,22 +95,23 @@ class Evaluator:
         if self.config.train_prompts and self.training_prompts_PT is not None:
             self.training = self._scorer(self.training_prompts_PT[: self.config.train_prompts])
 
-    def __call__(self, model: Transformer, step: int) -> EvaluationRow:
+    def __call__(self, model: Policy, step: int) -> EvaluationRow:
         """Evaluate a model at every temperature of the recipe."""
-        prompts_PT, length = self.held_out.solutions.prompts_PT, self.task.completion_length
-        rollouts = sample(model, prompts_PT, length, self.config.entropy_samples, generator(0, "entropy"))
-        completions_PT = greedy(model, prompts_PT, length)
+        prompts_PT, length, stops = self.held_out.solutions.prompts_PT, self.task.completion_length, self.task.stops
+        rollouts = sample(model, prompts_PT, length, self.config.entropy_samples, generator(0, "entropy"), stops=stops)
+        completions_PT = greedy(model, prompts_PT, length, stops)
         rewards_P = self.task.rewards(prompts_PT.cpu().numpy(), completions_PT.cpu().numpy())
         held_out, training = self.scores(model)
         return EvaluationRow(
             step=step,
             greedy_accuracy=float((rewards_P >= MIN_CORRECT_REWARD).mean()),
-            entropy=float(rollouts.entropy_BT.double().mean()),
+            entropy=rollouts.mean_entropy,
+            well_formed=self.task.well_formed(rollouts.completions_BT.cpu().numpy()),
             held_out=held_out,
             training=training,
         )
 
-    def scores(self, model: Transformer) -> tuple[tuple[PromptScores, ...], tuple[PromptScores, ...]]:
+    def scores(self, model: Policy) -> tuple[tuple[PromptScores, ...], tuple[PromptScores, ...]]:
         """Scores on held-out prompts and on training prompts (empty if none are scored), one entry per temperature."""
         temperatures = self.config.temperatures
         training = () if self.training is None else self.training.scores(model, temperatures)

@@ -16,7 +16,7 @@ def read_run(path: Path) -> Run:
     return Run.read(
         RunFolder(path),
         arm=recipe.train.label,
-        base=recipe.pretrain.seed,
+        base=recipe.base_number,
         seed=recipe.train.seed,
         steps=recipe.train.steps,
         tabular=recipe.train.policy == "tabular",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rlvrscope.lab.policy import EntropyMode, NextTokens, TokenScores
 from rlvrscope.lab.recipe import ModelConfig
 
 
@@ -106,8 +109,45 @@ class Transformer(nn.Module):
         return self
 
     @property
+    def identity(self) -> dict[str, str]:
+        return {}
+
+    @property
+    def module(self) -> nn.Module:
+        return self
+
+    @property
+    def sampler_is_exact(self) -> bool:
+        return True
+
+    @property
     def device(self) -> torch.device:
         return self.head.weight.device
+
+    def training_precision(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def prompts_at_once(self, prompts_PT: Tensor, rows_per_prompt: int) -> int:  # noqa: ARG002
+        return len(prompts_PT)
+
+    def decoder(self, prompts_PT: Tensor, prompt_B: Tensor, completion_length: int) -> _RowDecoder:
+        return _RowDecoder(self, prompts_PT, prompt_B, completion_length)
+
+    def score(
+        self,
+        prompts_PT: Tensor,
+        completions_BT: Tensor,
+        prompt_B: Tensor,
+        temperatures: tuple[float, ...] = (1.0,),
+        entropy: EntropyMode | None = None,
+    ) -> TokenScores:
+        """Scores of completions that fill their rows, as those of the lab's token tasks do."""
+        logits_BTV = self.completion_logits(prompts_PT, completions_BT, prompt_B)
+        logp_KBT = torch.stack([token_logp(logits_BTV, completions_BT, temperature) for temperature in temperatures])
+        if entropy is None:
+            return TokenScores(logp_KBT, None)
+        differentiable = entropy == "differentiable"
+        return TokenScores(logp_KBT, token_entropy(logits_BTV if differentiable else logits_BTV.detach()))
 
     def new_cache(self) -> Cache:
         return Cache(len(self.blocks))
@@ -135,6 +175,22 @@ class Transformer(nn.Module):
         last_PD = self.hidden(prompts_PT, cache)[:, -1]
         hidden_BTD = self.hidden(completions_BT[:, :-1], cache.rows(prompt_B))
         return self.head(torch.cat([last_PD[prompt_B][:, None], hidden_BTD], dim=1))
+
+
+class _RowDecoder:
+    """A row for every completion, in a KV cache; each prompt is read once. Rows of token tasks end together."""
+
+    def __init__(self, model: Transformer, prompts_PT: Tensor, prompt_B: Tensor, completion_length: int) -> None:
+        self.model, cache = model, model.new_cache()
+        self.logits_BV = model.head(model.hidden(prompts_PT, cache)[:, -1])[prompt_B]
+        self.cache = cache.rows(prompt_B, room=completion_length)
+        self.row_B = torch.arange(len(prompt_B), device=model.device)
+
+    def next_tokens(self) -> Iterator[NextTokens]:
+        yield NextTokens(self.logits_BV, self.row_B, None)
+
+    def advance(self, token_B: Tensor, ended_B: Tensor) -> None:  # noqa: ARG002
+        self.logits_BV = self.model(token_B[:, None], self.cache)[:, 0]
 
 
 def token_logp(logits_BTV: Tensor, tokens_BT: Tensor, temperature: float = 1.0) -> Tensor:

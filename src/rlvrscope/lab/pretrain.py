@@ -13,7 +13,8 @@ from rlvrscope import __version__
 from rlvrscope.errors import InputError, file_errors
 from rlvrscope.lab import checkpoint
 from rlvrscope.lab.model import Transformer, token_logp
-from rlvrscope.lab.recipe import PretrainConfig, Recipe
+from rlvrscope.lab.policy import Policy
+from rlvrscope.lab.recipe import ModelConfig, PretrainConfig, PretrainedConfig, Recipe
 from rlvrscope.seeding import generator
 
 SAVE_EVERY = 250
@@ -31,13 +32,16 @@ def pretrain(
 
     resume: a checkpoint written every 250 steps; training resumes from it if it exists.
     """
-    task, config = recipe.task, recipe.pretrain
+    task, config, size = recipe.token_task, recipe.pretrain, recipe.model
+    assert config is not None
+    assert isinstance(size, ModelConfig)
     start, moments = 0, {}
     if resume is not None and resume.exists():
         model, moments, header = checkpoint.load(resume, device, kind="resume")
+        assert isinstance(model, Transformer)
         start = header["step"]
     else:
-        model = Transformer(recipe.model, task.vocab_size, task.prompt_length + task.completion_length)
+        model = Transformer(size, task.vocab_size, task.prompt_length + task.completion_length)
         model.initialise(generator(config.seed, "weights")).to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(),
@@ -65,11 +69,15 @@ def pretrain(
 
 
 def base_path(recipe: Recipe, device: torch.device) -> Path:
-    """Path of this recipe's base in the cache, whether it exists yet or not.
+    """Path of this recipe's base in the cache, whether it exists yet or not, or of the folder of a pretrained model.
 
     The cache is $RLVRSCOPE_CACHE, or rlvrscope under $XDG_CACHE_HOME (~/.cache). The name contains a digest of the
     task, model and pre-training settings, the device type and the versions of rlvrscope and torch.
     """
+    if isinstance(recipe.model, PretrainedConfig):
+        from rlvrscope.lab.pretrained import find_folder
+
+        return find_folder(recipe.model.pretrained)
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     cache = Path(os.environ.get("RLVRSCOPE_CACHE") or home / "rlvrscope")
     versions = f"rlvrscope{__version__}-torch{torch.__version__}"
@@ -93,8 +101,12 @@ def ensure_base(recipe: Recipe, path: Path, device: torch.device, on_step: OnSte
     return path
 
 
-def load_base(recipe: Recipe, path: Path, device: torch.device) -> Transformer:
+def load_base(recipe: Recipe, path: Path, device: torch.device) -> Policy:
     """Read this recipe's base. Raises InputError if the file holds the base of another recipe."""
+    if isinstance(recipe.model, PretrainedConfig):
+        from rlvrscope.lab.tree_policy import TreePolicy
+
+        return TreePolicy.load(recipe.model, device)
     model, _, header = checkpoint.load(path, device, kind="base")
     if header.get("recipe") != recipe.base_digest():
         raise InputError(f"{path} holds the base of another recipe. Remove it and run again.")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlvrscope.errors import InputError
-from rlvrscope.lab.model import Transformer
+from rlvrscope.lab.policy import Policy
 from rlvrscope.lab.recipe import EvaluateConfig, SelectConfig, TrainConfig
 from rlvrscope.lab.solutions import SolutionSet, solution_mass
 from rlvrscope.lab.tasks import Task
@@ -16,7 +16,7 @@ from rlvrscope.seeding import generator
 _TRIES = 32
 
 
-def training_prompts(task: Task, config: TrainConfig, select: SelectConfig | None, base: Transformer) -> Tokens:
+def training_prompts(task: Task, config: TrainConfig, select: SelectConfig | None, base: Policy) -> Tokens:
     """(config.prompts, T) distinct prompts of the train split, the same for all arms of a base and seed."""
     return _draw(task, config.prompts, "train", config.stream("training prompts"), select, base)
 
@@ -29,7 +29,7 @@ def drawn_at(step: int, config: TrainConfig) -> NDArray[np.int64]:
     return order_P[position * config.prompts_per_step : (position + 1) * config.prompts_per_step]
 
 
-def evaluation_prompts(task: Task, config: EvaluateConfig, select: SelectConfig | None, base: Transformer) -> Tokens:
+def evaluation_prompts(task: Task, config: EvaluateConfig, select: SelectConfig | None, base: Policy) -> Tokens:
     """(config.prompts, T) held-out prompts, the same for all runs of a base.
 
     With `config.avoid`, none of the prompts that an evaluation of that many prompts would use.
@@ -44,7 +44,7 @@ def evaluation_prompts(task: Task, config: EvaluateConfig, select: SelectConfig 
 
 
 def _draw(
-    task: Task, count: int, split: Split, rng: np.random.Generator, select: SelectConfig | None, base: Transformer
+    task: Task, count: int, split: Split, rng: np.random.Generator, select: SelectConfig | None, base: Policy
 ) -> Tokens:
     """Distinct prompts that pass the selection. Raises InputError if too few are found."""
     if select is None:
@@ -63,7 +63,7 @@ def _draw(
     )
 
 
-def _admitted(task: Task, prompts_PT: Tokens, select: SelectConfig, base: Transformer) -> NDArray[np.bool_]:
+def _admitted(task: Task, prompts_PT: Tokens, select: SelectConfig, base: Policy) -> NDArray[np.bool_]:
     solutions = SolutionSet.of(task, prompts_PT, base.device)
     (mass_Y,) = solution_mass(base, solutions)
     success_P = solutions.sum_by_prompt(mass_Y)

@@ -7,10 +7,19 @@ import re
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from rlvrscope.config import Section, digest, parse
-from rlvrscope.lab.tasks import AnyTask, Line
+from rlvrscope.lab.tasks import AnyTask, Line, TextTask, TokenTasks
 from rlvrscope.objectives import Objective, objective_from
 from rlvrscope.seeding import generator
 
@@ -44,6 +53,27 @@ class ModelConfig(Section):
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads; got width {self.width}, heads {self.heads}")
         return self
+
+
+class PretrainedConfig(Section):
+    """[model]: a pretrained causal language model, instead of a transformer that is trained from scratch."""
+
+    pretrained: str = Field(min_length=1)
+    """A folder as `save_pretrained` writes it, or a model of the hub (NAME or NAME@REVISION)."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of rollouts and updates (autocast; weights stay float32). Evaluations are always in float32."""
+
+
+def _model_kind(model: Any) -> str:
+    pretrained = "pretrained" in model if isinstance(model, dict) else isinstance(model, PretrainedConfig)
+    return "pretrained" if pretrained else "from scratch"
+
+
+AnyModel = Annotated[
+    Annotated[ModelConfig, Tag("from scratch")] | Annotated[PretrainedConfig, Tag("pretrained")],
+    Discriminator(_model_kind),
+]
+"""Schema of [model]: `pretrained`, or the size of a transformer."""
 
 
 class PretrainConfig(Section):
@@ -80,7 +110,8 @@ class TrainConfig(Section):
     then: SwitchConfig | None = None
     seed: Seed = 0
     base: Seed = 0
-    """Seed of the base. Runs on different bases draw different prompts and rollouts. Set by comparisons."""
+    """Number of the base; its seed, if it is trained from scratch. Runs on different bases draw different prompts and
+    rollouts. Set by comparisons."""
     steps: Count = 200
     prompts: Count = 2000
     """Number of distinct training prompts; each epoch visits them in a new order."""
@@ -108,6 +139,8 @@ class TrainConfig(Section):
     policy: Literal["shared", "tabular"] = "shared"
     """tabular: instead of the network, one softmax per training prompt over its correct answers and one action for all
     wrong ones, initialised with the base's masses."""
+    keep_weights: bool = True
+    """False: the final checkpoint holds no weights. Set by tuning on pretrained models, to save space."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """sgd: plain gradient steps, for a tabular policy only."""
 
@@ -250,7 +283,8 @@ class CompareConfig(Section):
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Further arms: the [train] keys that each changes, by name."""
     bases: tuple[Seed, ...] = Field(default=(0,), min_length=1)
-    """Seeds of pre-training, one per base."""
+    """Bases, by seed of pre-training. A pretrained model is one base: its numbers stand for different training prompts
+    and rollouts."""
     seeds: tuple[Seed, ...] = Field(default=(0, 1), min_length=1)
     """Seeds of RL."""
     gains: tuple[Positive, ...] = Field(default=(0.02,), min_length=1)
@@ -314,8 +348,9 @@ class Recipe(Section):
     format_version: int = FORMAT_VERSION
     name: str = Field(default="lab", min_length=1)
     task: AnyTask = Line()
-    model: ModelConfig = ModelConfig()
-    pretrain: PretrainConfig = PretrainConfig()
+    model: AnyModel = ModelConfig()
+    pretrain: PretrainConfig | None = PretrainConfig()
+    """None for a pretrained model."""
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     select: SelectConfig | None = None
@@ -332,6 +367,23 @@ class Recipe(Section):
                 "Run the recipe again into a new folder."
             )
         return version
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_pretraining(cls, values: Any) -> Any:
+        """A pretrained model has no [pretrain]."""
+        if not isinstance(values, dict) or _model_kind(values.get("model")) != "pretrained":
+            return values
+        if values.get("pretrain") is not None:
+            raise ValueError("[pretrain] is for a transformer trained from scratch, and model.pretrained is set")
+        return {**values, "pretrain": None}
+
+    @model_validator(mode="after")
+    def _task_has_its_model(self) -> Self:
+        if isinstance(self.task, TextTask) != isinstance(self.model, PretrainedConfig):
+            needed = "a text task, such as mul" if isinstance(self.model, PretrainedConfig) else "model.pretrained"
+            raise ValueError(f"task {self.task.name!r} and this [model] don't go together: {needed} is needed")
+        return self
 
     def arms(self) -> dict[str, TrainConfig]:
         """Return the [train] section of each arm of [compare]."""
@@ -365,5 +417,17 @@ class Recipe(Section):
         return set(self.compare.arms.get(arm, {})) if self.compare else set()
 
     def base_digest(self) -> str:
-        """Digest of the settings that determine the base: demonstrations, model and pre-training."""
-        return digest(self.task.pretraining(), self.model, self.pretrain)
+        """Digest of the settings that determine a base trained from scratch: demonstrations, model, pre-training."""
+        assert self.pretrain is not None
+        return digest(self.token_task.pretraining(), self.model, self.pretrain)
+
+    @property
+    def token_task(self) -> TokenTasks:
+        """The task of a base that is trained from scratch."""
+        assert not isinstance(self.task, TextTask)  # a text task needs a pretrained model
+        return self.task
+
+    @property
+    def base_number(self) -> int:
+        """Number of the base of a single run."""
+        return self.train.base if self.pretrain is None else self.pretrain.seed

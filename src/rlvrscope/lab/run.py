@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +13,10 @@ from torch import Tensor
 from rlvrscope.errors import InputError, RlvrscopeError, WorkError
 from rlvrscope.lab import checkpoint
 from rlvrscope.lab.evaluate import Evaluator
-from rlvrscope.lab.model import Transformer
+from rlvrscope.lab.policy import Policy
 from rlvrscope.lab.recipe import Recipe, TrainConfig
 from rlvrscope.lab.tabular import train_tabular
+from rlvrscope.lab.tokenised_task import tokenised
 from rlvrscope.lab.trainer import Trainer
 from rlvrscope.lab.wise import interpolate
 from rlvrscope.monitor.saturation import saturated_at
@@ -27,7 +29,7 @@ OnProgress = Callable[[int, dict[str, float]], None]
 
 
 def train(
-    recipe: Recipe, base: Transformer, folder: RunFolder, on_progress: OnProgress = lambda step, metrics: None
+    recipe: Recipe, base: Policy, folder: RunFolder, on_progress: OnProgress = lambda step, metrics: None
 ) -> None:
     """Train one run into its folder, or resume it from its last evaluation.
 
@@ -38,8 +40,9 @@ def train(
         train_tabular(recipe, base, folder, on_progress)
         return
     model, start, moments = _resume(folder, base)
-    trainer = Trainer(model, base, recipe.task, recipe.train, recipe.select)
-    evaluator = Evaluator(recipe.task, recipe.evaluate, base, recipe.select, trainer.prompts_PT)
+    task = tokenised(recipe.task, base)
+    trainer = Trainer(model, base, task, recipe.train, recipe.select)
+    evaluator = Evaluator(task, recipe.evaluate, base, recipe.select, trainer.prompts_PT)
     if start > 0:
         checkpoint.restore_optimizer(model, trainer.optimizer, moments)
     else:
@@ -67,7 +70,10 @@ def train(
     for alpha in recipe.evaluate.wise:
         held_out, training = evaluator.scores(interpolate(base, model, alpha))
         folder.append(InterpolationRow(step=recipe.train.steps, alpha=alpha, held_out=held_out, training=training))
-    checkpoint.save(folder.final_checkpoint, model, kind="policy", step=recipe.train.steps)
+    if recipe.train.keep_weights:
+        checkpoint.save(folder.final_checkpoint, model, kind="policy", step=recipe.train.steps)
+    else:
+        checkpoint.save_header(folder.final_checkpoint, kind=checkpoint.NO_WEIGHTS, step=recipe.train.steps)
     folder.resume_checkpoint.unlink(missing_ok=True)
 
 
@@ -94,15 +100,14 @@ def _naming(step: int) -> Iterator[None]:
         raise WorkError(f"step {step}: {type(error).__name__}: {error}") from error
 
 
-def _resume(folder: RunFolder, base: Transformer) -> tuple[Transformer, int, dict[str, Tensor]]:
+def _resume(folder: RunFolder, base: Policy) -> tuple[Policy, int, dict[str, Tensor]]:
     """Return the policy to continue, its step and its optimizer state; drop the folder's rows after that step."""
     step, tensors = 0, {}
     if folder.resume_checkpoint.exists():
         model, tensors, header = checkpoint.load(folder.resume_checkpoint, base.device, kind="resume")
         step = int(header["step"])
     else:
-        model = Transformer(base.config, base.vocab_size, base.context).to(base.device)
-        model.load_state_dict(base.state_dict())
+        model = copy.deepcopy(base)
     for kind in ROW_TYPES:
         folder.keep_until(kind, step if step else -1)
     if [row.step for row in folder.rows(TelemetryRow)] != list(range(1, step + 1)):

@@ -1,4 +1,4 @@
-"""Rollouts: batched sampling with a KV cache, each prompt read once for all its rollouts."""
+"""Rollouts: batched sampling, each prompt read once for all its rollouts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ import torch
 from torch import Tensor
 
 from rlvrscope.errors import WorkError
-from rlvrscope.lab.decoding import inverse_transform, next_token_logp
-from rlvrscope.lab.model import Transformer
+from rlvrscope.lab.decoding import inverse_transform, inverse_transform_shared, next_token_logp
+from rlvrscope.lab.policy import NextTokens, Policy
+from rlvrscope.lab.token_tree import PAD
 
 
 @dataclass(frozen=True)
 class Rollouts:
-    """G completions of each of P prompts, prompt by prompt (B = P x G rows), as tensors on the model's device."""
+    """G completions of each of P prompts, prompt by prompt (B = P x G rows), as tensors on the model's device.
+
+    Rows end with PAD, and have 0 in the other tensors there.
+    """
 
     prompts_PT: Tensor
     prompt_B: Tensor
@@ -29,28 +33,41 @@ class Rollouts:
     entropy_BT: Tensor
     """Entropy of the policy at temperature 1 at each completion token, nats."""
 
+    @property
+    def mask_BT(self) -> Tensor:
+        """Whether there is a token."""
+        return self.completions_BT != PAD
+
+    @property
+    def mean_entropy(self) -> float:
+        """Mean entropy over all tokens, nats."""
+        return float(self.entropy_BT[self.mask_BT].double().mean())
+
 
 @torch.no_grad()
 def sample(
-    model: Transformer,
+    model: Policy,
     prompts_PT: Tensor,
     completion_length: int,
     rollouts_per_prompt: int,
     rng: np.random.Generator,
     *,
+    stops: tuple[int, ...] = (),
     temperature: float = 1.0,
     top_p: float = 1.0,
     policy_temperature: float = 1.0,
 ) -> Rollouts:
     """Sample completions, with one uniform number per token from `rng`, the same on every device.
 
-    top_p: nucleus sampling below 1 (arXiv 1904.09751). Raises WorkError if the model's probabilities are not finite.
+    stops: tokens that end a completion. top_p: nucleus sampling below 1 (arXiv 1904.09751). Raises WorkError if the
+    model's probabilities are not finite.
     """
     uniform_TB = rng.random((completion_length, len(prompts_PT) * rollouts_per_prompt), dtype=np.float32)
     return draw(
         model,
         prompts_PT,
         torch.from_numpy(uniform_TB),
+        stops=stops,
         temperature=temperature,
         top_p=top_p,
         policy_temperature=policy_temperature,
@@ -59,61 +76,92 @@ def sample(
 
 @torch.no_grad()
 def draw(
-    model: Transformer,
+    model: Policy,
     prompts_PT: Tensor,
     uniform_TB: Tensor,
     *,
+    stops: tuple[int, ...] = (),
     temperature: float = 1.0,
     top_p: float = 1.0,
     policy_temperature: float = 1.0,
 ) -> Rollouts:
-    """Sample with given uniform numbers: T tokens for each of B rows, B / P consecutive rows per prompt."""
-    completion_length, rows = uniform_TB.shape
-    prompt_B = torch.arange(len(prompts_PT), device=model.device).repeat_interleave(rows // len(prompts_PT))
-    uniform_TB = uniform_TB.to(model.device)
-    steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+    """Sample with given uniform numbers: up to T tokens for each of B rows, B / P consecutive rows per prompt."""
 
-    def choose(logits_BV: Tensor) -> Tensor:
-        plain_BV = logits_BV.log_softmax(dim=1)
-        logp_BV = next_token_logp(logits_BV, plain_BV, policy_temperature)
-        drawn_BV = next_token_logp(logits_BV, plain_BV, temperature, top_p)
-        token_B1 = inverse_transform(drawn_BV, uniform_TB[len(steps)])
-        entropy_B = -(plain_BV.exp() * plain_BV).sum(dim=1)
-        steps.append((token_B1[:, 0], logp_BV.gather(1, token_B1)[:, 0], drawn_BV.gather(1, token_B1)[:, 0], entropy_B))
-        return token_B1
+    def choose(next_tokens: NextTokens, uniform_B: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        logits_UV, node_A = next_tokens.logits_UV, next_tokens.node_A
+        plain_UV = logits_UV.log_softmax(dim=1)
+        logp_UV = next_token_logp(logits_UV, plain_UV, policy_temperature)
+        drawn_UV = next_token_logp(logits_UV, plain_UV, temperature, top_p)
+        entropy_U = -(plain_UV.exp() * plain_UV).sum(dim=1)
+        if node_A is None:
+            token_A1 = inverse_transform(drawn_UV, uniform_B)
+            return token_A1[:, 0], logp_UV.gather(1, token_A1)[:, 0], drawn_UV.gather(1, token_A1)[:, 0], entropy_U
+        token_A = inverse_transform_shared(drawn_UV, node_A, uniform_B[next_tokens.row_A])
+        return token_A, logp_UV[node_A, token_A], drawn_UV[node_A, token_A], entropy_U[node_A]
 
-    _decode(model, prompts_PT, prompt_B, completion_length, choose)
-    completions_BT, logp_BT, drawn_BT, entropy_BT = (torch.stack(column, dim=1) for column in zip(*steps, strict=True))
-    if not torch.isfinite(logp_BT).all():
+    uniform_TB, rows_per_prompt = uniform_TB.to(model.device), uniform_TB.shape[1] // len(prompts_PT)
+    columns = _decode_in_parts(model, prompts_PT, rows_per_prompt, uniform_TB, stops, choose)
+    if not torch.isfinite(columns[1]).all():
         raise WorkError("the model has diverged: its log-probabilities are not finite. Try a lower learning rate.")
-    return Rollouts(prompts_PT, prompt_B, completions_BT, logp_BT, drawn_BT, entropy_BT)
+    return Rollouts(prompts_PT, _prompt_index(len(prompts_PT), rows_per_prompt, model.device), *columns)
 
 
 @torch.no_grad()
-def greedy(model: Transformer, prompts_PT: Tensor, completion_length: int) -> Tensor:
-    """(P, completion_length) the most likely token at every step."""
-    steps: list[Tensor] = []
+def greedy(model: Policy, prompts_PT: Tensor, completion_length: int, stops: tuple[int, ...] = ()) -> Tensor:
+    """(P, completion_length) the most likely token at every step, up to a stop."""
 
-    def choose(logits_BV: Tensor) -> Tensor:
-        steps.append(logits_BV.argmax(dim=1, keepdim=True))
-        return steps[-1]
+    def choose(next_tokens: NextTokens, _uniform_B: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        token_U = next_tokens.logits_UV.argmax(dim=1)
+        token_A = token_U if next_tokens.node_A is None else token_U[next_tokens.node_A]
+        no_fact_A = torch.zeros(len(token_A), device=model.device)
+        return token_A, no_fact_A, no_fact_A, no_fact_A
 
-    _decode(model, prompts_PT, torch.arange(len(prompts_PT), device=model.device), completion_length, choose)
-    return torch.cat(steps, dim=1)
+    no_numbers_TB = torch.zeros(completion_length, len(prompts_PT), device=model.device)
+    return _decode_in_parts(model, prompts_PT, 1, no_numbers_TB, stops, choose)[0]
+
+
+Choose = Callable[[NextTokens, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
+"""(logits of some rows, uniform_B) -> their tokens, and three facts of each."""
+
+
+def _decode_in_parts(
+    model: Policy, prompts_PT: Tensor, rows_per_prompt: int, uniform_TB: Tensor, stops: tuple[int, ...], choose: Choose
+) -> list[Tensor]:
+    """Decode as many prompts at a time as the model reads at once."""
+    at_once = model.prompts_at_once(prompts_PT, rows_per_prompt)
+    decoded = [
+        _decode(model, prompts_MT, rows_per_prompt, uniform_TM, stops, choose)
+        for prompts_MT, uniform_TM in zip(
+            prompts_PT.split(at_once), uniform_TB.split(at_once * rows_per_prompt, dim=1), strict=True
+        )
+    ]
+    return [torch.cat(column) for column in zip(*decoded, strict=True)]
 
 
 def _decode(
-    model: Transformer,
-    prompts_PT: Tensor,
-    prompt_B: Tensor,
-    completion_length: int,
-    choose: Callable[[Tensor], Tensor],
-) -> None:
-    """Read each prompt once, then decode: `choose` turns logits_BV into the next tokens_B1, step by step."""
-    cache = model.new_cache()
-    logits_BV = model.head(model.hidden(prompts_PT, cache)[:, -1])[prompt_B]
-    cache = cache.rows(prompt_B, room=completion_length)
-    for step in range(completion_length):
-        token_B1 = choose(logits_BV)
-        if step + 1 < completion_length:
-            logits_BV = model(token_B1, cache)[:, 0]
+    model: Policy, prompts_PT: Tensor, rows_per_prompt: int, uniform_TB: Tensor, stops: tuple[int, ...], choose: Choose
+) -> list[Tensor]:
+    """(B, T) tokens, PAD after a stop, and the facts that `choose` returns, 0 there."""
+    length, rows = uniform_TB.shape
+    decoder = model.decoder(prompts_PT, _prompt_index(len(prompts_PT), rows_per_prompt, model.device), length)
+    tokens_BT = torch.full((rows, length), PAD, device=model.device)
+    facts = [torch.zeros(rows, length, device=model.device) for _ in range(3)]
+    ended_B = torch.zeros(rows, dtype=torch.bool, device=model.device)
+    stop_tokens = torch.tensor(stops, device=model.device)
+    for step, uniform_B in enumerate(uniform_TB):
+        for next_tokens in decoder.next_tokens():
+            token_A, *facts_A = choose(next_tokens, uniform_B)
+            tokens_BT[next_tokens.row_A, step] = token_A
+            for fact_BT, fact_A in zip(facts, facts_A, strict=True):
+                fact_BT[next_tokens.row_A, step] = fact_A
+        if stops:
+            ended_B |= torch.isin(tokens_BT[:, step], stop_tokens)
+        if step + 1 < length and not (stops and bool(ended_B.all())):
+            decoder.advance(tokens_BT[:, step], ended_B)
+        else:
+            break
+    return [tokens_BT, *facts]
+
+
+def _prompt_index(prompts: int, rows_per_prompt: int, device: torch.device) -> Tensor:
+    return torch.arange(prompts, device=device).repeat_interleave(rows_per_prompt)

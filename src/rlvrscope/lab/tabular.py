@@ -17,10 +17,11 @@ from rlvrscope.arrays import Floats, Ints
 from rlvrscope.errors import WorkError
 from rlvrscope.lab import checkpoint
 from rlvrscope.lab.evaluate import Evaluator
-from rlvrscope.lab.model import Transformer
+from rlvrscope.lab.policy import Policy
 from rlvrscope.lab.prompts import drawn_at, training_prompts
 from rlvrscope.lab.recipe import Recipe, TrainConfig
 from rlvrscope.lab.solutions import SolutionSet, class_advantages, solution_mass
+from rlvrscope.lab.tokenised_task import tokenised
 from rlvrscope.objectives import advantages
 from rlvrscope.runs.folder import RunFolder
 from rlvrscope.runs.rows import ROW_TYPES, PromptScores, TelemetryRow, TimingRow
@@ -111,7 +112,7 @@ def _expected(probs_MA: Floats, rewards_MA: Floats, config: TrainConfig, rng: np
 
 
 def train_tabular(
-    recipe: Recipe, base: Transformer, folder: RunFolder, on_progress: Callable[[int, dict[str, float]], None]
+    recipe: Recipe, base: Policy, folder: RunFolder, on_progress: Callable[[int, dict[str, float]], None]
 ) -> None:
     """Train a tabular policy into a run folder. It takes seconds, so a killed run starts again from the beginning.
 
@@ -123,9 +124,10 @@ def train_tabular(
     for kind in ROW_TYPES:
         folder.keep_until(kind, -1)
     config = recipe.train
-    prompts_PT = training_prompts(recipe.task, config, recipe.select, base)
-    evaluator = Evaluator(recipe.task, recipe.evaluate, base, recipe.select, prompts_PT)
-    solutions = SolutionSet.of(recipe.task, prompts_PT, base.device)
+    task = tokenised(recipe.task, base)
+    prompts_PT = training_prompts(task, config, recipe.select, base)
+    evaluator = Evaluator(task, recipe.evaluate, base, recipe.select, prompts_PT)
+    solutions = SolutionSet.of(task, prompts_PT, base.device)
     table = TabularPolicy(solutions, solution_mass(base, solutions)[0])
     untrained = evaluator(base, 0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rlvrscope.arrays import Floats, Ints
 from rlvrscope.lab.anchor import Anchor
-from rlvrscope.lab.model import Transformer, token_entropy, token_logp
+from rlvrscope.lab.policy import EntropyMode, Policy, TokenScores
 from rlvrscope.lab.prompts import drawn_at, training_prompts
 from rlvrscope.lab.recipe import SelectConfig, TrainConfig
 from rlvrscope.lab.sampler import Rollouts, sample
@@ -41,8 +41,8 @@ class Batch:
 class Trainer:
     """A policy in training, one batch of rollouts per step. All randomness derives from (seed, base, step)."""
 
-    model: Transformer
-    base: Transformer
+    model: Policy
+    base: Policy
     task: Task
     config: TrainConfig
     select: SelectConfig | None = None
@@ -56,9 +56,9 @@ class Trainer:
         self.objective = self.config.objective
         # fused: one kernel call per step instead of one per tensor
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            self.model.parameters(), self.config.learning_rate, (0.9, 0.95), weight_decay=0.0, fused=True
+            self.model.module.parameters(), self.config.learning_rate, (0.9, 0.95), weight_decay=0.0, fused=True
         )
-        for weights in self.model.parameters():  # a minibatch without contrast is a step of zero gradient
+        for weights in self.model.module.parameters():  # a minibatch without contrast is a step of zero gradient
             weights.grad = torch.zeros_like(weights)
         self.prompts_PT = training_prompts(self.task, self.config, self.select, self.base)
 
@@ -69,6 +69,10 @@ class Trainer:
     @cached_property
     def _solutions(self) -> SolutionSet:
         return SolutionSet.of(self.task, self.prompts_PT, self.model.device)
+
+    @property
+    def _off_policy(self) -> bool:
+        return self.config.off_policy or not self.model.sampler_is_exact
 
     @property
     def _all_rows_have_gradient(self) -> bool:
@@ -84,7 +88,7 @@ class Trainer:
 
     def _step(self, step: int) -> TelemetryRow:
         config = self.config
-        with self._timed("sample"):
+        with self._timed("sample"), torch.no_grad(), self.model.training_precision():
             prompts_P = drawn_at(step, config)
             prompts_PT = self.prompts_PT[prompts_P]
             rollouts = sample(
@@ -93,21 +97,25 @@ class Trainer:
                 self.task.completion_length,
                 config.group_size,
                 config.stream("rollouts", step),
+                stops=self.task.stops,
                 temperature=config.temperature,
                 top_p=config.top_p,
                 policy_temperature=config.loss_temperature,
             )
+            if not self.model.sampler_is_exact:
+                every_B = torch.arange(len(rollouts.completions_BT), device=self.model.device)
+                scores = _scores(self.model, rollouts, every_B, config.loss_temperature)
+                rollouts = replace(rollouts, logp_BT=scores.logp_KBT[0])
             completions_BT = rollouts.completions_BT.cpu().numpy()
             rewards_B = self.task.rewards(np.repeat(prompts_PT, config.group_size, axis=0), completions_BT)
         rewards_PG = rewards_B.reshape(len(prompts_PT), config.group_size)
         advantages_PG = advantages(rewards_PG, self.objective)
-        with self._timed("reference"), torch.no_grad():
+        with self._timed("reference"), torch.no_grad(), self.base.training_precision():
             regularised = self.objective.kl_coef > 0.0
             rows_B = torch.arange(0, len(completions_BT), 1 if regularised else config.group_size)
-            ref_logp_BT = token_logp(
-                _logits(self.base, rollouts, rows_B), rollouts.completions_BT[rows_B], config.loss_temperature
-            )
-            kl_to_base = float(kl_estimate(rollouts.logp_BT[rows_B], ref_logp_BT).double().mean())
+            ref_logp_BT = _scores(self.base, rollouts, rows_B, config.loss_temperature).logp_KBT[0]
+            kl_BT = kl_estimate(rollouts.logp_BT[rows_B], ref_logp_BT)
+            kl_to_base = float(kl_BT[rollouts.mask_BT[rows_B]].double().mean())
         with self._timed("update"):
             batch = Batch(rollouts, prompts_P, advantages_PG, ref_logp_BT if regularised else None)
             updates = self._update(batch, step)
@@ -115,7 +123,7 @@ class Trainer:
             step=step,
             objective=None if config.then is None else self.objective.name,
             reward=float(rewards_PG.mean()),
-            entropy=float(rollouts.entropy_BT.double().mean()),
+            entropy=rollouts.mean_entropy,
             kl=kl_to_base if config.plain_rollouts else np.nan,  # the estimate needs samples of the policy
             **_group_metrics(rewards_PG, advantages_PG, self.objective.threshold),
             **updates,
@@ -148,41 +156,46 @@ class Trainer:
         else:
             advantage_B = batch.advantages_PG.ravel()[rows_B]
             used_B = np.ones(len(rows_B), dtype=bool) if self._all_rows_have_gradient else advantage_B != 0.0
-            metrics = self._backward(batch, rows_B[used_B], advantage_B[used_B], len(rows_B)) if used_B.any() else {}
+            per_token = self.objective.aggregation == "token_mean"
+            normalizer = int(batch.rollouts.mask_BT[rows_B].sum()) if per_token else len(rows_B)
+            metrics = self._backward(batch, rows_B[used_B], advantage_B[used_B], normalizer) if used_B.any() else {}
         if self.config.anchor_coef > 0.0:
-            anchor = self._anchor.loss(self.model, len(prompts_M), rng)
+            with self.model.training_precision():
+                anchor = self._anchor.loss(self.model, len(prompts_M), rng)
             (self.config.anchor_coef * anchor).backward()
             metrics["anchor_loss"] = float(anchor.detach())
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.module.parameters(), self.config.gradient_clip)
         self.optimizer.step()
         return {**metrics, "grad_norm": float(norm)}
 
     def _backward_exact(self, prompts_M: Ints) -> dict[str, float]:
         length = self.task.completion_length
         solutions = self._solutions.of_prompts(prompts_M)
-        loss = exact_loss(self.model, solutions, self.objective, self.config.group_size, length)
+        with self.model.training_precision():
+            loss = exact_loss(self.model, solutions, self.objective, self.config.group_size, length)
         loss.backward()
         return {"loss": float(loss.detach())}
 
-    def _backward(self, batch: Batch, rows_B: Ints, advantage_B: Floats, num_rows: int) -> dict[str, float]:
+    def _backward(self, batch: Batch, rows_B: Ints, advantage_B: Floats, normalizer: int) -> dict[str, float]:
         index_B = torch.from_numpy(rows_B).to(self.model.device)
-        completion_BT = batch.rollouts.completions_BT[index_B]
-        logits_BTV = _logits(self.model, batch.rollouts, index_B)
-        length = self.task.completion_length
-        per_token = self.objective.aggregation == "token_mean"
+        bonus, mask_BT = self.config.entropy_coef, batch.rollouts.mask_BT[index_B]
+        mode: EntropyMode = "differentiable" if bonus > 0.0 else "constant"
+        with self.model.training_precision():
+            scores = _scores(self.model, batch.rollouts, index_B, self.config.loss_temperature, mode)
+        logp_BT = scores.logp_KBT[0]
         result = policy_loss(
-            token_logp(logits_BTV, completion_BT, self.config.loss_temperature),
+            logp_BT,
             batch.rollouts.logp_BT[index_B],
-            torch.from_numpy(advantage_B).to(logits_BTV),
-            torch.ones_like(completion_BT, dtype=torch.bool),
+            torch.from_numpy(advantage_B).to(logp_BT),
+            mask_BT,
             self.objective,
             ref_logp_BT=None if batch.ref_logp_BT is None else batch.ref_logp_BT[index_B],
-            sampler_logp_BT=batch.rollouts.sampler_logp_BT[index_B] if self.config.off_policy else None,
-            normalizer=num_rows * length if per_token else num_rows,
-            max_length=length,
+            sampler_logp_BT=batch.rollouts.sampler_logp_BT[index_B] if self._off_policy else None,
+            normalizer=normalizer,
+            max_length=self.task.completion_length,
         )
-        bonus = self.config.entropy_coef
-        entropy = token_entropy(logits_BTV if bonus > 0.0 else logits_BTV.detach()).mean()
+        assert scores.entropy_BT is not None  # asked for
+        entropy = scores.entropy_BT[mask_BT].mean()
         (result.loss - bonus * entropy).backward()
         diagnostics = {name: float(value) for name, value in result.diagnostics.items()}
         return {**diagnostics, "loss": float(result.loss.detach()), "actor_entropy": float(entropy.detach())}
@@ -194,10 +207,13 @@ class Trainer:
         self.seconds[phase] = time.perf_counter() - start
 
 
-def _logits(model: Transformer, rollouts: Rollouts, rows_B: Tensor) -> Tensor:
-    """Logits of some completions; each of their prompts is read once."""
+def _scores(
+    model: Policy, rollouts: Rollouts, rows_B: Tensor, temperature: float, entropy: EntropyMode | None = None
+) -> TokenScores:
+    """Scores of some completions; each of their prompts is read once."""
     prompts_M, prompt_B = torch.unique(rollouts.prompt_B[rows_B], return_inverse=True)
-    return model.completion_logits(rollouts.prompts_PT[prompts_M], rollouts.completions_BT[rows_B], prompt_B)
+    completions_BT = rollouts.completions_BT[rows_B]
+    return model.score(rollouts.prompts_PT[prompts_M], completions_BT, prompt_B, (temperature,), entropy)
 
 
 def _group_metrics(rewards_PG: Floats, advantages_PG: Floats, threshold: float) -> dict[str, float]:

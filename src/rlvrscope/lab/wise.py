@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -14,10 +14,14 @@ from rlvrscope import config
 from rlvrscope.errors import InputError
 from rlvrscope.lab import checkpoint
 from rlvrscope.lab.evaluate import Evaluator
-from rlvrscope.lab.model import Transformer
-from rlvrscope.lab.recipe import Recipe
+from rlvrscope.lab.policy import Policy
+from rlvrscope.lab.recipe import PretrainedConfig, Recipe
+from rlvrscope.lab.tasks import TextTask
+from rlvrscope.lab.tokenised_task import tokenised
 from rlvrscope.runs.folder import RunFolder
 from rlvrscope.runs.rows import EvaluationRow
+
+AnyPolicy = TypeVar("AnyPolicy", bound=Policy)
 
 
 @dataclass(frozen=True)
@@ -25,13 +29,13 @@ class Source:
     """A model read from a checkpoint or a run folder; only a run folder has a recipe."""
 
     path: Path
-    model: Transformer
+    model: Policy
     recipe: Recipe | None
     base: str | None
     """Digest of the base that the model is or was trained from; None if unknown."""
 
 
-def interpolate(base: Transformer, trained: Transformer, alpha: float) -> Transformer:
+def interpolate(base: AnyPolicy, trained: AnyPolicy, alpha: float) -> AnyPolicy:
     """Return a new model with weights (1 - alpha) base + alpha trained; alpha 0 and 1 reproduce the two bit for bit.
 
     Raises InputError for alpha outside [0, 1] and for models of different shapes.
@@ -43,7 +47,7 @@ def interpolate(base: Transformer, trained: Transformer, alpha: float) -> Transf
         raise InputError(f"models must have the same shape; got {_shape(base)} and {_shape(trained)}")
     mixture = copy.deepcopy(base)
     with torch.no_grad():
-        for weights, end in zip(mixture.parameters(), trained.parameters(), strict=True):
+        for weights, end in zip(mixture.module.parameters(), trained.module.parameters(), strict=True):
             weights.lerp_(end, alpha)
     return mixture
 
@@ -57,7 +61,12 @@ def read_source(path: Path, device: torch.device) -> Source:
     if not path.is_dir():
         model, _, header = checkpoint.load(path, device)
         _check_kind(path, header)
-        return Source(path, model, None, header.get("recipe"))
+        return Source(path, model, None, header.get("sha256") or header.get("recipe"))
+    if (path / "config.json").exists():
+        from rlvrscope.lab.tree_policy import TreePolicy
+
+        model = TreePolicy.load(PretrainedConfig(pretrained=str(path)), device)
+        return Source(path, model, None, model.identity["sha256"])
     if not (path / "recipe.toml").exists():
         raise InputError(f"{path} is a folder without a run: name a run folder, or a checkpoint (.safetensors)")
     folder = RunFolder(path)
@@ -68,7 +77,7 @@ def read_source(path: Path, device: torch.device) -> Source:
     recipe = config.load(path / "recipe.toml", Recipe)
     model, _, header = checkpoint.load(folder.final_checkpoint, device)
     _check_kind(path, header)
-    return Source(path, model, recipe, recipe.base_digest())
+    return Source(path, model, recipe, header.get("sha256") or recipe.base_digest())
 
 
 def _check_kind(path: Path, header: Mapping[str, Any]) -> None:
@@ -84,6 +93,10 @@ def check_pair(base: Source, trained: Source, recipe: Recipe) -> None:
             "meaningless. `rlvrscope lab pretrain` on the run's recipe.toml prints the path of its base."
         )
     task = recipe.task
+    if isinstance(task, TextTask):
+        if not all(isinstance(source.model.config, PretrainedConfig) for source in (base, trained)):
+            raise InputError(f"the {task.name} task of the recipe needs pretrained models")
+        return
     needed = (task.vocab_size, task.prompt_length + task.completion_length)
     if (base.model.vocab_size, base.model.context) != needed:
         raise InputError(
@@ -92,7 +105,7 @@ def check_pair(base: Source, trained: Source, recipe: Recipe) -> None:
         )
 
 
-def save_mixture(path: Path, model: Transformer, alpha: float, sources: Sequence[Source]) -> None:
+def save_mixture(path: Path, model: Policy, alpha: float, sources: Sequence[Source]) -> None:
     """Write a checkpoint. Raises InputError if it would overwrite one of its sources."""
     for source in sources:
         files = (source.path, RunFolder(source.path).final_checkpoint)
@@ -103,13 +116,13 @@ def save_mixture(path: Path, model: Transformer, alpha: float, sources: Sequence
 
 def score(
     recipe: Recipe,
-    base: Transformer,
-    models: Mapping[float, Transformer],
+    base: Policy,
+    models: Mapping[float, Policy],
     on_alpha: Callable[[float], None] = lambda alpha: None,
 ) -> dict[float, EvaluationRow]:
     """Evaluate models on the recipe's held-out prompts at temperature 1, by alpha. on_alpha is called before each."""
     evaluate = recipe.evaluate.model_copy(update={"temperatures": (1.0,)})
-    evaluator = Evaluator(recipe.task, evaluate, base, recipe.select)
+    evaluator = Evaluator(tokenised(recipe.task, base), evaluate, base, recipe.select)
     rows = {}
     for alpha, model in models.items():
         on_alpha(alpha)
@@ -117,8 +130,10 @@ def score(
     return rows
 
 
-def _shape(model: Transformer) -> str:
+def _shape(model: Policy) -> str:
     size = model.config
+    if isinstance(size, PretrainedConfig):
+        return f"{sum(weight.numel() for weight in model.module.parameters()):,} pretrained parameters"
     return (
         f"width {size.width}, {size.layers} layers, {size.heads} heads, {model.vocab_size} tokens, "
         f"{model.context} positions"

@@ -195,6 +195,8 @@ class EvaluationRow(Row):
     greedy_accuracy: Metric = NAN
     entropy: Metric = NAN
     """Mean entropy of the next-token distribution, nats, at temperature 1."""
+    well_formed: Metric = NAN
+    """Share of sampled completions that have the form of an answer and stop after it: text tasks only."""
     held_out: tuple[PromptScores, ...]
     training: tuple[PromptScores, ...] = ()
 

@@ -1,4 +1,4 @@
-"""The lab's token tasks. A new task is a file here that implements `Task`, added to `LabTask`."""
+"""The lab's tasks. A new one is a file here that implements `Task`, or one in `text` for `TextTask`, added below."""
 
 from typing import Annotated, Any, get_args
 
@@ -8,8 +8,12 @@ from rlvrscope.errors import did_you_mean
 from rlvrscope.lab.tasks.countdown import Countdown
 from rlvrscope.lab.tasks.line import Line
 from rlvrscope.lab.tasks.task import MIN_CORRECT_REWARD, Split, Task, Tokens
+from rlvrscope.lab.tasks.text.add import Add
+from rlvrscope.lab.tasks.text.mul import Mul
+from rlvrscope.lab.tasks.text.text_task import TextTask
 
-LabTask = Line | Countdown
+TokenTasks = Line | Countdown
+LabTask = TokenTasks | Add | Mul
 _NAMES = [task.model_fields["name"].default for task in get_args(LabTask)]
 
 
@@ -26,4 +30,4 @@ def _with_name(table: Any) -> Any:
 AnyTask = Annotated[LabTask, Field(discriminator="name"), BeforeValidator(_with_name)]
 """Schema of the recipe section [task]: a union of tasks, discriminated by `name`."""
 
-__all__ = ["MIN_CORRECT_REWARD", "AnyTask", "Countdown", "Line", "Split", "Task", "Tokens"]
+__all__ = ["MIN_CORRECT_REWARD", "AnyTask", "Countdown", "Line", "Split", "Task", "TextTask", "TokenTasks", "Tokens"]

@@ -20,12 +20,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from rlvrscope.arrays import Floats, Ints
-from rlvrscope.config import Section
 from rlvrscope.lab.tasks.task import (
     CommonReward,
     HeldOutShare,
     Split,
     Tokens,
+    TokenTask,
     Weight,
     read_out,
     with_defaults,
@@ -52,7 +52,7 @@ def _results() -> Ints:
 _RESULTS_OVV = _results()
 
 
-class Countdown(Section):
+class Countdown(TokenTask):
     """The task; also its [task] section of a recipe."""
 
     name: Literal["countdown"] = "countdown"

@@ -19,12 +19,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from rlvrscope.arrays import Floats, Ints
-from rlvrscope.config import Section
 from rlvrscope.lab.tasks.task import (
     CommonReward,
     HeldOutShare,
     Split,
     Tokens,
+    TokenTask,
     Weight,
     read_out,
     with_defaults,
@@ -49,7 +49,7 @@ def _results() -> Ints:
 _RESULTS_OV = _results()
 
 
-class Line(Section):
+class Line(TokenTask):
     """The task; also its [task] section of a recipe."""
 
     name: Literal["line"] = "line"

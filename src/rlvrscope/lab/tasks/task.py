@@ -33,25 +33,24 @@ HeldOutShare = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class Task(Protocol):
-    """Problems with fixed prompt and completion lengths, whose correct completions can be enumerated."""
+    """Problems whose correct completions can be enumerated. Token arrays are padded with PAD on the right."""
 
     @property
     def vocab_size(self) -> int: ...
     @property
     def prompt_length(self) -> int: ...
     @property
-    def completion_length(self) -> int: ...
+    def completion_length(self) -> int:
+        """Tokens of a completion, or most tokens where there are stops."""
+        ...
 
-    def pretraining(self) -> Section:
-        """Return the settings that determine demonstrations, and so the base; the others are at their defaults."""
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """Tokens that end a completion; none: every completion has `completion_length` tokens."""
         ...
 
     def prompts(self, count: int, split: Split, rng: np.random.Generator) -> Tokens:
         """(P, prompt_length) distinct prompts of one split. Raises InputError if there are too few."""
-        ...
-
-    def demonstrations(self, count: int, rng: np.random.Generator) -> Tokens:
-        """(B, prompt_length + completion_length) solved examples of the train split, for pre-training."""
         ...
 
     def rewards(self, prompts_BT: Tokens, completions_BT: Tokens) -> Floats:
@@ -59,12 +58,46 @@ class Task(Protocol):
         ...
 
     def solutions(self, prompt_T: Tokens) -> Tokens:
-        """(Y, completion_length) all correct completions of a prompt."""
+        """(X, completion_length) all correct completions of a prompt."""
+        ...
+
+    def well_formed(self, completions_BT: Tokens) -> float:
+        """Share of completions that have the form of an answer, right or wrong; NaN if the task defines no form."""
+        ...
+
+    def answer_numbers(self, completions_XT: Tokens) -> Ints:
+        """(X,) number of the answer that each correct completion of a prompt spells, from 0, in ascending order."""
         ...
 
     def text(self, tokens_T: Tokens) -> str:
         """Tokens as readable text."""
         ...
+
+
+class DemonstratedTask(Task, Protocol):
+    """A task that a base can be trained on from scratch."""
+
+    def pretraining(self) -> Section:
+        """Return the settings that determine demonstrations, and so the base; the others are at their defaults."""
+        ...
+
+    def demonstrations(self, count: int, rng: np.random.Generator) -> Tokens:
+        """(B, prompt_length + completion_length) solved examples of the train split, for pre-training."""
+        ...
+
+
+class TokenTask(Section):
+    """A task in tokens of its own: completions have one length, and every answer one spelling."""
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        return ()
+
+    def answer_numbers(self, completions_XT: Tokens) -> Ints:
+        return np.arange(len(completions_XT))
+
+    def well_formed(self, completions_BT: Tokens) -> float:  # noqa: ARG002
+        return np.nan
 
 
 AnySection = TypeVar("AnySection", bound=Section)

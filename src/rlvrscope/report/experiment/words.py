@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rlvrscope.experiment.equal_gain import COOLED
 from rlvrscope.experiment.findings import Findings
 from rlvrscope.experiment.outcomes import Bounded, Entry, Estimate, GradedPair, Outcome, Pair
-from rlvrscope.lab.recipe import BOUNDARY_K
+from rlvrscope.lab.recipe import BOUNDARY_K, PretrainedConfig
 from rlvrscope.objectives import OBJECTIVES
 from rlvrscope.report.text import listed, number
 from rlvrscope.stats.base_means import MIN_BASES, Covers
@@ -215,9 +215,16 @@ def setting(findings: Findings) -> str:
     """Model, task and evaluation in two sentences."""
     experiment, recipe = findings.experiment, findings.experiment.recipe
     arms = len(experiment.arms) + len(experiment.missing_arms)
-    models = "A" if len(findings.bases) == 1 else f"{len(findings.bases)} bases, each a"
+    if isinstance(recipe.model, PretrainedConfig):
+        sets = len(findings.bases)
+        drawn = "" if sets == 1 else f", once on each of {sets} sets of training prompts (here: bases),"
+        models = f"The pretrained model {recipe.model.pretrained} on the {recipe.task.name} task{drawn} "
+    else:
+        made = "A" if len(findings.bases) == 1 else f"{len(findings.bases)} bases, each a"
+        size = f"{recipe.model.layers}-layer transformer"
+        models = f"{made} {size}, trained from scratch on the {recipe.task.name} task, then "
     return (
-        f"{models} {recipe.model.layers}-layer transformer, trained from scratch on the {recipe.task.name} task, then "
+        f"{models}"
         f"with RLVR for {recipe.train.steps} steps by {arms} {'arm' if arms == 1 else 'arms'}; evaluated on "
         f"{findings.num_prompts} {experiment.prompts}. All right answers of a prompt can be listed, so success "
         "probabilities, pass@k and masses are exact, without sampling noise."

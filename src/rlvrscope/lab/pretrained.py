@@ -53,7 +53,7 @@ class Pretrained:
         Only safetensors weights are read, and code that comes with a model is never run. Its generation settings are
         dropped, except for the end tokens: top-k or penalties would change the distribution. Raises InputError.
         """
-        folder = _find_folder(name)
+        folder = find_folder(name)
         model, tokenizer = _load(folder, name, device)
         ends = _end_tokens(model.generation_config, tokenizer)
         model.generation_config = transformers.GenerationConfig(
@@ -101,7 +101,8 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _find_folder(name: str) -> Path:
+def find_folder(name: str) -> Path:
+    """Folder of a model, fetched if it is not there. Raises InputError if it lacks weights, settings or tokenizer."""
     if not name.strip():
         raise InputError("a model needs a name: a folder's, or one of the hub's")
     folder = Path(name) if Path(name).is_dir() else _fetch(name)

@@ -1,0 +1,1 @@
+"""Tasks in text, for pretrained models: each one file that subclasses `TextTask`."""
