@@ -22,6 +22,7 @@ from transformers import OPTConfig, OPTForCausalLM
 
 from rlvrscope.lab.evaluate import Evaluator
 from rlvrscope.lab.model import Transformer
+from rlvrscope.lab.policy import Policy
 from rlvrscope.lab.pretrain import base_path, ensure_base, load_base
 from rlvrscope.lab.recipe import EvaluateConfig, Recipe, TrainConfig
 from rlvrscope.lab.run import Trainer
@@ -91,7 +92,7 @@ def interleaved(calls: dict[str, Callable[[], object]], repeats: int) -> dict[st
 
 
 def compare_samplers(model: Transformer, repeats: int) -> None:
-    task = RECIPE.task
+    task = RECIPE.token_task
     prompts = torch.from_numpy(task.prompts(PROMPTS, "train", generator(0, "bench")))
     twin = as_opt(model)
     tokens = torch.from_numpy(task.demonstrations(64, generator(0, "bench")))
@@ -123,9 +124,9 @@ def compare_samplers(model: Transformer, repeats: int) -> None:
     print(f"sampling, ratio         {seconds['transformers'] / seconds['rlvrscope']:7.2f} x  (largest gap {gap:.1e})")
 
 
-def time_steps(model: Transformer, base: Transformer, objective: str, steps: int) -> None:
+def time_steps(model: Policy, base: Policy, objective: str, steps: int) -> None:
     config = TrainConfig.model_validate({"objective": objective})
-    trainer = Trainer(model, base, RECIPE.task, config)
+    trainer = Trainer(model, base, RECIPE.token_task, config)
     phases: dict[str, list[float]] = {}
     for step in range(1, steps + 1):
         trainer.step(step)
@@ -149,10 +150,11 @@ def main() -> None:
     )
     path = ensure_base(RECIPE, base_path(RECIPE, cpu), cpu)
     base = load_base(RECIPE, path, cpu)
+    assert isinstance(base, Transformer)
     compare_samplers(base, options.repeats)
     for objective in ("grpo", "grpo-n", "w-reinforce"):
         time_steps(load_base(RECIPE, path, cpu), base, objective, steps=20)
-    evaluator = Evaluator(RECIPE.task, RECIPE.evaluate, base)
+    evaluator = Evaluator(RECIPE.token_task, RECIPE.evaluate, base)
     (seconds,) = interleaved({"evaluate": lambda: evaluator(base, 0)}, min(3, options.repeats)).values()
     answers = len(evaluator.held_out.class_Y)
     print(f"exact evaluation        {seconds * 1e3:7.0f} ms   (300 prompts, {answers:,} right answers)")

@@ -131,7 +131,7 @@ def time_engine(recipe: Recipe, model: str, repeats: int) -> None:
     requests = [Request(p, index, p.prompt, sample_seed(0, p.id, index)) for p in problems for index in range(ROWS)]
     twin = lab.as_opt(engine.model)  # pyright: ignore[reportAttributeAccessIssue]
     prompts = torch.tensor([problem.metadata["tokens"] for problem in problems])
-    length = recipe.task.completion_length
+    length = recipe.token_task.completion_length
 
     def generate() -> object:
         return twin.generate(

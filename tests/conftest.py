@@ -18,6 +18,7 @@ from rlvrscope.errors import InputError
 from rlvrscope.experiment.runner import run_experiment
 from rlvrscope.lab.model import Transformer
 from rlvrscope.lab.recipe import Recipe
+from rlvrscope.lab.tasks import Mul
 from rlvrscope.seeding import generator
 
 settings.register_profile("rlvrscope", deadline=None)  # no test asserts a time
@@ -162,6 +163,15 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     model.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def text_model(once: Once) -> Path:
+    """A folder as `save_pretrained` writes it: a tiny Llama that writes numbers after products, a few of them right."""
+    pytest.importorskip("transformers")
+    from text_model import save_text_model
+
+    return once("text_model", lambda folder: save_text_model(folder, Mul(largest=20)))
 
 
 @pytest.fixture(scope="session")

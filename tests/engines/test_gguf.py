@@ -22,7 +22,7 @@ from gguf import GGMLQuantizationType, TokenType
 
 from rlvrscope.cli.main import app
 from rlvrscope.engines.gguf import convert
-from rlvrscope.engines.pretrained import Pretrained
+from rlvrscope.lab.pretrained import Pretrained
 from tiny_gguf import TEMPLATE, TOKENS, gguf_fields, gguf_tensors, tiny_llama, write_gguf
 
 IDS = torch.tensor([[7, 250, 3, 99, 12, 262, 1, 80]])
@@ -231,7 +231,7 @@ def test_files_are_readable_as_umask_says_and_no_bars_are_printed(tiny: Path, tm
     assert done.stdout == f"{tmp_path / 'out'}: converted from {tiny}\n"
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()} == {0o640}
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o750
-    load = "import sys, torch; from rlvrscope.engines.pretrained import Pretrained as P; P.load(sys.argv[1], 'cpu')"
+    load = "import sys, torch; from rlvrscope.lab.pretrained import Pretrained as P; P.load(sys.argv[1], 'cpu')"
     loaded = subprocess.run(
         [sys.executable, "-c", load, tmp_path / "out"], capture_output=True, text=True, timeout=120, check=True
     )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlvrscope.engines.pretrained import Pretrained
+from rlvrscope.lab.pretrained import Pretrained
 
 pytestmark = pytest.mark.real
 

@@ -31,6 +31,8 @@ def test_the_grid_is_equal_and_on_prompts_and_bases_of_its_own(tuned: Recipe, tm
     tuning = Plan.of(tuned, tmp_path).tuning
     assert {arm: list(by_rate) for arm, by_rate in tuning.items()} == {"grpo": [1e-4, 1e-3], "anchor": [1e-4, 1e-3]}
     one, other = (run.recipe for run in tuning["anchor"][1e-3])
+    assert one.pretrain is not None
+    assert other.pretrain is not None
     assert (one.train.learning_rate, one.train.seed, one.pretrain.seed, one.train.base) == (1e-3, 1000, 1000, 1000)
     assert (other.pretrain.seed, other.train.base) == (1001, 1001)
     assert (one.evaluate.prompts, one.evaluate.avoid, one.evaluate.temperatures) == (10, 24, (1.0,))
@@ -127,6 +129,7 @@ def test_a_worker_that_is_killed_while_tuning_stops_the_comparison(
 ):
     """What it would have found is not known: no rate is chosen without it, and the next start goes on."""
     assert recipe.compare is not None
+    assert recipe.pretrain is not None
     compare = recipe.compare.model_copy(update={"objectives": recipe.compare.objectives[:1]})
     tuned = recipe.model_copy(
         update={"compare": compare, "tune": TuneConfig(rates=(1e-4, 1e-3), prompts=10, bases=(7,))}

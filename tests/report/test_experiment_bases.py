@@ -41,6 +41,7 @@ LOST = "grpo-p-base1-seed0"
 def bases(cache: Path, recipe: Recipe, once: Callable[..., Path]) -> Path:  # noqa: ARG001
     """Two bases, two arms, one seed, two declared gains, of which the second is out of reach."""
     assert recipe.compare is not None
+    assert recipe.pretrain is not None
     compare = recipe.compare.model_copy(update={"bases": (0, 1), "gains": (0.001, 0.3)})
     pretrain = recipe.pretrain.model_copy(update={"steps": 250})
     two = recipe.model_copy(update={"compare": compare, "pretrain": pretrain})
@@ -135,6 +136,7 @@ def clone(folder: Path, base: int, seed: int) -> None:
         out = folder / "runs" / f"{arm}-base{base}-seed{seed}"
         shutil.copytree(folder / "runs" / f"{arm}-base{base % 2}-seed0", out)
         recipe = config.load(out / "recipe.toml", Recipe)
+        assert recipe.pretrain is not None
         train, pretrain = (
             recipe.train.model_copy(update={"seed": seed}),
             recipe.pretrain.model_copy(update={"seed": base}),

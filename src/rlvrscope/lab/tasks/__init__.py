@@ -30,4 +30,16 @@ def _with_name(table: Any) -> Any:
 AnyTask = Annotated[LabTask, Field(discriminator="name"), BeforeValidator(_with_name)]
 """Schema of the recipe section [task]: a union of tasks, discriminated by `name`."""
 
-__all__ = ["MIN_CORRECT_REWARD", "AnyTask", "Countdown", "Line", "Split", "Task", "TextTask", "TokenTasks", "Tokens"]
+__all__ = [
+    "MIN_CORRECT_REWARD",
+    "Add",
+    "AnyTask",
+    "Countdown",
+    "Line",
+    "Mul",
+    "Split",
+    "Task",
+    "TextTask",
+    "TokenTasks",
+    "Tokens",
+]
