@@ -258,7 +258,7 @@ def test_an_agents_session_is_one_answer(tmp_path: Path):
     ]
     answers = read_answers(jsonl(tmp_path / "1.jsonl", *rows))
     assert answers.texts == ["\\boxed{0}", "\\boxed{2}"]
-    assert "of a session's outputs the first" in answers.notes[0]
+    assert "1.jsonl: left out: later outputs of a session: 2" in answers.notes
 
 
 def test_one_id_for_two_prompts(tmp_path: Path):

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from rlvrscope import InputError
+from rlvrscope.problems.answer_files import read_answers
 from rlvrscope.readers import ModelCounts, ReadOptions, read_models
 
 pytest.importorskip("inspect_ai")
 
 from inspect_ai.dataset import Sample
-from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalSample, EvalSpec, write_eval_log
+from inspect_ai.log import EvalConfig, EvalDataset, EvalError, EvalLog, EvalSample, EvalSpec, write_eval_log
 from inspect_ai.model import ModelOutput, ModelUsage
 from inspect_ai.scorer import Score
 
@@ -37,6 +38,7 @@ def write_log(path: Path, model: str, right: list[list[Any]], task: str = "sums"
                     target=question.target,
                     output=output,
                     scores=scores,
+                    error=None if scores else EvalError(message="lost", traceback="", traceback_ansi=""),
                     metadata={"level": number % 2},
                 )
             )
@@ -94,6 +96,13 @@ def test_samples_that_failed_are_told(tmp_path: Path):
     assert counts(model) == {"sums/q0": (2, 1)}
     assert model.accounts[0].left_out == {"no scores.match.value": 1}
     assert model.accounts[0].warnings == ["m: x.eval: the evaluation ended as 'error'"]
+
+
+def test_samples_that_failed_are_no_answers(tmp_path: Path):
+    path = write_log(tmp_path / "x.eval", "m", [["C", None, "I"]], status="error")
+    answers = read_answers(Path(path))
+    assert answers.texts == ["attempt 1", "attempt 3"]
+    assert {"x.eval: the evaluation ended as 'error'", "x.eval: left out: error: 1"} <= set(answers.notes)
 
 
 def test_numbers_need_a_threshold_and_partial_a_word(tmp_path: Path):

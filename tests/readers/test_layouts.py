@@ -174,7 +174,8 @@ def test_lm_eval_repeats_have_one_verdict(write: Write):
     model = only(write("x.jsonl", rows))
     assert counts(model) == {"0": (1, 1), "1": (1, 0)}
     assert "a row has up to 3 completions and one verdict" in model.accounts[0].warnings[0]
-    rates = lm_eval({"create_test": [0.0, 0.0]}, resps=[["a", "b", "c"]], metrics=["pass@1"], **{"pass@1": 2 / 3})
+    texts = [["a", "b", "c"]]
+    rates = lm_eval({"t": [0.0, 0.0]}, resps=texts, filtered_resps=texts, metrics=["pass@1"], **{"pass@1": 2 / 3})
     assert counts(only(write("y.jsonl", rates))) == {"0": (3, 2), "1": (3, 2)}
     rates[1]["pass@1"] = 0.5
     with pytest.raises(InputError, match="line 2: 'pass@1' must be a share of the row's completions"):
@@ -392,7 +393,9 @@ def test_inspect_tables(write: Write, suffix: str):
     assert "count as wrong: I (1), N (1), P (1)" in strict.accounts[0].warnings[0]
     assert counts(only(partial, right=("C", "P"))) == {"q0": (3, 2), "q1": (2, 1)}
     several = write(f"several.{suffix}", [*INSPECT, *({**row, "eval_id": "f"} for row in INSPECT)])
-    with pytest.raises(InputError, match=r"2 evaluations, .*: e, f\. Choose one: --where eval_id=e"):
+    with pytest.raises(
+        InputError, match=r"2 evaluations of 1 models and tasks .*: e, f\. Choose one: --where eval_id=e"
+    ):
         read_models(several)
     assert counts(only(several, where=(("eval_id", "f"),))) == {"q0": (2, 1), "q1": (2, 1)}
 

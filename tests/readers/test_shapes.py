@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from rlvrscope import InputError
@@ -42,9 +44,126 @@ def test_a_column_may_begin_late_in_the_file(write: Write):
 
 def test_files_of_a_folder_are_named(write: Write, tmp_path: Path):
     write("run/a.jsonl", VERDICTS)
-    write("run/b.jsonl", VERDICTS)
+    write("run/b.jsonl", VERDICTS[::-1])
     (account,) = only(tmp_path / "run").accounts
     assert "4 of 4 rows used, 2 files: a.jsonl, b.jsonl; right by 'correct'" in account.line
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a.jsonl", "b.jsonl"], "a.jsonl and b.jsonl have the same content. Leave one out"),
+        (["a.csv", "a.jsonl"], "a.csv and a.jsonl have one name, so they may be the same samples"),
+        (["a.jsonl", "a.jsonl.gz"], "a.jsonl and a.jsonl.gz have one name"),
+    ],
+)
+def test_a_copy_of_a_file_is_refused(write: Write, tmp_path: Path, names: list[str], message: str):
+    for name in names:
+        write(f"run/{name}", VERDICTS)
+    with pytest.raises(InputError, match=message):
+        only(tmp_path / "run")
+
+
+def test_what_is_not_read_is_named(write: Write, tmp_path: Path):
+    row = {"input": "1+1?", "output": "2", "gts": "2", "score": 1.0}
+    for step in (5, 10):
+        write(f"val/{step}.jsonl", [{**row, "step": step}])
+    write("val/10_part2.jsonl", [{**row, "step": 10}])
+    model = only(tmp_path / "val")
+    assert (model.name, counts(model)) == ("val@10", {next(iter(model.counts.problem)): (1, 1)})
+    assert "files left out: 10_part2.jsonl" in model.accounts[0].line
+    write("run/a.jsonl", VERDICTS)
+    write("run/more/b.jsonl", VERDICTS)
+    assert "files left out: more/" in only(tmp_path / "run").accounts[0].line
+    write("val/010.jsonl", [{**row, "step": 10}])
+    with pytest.raises(InputError, match=r"010.jsonl and 10.jsonl are both step 10\. Leave one out"):
+        only(tmp_path / "val")
+
+
+def test_documents_above_the_tables(write: Write, tmp_path: Path):
+    """A trainer's configuration and a tool's summaries lie in the folder above."""
+    row = {"prompt": "1?", "completion": "1", "step": 1, "advantage": 0.0, "reward": 1.0}
+    write("run/completions/completions_00001.parquet", [row])
+    document(tmp_path / "run/config.json", {"model_type": "llama"})
+    assert only(tmp_path / "run").counts.n.tolist() == [1]
+    write("eval/aime/output-rs0.jsonl", [{"generation": "2", "expected_answer": "2", "id": "a", "is_correct": True}])
+    document(tmp_path / "eval/metrics.json", {"aime": {"pass@1": 1.0}})
+    assert counts(only(tmp_path / "eval")) == {"a": (1, 1)}
+
+
+def test_row_numbers_of_several_data_sets(write: Write, tmp_path: Path):
+    row = {"example_id": 0, "completion": "2", "answer": "2", "reward": 1.0}
+    rows = [{**row, "prompt": "1+1?", "task": "sums"}, {**row, "prompt": "2*1?", "task": "products"}]
+    assert counts(only(write("a.jsonl", rows))) == {"sums/0": (1, 1), "products/0": (1, 1)}
+    for number, one in enumerate(rows):
+        write(f"run/{number}.results.jsonl", [{name: one[name] for name in one if name != "task"}])
+    with pytest.raises(InputError, match=r"problem '0' has another prompt here than at .*0\.results\.jsonl: line 1"):
+        only(tmp_path / "run")
+
+
+def test_several_evaluations_in_a_table_of_inspect(write: Write):
+    row = {"sample_id": "s", "id": 1, "epoch": 1, "input": "?", "target": "1", "model": "m", "score_match": "C"}
+    rows = [{**row, "task_name": task, "eval_id": task} for task in ("aime", "gpqa")]
+    assert counts(only(write("a.csv", rows))) == {"aime/1": (1, 1), "gpqa/1": (1, 1)}
+    with pytest.raises(InputError, match="holds 3 evaluations of 2 models and tasks"):
+        only(write("b.csv", [*rows, {**rows[0], "eval_id": "again"}]))
+
+
+def test_tests_of_a_question_are_problems_of_their_own(tmp_path: Path):
+    rows = [
+        {"question_id": "3", "test_id": n, "output_list": ["a", "b"], "graded_list": [n == 0, False]} for n in (0, 1)
+    ]
+    assert counts(only(document(tmp_path / "a_eval_all.json", rows))) == {"3/0": (2, 1), "3/1": (2, 0)}
+
+
+def test_a_model_column_beside_a_tools(write: Write):
+    rows = [{"task_id": "H/0", "completion": "x", "passed": n == 0, "model": "ab"[n]} for n in (0, 1)]
+    assert [(model.name, counts(model)) for model in read_models(write("a.jsonl", rows))] == [
+        ("a", {"H/0": (1, 1)}), ("b", {"H/0": (1, 0)})
+    ]  # fmt: skip
+
+
+def test_a_named_source_has_models(write: Write):
+    path = write("two.jsonl", [{**row, "model": name} for name in ("base", "rl") for row in VERDICTS])
+    model = only(f"B={path}#base")
+    assert (model.name, counts(model)) == ("B", {"p": (2, 1)})
+    assert "2 of 4 rows" in model.accounts[0].line or "of all 2 models and steps" in model.accounts[0].line
+
+
+def test_parts_are_rated_alike(write: Write, tmp_path: Path):
+    write("run/a.jsonl", [{"problem": "p", "correct": True}])
+    write("run/b.jsonl", [{"problem": "p", "score": 0.7}])
+    with pytest.raises(InputError, match=r"b\.jsonl is rated by 'score', a\.jsonl by 'correct'"):
+        only(tmp_path / "run", threshold=0.5)
+
+
+def test_options_that_are_not_used_are_told(write: Write):
+    path = write("a.jsonl", [{"problem": "p", "n": 2, "c": 1}])
+    (account,) = only(path, threshold=0.5, right=("C",)).accounts
+    assert account.warnings == [
+        "a: --threshold is not used: 'c' holds no scores", "a: --right is not used: 'c' holds no verdicts"
+    ]  # fmt: skip
+
+
+def test_scores_of_single_precision_reach_their_threshold(tmp_path: Path):
+    table = pa.table({"problem": ["p", "p"], "score": pa.array([0.7, 0.69], pa.float32())})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert counts(only(tmp_path / "a.parquet", threshold=0.7)) == {"p": (2, 1)}
+
+
+def test_true_and_one_are_different_labels(write: Write):
+    rows = [{"problem": name, "correct": True} for name in (True, 1, "1", 1.0)]
+    assert counts(only(write("a.jsonl", rows))) == {"True": (1, 1), "1": (3, 3)}
+
+
+def test_large_numbers_keep_apart(write: Write):
+    rows = [{"problem": "p", "correct": True, "run": 2**53 + number} for number in (0, 1)]
+    assert counts(only(write("a.jsonl", rows), where=(("run", str(2**53)),))) == {"p": (1, 1)}
+
+
+def test_a_chat_in_a_document_of_one_row(tmp_path: Path):
+    row = {"problem": "p", "correct": True, "prompt": [{"role": "user", "content": "?"}]}
+    assert counts(only(document(tmp_path / "a.json", row))) == {"p": (1, 1)}
 
 
 def test_a_document_with_several_lists_is_refused(tmp_path: Path):

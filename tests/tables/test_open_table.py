@@ -60,8 +60,12 @@ def test_parquet_under_another_name(tmp_path: Path):
 
 def test_a_map_of_objects_has_a_row_for_each_key(tmp_path: Path):
     path = tmp_path / "x.json"
-    path.write_text(json.dumps({"eval": {"sum/0": [{"status": "pass"}, {"status": "fail"}], "sum/1": []}, "date": "t"}))
-    assert values(path, "key", "status") == [["sum/0", "sum/0"], ["pass", "fail"]]
+    rows = {"sum/0": [{"status": "pass"}, {"status": "fail"}], "s": [{"status": 1}]}
+    path.write_text(json.dumps({"eval": rows, "date": "today"}))
+    assert values(path, "key", "status") == [["sum/0", "sum/0", "s"], ["pass", "fail", 1]]
+    path.write_text(json.dumps({"eval": {**rows, "sum/1": []}, "date": "today"}))
+    with pytest.raises(InputError, match="'sum/1' in 'eval' holds no rows: leave it out, or give it some"):
+        open_table(path)
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.parquet"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from rlvrscope.problems.file_rows import FileRow, FileRows
 from rlvrscope.problems.gold_answers import GoldCounts
 from rlvrscope.problems.problem_files import FACTS, FIELDS, Defaults, ids_of_one_problem, problem_of
 from rlvrscope.problems.tool_files import Evaluations
-from rlvrscope.tables.folders import files_in, folder_of_tables, open_tables
+from rlvrscope.tables.folders import FolderTables
 from rlvrscope.tables.nested import is_chat, is_samples, samples_in
 from rlvrscope.tables.values import join_names, message_text, shorten, to_json
 
@@ -90,14 +91,12 @@ class AnswerReader:
         known = tuple(dict.fromkeys(("text", *FIELDS, *LABELS, *OF_SAMPLES)))
         self.files: list[FileRows] = []
         """Files in the order in which they are read."""
-        self._left_out: list[Path] = []
+        self._left_out: list[str] = []
         for path in paths:
-            files, left_out = open_tables(
-                files_in(folder_of_tables(path)) if path.is_dir() else [path],
-                lambda file: FileRows.open(file, fields, ("text", "answer"), known),
-            )
-            self.files += files
-            self._left_out += left_out
+            open_one = functools.partial(FileRows.open, fields=fields, needed=("text", "answer"), known=known)
+            opened = FolderTables.open(path, open_one) if path.is_dir() else FolderTables([open_one(path)], [])
+            self.files += opened.tables
+            self._left_out += opened.left_out
         self._catalogue = _Catalogue(defaults or Defaults())
         self._answers = self._lists = 0
 
@@ -114,11 +113,11 @@ class AnswerReader:
 
     def notes(self, whole: bool = True) -> list[str]:
         """Return one line for each thing that was done to the rows read so far. whole: all were read."""
-        notes = list(dict.fromkeys(file.note for file in self.files if file.note))
+        notes = list(dict.fromkeys(note for file in self.files for note in file.notes))
         if len(self.files) > 1:
             notes.append(f"{len(self.files)} files: {join_names(file.path.name for file in self.files)}")
         if self._left_out:
-            notes.append(f"files left out: {join_names(path.name for path in self._left_out)}")
+            notes.append(f"files left out: {join_names(self._left_out)}")
         if self._lists and whole:
             notes.append(f"{self._answers:,} completions, in lists in {self._lists:,} rows")
         return [*notes, *self._catalogue.notes()]

@@ -78,7 +78,6 @@ def load_problems(path: Path | str, fields: Sequence[str] = (), defaults: Defaul
     first_row: dict[str, str] = {}
     repeats, golds = Counter[str](), GoldCounts()
     rows = FileRows.open(Path(path), fields, needed=("prompt", "answer"), known=FIELDS)
-    notes = [rows.note] * bool(rows.note)
     for row in rows:
         if not row.has("prompt"):
             raise row.error("prompt", "there is no prompt")
@@ -95,7 +94,7 @@ def load_problems(path: Path | str, fields: Sequence[str] = (), defaults: Defaul
         repeats[problem.id] += 1
     if not problems:
         raise InputError(f"{path}: no rows: there is no problem in it")
-    notes += [*_repeats(repeats), *ids_of_one_problem(problems.values()), *golds.notes()]
+    notes = [*rows.notes, *_repeats(repeats), *ids_of_one_problem(problems.values()), *golds.notes()]
     return LoadedProblems(list(problems.values()), notes)
 
 

@@ -6,7 +6,7 @@ Schemas as in the tools' sources of 2025 and 2026; docs/reading.md is the table 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,16 +26,19 @@ Field = Literal[
 class ToolFile:
     """A tool's file. columns: those that tell it from others' files. names: its column for each field.
 
-    row_number: a column that numbers the rows of a data set, which identifies a problem only where there is no prompt.
-    whole: the file holds all of one evaluation, so that another one of it is another run. once: it has one row for each
-    problem, so that a second one grades the same completions. gradings: a column by which such rows differ. task_file:
-    the name of a file of one task, whose problems are numbered from 0; task_column: likewise, a column. has_texts: does
-    a value of the column of texts hold completions.
+    id_columns: columns that make up the id, joined by slashes, where one is not enough. failed: a column that holds an
+    error where there is no completion. row_number: a column that numbers the rows of a data set, which identifies a
+    problem only where there is no prompt. whole: the file holds all of one evaluation, so that another one of it is
+    another run. once: it has one row for each problem, so that a second one grades the same completions. gradings: a
+    column by which such rows differ. task_file: the name of a file of one task, whose problems are numbered from 0;
+    task_column: likewise, a column. has_texts: does a value of the column of texts hold completions.
     """
 
     tool: str
     columns: frozenset[str]
     names: Mapping[Field, str]
+    id_columns: tuple[str, ...] = ()
+    failed: str | None = None
     row_number: str | None = None
     whole: bool = False
     once: bool = False
@@ -56,6 +59,11 @@ class ToolFile:
             del names["text"]
         return names
 
+    def ids_of(self, table: Table) -> tuple[str, ...]:
+        """The columns that make up the id of a problem; none where its prompt identifies it."""
+        name = self.named(table).get("id")
+        return () if name is None else tuple(c for c in self.id_columns if c in table.names) or (name,)
+
     def prefix(self, table: Table) -> str:
         """What goes before the ids of a file's problems: the task and a slash, or nothing."""
         task = None
@@ -71,6 +79,12 @@ class ToolFile:
             return None
         task, model = self.prefix(table).rstrip("/") or "the same task", self.names.get("model")
         return f"{task} of {_first(table, model)}" if model in table.names else task
+
+
+def joined_id(values: Iterable[Any]) -> str | None:
+    """An id from the values of several columns; None if all are missing."""
+    labels = [label for label in map(to_label, values) if label is not None]
+    return "/".join(labels) if labels else None
 
 
 class Evaluations:
@@ -157,7 +171,7 @@ LM_EVAL = ToolFile(
     once=True,
     gradings="filter",
     has_texts=_is_generated,
-    task_file=re.compile(r"samples_(?P<task>.+)_[^_]+\.jsonl?"),
+    task_file=re.compile(r"samples_(?P<task>.+)_[^_]+\.jsonl?(?:\.gz|\.zst)?"),
 )
 LIGHTEVAL = ToolFile(
     "lighteval",
@@ -179,6 +193,7 @@ INSPECT_LOG = ToolFile(
         "tokens": "output_tokens",
         "model": "model",
     },
+    failed="error",
     whole=True,
     task_column="task",
 )
@@ -186,6 +201,7 @@ INSPECT_TABLE = ToolFile(
     "inspect table",
     frozenset({"sample_id", "id", "epoch", "input", "target"}),
     {"id": "id", "model": "model", "tokens": "total_tokens"},
+    id_columns=("task_name", "id"),
 )
 QWEN_MATH = ToolFile(
     "Qwen2.5-Math",
@@ -215,6 +231,7 @@ LIVE_CODE_BENCH = ToolFile(
     "LiveCodeBench",
     frozenset({"question_id", "graded_list"}),
     {"id": "question_id", "text": "output_list", "verdict": "graded_list"},
+    id_columns=("question_id", "id", "test_id"),
 )
 EVALPLUS = ToolFile(
     "evalplus",
@@ -266,8 +283,9 @@ VERIFIERS = ToolFile(
         "score": "reward",
         "finish": "is_truncated",
     },
+    id_columns=("task", "example_id"),
 )
-RLLM = ToolFile("rllm", frozenset({"idx", "attempt", "is_correct"}), {"id": "idx", "verdict": "is_correct"})
+RLLM = ToolFile("rllm", frozenset({"idx", "attempt", "is_correct"}), {"id": "idx", "verdict": "is_correct"}, whole=True)
 NEMO_RL = ToolFile(
     "NeMo-RL",
     frozenset({"prompt", "response", "reward", "sample_index"}),

@@ -20,7 +20,8 @@ class Account:
     its files, used: those that were counted. samples: (fewest, most) of a problem, summed over training runs where
     there are several. left_out: rows left out, by reason; files: files left out. other_words: values of the rating that
     --right leaves wrong. completions: the most completions of a row of which the rating grades one. notes: further
-    doubts. sha256: of each file that was read; stores have none, since they grow.
+    doubts. sha256: of each file that was read; stores have none, since they grow. choices: models and steps in the
+    files, of which `models` were chosen.
     """
 
     source: str
@@ -38,6 +39,7 @@ class Account:
     copies: Copies | None = None
     notes: tuple[str, ...] = ()
     sha256: Mapping[str, str] = field(default_factory=dict)
+    choices: int = 1
 
     @property
     def line(self) -> str:
@@ -50,7 +52,8 @@ class Account:
         samples = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
         parts = [f"{self.models} models"] if self.models > 1 else []
         parts += [f"{self.problems:,} problem{'s' * (self.problems != 1)}", f"{samples} sample{'s' * (most != 1)} each"]
-        parts.append(f"{self.used:,} of {self.rows:,} rows used")
+        of = f" of all {self.choices} models and steps" if self.choices > self.models else ""
+        parts.append(f"{self.used:,} of {self.rows:,} rows used{of}")
         reasons = [f"{reason}: {number:,}" for reason, number in self.left_out.items() if number]
         parts += [f"left out: {', '.join(reasons)}"] if reasons else []
         parts += [f"{len(self.sha256)} files: {join_names(self.sha256)}"] if len(self.sha256) > 1 else []

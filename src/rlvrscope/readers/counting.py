@@ -13,7 +13,7 @@ from rlvrscope.problems.tool_files import second_row
 from rlvrscope.readers.copies import Copies, CopyFinder
 from rlvrscope.readers.table_reader import Mask, RowCount, TableReader
 from rlvrscope.tables.table import Batch, group_rows
-from rlvrscope.tables.values import shorten
+from rlvrscope.tables.values import shorten, to_json
 
 
 class Key(NamedTuple):
@@ -45,13 +45,17 @@ class Tally:
     rows: RowCount = field(default_factory=RowCount)
     completions: int = 1
     labels: dict[tuple[str | None, str], tuple[str | None, str | None]] = field(default_factory=dict)
+    statements: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Hash of each problem's prompt, and its first row."""
     copy_finder: CopyFinder = field(default_factory=CopyFinder)
 
     def add(self, reader: TableReader) -> None:
         """Count a table. Raises InputError naming its first bad row."""
         add = self._add_counts if reader.schema.is_counts or reader.schema.rate else self._add_samples
-        for batch in reader.batches(reader.written_columns, self.rows):
+        statement = (reader.schema.statement,) if reader.schema.statement else ()
+        for batch in reader.batches((*reader.written_columns, *statement), self.rows):
             self._note_completions(reader, batch)
+            self._check_statements(reader, batch)
             add(reader, batch)
 
     @property
@@ -117,6 +121,21 @@ class Tally:
                 raise InputError(
                     f"{reader.where(row)}: problem {shorten(key.problem)} must be in one {name}; "
                     f"it is in {shorten(before)} before, in {shorten(label)} here"
+                )
+
+    def _check_statements(self, reader: TableReader, batch: Batch) -> None:
+        """Refuse one id for two prompts: files of several data sets number their rows alike."""
+        if reader.schema.statement is None:
+            return
+        columns = [reader.problems(batch), batch.columns[reader.schema.statement]]
+        _, first_C = group_rows(columns)
+        pairs = zip(*(column.select(first_C).list() for column in columns), strict=True)
+        for row, (problem, prompt) in zip(batch.row_B[first_C].tolist(), pairs, strict=True):
+            code, where = self.statements.setdefault(problem, (hash(to_json(prompt)), reader.where(row)))
+            if code != hash(to_json(prompt)):
+                raise InputError(
+                    f"{reader.where(row)}: problem {shorten(problem)} has another prompt here than at {where}. "
+                    "Problems that differ need ids that differ; name the files of each data set one by one"
                 )
 
     def _note_completions(self, reader: TableReader, batch: Batch) -> None:

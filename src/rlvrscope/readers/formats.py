@@ -80,7 +80,8 @@ class Schema:
     """What the columns of a table mean.
 
     layout: the tool that wrote it, or "counts" or "samples". names: the file's name for each of our columns that it
-    has. prompt: columns that identify a problem where there are no ids. prefix: goes before every problem's id.
+    has. prompt: columns that identify a problem where there are no ids. ids: columns that make up its id, where several
+    do. statement: the column of its prompt, which rows of one id share. prefix: goes before every problem's id.
     accuracy: verl's own verdict, which takes precedence over the score. also_correct: a second verdict that a right
     sample needs. session: verl's key of an output. words: the tool's words for verdicts. optional_rating: a row without
     a rating is no sample. summed: a list of scores is one sample's, to be added up. completions: the column with all
@@ -91,6 +92,8 @@ class Schema:
     layout: str
     names: Mapping[str, str]
     prompt: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    statement: str | None = None
     prefix: str = ""
     accuracy: str | None = None
     also_correct: str | None = None
@@ -124,4 +127,4 @@ class Schema:
         columns = ("problem", *LABELS, *(("n", "c") if self.is_counts else (self.rating,)))
         names = [self.names[name] for name in columns if name in self.names]
         more = filter(None, (self.accuracy, self.also_correct, self.session, self.completions))
-        return list(dict.fromkeys([*names, *self.prompt, *more]))
+        return list(dict.fromkeys([*names, *self.prompt, *self.ids, *more]))

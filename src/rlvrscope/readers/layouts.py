@@ -15,7 +15,7 @@ from rlvrscope.tables.nested import samples_in
 from rlvrscope.tables.table import Table, UnknownTableError
 from rlvrscope.tables.values import join_names, to_label
 
-STEP_FILE = re.compile(r"(?:completions_)?([0-9]{1,15})\.(?:jsonl|parquet)")
+STEP_FILE = re.compile(r"(?:completions_)?([0-9]{1,15})\.(?:jsonl|parquet)(?:\.gz|\.zst)?")
 """The name of a trainer's dump, with its step."""
 TRL_FOLDER = "completions"
 TRAINERS = ("verl", "TRL")
@@ -59,7 +59,9 @@ class Layout:
         _check_rating(table, options.columns)
         user_names = {ours: name for ours, name in options.columns.pairs if name in present and ours not in ("n", "c")}
         named = self.file.named(table)
-        names = {ours: named[field] for field, ours in COLUMN_OF.items() if field in named} | user_names
+        names = {ours: named[field] for field, ours in COLUMN_OF.items() if field in named}
+        names |= {ours: ours for ours in ("model", "step") if ours in present and ours not in names.values()}
+        names |= user_names
         if user_names.keys() & {"correct", "score"}:
             names = single_rating(names, options)
         elif not names.keys() & {"correct", "score"}:
@@ -75,6 +77,8 @@ class Layout:
             self.file.tool,
             names,
             prompt,
+            ids=() if "problem" in user_names else self.file.ids_of(table),
+            statement=named.get("prompt") if "problem" in names else None,
             prefix=self.file.prefix(table),
             evaluation=self.file.evaluation(table),
             once=self.file.once,
@@ -96,7 +100,8 @@ def schema_of(table: Table, options: ReadOptions) -> Schema:
     rating = "" if schema.is_counts else schema.names[schema.rating]
     if _OF_SEVERAL.fullmatch(rating):
         raise InputError(f"{table.path}: {rating!r} is of several completions together, and not of each. {NAME_RATING}")
-    for name in dict.fromkeys((*schema.names.values(), *schema.prompt)):
+    chosen = [column for column, _ in options.where]
+    for name in dict.fromkeys((*schema.names.values(), *schema.counting_columns, *chosen)):
         if list(table.names).count(name) > 1:
             raise InputError(f"{table.path}: column {name!r} appears twice: rename one")
     return schema
@@ -184,8 +189,9 @@ def _lm_eval(table: Table, schema: Schema, options: ReadOptions) -> Schema:
             f"{table.path}: each completion is graded {len(filters)} times, by filter: {join_names(filters)}. "
             f"Choose one: --where filter={filters[0]}"
         )
-    rated_by = schema.names[schema.rating]
-    return replace(schema, rate=rated_by == "pass@1")
+    if schema.names[schema.rating] != "pass@1":
+        return schema
+    return replace(schema, rate=True, completions="filtered_resps" if "filtered_resps" in table.names else "resps")
 
 
 def _lm_eval_metrics(table: Table, taken: Collection[str]) -> list[str]:
@@ -229,6 +235,14 @@ def _distinct(table: Table, column: str) -> list[str]:
     return list(labels)
 
 
+def _distinct_rows(table: Table, columns: Sequence[str]) -> int:
+    """The number of distinct combinations of labels in some columns."""
+    rows: set[tuple[str | None, ...]] = set()
+    for batch in table.batches(columns):
+        rows |= set(zip(*(batch.columns[name].map(to_label).list() for name in columns), strict=True))
+    return len(rows)
+
+
 def _present(*ratings: str) -> Callable[[Table, Collection[str]], list[str]]:
     return lambda table, taken: [name for name in ratings if name in table.names]
 
@@ -247,10 +261,12 @@ def _inspect_scores(table: Table, taken: Collection[str]) -> list[str]:
 def _inspect_table(table: Table, schema: Schema, options: ReadOptions) -> Schema:
     """A table of samples_df, which may hold several evaluations; rated by words or by numbers."""
     evals = _distinct(table, "eval_id") if "eval_id" in table.names else []
-    if len(evals) > 1 and "model" not in schema.names and not any(column == "eval_id" for column, _ in options.where):
+    labels = [name for name in (schema.names.get("model", ""), "task_name") if name in table.names]
+    known = _distinct_rows(table, labels) if labels else 1
+    if len(evals) > known and not any(column == "eval_id" for column, _ in options.where):
         raise InputError(
-            f"{table.path}: it holds {len(evals)} evaluations, and does not say of which models: {join_names(evals)}. "
-            f"Choose one: --where eval_id={evals[0]}"
+            f"{table.path}: it holds {len(evals)} evaluations of {known} models and tasks that it names: "
+            f"{join_names(evals)}. Choose one: --where eval_id={evals[0]}"
         )
     return _words_or_numbers(schema, options)
 

@@ -7,8 +7,10 @@ of such files, sample stores, and the lab's runs and experiments.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from rlvrscope.errors import InputError
@@ -23,7 +25,7 @@ from rlvrscope.readers.store_table import StoreTable
 from rlvrscope.readers.table_reader import TableReader, check_one_kind
 from rlvrscope.sampling.store.store_file import is_store, store_path
 from rlvrscope.stats.counts import GroupCounts
-from rlvrscope.tables.folders import files_in, folder_of_tables, open_tables
+from rlvrscope.tables.folders import FolderTables, files_in
 from rlvrscope.tables.formats import open_table
 from rlvrscope.tables.inspect_log import log_note
 from rlvrscope.tables.stream import sha256_of
@@ -114,10 +116,18 @@ class _Tables:
         return cls([_reader(path, options) for path in paths])
 
     @classmethod
-    def of_folder(cls, paths: Sequence[Path], options: ReadOptions) -> _Tables:
-        """Open the tables among the files of a folder, which may hold reports too."""
-        readers, left_out = open_tables(paths, lambda path: _reader(path, options))
-        return cls(readers, tuple(path.name for path in left_out))
+    def of_folder(cls, folder: Path, options: ReadOptions) -> _Tables:
+        """Open the tables among the files of a folder, which may hold reports too. Raises InputError for a copy."""
+        opened = FolderTables.open(folder, lambda path: _reader(path, options))
+        tables = cls(opened.tables, tuple(opened.left_out))
+        check_one_kind(tables.readers)
+        first: dict[tuple[str, str], str] = {}
+        for reader in tables.readers:
+            name = reader.table.path.name
+            known = first.setdefault((tables.sha256.get(name, name), reader.schema.prefix), name)
+            if known != name:
+                raise InputError(f"{folder}: {known} and {name} have the same content. Leave one out")
+        return tables
 
     @property
     def schema(self) -> Schema:
@@ -127,10 +137,11 @@ class _Tables:
     def first(self) -> Table:
         return self.readers[0].table
 
-    @property
-    def files(self) -> list[Path]:
-        """The files that were read, without stores, which grow."""
-        return [reader.table.path for reader in self.readers if not isinstance(reader.table, StoreTable)]
+    @cached_property
+    def sha256(self) -> dict[str, str]:
+        """SHA-256 of each file; stores have none, since they grow."""
+        paths = [reader.table.path for reader in self.readers if not isinstance(reader.table, StoreTable)]
+        return {path.name: sha256_of(path) for path in paths}
 
     def count(self) -> Tally:
         tally = Tally()
@@ -163,18 +174,41 @@ def _check_spelling(table: Table, columns: Columns) -> None:
 
 def _read_folder(source: Source, options: ReadOptions) -> list[ModelCounts]:
     """Read a folder of files: a trainer's dumps, of which one step is read, or the parts of one model."""
-    paths = files_in(folder_of_tables(source.path))
-    path_of = {int(match[1]): path for path in paths if (match := STEP_FILE.fullmatch(path.name))}
-    if path_of and _reader(path_of[max(path_of)], options).schema.layout in TRAINERS:
-        step = max(path_of) if source.step is None else source.step
-        if step not in path_of:
-            raise InputError(
-                f"{source.path}: there is no step {step}; there is {join_names(map(str, sorted(path_of)))}"
-            )
-        return _models(_Tables.open([path_of[step]], options), replace(source, step=step))
-    tables = _Tables.of_folder(paths, options)
-    check_one_kind(tables.readers)
-    return _models(tables, source)
+    folders = [Path(path) for path, *_ in sorted(os.walk(source.path))]
+    dumps = {folder: steps for folder in folders if (steps := _steps_in(folder))}
+    folder = source.path if source.path in dumps else next(iter(dumps), None)
+    if folder is not None and _is_dump(dumps[folder], source.step, options):
+        if len(dumps) > 1 and folder != source.path:
+            names = join_names(str(path.relative_to(source.path)) for path in dumps)
+            raise InputError(f"{source.path}: {len(dumps)} folders inside hold steps: {names}. Name one of them")
+        return _read_step(source, folder, dumps[folder], options)
+    return _models(_Tables.of_folder(source.path, options), source)
+
+
+def _steps_in(folder: Path) -> dict[int, Path]:
+    """The dumps of a trainer in a folder, by step. Raises InputError for two of one step."""
+    path_of: dict[int, Path] = {}
+    for path in files_in(folder):
+        if match := STEP_FILE.fullmatch(path.name):
+            first = path_of.setdefault(int(match[1]), path)
+            if first != path:
+                raise InputError(f"{folder}: {first.name} and {path.name} are both step {int(match[1])}. Leave one out")
+    return path_of
+
+
+def _is_dump(path_of: Mapping[int, Path], step: int | None, options: ReadOptions) -> bool:
+    return (
+        _reader(path_of.get(max(path_of) if step is None else step, path_of[max(path_of)]), options).schema.layout
+        in TRAINERS
+    )
+
+
+def _read_step(source: Source, folder: Path, path_of: Mapping[int, Path], options: ReadOptions) -> list[ModelCounts]:
+    step = max(path_of) if source.step is None else source.step
+    if step not in path_of:
+        raise InputError(f"{source.path}: there is no step {step}; there is {join_names(map(str, sorted(path_of)))}")
+    others = tuple(path.name for path in files_in(folder) if path not in path_of.values())
+    return _models(_Tables([_reader(path_of[step], options)], others), replace(source, step=step))
 
 
 def _models(tables: _Tables, source: Source) -> list[ModelCounts]:
@@ -185,7 +219,7 @@ def _models(tables: _Tables, source: Source) -> list[ModelCounts]:
     if source.model in counts_of:  # gaps in another model's counts must not fail this one
         counts_of = {source.model: counts_of[source.model]}
     models = [_model(tables, model, counts, source) for model, counts in counts_of.items()]
-    if len(models) == 1 and source.label is not None:
+    if len(models) == 1 and source.label is not None and source.model is None:
         models = [replace(models[0], name=source.label)]
     account = _account(tables, tally, source, models)
     return [replace(model, accounts=(account,)) for model in models]
@@ -194,11 +228,18 @@ def _models(tables: _Tables, source: Source) -> list[ModelCounts]:
 def _account(tables: _Tables, tally: Tally, source: Source, models: Sequence[ModelCounts]) -> Account:
     schema, samples = tables.schema, [model.counts.pooled[0] for model in models]
     notes = [log_note(reader.table.path) for reader in tables.readers if schema.layout == "inspect"]
+    if tables.readers[0].options.threshold is not None and (
+        schema.is_counts or schema.rate or schema.rating != "score"
+    ):
+        notes.append(f"--threshold is not used: {schema.rated_by!r} holds no scores")
+    if tables.readers[0].options.right and (schema.is_counts or schema.rate):
+        notes.append(f"--right is not used: {schema.rated_by!r} holds no verdicts")
     notes += [note for reader in tables.readers if isinstance(reader.table, StoreTable) for note in reader.table.notes]
     return Account(
         source=models[0].name if len(models) == 1 else source.name,
         layout=schema.layout,
         rating=schema.rated_by,
+        choices=len({(key.model, key.step) for key in tally.counts}),
         rows=tally.rows.rows,
         used=tally.rows.used,
         models=len(models),
@@ -210,7 +251,7 @@ def _account(tables: _Tables, tally: Tally, source: Source, models: Sequence[Mod
         completions=tally.completions,
         copies=tally.copies,
         notes=tuple(note for note in notes if note),
-        sha256={path.name: sha256_of(path) for path in tables.files},
+        sha256=tables.sha256,
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rlvrscope.arrays import Ints
 from rlvrscope.errors import InputError, did_you_mean
-from rlvrscope.problems.tool_files import Evaluations, is_later_output
+from rlvrscope.problems.tool_files import Evaluations, is_later_output, joined_id
 from rlvrscope.readers.formats import PLAIN, SAMPLE_COLUMNS, ReadOptions, Schema
 from rlvrscope.readers.store_table import StoreTable
 from rlvrscope.tables.nested import is_samples, samples_in
@@ -21,6 +21,8 @@ from rlvrscope.tables.values import is_value, message_text, prompt_id, shorten, 
 
 MAX_WHOLE = 2.0**53
 """The largest count and step: whole numbers up to here are exact in float64."""
+SCORE_ROUNDING = 1e-6
+"""A score this much below the threshold reaches it: many files keep scores in float32."""
 RIGHT_WORDS = ("true", "pass", "passed", "correct", "right", "yes")
 WRONG_WORDS = ("false", "fail", "failed", "incorrect", "wrong", "no", "no_answer", "rejected", "timeout", "error")
 VERDICT_WORDS = {**dict.fromkeys(RIGHT_WORDS, True), **dict.fromkeys(WRONG_WORDS, False)}
@@ -85,7 +87,7 @@ class TableReader:
             return columns[0]
         code_B, first_C = group_rows(columns)
         pairs = zip(*(column.select(first_C).list() for column in columns), strict=True)
-        return Column(code_B, [to_text(reasoning) + message_text(text) for text, reasoning in pairs])
+        return Column(code_B, [f"{to_text(reasoning)}\0{message_text(text)}" for text, reasoning in pairs])
 
     def where(self, row: int) -> str:
         return f"{self.table.path}: {self.table.row} {row}"
@@ -117,7 +119,7 @@ class TableReader:
     def problems(self, batch: Batch) -> Column:
         """Return problem ids, from a column or derived from prompts. Raises InputError for a blank one."""
         if not self.schema.prompt:
-            ids = self._required(batch, self.schema.names["problem"], to_label, "must have an id")
+            ids = self._ids(batch)
             return ids.map(lambda name: f"{self.schema.prefix}{name}") if self.schema.prefix else ids
         absent_B = batch.columns[self.schema.prompt[0]].array(lambda value: to_label(value) is None)
         self._refuse(batch, self.schema.prompt[0], absent_B, "must be there")
@@ -125,6 +127,16 @@ class TableReader:
         code_B, first_C = group_rows(columns)
         rows = zip(*(column.select(first_C).list() for column in columns), strict=True)
         return Column(code_B, [prompt_id(*row) for row in rows])
+
+    def _ids(self, batch: Batch) -> Column:
+        """Return ids from one column, or joined from several."""
+        ids = self._required(batch, self.schema.names["problem"], to_label, "must have an id")
+        if len(self.schema.ids) < 2:
+            return ids
+        columns = [batch.columns[name] for name in self.schema.ids]
+        code_B, first_C = group_rows(columns)
+        rows = zip(*(column.select(first_C).list() for column in columns), strict=True)
+        return Column(code_B, [joined_id(row) for row in rows])
 
     def correct(self, batch: Batch, count: RowCount | None = None) -> Mask:
         """Return (B,): is the sample correct."""
@@ -259,7 +271,8 @@ class TableReader:
         if threshold is None:
             self._refuse(batch, name, graded_B, "must be 0 or 1, or --threshold X be given: right is X or more")
             return value_B == 1.0
-        return np.where(graded_B | (not binary_is_verdict), value_B >= threshold, value_B == 1.0)
+        rounding = SCORE_ROUNDING * max(1.0, abs(threshold))
+        return np.where(graded_B | (not binary_is_verdict), value_B >= threshold - rounding, value_B == 1.0)
 
     def _labels(self, batch: Batch, column: str) -> Column:
         name = self.schema.names.get(column)
@@ -307,6 +320,11 @@ def check_one_kind(readers: Sequence[TableReader]) -> None:
             raise InputError(
                 f"{path} holds {schema.layout}, {first.table.path.name} holds {first.schema.layout}: files of "
                 "one folder are one model, so they must be of one kind. Name the files one by one."
+            )
+        if schema.rated_by != first.schema.rated_by:
+            raise InputError(
+                f"{path} is rated by {schema.rated_by!r}, {first.table.path.name} by {first.schema.rated_by!r}: files "
+                "of one folder are one model, so one column must rate all of them: --column correct=NAME"
             )
         if {"model", "step"} & schema.names.keys() and schema.layout != "inspect":
             raise InputError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from rlvrscope.errors import InputError, file_errors
 from rlvrscope.tables.formats import KINDS, suffix_of
@@ -22,40 +24,50 @@ def files_in(folder: Path) -> list[Path]:
     return [path for path in inside if suffix_of(path)]
 
 
-def folder_of_tables(folder: Path) -> Path:
-    """Return the folder itself, or the only one inside that holds tables. Raises InputError for none and for several.
+@dataclass(frozen=True)
+class FolderTables(Generic[T]):
+    """The tables of a folder, opened, and the names of what was left out: other files, and folders with tables."""
 
-    A folder with JSON documents alone counts only if no other holds tables.
-    """
-    if files_in(folder):
-        return folder
-    files = {path: files_in(path) for path in sorted(Path(path) for path, *_ in os.walk(folder))}
-    tables = [path for path, inside in files.items() if not all(map(_is_document, inside))]
-    choices = tables or [path for path, inside in files.items() if inside]
-    if len(choices) == 1:
-        return choices[0]
-    if not choices:
+    tables: list[T]
+    left_out: list[str]
+
+    @classmethod
+    def open(cls, folder: Path, open_one: Callable[[Path], T]) -> FolderTables[T]:
+        """Open the tables directly in a folder; if it has none, those of the only folder inside that has.
+
+        open_one raises UnknownTableError for a file that is no such table. Raises InputError for a folder without any,
+        for several folders inside that have some, and for files of one name, such as a.csv and a.jsonl.
+        """
+        inside = {Path(path): files for path, *_ in sorted(os.walk(folder)) if (files := files_in(Path(path)))}
+        direct = _open_all(inside.get(folder, []), open_one)
+        if direct.tables:
+            below = [f"{path.relative_to(folder)}/" for path in inside if path != folder]
+            return cls(direct.tables, [*direct.left_out, *below])
+        opened = {path: opened for path, files in inside.items() if (opened := _open_all(files, open_one)).tables}
+        if len(opened) > 1:
+            names = join_names(str(path.relative_to(folder)) for path in opened)
+            raise InputError(f"{folder}: {len(opened)} folders inside hold tables: {names}. Name one of them")
+        if opened:
+            return next(iter(opened.values()))
+        for file in itertools.chain.from_iterable(inside.values()):
+            open_one(file)  # raises what is wrong with it
         raise InputError(f"{folder}: there is no {', '.join(KINDS)} file in this folder")
-    names = join_names(str(path.relative_to(folder)) for path in choices)
-    raise InputError(f"{folder}: {len(choices)} folders inside hold tables: {names}. Name one of them")
 
 
-def open_tables(files: Sequence[Path], open_one: Callable[[Path], T]) -> tuple[list[T], list[Path]]:
-    """Open the files of a folder; return (tables, files left out): those on which it raises UnknownTableError.
-
-    Raises the first of these errors if it leaves out all.
-    """
-    tables: list[T] = []
-    left_out: dict[Path, UnknownTableError] = {}
+def _open_all(files: Sequence[Path], open_one: Callable[[Path], T]) -> FolderTables[T]:
+    tables: dict[Path, T] = {}
+    left_out: list[str] = []
     for path in files:
         try:
-            tables.append(open_one(path))
-        except UnknownTableError as error:
-            left_out[path] = error
-    if left_out and not tables:
-        raise next(iter(left_out.values()))
-    return tables, list(left_out)
-
-
-def _is_document(path: Path) -> bool:
-    return ".json" in path.suffixes
+            tables[path] = open_one(path)
+        except UnknownTableError:
+            left_out.append(path.name)
+    names: dict[str, Path] = {}
+    for path in tables:
+        stem = path.name.removesuffix(suffix_of(path) or "")
+        first = names.setdefault(stem, path)
+        if first != path:
+            raise InputError(
+                f"{path.parent}: {first.name} and {path.name} have one name, so they may be the same samples. Name one"
+            )
+    return FolderTables(list(tables.values()), left_out)

@@ -64,6 +64,7 @@ def _row(sample: Any) -> dict[str, Any]:
         "output_tokens": usage.output_tokens if usage else None,
         "scores": scores,
         "metadata": sample.metadata,
+        "error": sample.error.message if sample.error else None,
         "uuid": sample.uuid,
     }
 

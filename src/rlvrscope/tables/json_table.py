@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvrscope.errors import InputError
-from rlvrscope.tables.nested import at_path, leaf_names
+from rlvrscope.tables.nested import at_path, is_chat, leaf_names
 from rlvrscope.tables.stream import lines_of
 from rlvrscope.tables.table import BATCH_ROWS, Batch, UnknownTableError, collector_paused, in_batches
 from rlvrscope.tables.values import join_names, shorten
@@ -87,13 +87,16 @@ def document_rows(document: Any) -> list[Any]:
 
 def _row_lists(document: Object, prefix: str = "") -> Iterator[tuple[str, list[Any]]]:
     """Yield (dotted name, rows) of every list of objects; a map of such lists is one, if it has a name."""
-    if prefix and document and all(map(_is_rows, document.values())):
+    if prefix and any(document.values()) and all(map(_is_rows, document.values())):
+        empty = next((key for key, rows in document.items() if not rows), None)
+        if empty is not None:
+            raise ValueError(f"{empty!r} in {prefix[:-1]!r} holds no rows: leave it out, or give it some")
         yield prefix[:-1], [{KEY: key, **row} for key, rows in document.items() for row in rows]
         return
     for key, value in document.items():
         if isinstance(value, dict):
             yield from _row_lists(value, f"{prefix}{key}.")
-        elif value and _is_rows(value):
+        elif value and _is_rows(value) and not is_chat(value):
             yield f"{prefix}{key}", value
 
 

@@ -37,6 +37,9 @@ class Column:
 
     @classmethod
     def of(cls, values_B: Sequence[Any]) -> Column:
+        types = set(map(type, values_B))
+        if bool in types and len(types) > 1:  # True and 1 are equal, and not the same
+            return cls._by_key([(type(value).__name__, to_json(value)) for value in values_B], values_B)
         try:
             return cls._by_key(values_B, values_B)
         except TypeError:  # lists and objects

@@ -37,14 +37,17 @@ def is_value(cell: Any, text: str) -> bool:
     """
     if to_label(cell) == text:
         return True
-    return isinstance(cell, bool | int | float) and to_number(cell) == to_number(text)
+    number = to_number(cell) if isinstance(cell, bool | int | float) else math.nan
+    return abs(number) < 2.0**53 and number == to_number(text)
 
 
 def to_number(value: Any) -> float:
     """A number, also from text; true and false are 1 and 0; NaN for anything else."""
     try:
         if isinstance(value, str):
-            return _WORDS.get(value.strip().lower(), math.nan) if value.strip().isalpha() else float(value)
+            if value.strip().isalpha() or "_" in value:
+                return _WORDS.get(value.strip().lower(), math.nan)
+            return float(value)
         return float(value)
     except OverflowError:  # an integer above 1e308
         return math.inf if int(value) > 0 else -math.inf

@@ -52,12 +52,12 @@ class SourceOptions:
 
         pairs = []
         for pair in self.column:
-            source, colon, rest = pair.partition(":")
-            of_source = bool(colon) and "=" not in source
-            if of_source and source not in names:
-                raise InputError(f"--column {pair}: there is no source {source!r}. {did_you_mean(source, names)}")
-            if not of_source or source == name:
-                pairs.append(rest if of_source else pair)
+            source = max((known for known in names if pair.startswith(f"{known}:")), key=len, default=None)
+            before, colon, _ = pair.partition(":")
+            if source is None and colon and "=" not in before:
+                raise InputError(f"--column {pair}: there is no source {before!r}. {did_you_mean(before, names)}")
+            if source in (None, name):
+                pairs.append(pair if source is None else pair[len(source) + 1 :])
         return ReadOptions(
             columns=Columns.parse(pairs),
             threshold=self.threshold,
