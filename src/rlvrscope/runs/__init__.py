@@ -3,7 +3,9 @@
 from rlvrscope.runs.files import environment, read_json, replacing, write_atomic
 from rlvrscope.runs.finished_run import HELD_OUT, TRAINING, PromptSet, Run
 from rlvrscope.runs.folder import RowFollower, RunFolder
+from rlvrscope.runs.growing_lines import GrowingLines
 from rlvrscope.runs.rows import (
+    ADAPTER_PREFIX,
     METRIC_NAMES,
     EvaluationRow,
     InterpolationRow,
@@ -15,10 +17,12 @@ from rlvrscope.runs.rows import (
 )
 
 __all__ = [
+    "ADAPTER_PREFIX",
     "HELD_OUT",
     "METRIC_NAMES",
     "TRAINING",
     "EvaluationRow",
+    "GrowingLines",
     "InterpolationRow",
     "PromptScores",
     "PromptSet",

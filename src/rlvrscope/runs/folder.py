@@ -16,7 +16,7 @@ import json
 import os
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from rlvrscope.errors import InputError, file_errors
 from rlvrscope.runs.files import write_atomic
+from rlvrscope.runs.growing_lines import GrowingLines
 from rlvrscope.runs.rows import Row
 
 _TEMPORARY = re.compile(r"\.(recipe\.toml|\w+\.jsonl|\w+\.json|\w+\.safetensors)\.\d+\.tmp")
@@ -150,26 +151,15 @@ class RowFollower(Generic[AnyRow]):
     path: Path
     kind: type[AnyRow]
     last_step: int = -1
-    _offset: int = field(default=0, init=False)
-    _inode: int = field(default=0, init=False)
-    _lines: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._lines = GrowingLines(self.path)
 
     def poll(self) -> list[AnyRow]:
         """Rows that were completed since the last call. Raises InputError for damage, WorkError if it can't be read."""
-        with file_errors("read", self.path):
-            if not self.path.exists():
-                return []
-            with self.path.open("rb") as file:
-                status = os.fstat(file.fileno())
-                if status.st_ino != self._inode or status.st_size < self._offset:
-                    self._offset, self._lines, self._inode = 0, 0, status.st_ino
-                file.seek(self._offset)
-                appended = file.read()
         new = []
-        for line in _whole_lines(appended):
-            self._lines += 1
-            self._offset += len(line)
-            row = _parse(line, self.kind, self.path, self._lines)
+        for number, line in self._lines.poll():
+            row = _parse(line, self.kind, self.path, number)
             if row.step > self.last_step:
                 self.last_step = row.step
                 new.append(row)

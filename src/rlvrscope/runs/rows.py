@@ -222,18 +222,23 @@ def at_temperature(scores: Sequence[PromptScores], temperature: float = 1.0) -> 
     raise InputError(f"temperature {temperature:g} was not scored; these were: {scored}")
 
 
-METRIC_NAMES: dict[str, dict[str, str]] = {
-    "reward": {"trl": "reward", "verl": "critic/score/mean"},
-    "entropy": {"trl": "entropy", "verl": "actor/entropy"},
-    "equal_reward_share": {"trl": "frac_reward_zero_std"},
-    "loss": {"trl": "policy_loss", "verl": "actor/pg_loss"},
-    "clip_low_fraction": {"trl": "clip_ratio/low_mean"},
-    "clip_high_fraction": {"trl": "clip_ratio/high_mean"},
-    "dual_clip_fraction": {"verl": "actor/pg_clipfrac_lower"},
-    "reference_kl": {"trl": "kl", "verl": "actor/kl_loss"},
-    "grad_norm": {"trl": "grad_norm", "verl": "actor/grad_norm"},
+METRIC_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
+    "reward": {"trl": ("reward",), "verl": ("critic/score/mean", "critic/rewards/mean")},
+    "entropy": {"trl": ("entropy",), "verl": ("actor/entropy", "actor/entropy_loss")},
+    "equal_reward_share": {"trl": ("frac_reward_zero_std",)},
+    "sampler_kl": {"verl": ("rollout_corr/kl", "mismatch/mismatch_kl")},
+    "loss": {"trl": ("policy_loss",), "verl": ("actor/pg_loss",)},
+    "clip_low_fraction": {"trl": ("clip_ratio/low_mean",)},
+    "clip_high_fraction": {"trl": ("clip_ratio/high_mean",)},
+    "dual_clip_fraction": {"verl": ("actor/pg_clipfrac_lower",)},
+    "reference_kl": {"trl": ("kl",), "verl": ("actor/kl_loss",)},
+    "grad_norm": {"trl": ("grad_norm",), "verl": ("actor/grad_norm",)},
 }
-"""Canonical name of a metric -> its name in the logs of TRL 1.16 and verl 0.9."""
+"""Canonical name of a metric -> its names in the logs of TRL 1.16 and verl 0.9; later ones are those of older versions.
+
+A trainer with our adapter logs further metrics as ADAPTER_PREFIX and the canonical name.
+"""
+ADAPTER_PREFIX = "rlvrscope/"
 
 
 def canonical_metrics(logged: Mapping[str, Any], trainer: str) -> dict[str, float]:
@@ -244,12 +249,13 @@ def canonical_metrics(logged: Mapping[str, Any], trainer: str) -> dict[str, floa
     >>> canonical_metrics({"frac_reward_zero_std": 0.5, "num_tokens": 7}, "trl")
     {'equal_reward_share': 0.5}
     """
-    names = {aliases[trainer]: name for name, aliases in METRIC_NAMES.items() if trainer in aliases}
-    if not names:
-        trainers = sorted({trainer for aliases in METRIC_NAMES.values() for trainer in aliases})
+    trainers = sorted({trainer for aliases in METRIC_NAMES.values() for trainer in aliases})
+    if trainer not in trainers:
         raise InputError(f"trainer must be one of {', '.join(trainers)}; got {trainer!r}")
-    return {
-        names[logged_name]: NAN if value is None else float(value)
-        for logged_name, value in logged.items()
-        if logged_name in names
-    }
+    metrics = {}
+    for name, aliases in METRIC_NAMES.items():
+        present = [alias for alias in aliases.get(trainer, ()) if alias in logged]
+        if present:
+            value = logged[present[0]]
+            metrics[name] = NAN if value is None else float(value)
+    return metrics
