@@ -88,7 +88,7 @@ class LineEntries:
 
     @property
     def restarts(self) -> int:
-        return self._lines.unfinishedarts
+        return self._lines.restarts
 
     def poll(self) -> list[Entry]:
         restarts = self.restarts
