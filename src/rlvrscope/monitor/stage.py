@@ -16,9 +16,9 @@ from rlvrscope.runs.rows import Row
 Stage = Literal["not enough yet", "exploitation", "saturated", "exploration"]
 Basis = Literal["probe", "ledger", "telemetry"]
 
-SHARE_OF_FALL = 0.1
+SHARE_OF_FALL: Mapping[Basis, float] = {"probe": 0.03, "ledger": 0.1, "telemetry": 0.1}
 """A turn is a rise of at least this share of the fall before it."""
-MIN_RISE: Mapping[Basis, float] = {"probe": 0.05, "ledger": 0.03, "telemetry": 0.01}
+MIN_RISE: Mapping[Basis, float] = {"probe": 0.03, "ledger": 0.03, "telemetry": 0.01}
 """Smallest rise that is a turn: nats of log-mass, share of groups, nats of token entropy."""
 COLLAPSED, EXPLODED = 0.1, 2.0
 """Token entropy as a share of its first rows' that is a collapse, and an explosion."""
@@ -136,7 +136,7 @@ class StageMonitor:
     def _has_turned(self, step: int, basis: Basis, name: str) -> tuple[bool, str]:
         """Whether a signal has turned up and not down again, with the numbers."""
         trend, turned, fell = self.series[name], self._turned.setdefault(name, Lasting()), self._fell
-        up = trend.clearest(1, MIN_RISE[basis], SHARE_OF_FALL)
+        up = trend.clearest(1, MIN_RISE[basis], SHARE_OF_FALL[basis])
         down = trend.clearest(-1, MIN_RISE[basis])
         fell.setdefault(name, Lasting()).update(step, down is not None and up is None)
         if fell[name].lasts:

@@ -80,7 +80,8 @@ def notes(boundary: Boundary) -> list[str]:
         if np.array_equal(model.counts.n, base.counts.n) and np.array_equal(model.counts.c, base.counts.c)
     ]
     lines += [
-        f"{model_label(name)}: {number} problem{'s are' if number > 1 else ' is'} left out because not all models have {'them' if number > 1 else 'it'}."
+        f"{model_label(name)}: {number} problem{'s are' if number > 1 else ' is'} left out: not all models have "
+        f"{'them' if number > 1 else 'it'}."
         for name, number in boundary.left_out.items()
         if number
     ]
