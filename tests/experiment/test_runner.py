@@ -24,7 +24,7 @@ def digest(folder: Path) -> dict[str, str]:
 def test_results_do_not_depend_on_workers(experiment: Path, recipe: Recipe, tmp_path: Path):
     run_experiment(recipe, tmp_path / "out", workers=1, device="cpu", on_event=lambda event: None)
     assert digest(tmp_path / "out") == digest(experiment)
-    assert len(digest(experiment)) == 2 * 4  # recipe, telemetry, evaluation, checkpoint
+    assert len(digest(experiment)) == 2 * 5  # recipe, telemetry, ledger, evaluation, checkpoint
 
 
 def test_what_is_done_is_not_done_again(experiment: Path, recipe: Recipe):

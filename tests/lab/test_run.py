@@ -16,12 +16,13 @@ from rlvrscope import InputError, WorkError
 from rlvrscope.lab.model import Transformer, token_logp
 from rlvrscope.lab.pretrain import base_path, load_base
 from rlvrscope.lab.recipe import Recipe, SwitchConfig, TrainConfig
-from rlvrscope.lab.run import objective_at, train
+from rlvrscope.lab.run import StageSteps, objective_at, train
 from rlvrscope.lab.tasks import Line
 from rlvrscope.lab.trainer import Batch, Trainer
 from rlvrscope.monitor.saturation import saturated_at
 from rlvrscope.objectives import OBJECTIVES
 from rlvrscope.runs import EvaluationRow, RunFolder, TelemetryRow
+from rlvrscope.runs.rows import LedgerRow
 
 CPU = torch.device("cpu")
 ONE_UPDATE = {"prompts": 64, "prompts_per_step": 16, "group_size": 4, "minibatches": 1, "warmup_steps": 0}
@@ -206,7 +207,7 @@ import os, pathlib, sys
 from rlvrscope import config
 from rlvrscope.lab.pretrain import base_path, load_base
 from rlvrscope.lab.recipe import Recipe
-from rlvrscope.lab.run import objective_at, train
+from rlvrscope.lab.run import StageSteps, objective_at, train
 from rlvrscope.runs import EvaluationRow, RunFolder, TelemetryRow
 import torch
 torch.set_num_threads(1)
@@ -254,7 +255,7 @@ def test_a_kill_around_any_write_changes_nothing(experiment: Path, recipe_file: 
     kills = int(done.stdout)
     assert kills > 20
     whole = digest(tmp_path / str(kills + 1))
-    assert len(whole) == 4
+    assert len(whole) == 5
     for kill in range(1, kills + 1):
         assert digest(tmp_path / str(kill)) == whole, f"killed at point {kill}"
 
@@ -285,10 +286,29 @@ def test_a_group_too_small_for_an_objective_is_refused_before_training(change: d
 def test_the_objective_of_a_step():
     second = OBJECTIVES["grpo-n"]
     plain, at_5 = TrainConfig(), TrainConfig(then=SwitchConfig(objective=second, at=5))
-    assert objective_at(100, plain, []).name == "grpo"
-    assert [objective_at(step, at_5, []).name for step in (4, 5)] == ["grpo", "grpo-n"]
+    assert objective_at(100, plain, StageSteps()).name == "grpo"
+    assert [objective_at(step, at_5, StageSteps()).name for step in (4, 5)] == ["grpo", "grpo-n"]
     series = [1.0 - 0.01 * step for step in range(50)] + [0.51] * 80
     when = saturated_at(series)
     assert when is not None
+    stages = StageSteps()
+    for step, entropy in enumerate(series, start=1):
+        stages.add(TelemetryRow(step=step, reward=0.5, entropy=entropy), None, None)
     on_saturation = TrainConfig(then=SwitchConfig(objective=second, at="saturation"))
-    assert [objective_at(step, on_saturation, series).name for step in (when, when + 1)] == ["grpo", "grpo-n"]
+    assert [objective_at(step, on_saturation, stages).name for step in (when, when + 1)] == ["grpo", "grpo-n"]
+
+
+def test_the_objective_follows_the_stage():
+    config = TrainConfig(then=SwitchConfig(objective=OBJECTIVES["grpo-p"], at="exploration"))
+    stages, names = StageSteps(), list[str]()
+    for step in range(1, 121):
+        names.append(objective_at(step, config, stages).name)
+        top = 0.3 + 0.4 * (step / 60 - 1) ** 2 + 0.01 * (step % 3)
+        levels = {0.0: 0.5, 0.5: 0.4, 1.0: 0.1}
+        shares = {"pass_at_1": 0.5, "pass_at_group": 0.9, "pass_hat_group": 0.1, "top_at_group": top}
+        ledger = LedgerRow(step=step, groups=8, group_size=4, levels=levels, top_level=1.0, **shares)
+        stages.add(TelemetryRow(step=step, reward=0.5, entropy=1.0), ledger, None)
+    switched = names.index("grpo-p") + 1
+    assert 60 < switched < 100
+    assert stages.first["exploration"] == switched - 1
+    assert set(names[switched - 1 :]) == {"grpo-p"}

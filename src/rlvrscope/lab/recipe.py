@@ -95,8 +95,10 @@ class SwitchConfig(Section):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     objective: ObjectiveField
-    at: Count | Literal["saturation"]
-    """First step with it, or the step after the token entropy stopped falling (`rlvrscope.monitor.saturation`)."""
+    at: Count | Literal["saturation", "exploration"]
+    """First step with it, or the step after the token entropy stopped falling (`rlvrscope.monitor.saturation`), or
+    after the stage monitor read exploration (`rlvrscope.monitor.stage`) from telemetry, the group ledger and, where
+    training prompts are scored, exact masses."""
 
 
 class TrainConfig(Section):

@@ -6,8 +6,10 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from rlvrscope.errors import InputError, RlvrscopeError, WorkError
@@ -19,10 +21,20 @@ from rlvrscope.lab.tabular import train_tabular
 from rlvrscope.lab.tokenised_task import tokenised
 from rlvrscope.lab.trainer import Trainer
 from rlvrscope.lab.wise import interpolate
-from rlvrscope.monitor.saturation import saturated_at
+from rlvrscope.monitor.group_ledger import GroupLedger
+from rlvrscope.monitor.saturation import Saturation
+from rlvrscope.monitor.stage import StageMonitor
 from rlvrscope.objectives import Objective
 from rlvrscope.runs.folder import RunFolder
-from rlvrscope.runs.rows import ROW_TYPES, EvaluationRow, InterpolationRow, TelemetryRow, TimingRow, at_temperature
+from rlvrscope.runs.rows import (
+    ROW_TYPES,
+    EvaluationRow,
+    InterpolationRow,
+    LedgerRow,
+    TelemetryRow,
+    TimingRow,
+    at_temperature,
+)
 
 OnProgress = Callable[[int, dict[str, float]], None]
 """Called after each step with its number and the metrics to display."""
@@ -39,31 +51,33 @@ def train(
     if recipe.train.policy == "tabular":
         train_tabular(recipe, base, folder, on_progress)
         return
-    model, start, moments = _resume(folder, base)
+    model, start, tensors = _resume(folder, base)
     task = tokenised(recipe.task, base)
     trainer = Trainer(model, base, task, recipe.train, recipe.select)
     evaluator = Evaluator(task, recipe.evaluate, base, recipe.select, trainer.prompts_PT)
     if start > 0:
-        checkpoint.restore_optimizer(model, trainer.optimizer, moments)
+        checkpoint.restore_optimizer(model, trainer.optimizer, tensors)
+        trainer.ledger = _ledger(trainer.ledger, tensors, folder.rows(LedgerRow))
     else:
         folder.append(evaluator(model, 0))
     latest = folder.rows(EvaluationRow)[-1]
-    entropies = [row.entropy for row in folder.rows(TelemetryRow)]
+    stages = StageSteps.of(folder)
     for step in range(start + 1, recipe.train.steps + 1):
-        trainer.objective = objective_at(step, recipe.train, entropies)
+        trainer.objective = objective_at(step, recipe.train, stages)
         with _naming(step):
             row = trainer.step(step)
-        entropies.append(row.entropy)
         folder.append(row)
+        folder.append(trainer.ledger_row)
         started = time.perf_counter()
         if recipe.evaluate.at(step, recipe.train.steps):
             with _naming(step):
                 latest = evaluator(model, step)
             folder.append(latest)
             if step < recipe.train.steps:
-                folder.flush(TelemetryRow, EvaluationRow)
-                moments = checkpoint.optimizer_tensors(model, trainer.optimizer)
-                checkpoint.save(folder.resume_checkpoint, model, moments, kind="resume", step=step)
+                folder.flush(TelemetryRow, LedgerRow, EvaluationRow)
+                tensors = checkpoint.optimizer_tensors(model, trainer.optimizer) | _ledger_tensors(trainer.ledger)
+                checkpoint.save(folder.resume_checkpoint, model, tensors, kind="resume", step=step)
+        stages.add(row, trainer.ledger_row, latest if latest.step == step else None)
         folder.append(TimingRow(step=step, **trainer.seconds, evaluate=time.perf_counter() - started))
         pass_at_1 = at_temperature(latest.held_out).pass_at_1
         on_progress(step, {"pass_at_1": pass_at_1, "entropy": row.entropy, "reward": row.reward})
@@ -77,16 +91,56 @@ def train(
     folder.resume_checkpoint.unlink(missing_ok=True)
 
 
-def objective_at(step: int, config: TrainConfig, entropies: Sequence[float]) -> Objective:
-    """Objective of a step (from 1), given the token entropies of the steps before it.
+@dataclass
+class StageSteps:
+    """First step at which a run was read to be in each stage, from the rows of the steps so far."""
+
+    first: dict[str, int] = field(default_factory=dict)
+    saturation: Saturation = field(default_factory=Saturation)
+    monitor: StageMonitor = field(default_factory=StageMonitor)
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> StageSteps:
+        """The steps of a run to be resumed, from its files."""
+        stages = cls()
+        ledger = {row.step: row for row in folder.rows(LedgerRow)}
+        evaluation = {row.step: row for row in folder.rows(EvaluationRow)}
+        for row in folder.rows(TelemetryRow):
+            stages.add(row, ledger.get(row.step), evaluation.get(row.step))
+        return stages
+
+    def add(self, row: TelemetryRow, ledger: LedgerRow | None, evaluation: EvaluationRow | None) -> None:
+        """Add the rows of a step."""
+        self.saturation.add(row.entropy)
+        if self.saturation.at is not None:
+            self.first.setdefault("saturation", self.saturation.at)
+        probe = {} if evaluation is None else {"rare_log_mass": evaluation.rare_log_mass}
+        reading = self.monitor.update(row.model_dump() | (ledger.model_dump() if ledger else {}) | probe)
+        self.first.setdefault(reading.stage, reading.step)
+
+
+def objective_at(step: int, config: TrainConfig, stages: StageSteps) -> Objective:
+    """Objective of a step (from 1), given the stages of the steps before it.
 
     It depends on past steps only, so a resumed run switches objectives at the same step.
     """
     if config.then is None:
         return config.objective
     at = config.then.at
-    switched = saturated_at(entropies[: step - 1]) is not None if at == "saturation" else step >= at
+    switched = step >= at if isinstance(at, int) else stages.first.get(at, step) < step
     return config.then.objective if switched else config.objective
+
+
+def _ledger_tensors(ledger: GroupLedger) -> dict[str, Tensor]:
+    """What the ledger remembers of each prompt: (prompts, 2), index and whether it was solved."""
+    pairs = [[int(str(prompt)), int(solved)] for prompt, solved in ledger.solved.items()]
+    return {"ledger": torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)}
+
+
+def _ledger(ledger: GroupLedger, tensors: dict[str, Tensor], rows: Sequence[LedgerRow]) -> GroupLedger:
+    """The ledger at the step to resume from."""
+    solved = {prompt: bool(value) for prompt, value in tensors["ledger"].tolist()}
+    return GroupLedger(ledger.threshold, solved, set(rows[-1].levels) or None, rows[-1].step)
 
 
 @contextmanager

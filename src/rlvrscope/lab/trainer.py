@@ -21,8 +21,9 @@ from rlvrscope.lab.sampler import Rollouts, sample
 from rlvrscope.lab.solutions import SolutionSet, exact_loss
 from rlvrscope.lab.tasks import Task
 from rlvrscope.lab.tasks.task import Tokens
+from rlvrscope.monitor.group_ledger import GroupLedger
 from rlvrscope.objectives import Objective, advantages, kl_estimate, policy_loss
-from rlvrscope.runs.rows import TelemetryRow
+from rlvrscope.runs.rows import LedgerRow, TelemetryRow
 
 
 @dataclass
@@ -49,11 +50,15 @@ class Trainer:
     objective: Objective = field(init=False)
     """Objective of the next step; may be changed between steps."""
     prompts_PT: Tokens = field(init=False)
+    ledger: GroupLedger = field(init=False)
+    ledger_row: LedgerRow = field(init=False)
+    """What the last step's groups tell; prompts are identified by their index."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Times of the last step, as `TimingRow` has them."""
 
     def __post_init__(self) -> None:
         self.objective = self.config.objective
+        self.ledger = GroupLedger(self.objective.threshold)
         # fused: one kernel call per step instead of one per tensor
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             self.model.module.parameters(), self.config.learning_rate, (0.9, 0.95), weight_decay=0.0, fused=True
@@ -109,6 +114,7 @@ class Trainer:
             completions_BT = rollouts.completions_BT.cpu().numpy()
             rewards_B = self.task.rewards(np.repeat(prompts_PT, config.group_size, axis=0), completions_BT)
         rewards_PG = rewards_B.reshape(len(prompts_PT), config.group_size)
+        self.ledger_row = self.ledger.update(step, prompts_P.tolist(), rewards_PG)
         advantages_PG = advantages(rewards_PG, self.objective)
         with self._timed("reference"), torch.no_grad(), self.base.training_precision():
             regularised = self.objective.kl_coef > 0.0

@@ -21,15 +21,14 @@ MAX_LEVELS = 16
 class GroupLedger:
     """Running ledger over the groups of a run; memory grows with the number of prompts.
 
-    threshold: a rollout is right if its reward is at least this.
+    threshold: a rollout is right if its reward is at least this. solved: whether each prompt had a right rollout when
+    it was visited last; levels: rewards so far, None for continuous ones. With the last step they are its whole state.
     """
 
     threshold: float = 0.5
-    _step: int = -1
-    _levels: set[float] | None = field(default_factory=set)
-    """Reward levels so far; None for continuous rewards."""
-    _solved: dict[Hashable, bool] = field(default_factory=dict)
-    """Whether a prompt had a right rollout when it was visited last."""
+    solved: dict[Hashable, bool] = field(default_factory=dict)
+    levels: set[float] | None = field(default_factory=set)
+    step: int = -1
 
     def update(self, step: int, prompt_ids: Sequence[Hashable], rewards_PG: ArrayLike) -> LedgerRow:
         """Add one step's groups and return what they tell.
@@ -42,13 +41,13 @@ class GroupLedger:
         in one step, and for steps that do not rise.
         """
         rewards_PG = _checked(prompt_ids, rewards_PG)
-        if step <= self._step:
-            raise InputError(f"steps must rise; got step {step} after {self._step}")
-        self._step = step
+        if step <= self.step:
+            raise InputError(f"steps must rise; got step {step} after {self.step}")
+        self.step = step
         solved_P = [bool(best >= self.threshold) for best in rewards_PG.max(axis=1)]
         change = self._visit(prompt_ids, solved_P)
         levels = self._shares(rewards_PG)
-        top = max(self._levels, default=np.nan) if self._levels else np.nan
+        top = max(self.levels, default=np.nan) if self.levels else np.nan
         return LedgerRow(
             step=step,
             groups=len(rewards_PG),
@@ -67,24 +66,24 @@ class GroupLedger:
     def _visit(self, prompt_ids: Sequence[Hashable], solved_P: Sequence[bool]) -> Counter[str]:
         change = Counter[str]()
         for prompt, solved in zip(prompt_ids, solved_P, strict=True):
-            before = self._solved.get(prompt)
+            before = self.solved.get(prompt)
             change["returned"] += before is not None
             change["gained"] += solved and before is False
             change["lost"] += not solved and before is True
-            self._solved[prompt] = solved
+            self.solved[prompt] = solved
         return change
 
     def _shares(self, rewards_PG: Floats) -> dict[float, float]:
         """Share of the rollouts at each reward level so far; empty for continuous rewards."""
         values, counts = np.unique(rewards_PG, return_counts=True)
-        if self._levels is not None:
-            self._levels |= set(values.tolist())
-            if len(self._levels) > MAX_LEVELS:
-                self._levels = None
-        if self._levels is None:
+        if self.levels is not None:
+            self.levels |= set(values.tolist())
+            if len(self.levels) > MAX_LEVELS:
+                self.levels = None
+        if self.levels is None:
             return {}
         shares = dict(zip(values.tolist(), (counts / rewards_PG.size).tolist(), strict=True))
-        return {level: shares.get(level, 0.0) for level in sorted(self._levels)}
+        return {level: shares.get(level, 0.0) for level in sorted(self.levels)}
 
 
 def _checked(prompt_ids: Sequence[Hashable], rewards: ArrayLike) -> Floats:

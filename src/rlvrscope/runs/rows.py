@@ -200,6 +200,17 @@ class EvaluationRow(Row):
     held_out: tuple[PromptScores, ...]
     training: tuple[PromptScores, ...] = ()
 
+    @property
+    def rare_log_mass(self) -> float:
+        """Mean over training prompts of the log-mass of optimal answers, nats; of rare right ones where rewards are not
+        graded; NaN where no training prompts were scored.
+        """
+        if not self.training:
+            return NAN
+        scores = at_temperature(self.training)
+        mass_P = scores.mass["rare"] if scores.optimal_P is None else scores.optimal_P
+        return float(np.log(mass_P[mass_P > 0.0]).mean()) if (mass_P > 0.0).any() else NAN
+
 
 class InterpolationRow(Row):
     """Scores of weights between the base (alpha 0) and the model after `step` (alpha 1)."""
@@ -210,7 +221,7 @@ class InterpolationRow(Row):
     training: tuple[PromptScores, ...] = ()
 
 
-ROW_TYPES: tuple[type[Row], ...] = (TelemetryRow, EvaluationRow, TimingRow, InterpolationRow)
+ROW_TYPES: tuple[type[Row], ...] = (TelemetryRow, LedgerRow, EvaluationRow, TimingRow, InterpolationRow)
 
 
 def at_temperature(scores: Sequence[PromptScores], temperature: float = 1.0) -> PromptScores:
