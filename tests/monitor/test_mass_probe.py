@@ -105,7 +105,9 @@ def test_a_bank_is_kept_in_a_file(tmp_path: Path):
     assert Bank.load(tmp_path / "bank.jsonl") == written
 
 
-@pytest.mark.parametrize("text", ["", "{}", "no json", '{"rlvrscope": "bank", "format_version": 1, "base": {}}\n{}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "no json", '{"rlvrscope": "bank", "format_version": 1, "base": {}, "tokens": ""}\n{}']
+)
 def test_a_file_that_is_no_bank(tmp_path: Path, text: str):
     (tmp_path / "b.jsonl").write_text(text)
     with pytest.raises(InputError, match="is no bank of stored completions"):
@@ -139,3 +141,12 @@ def test_steps_must_rise():
     probe.score(3)
     with pytest.raises(InputError, match="steps must rise; got step 3 after 3"):
         probe.score(3)
+
+
+def test_another_tokenizer_is_refused():
+    class OtherTokens(TableScorer):
+        def score(self, requests: Sequence[ScoreRequest]) -> list[TokenScores]:
+            return [TokenScores((1, 2), (-1.0, -1.0)) for _ in requests]
+
+    with pytest.raises(InputError, match="the model has another tokenizer than the one the bank was built with"):
+        MassProbe(bank(EVERYTHING), OtherTokens(RIGHT)).score()

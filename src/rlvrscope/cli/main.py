@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import rlvrscope
-from rlvrscope.cli import boundary, demo, dynamics, lab, plan, sample, store, tasks, verify, wise
+from rlvrscope.cli import boundary, demo, dynamics, lab, plan, probe, sample, store, tasks, verify, wise
 from rlvrscope.cli.shared.console import say
 from rlvrscope.cli.shared.guard import set_debug
 
@@ -24,6 +24,7 @@ app.command("verify")(verify.verify)
 app.command("sample")(sample.sample)
 app.add_typer(dynamics.app, name="dynamics")
 app.add_typer(lab.app, name="lab")
+app.add_typer(probe.app, name="probe")
 app.add_typer(store.app, name="store")
 app.add_typer(tasks.app, name="tasks")
 app.command("wise")(wise.wise)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError, file_errors
 from rlvrscope.problem import Problem
 from rlvrscope.runs.rows import ClassMass, ProbeRow
-from rlvrscope.scoring import Fact, Scorer, ScoreRequest
+from rlvrscope.scoring import Fact, Scorer, ScoreRequest, TokenScores
 
 FORMAT_VERSION = 1
 Kind = Literal["dominant", "other", "rare", "discovered", "wrong"]
@@ -39,10 +40,14 @@ class Stored:
 
 @dataclass(frozen=True)
 class Bank:
-    """Stored completions of a base, with the facts that identify it; those of one prompt stand together."""
+    """Stored completions of a base, with the facts that identify it; those of one prompt stand together.
+
+    tokens: a digest of their token ids, which a model with another tokenizer would not give.
+    """
 
     base: Mapping[str, Fact]
     completions: Sequence[Stored]
+    tokens: str = ""
 
     @classmethod
     def of(
@@ -61,7 +66,8 @@ class Bank:
             raise InputError("a bank needs right completions, and there are none: draw more samples from the base")
         later = [request for request in dict.fromkeys(discovered) if request not in right]
         requests = [*right, *wrong, *later]
-        logp = {request: score.logp for request, score in zip(requests, scorer.score(requests), strict=True)}
+        score_of = dict(zip(requests, scorer.score(requests), strict=True))
+        logp = {request: score.logp for request, score in score_of.items()}
         best: dict[str, float] = {}
         for request in right:
             best[request.problem.id] = max(best.get(request.problem.id, -math.inf), logp[request])
@@ -69,13 +75,15 @@ class Bank:
         stored += [Stored(r, "wrong", logp[r], times) for r, times in wrong.items()]
         stored += [Stored(r, "discovered", logp[r], 0) for r in later]
         place = {problem: place for place, problem in enumerate(dict.fromkeys(r.problem.id for r in requests))}
-        return cls(dict(scorer.identity), sorted(stored, key=lambda one: place[one.request.problem.id]))
+        stored.sort(key=lambda one: place[one.request.problem.id])
+        return cls(dict(scorer.identity), stored, _digest(score_of[one.request] for one in stored))
 
     def save(self, path: Path) -> None:
         """Write JSON Lines: a header, then a line for each completion. Raises WorkError if it can't be written."""
         from rlvrscope.runs.files import write_atomic
 
-        lines: list[dict[str, Any]] = [{"rlvrscope": "bank", "format_version": FORMAT_VERSION, "base": dict(self.base)}]
+        header = {"rlvrscope": "bank", "format_version": FORMAT_VERSION, "base": dict(self.base), "tokens": self.tokens}
+        lines: list[dict[str, Any]] = [header]
         lines += [_line(one) for one in self.completions]
         write_atomic(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
@@ -90,7 +98,7 @@ class Bank:
                 raise KeyError("rlvrscope")
             if header["format_version"] > FORMAT_VERSION:
                 raise InputError(f"{path} has format {header['format_version']}; this version reads {FORMAT_VERSION}")
-            return cls(header["base"], [_stored(line) for line in lines])
+            return cls(header["base"], [_stored(line) for line in lines], header["tokens"])
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, InputError):
                 raise
@@ -119,6 +127,11 @@ class MassProbe:
         if step <= self._before_step:
             raise InputError(f"steps must rise; got step {step} after {self._before_step}")
         scores = self.scorer.score([one.request for one in self.bank.completions])
+        if self.bank.tokens and self.bank.tokens != _digest(scores):
+            raise InputError(
+                "the model has another tokenizer than the one the bank was built with, so its log-probabilities are of "
+                "other tokens: build a bank with a model of this family"
+            )
         logp_Y = np.array([score.logp for score in scores])
         classes = {kind: mass for kind in KINDS if (mass := self._class(kind, logp_Y, step)) is not None}
         rare = classes.get("rare")
@@ -155,6 +168,10 @@ class MassProbe:
     @property
     def _before_step(self) -> int:
         return -1 if self._before is None else self._before.step
+
+
+def _digest(scores: Iterable[TokenScores]) -> str:
+    return hashlib.sha256(json.dumps([score.token_ids for score in scores]).encode()).hexdigest()[:16]
 
 
 def _error(values_P: Floats) -> float:
