@@ -47,7 +47,8 @@ def test_a_turn_is_exploration(basis: str):
     columns = {"rare_log_mass": series - 3.0} if basis == "probe" else graded(0.3 + 0.5 * series)
     result = readings(reward=noisy(TIME), **columns)
     (_, _), (exploitation, since), (exploration, turned) = stages(result)
-    assert (exploitation, exploration, since) == ("exploitation", "exploration", 8)
+    assert (exploitation, exploration) == ("exploitation", "exploration")
+    assert 8 < since < 30
     assert 80 < turned <= 116
     assert {reading.basis for reading in result[8:]} == {basis}
     assert "over the last" in result[-1].evidence
@@ -57,7 +58,7 @@ def test_without_a_turn_there_is_no_exploration():
     falling = noisy(-2 * TIME)
     assert stages(readings(rare_log_mass=falling - 3.0, **graded(0.5 + 0.2 * falling)))[-1][0] == "exploitation"
     binary = {"pass_at_group": noisy(0.2 + 0.5 * TIME), "levels": [{0.0: 0.5, 1.0: 0.5}] * T, "top_level": np.ones(T)}
-    assert stages(readings(reward=noisy(TIME), **binary))[-1] == ("exploitation", 8)
+    assert stages(readings(reward=noisy(TIME), **binary))[-1][0] == "exploitation"
 
 
 def test_a_boundary_that_grows_again_is_exploration():
@@ -83,7 +84,15 @@ def test_telemetry_alone():
     )  # fmt: skip
     flat = readings(entropy=noisy(np.exp(-8 * TIME), 0.002), reward=noisy(TIME))
     assert stages(flat)[-1][0] == "saturated"
-    assert stages(readings(entropy=noisy(1.0 + TIME, 0.005)))[-1][0] == "exploitation"
+    assert stages(readings(entropy=noisy(1.0 + TIME, 0.005)))[-1][0] == "not enough yet"
+
+
+def test_a_run_that_does_not_move_has_no_stage():
+    """Noise around constants, as in the logs of short runs: nothing shows that common answers gain mass."""
+    result = readings(reward=noisy(0.5 + 0 * TIME, 0.1), entropy=noisy(1.0 + 0 * TIME, 0.1))
+    assert stages(result) == [("not enough yet", 0)]
+    assert result[-1].evidence == "in 200 rows nothing has risen or fallen clearly"
+    assert result[-1].basis == "telemetry"
 
 
 def test_row_by_row_is_all_at_once():
@@ -109,12 +118,18 @@ def test_rows_of_a_run_are_read():
     for step in range(1, 10):
         monitor.update(TelemetryRow(step=2 * step, reward=0.5, entropy=1.0))
         monitor.update(LedgerRow(step=2 * step + 1, groups=1, group_size=2, **shares))
-    assert monitor.update({"step": 30}).stage == "exploitation"
+    assert monitor.update({"step": 30}).basis == "ledger"
 
 
 def test_too_short_a_history():
     assert readings(reward=TIME)[4].stage == "not enough yet"
-    assert readings(reward=TIME)[-1].evidence == "8 rows are needed, 200 so far"
+    assert readings(entropy=TIME)[4].evidence == "8 rows are needed, 5 so far"
+
+
+def test_a_reward_alone_tells_no_stage():
+    last = readings(reward=TIME)[-1]
+    assert (last.stage, last.basis, last.evidence) == ("not enough yet", None, "reward alone tells no stage")
+    assert last.missing[0] == "the token entropy"
 
 
 @pytest.mark.parametrize("row", [{}, {"step": None}, {"step": 2.5}, {"step": 1}, {"step": 0}])

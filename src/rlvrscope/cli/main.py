@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import rlvrscope
-from rlvrscope.cli import boundary, demo, dynamics, lab, plan, probe, sample, store, tasks, verify, wise
+from rlvrscope.cli import boundary, demo, dynamics, lab, monitor, plan, probe, sample, store, tasks, verify, wise
 from rlvrscope.cli.shared.console import say
 from rlvrscope.cli.shared.guard import set_debug
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("boundary")(boundary.boundary)
 app.command("plan")(plan.plan)
+app.command("monitor")(monitor.monitor)
 app.command("verify")(verify.verify)
 app.command("sample")(sample.sample)
 app.add_typer(dynamics.app, name="dynamics")

@@ -34,6 +34,8 @@ SIGNALS = (
     "reward", "entropy", "equal_reward_share", "sampler_kl", "pass_at_group", "top_at_group", "rare_log_mass",
 )  # fmt: skip
 """Fields of a row that the monitor reads; any may be missing."""
+MOVING = {"reward": 1, "entropy": -1}
+"""Signals that move while a run exploits, and their directions."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class StageMonitor:
     *exploration*: the mass of rare better answers has turned up. Seen by the probe (log-mass of the base's rare right
     answers), else by the ledger (share of groups that reach the highest reward), else by the token entropy rising after
     a fall, which misses most turns. *saturated*: the fall of the token entropy has ended, and nothing has turned up.
-    *exploitation*: neither.
+    *exploitation*: neither, and something has moved: the reward up, or the entropy or the deciding signal down. *not
+    enough yet*: nothing has moved so far.
     """
 
     series: dict[str, Trend] = field(default_factory=dict)
@@ -72,6 +75,8 @@ class StageMonitor:
     _turned: dict[str, Lasting] = field(default_factory=dict)
     _fell: dict[str, Lasting] = field(default_factory=dict)
     _has_fallen: set[str] = field(default_factory=set)
+    _moving: dict[str, Lasting] = field(default_factory=dict)
+    _moved: bool = False
     _alarms: dict[AlarmName, Lasting] = field(default_factory=dict)
 
     def update(self, row: Mapping[str, object] | Row) -> Reading:
@@ -113,13 +118,30 @@ class StageMonitor:
         basis, name = self._basis()
         if basis is None:
             rows = max((len(trend.values) for trend in self.series.values()), default=0)
-            return "not enough yet", None, f"{MIN_WINDOW} rows are needed, {rows} so far"
+            if rows < MIN_WINDOW:
+                return "not enough yet", None, f"{MIN_WINDOW} rows are needed, {rows} so far"
+            return (
+                "not enough yet",
+                None,
+                f"{' and '.join(self.series)} alone tell{'s' * (len(self.series) == 1)} no stage",
+            )
         up, evidence = self._has_turned(step, basis, name)
         if up:
             return "exploration", basis, evidence
         if self._saturation.at is not None:
             return "saturated", basis, f"the entropy stopped falling at row {self._saturation.at}; {evidence}"
+        if not self._has_moved(step, name):
+            rows = max(len(self.series[other].values) for other in {name, *MOVING} & self.series.keys())
+            return "not enough yet", basis, f"in {rows} rows nothing has risen or fallen clearly"
         return "exploitation", basis, evidence
+
+    def _has_moved(self, step: int, name: str) -> bool:
+        """Whether the reward has risen, or the entropy or the deciding signal fallen, at any row so far."""
+        for other, sign in {**MOVING, name: -1}.items():
+            if not self._moved and other in self.series:
+                moves = self.series[other].clearest(sign) is not None
+                self._moved = self._moving.setdefault(other, Lasting()).update(step, moves)
+        return self._moved
 
     def _basis(self) -> tuple[Basis | None, str]:
         """The best signal of a turn with enough rows, and its series."""
@@ -150,10 +172,12 @@ class StageMonitor:
     def _missing(self) -> list[str]:
         """What the run does not log and would make the reading surer."""
         lacks = {
+            "the token entropy": "entropy",
             "the rewards of each group (GroupLedger)": "pass_at_group",
             "log-masses of rare right answers (MassProbe)": "rare_log_mass",
         }
-        return [words for words, name in lacks.items() if name not in self.series]
+        lacking = [words for words, name in lacks.items() if name not in self.series]
+        return lacking if len(lacking) == len(lacks) else [words for words in lacking if lacks[words] != "entropy"]
 
     def _alarms_at(self, step: int) -> list[Alarm]:
         alarms: list[Alarm] = []

@@ -94,7 +94,7 @@ class LogNames:
     def _chosen(self, entry: Mapping[str, Any]) -> dict[str, list[str]]:
         """The log's names for each metric that the entry has a value of; several only for levels."""
         ranked: dict[str, tuple[int, list[str]]] = {}
-        by_user = {logged: name for name, logged in self.columns.items()}
+        by_user = {logged: name for name, logged in self.columns.items() if name != "step"}
         for logged in entry:
             name, rank = (by_user[logged], -1) if logged in by_user else canonical_name(logged) or (None, 0)
             if name is None or (name in self.columns and rank >= 0) or not _has_value(name, entry[logged]):

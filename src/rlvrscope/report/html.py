@@ -54,13 +54,22 @@ def to_html(table: Table) -> Markup:
 _TEMPLATES.globals["grid"] = to_html
 
 
-def render(template: str, charts: Mapping[str, alt.TopLevelMixin], *, chart_titles: bool = True, **facts: Any) -> str:
-    """The whole page as text; everything in `facts` is escaped. chart_titles: keep the titles inside the charts."""
+def render(
+    template: str,
+    charts: Mapping[str, alt.TopLevelMixin],
+    *,
+    chart_titles: bool = True,
+    with_code: bool = True,
+    **facts: Any,
+) -> str:
+    """The whole page as text; everything in `facts` is escaped.
+
+    chart_titles: keep the titles inside the charts. with_code: include the code that draws them.
+    """
     specs = {name: chart.to_dict() for name, chart in charts.items()}
     if not chart_titles:
         for spec in specs.values():
             del spec["title"]
     text = json.dumps(specs, separators=(",", ":")).replace("<", "\\u003c")
-    return _TEMPLATES.get_template(template).render(
-        bundle=Markup(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")), specs=Markup(text), **facts
-    )
+    code = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;") if with_code else ""
+    return _TEMPLATES.get_template(template).render(bundle=Markup(code), specs=Markup(text), **facts)
