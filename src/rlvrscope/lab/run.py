@@ -34,6 +34,7 @@ from rlvrscope.runs.rows import (
     TelemetryRow,
     TimingRow,
     at_temperature,
+    monitored,
 )
 
 OnProgress = Callable[[int, dict[str, float]], None]
@@ -114,8 +115,7 @@ class StageSteps:
         self.saturation.add(row.entropy)
         if self.saturation.at is not None:
             self.first.setdefault("saturation", self.saturation.at)
-        probe = {} if evaluation is None else {"rare_log_mass": evaluation.rare_log_mass}
-        reading = self.monitor.update(row.model_dump() | (ledger.model_dump() if ledger else {}) | probe)
+        reading = self.monitor.update(monitored(row, ledger, evaluation))
         self.first.setdefault(reading.stage, reading.step)
 
 

@@ -122,7 +122,9 @@ class MassProbe:
         that have the class. left is the share of the class's mass under the base that is left: of a sampled bank, the
         mean over the samples in the class of pi(y) / base(y), importance weights that count what was not stored too
         (samples at temperature 1, untruncated); of an enumerated one, the ratio of the stored masses. Errors are
-        standard errors over prompts. Raises InputError for a step that does not rise.
+        standard errors over prompts. Importance weights have a heavy tail: where a few answers that the base hardly
+        ever gives take over, a bank that lacks them shows less than is left, with an error that is too small; look at
+        the discovered ones. Raises InputError for a step that does not rise.
         """
         if step <= self._before_step:
             raise InputError(f"steps must rise; got step {step} after {self._before_step}")

@@ -31,7 +31,9 @@ def masses(rows: Sequence[ProbeRow]) -> Any:
         sort=present,
         scale=alt.Scale(domain=present, range=COLOURS[: len(present)]),
     )
-    data = alt.Chart(alt.Data(values=values)).encode(x=alt.X("step:Q", title="training step"), color=colour)
+    data = alt.Chart(alt.Data(values=values)).encode(
+        x=alt.X("step:Q", title="training step", axis=alt.Axis(format="d", tickMinStep=1)), color=colour
+    )
     y = alt.Y("log:Q", title="mean log-mass per prompt (nats)", scale=alt.Scale(zero=False))
     area = data.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", scale=alt.Scale(zero=False)), y2="high:Q")
     line = data.mark_line(strokeWidth=2, point=True).encode(y=y)

@@ -233,6 +233,12 @@ def at_temperature(scores: Sequence[PromptScores], temperature: float = 1.0) -> 
     raise InputError(f"temperature {temperature:g} was not scored; these were: {scored}")
 
 
+def monitored(row: TelemetryRow, ledger: LedgerRow | None, evaluation: EvaluationRow | None) -> dict[str, Any]:
+    """One step's rows as the stage monitor reads them."""
+    probe = {} if evaluation is None else {"rare_log_mass": evaluation.rare_log_mass}
+    return row.model_dump() | ({} if ledger is None else ledger.model_dump()) | probe
+
+
 METRIC_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     "reward": {"trl": ("reward",), "verl": ("critic/score/mean", "critic/rewards/mean")},
     "entropy": {"trl": ("entropy",), "verl": ("actor/entropy", "actor/entropy_loss")},

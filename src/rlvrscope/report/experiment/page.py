@@ -16,6 +16,7 @@ from rlvrscope.report.experiment.tables import (
     graded_tables,
     prompts_table,
     result_tables,
+    stages_table,
     times_table,
 )
 from rlvrscope.report.experiment.words import (
@@ -62,6 +63,7 @@ def render(findings: Findings, charts: Mapping[str, alt.TopLevelMixin]) -> str:
         training=_training(findings.on_training) if findings.on_training else None,
         prompts=prompts_table([pair for gain in (None, *findings.gains) for pair in prompt_pairs(findings, gain)]),
         environment=environment_table(experiment),
+        stages=stages_table(experiment),
         times=times_table(experiment),
         recipe=config.dumps(experiment.recipe),
     )

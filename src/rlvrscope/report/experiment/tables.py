@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rlvrscope.experiment.findings import FRONTIER_RESAMPLES, RESAMPLES, Findings
 from rlvrscope.experiment.outcomes import AtGain, Entry, Estimate, Model
 from rlvrscope.experiment.prompt_changes import PromptPair, prompt_counts
 from rlvrscope.experiment.results import Experiment
+from rlvrscope.experiment.stages import stages
 from rlvrscope.report.experiment.words import (
     BOUNDARY,
     GRADED_NOTE,
@@ -171,6 +173,28 @@ def graded_pairs_table(findings: Findings) -> Table:
     columns = (WIDE_NAME, Column("optimal mass", "+.3f"))
     rows = [(pair_label(pair), pair.optimal) for pair in findings.graded_pairs]
     return Table(columns, rows, f"Pairs at the end of training, on {findings.experiment.prompts}")
+
+
+def stages_table(experiment: Experiment) -> Table:
+    """Stages and alarms by arm, as the monitor reads them from telemetry, group rewards and training prompts."""
+    rows = [
+        (
+            arm.arm, arm.runs, f"{len(arm.turns)} of {arm.runs}", math.nan if arm.turn is None else arm.turn,
+            ", ".join(f"{stage} {number}" for stage, number in arm.last.most_common()),
+            ", ".join(f"{name} {number}" for name, number in arm.alarms.most_common()) or "none",
+        )
+        for arm in stages(experiment.runs)
+    ]  # fmt: skip
+    columns = (
+        Column("arm", align="left"), Column("runs", form=".0f"), Column("reached exploration"),
+        Column("at step (median)", form=".0f"), Column("stage at the end (runs)", align="left", wrap=True),
+        Column("alarms (runs)", align="left", wrap=True),
+    )  # fmt: skip
+    note = (
+        "Read by rlvrscope.monitor, without looking ahead. Exploration: rare better answers have turned up; where rewards "
+        "are not graded and no training prompts are scored, it is hard to see."
+    )
+    return Table(columns, rows, "Stages", note)
 
 
 def prompts_table(pairs: Sequence[PromptPair]) -> Table:
