@@ -191,7 +191,7 @@ def stages_table(experiment: Experiment) -> Table:
         Column("alarms (runs)", align="left", wrap=True),
     )  # fmt: skip
     note = (
-        "Read by rlvrscope.monitor, without looking ahead. Exploration: rare better answers have turned up; where rewards "
+        "Read by rlvrscope.monitor without looking ahead. Exploration: rare better answers turned up; where rewards "
         "are not graded and no training prompts are scored, it is hard to see."
     )
     return Table(columns, rows, "Stages", note)
