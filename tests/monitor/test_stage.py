@@ -166,6 +166,19 @@ def test_an_alarm_and_no_other(name: str):
     assert first.alarms[0].since == first.step
 
 
+def test_noise_sets_off_few_alarms():
+    """One prompt a step: groups are equal or not, and entropies differ by a factor between prompts."""
+    alarming = 0
+    for seed in range(20):
+        rng = generator(seed, "one prompt")
+        columns = {
+            "reward": rng.random(T), "entropy": 0.3 * np.exp(0.5 * rng.normal(size=T)),
+            "equal_reward_share": (rng.random(T) < 0.8).astype(float),
+        }  # fmt: skip
+        alarming += any(reading.alarms for reading in readings(**columns))
+    assert alarming <= 1
+
+
 def test_a_steady_run_has_no_alarms():
     columns = {
         "reward": noisy(0.3 + 0.1 * TIME), "entropy": noisy(1 - 0.2 * TIME), "pass_at_group": noisy(0.8 + 0 * TIME),

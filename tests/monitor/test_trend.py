@@ -33,7 +33,19 @@ def test_slopes_are_those_of_least_squares():
 def test_the_fall_is_the_largest_from_a_height_before():
     trend = trend_of(np.concatenate([np.linspace(0, 1, 30), np.linspace(1, 0.4, 30), np.linspace(0.4, 2, 30)]))
     assert trend._fall[0] == pytest.approx(0.6, abs=0.1)
-    assert trend.highest == pytest.approx(2.0, abs=0.3)
+    assert trend.highest[0] == pytest.approx(2.0, abs=0.3)
+
+
+def test_noise_and_what_exceeds_a_limit():
+    """Noise of a series with a trend; a limit is exceeded where the noise can't explain it."""
+    rng = generator(2)
+    values = np.linspace(0, 5, 2000) + 0.5 * rng.normal(size=2000)
+    assert trend_of(values).noise == pytest.approx(0.5, rel=0.05)
+    assert trend_of(np.full(20, 0.95)).exceeds(0.9, 3.0)
+    assert not trend_of(np.full(20, 0.85)).exceeds(0.9, 3.0)
+    ones = trend_of(np.concatenate([rng.random(100) < 0.7, np.ones(12)]).astype(float))
+    assert ones.mean(8) == 1.0
+    assert not ones.exceeds(0.9, 3.0), "twelve ones in a row, of a series that is 0 or 1"
 
 
 @pytest.mark.parametrize("sign", [1, -1])

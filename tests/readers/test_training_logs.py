@@ -141,7 +141,8 @@ def test_verl_lines(tmp_path: Path):
 
 
 def test_verl_console(tmp_path: Path):
-    text = "(TaskRunner pid=1) loading\n\x1b[36m(TaskRunner pid=1)\x1b[0m step:0 - val-core/math/acc/mean@1:0.25\n"
+    text = "[2026-01-01 12:00:00] {not json\n(TaskRunner pid=1) loading\n"
+    text += "\x1b[36m(TaskRunner pid=1)\x1b[0m step:0 - val-core/math/acc/mean@1:0.25\n"
     text += "\x1b[36m(TaskRunner pid=1)\x1b[0m step:1 - actor/entropy:0.5 - critic/score/mean:-0.25 - mfu:nan\n"
     text += "Training Progress:  1%|1/100\r  2%|\n"
     text += "step:2 - actor/entropy:np.float64(0.25) - critic/score/mean:np.float64(1e-3) - timing_s/step:2.5\n"
@@ -201,6 +202,14 @@ def test_own_lines_with_canonical_names(tmp_path: Path):
     log = read_log(lines(tmp_path / "own.jsonl", entries))
     assert log.rows[0] == entries[0] | {"levels": {0.0: 0.5, 1.0: 0.5}}
     assert log.account == "2 steps 1 to 2 (canonical names): reward, pass_at_group; no probe"
+
+
+def test_common_names_of_own_trainers(tmp_path: Path):
+    """The mean reward under another name; reward itself takes precedence."""
+    entries = [{"global_step": 1, "reward_mean": 0.5}, {"global_step": 2, "mean_reward": 0.25, "reward_mean": 0.75}]
+    assert rewards(read_log(lines(tmp_path / "own.jsonl", entries))) == {1: 0.5, 2: 0.25}
+    both = [{"step": 1, "reward_mean": 0.5, "reward": 0.75}]
+    assert rewards(read_log(lines(tmp_path / "both.jsonl", both))) == {1: 0.75}
 
 
 def test_names_of_our_adapters(tmp_path: Path):
@@ -286,7 +295,7 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     "supervised": (
         "trainer_state.json",
         json.dumps({"log_history": [{"loss": 1.0, "entropy": 0.5, "mean_token_accuracy": 0.5, "step": 1}]}),
-        r"has no steps with a reward. Looked for reward \(critic/score/mean, critic/rewards/mean\), pass_at_group, "
+        r"has no steps with a reward. Looked for reward \(critic/score/mean, .*, reward/mean\), pass_at_group, "
         r"rare_log_mass. It logs entropy, loss, mean_token_accuracy, step. Say which is which: --column reward=NAME",
     ),
     "no steps": (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -30,6 +30,8 @@ MISMATCH = 0.05
 """KL(sampler || policy) per token, nats, from which updates are off-policy."""
 DYING = math.log(4.0)
 """Fall of the mean log-mass of rare right answers that is an alarm: to a quarter."""
+CLEAR = 3.0
+"""Standard errors by which a mean over noisy rows must be above its limit."""
 SIGNALS = (
     "reward", "entropy", "equal_reward_share", "sampler_kl", "pass_at_group", "top_at_group", "rare_log_mass",
 )  # fmt: skip
@@ -190,10 +192,12 @@ class StageMonitor:
     def _conditions(self) -> dict[AlarmName, str | None]:
         """The evidence for each alarm at this row; None where there is none."""
         return {
-            "entropy collapse": self._entropy(lambda share: share < COLLAPSED),
-            "entropy explosion": self._entropy(lambda share: share > EXPLODED),
+            "entropy collapse": self._entropy_collapse(),
+            "entropy explosion": self._entropy_explosion(),
             "reward collapse": self._reward_collapse(),
-            "no contrast": self._level("equal_reward_share", NO_CONTRAST, "of the groups have equal rewards"),
+            "no contrast": self._level(
+                "equal_reward_share", NO_CONTRAST, "of the groups have equal rewards", prior=1.0
+            ),
             "sampler mismatch": self._level("sampler_kl", MISMATCH, "nats per token between sampler and policy"),
             "boundary shrinking": self._shrinking(),
             "rare answers dying": self._dying(),
@@ -203,25 +207,37 @@ class StageMonitor:
         trend = self.series.get(name)
         return trend if trend is not None and len(trend.values) > MIN_WINDOW else None
 
-    def _entropy(self, is_alarming: Callable[[float], bool]) -> str | None:
+    def _entropy_collapse(self) -> str | None:
+        trend = self._long_enough("entropy")
+        now = math.inf if trend is None else trend.mean(MIN_WINDOW)
+        return None if trend is None or now >= COLLAPSED * trend.start else _from_start(trend)
+
+    def _entropy_explosion(self) -> str | None:
+        """Whether the entropy has exploded, by CLEAR standard errors of its means over the first and the last rows."""
         trend = self._long_enough("entropy")
         if trend is None or trend.start <= 0.0:
             return None
-        now = trend.mean(MIN_WINDOW)
-        return f"{now:.3g} nats from {trend.start:.3g}" if is_alarming(now / trend.start) else None
+        error = trend.noise * math.sqrt((1.0 + EXPLODED**2) / MIN_WINDOW)
+        exploded = trend.mean(MIN_WINDOW) - CLEAR * error > EXPLODED * trend.start
+        return _from_start(trend) if exploded else None
 
-    def _level(self, name: str, limit: float, words: str) -> str | None:
+    def _level(self, name: str, limit: float, words: str, prior: float = 0.0) -> str | None:
         trend = self._long_enough(name)
-        now = math.nan if trend is None else trend.mean(MIN_WINDOW)
-        return f"{now:.3g} {words}" if now > limit else None
+        if trend is None or not trend.exceeds(limit, CLEAR, prior):
+            return None
+        return f"{trend.mean(MIN_WINDOW):.3g} {words}"
 
     def _reward_collapse(self) -> str | None:
+        """Whether most of a gain that was clear has been lost, over a window of any length."""
         trend = self._long_enough("reward")
         if trend is None or trend.clearest(-1) is None:
             return None
-        best, now = trend.highest, trend.mean(MIN_WINDOW)
-        gain = best - trend.start
-        return f"{now:.3g} from {best:.3g}" if gain > 0.0 and best - now > LOST_REWARD * gain else None
+        for window, best in zip(trend.windows, trend.highest, strict=True):
+            gain, now = best - trend.start, trend.mean(window)
+            error = trend.noise * math.sqrt(1.0 / MIN_WINDOW + 1.0 / window)
+            if gain > CLEAR * error and best - now > LOST_REWARD * gain:
+                return f"{now:.3g} from {best:.3g}"
+        return None
 
     def _shrinking(self) -> str | None:
         boundary, reward = self._long_enough("pass_at_group"), self._long_enough("reward")
@@ -236,6 +252,10 @@ class StageMonitor:
             return None
         fall = trend.start - trend.mean(MIN_WINDOW)
         return f"their mean log-mass has fallen by {fall:.2f} nats" if fall > DYING else None
+
+
+def _from_start(trend: Trend) -> str:
+    return f"{trend.mean(MIN_WINDOW):.3g} nats from {trend.start:.3g}"
 
 
 def _words(slope: Slope) -> str:

@@ -36,6 +36,8 @@ class Trend:
     windows: list[int] = field(default_factory=list)
     """Lengths of the windows that fit into the rows so far."""
     _first: float = 0.0
+    _jumps: float = 0.0
+    """Sum of the squared differences of successive values."""
     _sums: list[tuple[float, float, float]] = field(default_factory=lambda: [(0.0, 0.0, 0.0)])
     _highest: list[float] = field(default_factory=list)
     _fall: list[float] = field(default_factory=list)
@@ -43,7 +45,9 @@ class Trend:
 
     def add(self, value: float) -> None:
         """Add a finite value."""
-        if not self.values:
+        if self.values:
+            self._jumps += (value - self.values[-1]) ** 2
+        else:
             self._first = value
         place, centred = len(self.values), value - self._first
         total, moment, square = self._sums[-1]
@@ -68,9 +72,24 @@ class Trend:
         return self._first + self._sums[count][0] / count
 
     @property
-    def highest(self) -> float:
-        """The highest mean over the shortest window so far."""
-        return self._highest[0]
+    def noise(self) -> float:
+        """Standard deviation of one value around the trend, from successive differences: sqrt(mean(d^2) / 2)."""
+        return math.sqrt(self._jumps / 2.0 / max(len(self.values) - 1, 1))
+
+    def exceeds(self, limit: float, errors: float, prior: float = 0.0) -> bool:
+        """Whether the last rows are above a limit: their mean, and that of some window by so many standard errors.
+
+        prior: size of one further difference that the noise counts, so that few equal values at the start are no proof.
+        """
+        noise = math.sqrt(self.noise**2 + prior**2 / 2.0 / len(self.values))
+        return self.mean(MIN_WINDOW) > limit and any(
+            self.mean(window) - errors * noise / math.sqrt(window) > limit for window in self.windows
+        )
+
+    @property
+    def highest(self) -> list[float]:
+        """The highest mean over each window so far."""
+        return self._highest
 
     def mean(self, window: int) -> float:
         """Mean of the last rows."""

@@ -27,6 +27,8 @@ LAB_ROWS = (TelemetryRow, LedgerRow, ProbeRow)
 """Rows of a run folder that the monitor reads."""
 MAX_DAMAGED_SHARE = 0.1
 """Largest share of damaged lines in a file of JSON Lines."""
+_JSON = re.compile(r"""\{\s*["}]|\[\s*[\[{\]]""")
+"""The start of an object, or of a list of objects; other brackets open a line of a console."""
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CONSOLE = re.compile(r"\bstep:(\d+)((?: - [^\s:]+:\S+)+)")
 _NUMBER = re.compile(r"(?:np\.\w+\()?([^()]+)\)?")
@@ -178,7 +180,7 @@ def entries_of(path: Path) -> Entries:
     if path.is_dir():
         return LabEntries(path)
     head = head_of(path).decode(errors="replace").lstrip()
-    if head.startswith(("{", "[")):
+    if _JSON.match(head):
         return LineEntries(path, _json_line) if _is_lines(path, head) else DocumentEntries(path, _document)
     if _is_csv(path, head.partition("\n")[0]):
         return DocumentEntries(path, _csv)

@@ -22,7 +22,8 @@ STEP_NAMES = (
 )  # fmt: skip
 """Names of a step, the trainers' own before those of loggers, which count calls. ms-swift writes 5/100."""
 READ = (*SIGNALS, "top_level")
-TRAINERS = {"trl": "TRL", "verl": "verl"}
+OTHER_NAMES = {"reward": ("mean_reward", "reward_mean", "reward/mean")}
+"""Names that trainers of one's own often have, after those of METRIC_NAMES."""
 MAX_STEP = 2**53
 _LEVEL = re.compile(r"(?:levels/)(.+)")
 _TRAIN = re.compile(r"(?:.+ - )?(?:train/)?")
@@ -44,11 +45,15 @@ def canonical_name(logged: str) -> tuple[str, int] | None:
     return ("levels", 0) if _LEVEL.fullmatch(name) else None
 
 
+def _aliases(name: str) -> list[str]:
+    of_trainers = [alias for of_trainer in METRIC_NAMES.get(name, {}).values() for alias in of_trainer]
+    return [*of_trainers, *OTHER_NAMES.get(name, ())]
+
+
 def _ranks() -> dict[str, tuple[str, int]]:
     ranks = {name: (name, 0) for name in (*READ, "levels")}
     for name in READ:
-        aliases = [alias for of_trainer in METRIC_NAMES.get(name, {}).values() for alias in of_trainer]
-        ranks |= {alias: (name, rank) for rank, alias in enumerate(aliases) if alias not in ranks}
+        ranks |= {alias: (name, rank) for rank, alias in enumerate(_aliases(name)) if alias not in ranks}
     return ranks
 
 
@@ -144,7 +149,7 @@ def looked_for(names: Iterable[str]) -> str:
     """The names in logs that mean each of these canonical ones, for an error message."""
     parts = []
     for name in names:
-        aliases = [alias for of_trainer in METRIC_NAMES.get(name, {}).values() for alias in of_trainer if alias != name]
+        aliases = [alias for alias in _aliases(name) if alias != name]
         parts.append(f"{name} ({', '.join(aliases)})" if aliases else name)
     return ", ".join(parts)
 

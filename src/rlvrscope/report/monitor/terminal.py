@@ -41,14 +41,14 @@ def to_terminal(monitored: MonitoredLog, width: int) -> RenderableType:
 def _chart(monitored: MonitoredLog, cells: int) -> list[Text]:
     rows = monitored.timeline.rows
     first, last = rows[0]["step"], rows[-1]["step"]
-    cells = min(cells, max(len(rows), 2))
+    cells = min(cells, len(rows))
     places = [_place(row["step"], first, last, cells) for row in rows]
     lines = [_line("stage", _stage_marks(monitored, first, last, cells))]
     for name in signals(monitored):
         pairs = [(place, row[name]) for place, row in zip(places, rows, strict=True) if name in row]
         lines.append(_line(LABELS[name], Text(bars(pairs, cells)), ends(monitored, name)))
-    gap = max(1, cells - len(f"{first:,}") - len(f"{last:,}"))
-    return [*lines, _line("step", Text(f"{first:,}{' ' * gap}{last:,}", style="dim"))]
+    gap = " " * max(1, cells - len(f"{first:,}") - len(f"{last:,}"))
+    return [*lines, _line("step", Text(f"{first:,}" if first == last else f"{first:,}{gap}{last:,}", style="dim"))]
 
 
 def bars(pairs: Sequence[tuple[int, float]], cells: int) -> str:
