@@ -30,6 +30,14 @@ def test_slopes_are_those_of_least_squares():
         assert level == pytest.approx(trend.mean(window) - slope * time.mean())
 
 
+@pytest.mark.parametrize("trend", [0.0, 3.0, 50.0])
+def test_steep_slopes_are_found_without_computing_all(trend: float):
+    values = np.linspace(0.0, trend, 300) + generator(3).normal(size=300)
+    steep = trend_of(values)
+    every = [(index, steep._slope(window)) for index, window in enumerate(steep.windows)]
+    assert steep._steep_slopes() == [(index, slope) for index, slope in every if abs(slope.z) >= 5.0]
+
+
 def test_the_fall_is_the_largest_from_a_height_before():
     trend = trend_of(np.concatenate([np.linspace(0, 1, 30), np.linspace(1, 0.4, 30), np.linspace(0.4, 2, 30)]))
     assert trend._fall[0] == pytest.approx(0.6, abs=0.1)

@@ -41,7 +41,9 @@ class Trend:
     _sums: list[tuple[float, float, float]] = field(default_factory=lambda: [(0.0, 0.0, 0.0)])
     _highest: list[float] = field(default_factory=list)
     _fall: list[float] = field(default_factory=list)
-    _slopes: list[Slope] | None = None
+    _spreads: list[float] = field(default_factory=list)
+    """Sum of (place - mean place)^2 of each window."""
+    _steep: list[tuple[int, Slope]] | None = None
 
     def add(self, value: float) -> None:
         """Add a finite value."""
@@ -53,17 +55,19 @@ class Trend:
         total, moment, square = self._sums[-1]
         self._sums.append((total + centred, moment + place * centred, square + centred * centred))
         self.values.append(value)
-        self._slopes = None
+        self._steep = None
         if len(self.values) == (int(self.windows[-1] * GROWTH) + 1 if self.windows else MIN_WINDOW):
             self.windows.append(len(self.values))
             self._highest.append(-math.inf)
             self._fall.append(0.0)
+            self._spreads.append(len(self.values) * (len(self.values) ** 2 - 1) / 12)
+        sums, total, highest, fall = self._sums, self._sums[-1][0], self._highest, self._fall
         for index, window in enumerate(self.windows):
-            mean = self.mean(window)
-            if mean > self._highest[index]:
-                self._highest[index] = mean
-            elif self._highest[index] - mean > self._fall[index]:
-                self._fall[index] = self._highest[index] - mean
+            mean = self._first + (total - sums[-1 - window][0]) / window
+            if mean > highest[index]:
+                highest[index] = mean
+            elif highest[index] - mean > fall[index]:
+                fall[index] = highest[index] - mean
 
     @property
     def start(self) -> float:
@@ -100,14 +104,31 @@ class Trend:
 
         Enough is min_rise, and a share of the largest fall so far of the mean over that window.
         """
-        if self._slopes is None:
-            self._slopes = [self._slope(window) for window in self.windows]
+        if self._steep is None:
+            self._steep = self._steep_slopes()
         clear = [
             slope
-            for slope, fall in zip(self._slopes, self._fall, strict=True)
-            if sign * slope.z > THRESHOLD and sign * slope.rise > max(min_rise, share_of_fall * fall)
+            for index, slope in self._steep
+            if sign * slope.z > THRESHOLD and sign * slope.rise > max(min_rise, share_of_fall * self._fall[index])
         ]
         return max(clear, key=lambda slope: sign * slope.z) if clear else None
+
+    def _steep_slopes(self) -> list[tuple[int, Slope]]:
+        """(index of its window, slope) of those that are THRESHOLD standard errors or more from zero, up or down.
+
+        Of most windows only z^2 = explained (window - 2) / rest is compared, without the slope itself.
+        """
+        rows, steep = len(self.values), []
+        total_1, moment_1, square_1 = self._sums[-1]
+        for index, window in enumerate(self.windows):
+            total_0, moment_0, square_0 = self._sums[-1 - window]
+            total, spread = total_1 - total_0, self._spreads[index]
+            moment = moment_1 - moment_0 - (rows - (window + 1) / 2) * total
+            explained = moment * moment / spread
+            rest = square_1 - square_0 - total * total / window - explained
+            if explained * (window - 2) >= THRESHOLD * THRESHOLD * rest:
+                steep.append((index, self._slope(window)))
+        return steep
 
     def _slope(self, window: int) -> Slope:
         """Slope of the last rows, by least squares."""

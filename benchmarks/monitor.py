@@ -1,0 +1,105 @@
+"""Speed of the stage monitor, the group ledger and the readers of training logs.
+
+    python benchmarks/monitor.py [--repeats 3]
+
+One update of the monitor with every signal, at the end of runs of 100 to 10,000 rows, in microseconds: it grows with
+the number of windows, about 2.5 ln t. One update of the ledger for 64 prompts x 8 rollouts. A log of 10,000 lines of
+verl, read. Medians over the repeats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from rlvrscope.monitor import GroupLedger, StageMonitor
+from rlvrscope.monitor.stage import SIGNALS
+from rlvrscope.readers.training_logs import read_log
+from rlvrscope.seeding import generator
+
+MAX_MICROSECONDS = 100.0
+"""Goal for an update of the monitor in a run of 1,000 rows."""
+TIMED = 50
+"""Updates of which the time is the mean."""
+VERL_METRICS = 80
+"""Metrics of a line that verl writes."""
+
+
+def median(call: Callable[[], float], repeats: int) -> float:
+    return statistics.median(call() for _ in range(repeats))
+
+
+def monitor_update(rows: int, trend: float) -> float:
+    """Microseconds of an update after `rows` others. trend: rise of every signal over the run, in units of its noise."""
+    noise_TS = generator(rows, "benchmark").normal(size=(rows + TIMED, len(SIGNALS)))
+    values_TS = (noise_TS + np.linspace(0.0, trend, rows + TIMED)[:, None]).tolist()
+    table = [{"step": step, **dict(zip(SIGNALS, values, strict=True))} for step, values in enumerate(values_TS)]
+    monitor = StageMonitor()
+    for row in table[:rows]:
+        monitor.update(row)
+    started = time.perf_counter()
+    for row in table[rows:]:
+        monitor.update(row)
+    return 1e6 * (time.perf_counter() - started) / TIMED
+
+
+def ledger_update(prompts: int, group: int) -> float:
+    """Microseconds of an update."""
+    rng = generator(prompts, "benchmark")
+    rewards_TPG = rng.integers(2, size=(2 * TIMED, prompts, group)).astype(float)
+    ids_TP = rng.integers(10 * prompts, size=(2 * TIMED, prompts)) * prompts + range(prompts)
+    ledger = GroupLedger()
+    for step in range(TIMED):
+        ledger.update(step, ids_TP[step].tolist(), rewards_TPG[step])
+    started = time.perf_counter()
+    for step in range(TIMED, 2 * TIMED):
+        ledger.update(step, ids_TP[step].tolist(), rewards_TPG[step])
+    return 1e6 * (time.perf_counter() - started) / TIMED
+
+
+def reading(path: Path) -> float:
+    """Seconds to read a log."""
+    started = time.perf_counter()
+    read_log(path)
+    return time.perf_counter() - started
+
+
+def verl_log(path: Path, steps: int) -> Path:
+    more = {f"timing_s/part_{number}": 0.123456789 for number in range(VERL_METRICS)}
+    with path.open("w") as file:
+        for step in range(1, steps + 1):
+            data = {"critic/score/mean": 0.5, "actor/entropy": 0.25, "rollout_corr/kl": 0.001, **more}
+            file.write(json.dumps({"step": step, "data": data}) + "\n")
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=3)
+    repeats = parser.parse_args().repeats
+    print(f"one update of the monitor, {len(SIGNALS)} signals:")
+    for rows in (100, 1_000, 10_000):
+        noise, trend = (
+            median(lambda rows=rows, trend=trend: monitor_update(rows, trend), repeats) for trend in (0.0, 50.0)
+        )
+        goal = f"   goal {MAX_MICROSECONDS:g}: {trend / MAX_MICROSECONDS:.2f} of it" if rows == 1_000 else ""
+        print(f"  after {rows:>6,} rows of noise {noise:5.0f} us, of trends {trend:5.0f} us{goal}")
+    for prompts, group in ((64, 8), (512, 16)):
+        taken = median(lambda shape=(prompts, group): ledger_update(*shape), repeats)
+        print(f"one update of the ledger, {prompts} prompts x {group} rollouts: {taken:.0f} us")
+    with tempfile.TemporaryDirectory() as folder:
+        path = verl_log(Path(folder) / "metrics.jsonl", 10_000)
+        seconds = median(lambda: reading(path), repeats)
+        size = path.stat().st_size / 2**20
+        print(f"a log of 10,000 lines of verl ({size:.0f} MiB): {seconds:.2f} s, {size / seconds:.0f} MiB/s")
+
+
+if __name__ == "__main__":
+    main()
