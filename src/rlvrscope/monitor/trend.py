@@ -114,12 +114,13 @@ class Trend:
         return max(clear, key=lambda slope: sign * slope.z) if clear else None
 
     def _steep_slopes(self) -> list[tuple[int, Slope]]:
-        """(index of its window, slope) of those that are THRESHOLD standard errors or more from zero, up or down.
+        """(index of its window, least-squares slope) of those THRESHOLD standard errors or more from zero.
 
-        Of most windows only z^2 = explained (window - 2) / rest is compared, without the slope itself.
+        z^2 = explained (window - 2) / rest, so that of most windows no slope is computed.
         """
         rows, steep = len(self.values), []
         total_1, moment_1, square_1 = self._sums[-1]
+        floor = 1e-12 * (1.0 + abs(self._first))
         for index, window in enumerate(self.windows):
             total_0, moment_0, square_0 = self._sums[-1 - window]
             total, spread = total_1 - total_0, self._spreads[index]
@@ -127,18 +128,10 @@ class Trend:
             explained = moment * moment / spread
             rest = square_1 - square_0 - total * total / window - explained
             if explained * (window - 2) >= THRESHOLD * THRESHOLD * rest:
-                steep.append((index, self._slope(window)))
+                slope = moment / spread
+                error = math.sqrt(max(rest, 0.0) / (window - 2) / spread) + floor
+                steep.append((index, Slope(window, slope * (window - 1), slope / error)))
         return steep
-
-    def _slope(self, window: int) -> Slope:
-        """Slope of the last rows, by least squares."""
-        (total, moment, square), (total_0, moment_0, square_0) = self._sums[-1], self._sums[-1 - window]
-        total, square = total - total_0, square - square_0
-        spread = window * (window * window - 1) / 12
-        slope = (moment - moment_0 - (len(self.values) - (window + 1) / 2) * total) / spread
-        rest = max(square - total * total / window - slope * slope * spread, 0.0)
-        error = math.sqrt(rest / (window - 2) / spread) + 1e-12 * (1.0 + abs(self._first))
-        return Slope(window, slope * (window - 1), slope / error)
 
 
 @dataclass
