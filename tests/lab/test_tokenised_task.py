@@ -96,6 +96,20 @@ def test_an_evaluation_reports_the_form(task: TokenisedTask, policy: TreePolicy)
     assert row.held_out[0].pass_at_1 == pytest.approx(sum(row.held_out[0].mass["dominant"]) / 8)
 
 
+def test_the_bound_covers_what_is_not_listed(task: TokenisedTask, policy: TreePolicy, monkeypatch: pytest.MonkeyPatch):
+    """All four spellings of ` 48`, or the tokenizer's own and a bound on the mass of the other three."""
+    evaluator = Evaluator(task, EvaluateConfig(prompts=12), policy)
+    (every,) = evaluator.held_out.scores(policy, (1.0,))
+    assert every.unlisted_P is None
+    monkeypatch.setattr(tokenised_task, "MAX_SPELLINGS", 0)
+    (own,) = Evaluator(task, EvaluateConfig(prompts=12), policy).held_out.scores(policy, (1.0,))
+    assert own.unlisted_P is not None
+    missed_P = every.success_P - own.success_P
+    assert missed_P.max() > 1e-6
+    assert (missed_P <= own.unlisted_P + 1e-6).all()
+    assert own.distinct_correct <= every.distinct_correct
+
+
 def test_more_prompts_than_there_are(task: TokenisedTask):
     with pytest.raises(InputError, match=r"task 'mul' has \d+ held_out prompts, and 60 are needed"):
         task.prompts(60, "held_out", generator(0))

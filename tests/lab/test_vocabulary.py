@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from rlvrscope import InputError
-from rlvrscope.lab.vocabulary import Vocabulary
+from rlvrscope.lab.vocabulary import Vocabulary, other_spellings
 
 pytest.importorskip("transformers")
 from text_model import byte_level_tokenizer
@@ -46,6 +46,20 @@ def test_too_many_spellings_are_not_listed(vocabulary: Vocabulary):
     assert vocabulary.spellings(b" 48" * 30, 1000) is None
     assert vocabulary.spellings(b" 48", 4) is not None
     assert vocabulary.spellings(b" 48", 3) is None
+
+
+def test_other_spellings_begin_with_exactly_one_of_the_prefixes(vocabulary: Vocabulary):
+    """Texts of which one begins the other: every spelling but the tokenizer's own, followed by each stop."""
+    texts = [b" 4", b" 48", b" 4812", b" 412"]
+    own = {text: vocabulary.ids(text.decode()) for text in texts}
+    prefixes = other_spellings(own, vocabulary)
+    for text in texts:
+        for spelling in vocabulary.spellings(text, 1000) or ():
+            for stop in vocabulary.stops:
+                row = (*spelling, stop)
+                begins = [prefix for prefix in prefixes if row[: len(prefix)] == prefix]
+                assert len(begins) == (spelling != own[text])
+    assert not any(other[: len(one)] == one for one in prefixes for other in prefixes if one is not other)
 
 
 def test_the_end_of_a_line_stops_an_answer(vocabulary: Vocabulary):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
+from rlvrscope.lab.device import free_bytes
+
 USED_SHARE = 0.5
 """Share of the free memory that a batch may take."""
-DEFAULT_FREE_BYTES = 8 << 30
-"""Free memory assumed where the system does not report it."""
 DRAWING_LOGITS = 8
 """Vectors of one float64 per vocabulary entry that one row needs while a token is drawn."""
 Row = TypeVar("Row")
@@ -61,7 +60,7 @@ class BatchSizes:
 
 def rows_that_fit(model: Any, width: int, limit: int, logits: int = DRAWING_LOGITS) -> int:
     """Return the largest power of two of rows, at least 1, with `width` tokens to read and `limit` to draw."""
-    free = USED_SHARE * _free_bytes(model.device)
+    free = USED_SHARE * free_bytes(model.device)
     rows = int(free // _row_bytes(model.config.get_text_config(), width, limit, logits))
     return 1 << max(0, rows.bit_length() - 1)
 
@@ -83,18 +82,3 @@ def _row_bytes(config: Any, width: int, limit: int, logits: int) -> int:
     cache = 8 * layers * (getattr(config, "num_key_value_heads", None) or heads) * head_size * (width + limit)
     layer = 4 * width * (8 * hidden + 3 * (getattr(config, "intermediate_size", None) or 4 * hidden) + heads * width)
     return cache + layer + 8 * logits * config.vocab_size
-
-
-def _free_bytes(device: Any) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        free = DEFAULT_FREE_BYTES
-    try:  # in a container
-        group = Path("/sys/fs/cgroup")
-        return min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):
-        return free

@@ -15,6 +15,7 @@ from rlvrscope.experiment.plan import Plan, PlannedRun
 from rlvrscope.experiment.tuning import Tuning, choose_rates
 from rlvrscope.experiment.workers import Event, Job, OnEvent, Report, run_jobs
 from rlvrscope.lab.device import THREADS, check_device
+from rlvrscope.lab.memory import check_memory
 from rlvrscope.lab.pretrain import base_path, ensure_base, load_base
 from rlvrscope.lab.recipe import Recipe
 from rlvrscope.lab.run import train
@@ -101,6 +102,7 @@ def train_runs(
         return []
     torch_device = check_device(device)
     bases = base_jobs([run.recipe for run in todo.values()], device)
+    check_memory(next(iter(todo.values())).recipe, min(workers, len(todo)), torch_device)
     jobs = []
     for run in todo.values():
         path = base_path(run.recipe, torch_device)

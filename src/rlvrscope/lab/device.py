@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -41,3 +42,23 @@ def run_threads() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+DEFAULT_FREE_BYTES = 8 << 30
+"""Free memory assumed where the system does not report it."""
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that this process may still take on a device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        free = DEFAULT_FREE_BYTES
+    try:  # in a container
+        group = Path("/sys/fs/cgroup")
+        return min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        return free

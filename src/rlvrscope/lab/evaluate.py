@@ -1,4 +1,4 @@
-"""Exact evaluation: enumerate the correct completions of every prompt and compute their probabilities.
+"""Exact evaluation: enumerate the right answers to every prompt and compute their probabilities.
 
 P(correct) is a sum of probabilities, pass@k = 1 - (1 - P)^k, and the mass on each completion is computed, not
 estimated. Only the token entropy is averaged over sampled states; the entropy of each state is exact.
@@ -32,6 +32,13 @@ class PromptScorer:
 
     solutions: SolutionSet
     base: Policy
+    unlisted: SolutionSet | None = None
+    """What `solutions` misses, where it does not list every spelling."""
+
+    @classmethod
+    def of(cls, task: Task, prompts_PT: Tokens, base: Policy) -> PromptScorer:
+        unlisted = SolutionSet.unlisted(task, prompts_PT, base.device)
+        return cls(SolutionSet.of(task, prompts_PT, base.device), base, unlisted if len(unlisted.prompt_Y) else None)
 
     @cached_property
     def base_Y(self) -> Floats:
@@ -52,11 +59,19 @@ class PromptScorer:
 
     def scores(self, model: Policy, temperatures: tuple[float, ...]) -> tuple[PromptScores, ...]:
         """Score a model at each temperature."""
-        masses = solution_mass(model, self.solutions, temperatures)
-        return tuple(self.score(mass_Y, temperature) for mass_Y, temperature in zip(masses, temperatures, strict=True))
+        if self.unlisted is None:
+            masses = solution_mass(model, self.solutions, temperatures)
+            return tuple(self.score(mass_Y, scale) for mass_Y, scale in zip(masses, temperatures, strict=True))
+        both, listed_Y = self.solutions.joined(self.unlisted)
+        scores = []
+        for mass_Y, temperature in zip(solution_mass(model, both, temperatures), temperatures, strict=True):
+            unlisted_P = np.minimum(self.unlisted.sum_by_prompt(mass_Y[~listed_Y]), 1.0)
+            score = self.score(mass_Y[listed_Y], temperature)
+            scores.append(score.model_copy(update={"unlisted_P": unlisted_P}))
+        return tuple(scores)
 
     def score(self, mass_Y: Floats, temperature: float) -> PromptScores:
-        """Scores from the mass of every correct completion at a temperature."""
+        """Scores from the mass of every right answer at a temperature."""
         mass_Y = np.minimum(mass_Y, 1.0)  # float32 sums may exceed 1 by 1e-6
         by_prompt = self.solutions.sum_by_prompt
         success_P = np.minimum(by_prompt(mass_Y), 1.0)
@@ -118,7 +133,7 @@ class Evaluator:
         return self.held_out.scores(model, temperatures), training
 
     def _scorer(self, prompts_PT: Tokens) -> PromptScorer:
-        return PromptScorer(SolutionSet.of(self.task, prompts_PT, self.base.device), self.base)
+        return PromptScorer.of(self.task, prompts_PT, self.base)
 
 
 def _boundary(success_P: Floats) -> float:

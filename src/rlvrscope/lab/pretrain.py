@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from rlvrscope import __version__
 from rlvrscope.errors import InputError, file_errors
+from rlvrscope.extras import needs_extra
 from rlvrscope.lab import checkpoint
 from rlvrscope.lab.model import Transformer, token_logp
 from rlvrscope.lab.policy import Policy
@@ -75,8 +76,8 @@ def base_path(recipe: Recipe, device: torch.device) -> Path:
     task, model and pre-training settings, the device type and the versions of rlvrscope and torch.
     """
     if isinstance(recipe.model, PretrainedConfig):
-        from rlvrscope.lab.pretrained import find_folder
-
+        with needs_extra("hf", "a pretrained model"):
+            from rlvrscope.lab.pretrained import find_folder
         return find_folder(recipe.model.pretrained)
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     cache = Path(os.environ.get("RLVRSCOPE_CACHE") or home / "rlvrscope")

@@ -24,12 +24,12 @@ _ROWS = 2048
 class SolutionSet:
     """The Y right answers to P prompts; answer y is to prompt `prompt_Y[y]`, sorted by prompt.
 
-    An answer is spelled by one or more of the X correct completions: a text can be cut into tokens, and end, in several
-    ways.
+    An answer is spelled by one or more of the X completions: a text can be cut into tokens, and end, in several ways.
     """
 
     prompts_PT: Tensor
     completions_XT: Tensor
+    """Correct completions, prompt by prompt."""
     answer_X: Ints
     """Answer that each completion spells, sorted."""
     prompt_Y: Ints
@@ -46,6 +46,30 @@ class SolutionSet:
         reward_Y = task.rewards(prompts_PT[prompt_Y], completions_XT[first_Y])
         prompts, completions = (torch.from_numpy(tokens).to(device) for tokens in (prompts_PT, completions_XT))
         return cls(prompts, completions, answer_X, prompt_Y, reward_Y)
+
+    @classmethod
+    def unlisted(cls, task: Task, prompts_PT: Tokens, device: torch.device) -> SolutionSet:
+        """The prefixes of correct completions that `of` misses, each as if it were an answer of reward 0."""
+        prefixes = [task.unlisted(prompt_T) for prompt_T in prompts_PT]
+        prompt_Y = np.repeat(np.arange(len(prompts_PT)), [len(prefixes_XT) for prefixes_XT in prefixes])
+        prompts, completions = (
+            torch.from_numpy(tokens).to(device) for tokens in (prompts_PT, np.concatenate(prefixes))
+        )
+        return cls(prompts, completions, np.arange(len(prompt_Y)), prompt_Y, np.zeros(len(prompt_Y)))
+
+    def joined(self, other: SolutionSet) -> tuple[SolutionSet, NDArray[np.bool_]]:
+        """Answers of both sets, which have the same prompts, and which of them are of this set.
+
+        A prompt's completions are then read together.
+        """
+        prompt_Y = np.concatenate([self.prompt_Y, other.prompt_Y])
+        order_Y = np.argsort(prompt_Y, kind="stable")
+        answer_X = np.argsort(order_Y)[np.concatenate([self.answer_X, len(self.prompt_Y) + other.answer_X])]
+        order_X = np.argsort(answer_X, kind="stable")
+        completions_XT = torch.cat([self.completions_XT, other.completions_XT])[torch.from_numpy(order_X)]
+        reward_Y = np.concatenate([self.reward_Y, other.reward_Y])[order_Y]
+        both = SolutionSet(self.prompts_PT, completions_XT, answer_X[order_X], prompt_Y[order_Y], reward_Y)
+        return both, order_Y < len(self.prompt_Y)
 
     @property
     def problems(self) -> int:

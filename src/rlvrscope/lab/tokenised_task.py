@@ -15,7 +15,7 @@ from rlvrscope.lab.tasks import AnyTask, Task, TextTask
 from rlvrscope.lab.tasks.task import Split, Tokens
 from rlvrscope.lab.token_tree import PAD, lengths
 from rlvrscope.lab.tree_policy import TreePolicy
-from rlvrscope.lab.vocabulary import Vocabulary
+from rlvrscope.lab.vocabulary import Vocabulary, other_spellings
 
 MAX_ANSWERS = 1000
 """Right answers of a prompt, all of which are scored."""
@@ -75,8 +75,16 @@ class TokenisedTask:
         return rewards_B
 
     def solutions(self, prompt_T: Tokens) -> Tokens:
-        spelled = self._spelled(prompt_T)
+        spelled = self._all_spelled(prompt_T)
+        if spelled is None:
+            spelled = [self.vocabulary.ids(answer) for answer in self._answers(prompt_T)]
         return _padded([[*tokens, stop] for tokens in spelled for stop in self.stops], self.completion_length)
+
+    def unlisted(self, prompt_T: Tokens) -> Tokens:
+        if self._all_spelled(prompt_T) is not None:
+            return _padded([], self.completion_length)
+        own = {answer.encode(): self.vocabulary.ids(answer) for answer in self._answers(prompt_T)}
+        return _padded(other_spellings(own, self.vocabulary), self.completion_length)
 
     def answer_numbers(self, completions_XT: Tokens) -> Ints:
         texts = [self._answer(completion_T) for completion_T in completions_XT]
@@ -122,13 +130,13 @@ class TokenisedTask:
         except UnicodeDecodeError:
             return None
 
-    def _spelled(self, prompt_T: Tokens) -> list[list[int]]:
-        """Spellings of the right answers, answer by answer, that a completion has room for."""
+    def _all_spelled(self, prompt_T: Tokens) -> list[list[int]] | None:
+        """Spellings of the right answers, answer by answer, that a completion has room for; None if too many."""
         answers, spelled = self._answers(prompt_T), []
         for answer in answers:
             spellings = self.vocabulary.spellings(answer.encode(), MAX_SPELLINGS - len(spelled))
             if spellings is None:
-                return [self.vocabulary.ids(answer) for answer in answers]
+                return None
             spelled += [tokens for tokens in spellings if len(tokens) < self.completion_length]
         return spelled
 

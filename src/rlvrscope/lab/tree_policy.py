@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,10 +15,13 @@ from torch.utils.checkpoint import checkpoint
 
 from rlvrscope.arrays import Ints
 from rlvrscope.errors import InputError
+from rlvrscope.extras import needs_extra
 from rlvrscope.lab.policy import EntropyMode, NextTokens, TokenScores
-from rlvrscope.lab.pretrained import Pretrained
 from rlvrscope.lab.recipe import PretrainedConfig
 from rlvrscope.lab.token_tree import PAD, TokenTree, lengths, parts
+
+if TYPE_CHECKING:
+    from rlvrscope.lab.pretrained import Pretrained
 
 NODES = 768
 """Nodes of one tree. Attention costs each node as much as half its other work at about 1,500."""
@@ -49,6 +52,8 @@ class TreePolicy(nn.Module):
 
         Raises InputError for what can't be loaded, and for a model that can't read token trees.
         """
+        with needs_extra("hf", "a pretrained model"):
+            from rlvrscope.lab.pretrained import Pretrained
         policy = cls(config, Pretrained.load(config.pretrained, device))
         policy.check()
         return policy

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -61,7 +62,7 @@ class Vocabulary:
         ends[len(text)] = [[]]
         for first in range(len(text) - 1, -1, -1):
             for end in range(first + 1, len(text) + 1):
-                for token in self._tokens_by_bytes.get(text[first:end], ()):
+                for token in self.tokens_by_bytes.get(text[first:end], ()):
                     ends[first] += [[token, *rest] for rest in ends[end]]
                     if len(ends[first]) > limit:
                         return None
@@ -72,12 +73,37 @@ class Vocabulary:
         return frozenset(self.stops)
 
     @cached_property
-    def _tokens_by_bytes(self) -> dict[bytes, list[int]]:
+    def tokens_by_bytes(self) -> dict[bytes, list[int]]:
         tokens: dict[bytes, list[int]] = {}
         for token, piece in enumerate(self.bytes_V):
             if piece:
                 tokens.setdefault(piece, []).append(token)
         return tokens
+
+
+def other_spellings(own: Mapping[bytes, Sequence[int]], vocabulary: Vocabulary) -> list[tuple[int, ...]]:
+    """Shortest token sequences that begin a spelling of one of some texts, but none of the spellings in `own`.
+
+    A text that has ended is spelled with a stop. Any other spelling of any text begins with exactly one of these.
+    """
+    following: dict[tuple[int, ...], set[int]] = {}
+    for tokens in own.values():
+        for length in range(len(tokens) + 1):
+            following.setdefault(tuple(tokens[:length]), set()).update(tokens[length : length + 1])
+    texts, ended = sorted(own), {tuple(tokens) for tokens in own.values()}
+    others: list[tuple[int, ...]] = []
+    for prefix, listed in following.items():
+        read = vocabulary.text(prefix)
+        next_tokens: set[int] = set()
+        for text in texts[bisect_left(texts, read) :]:
+            if not text.startswith(read):
+                break
+            for end in range(len(read) + 1, len(text) + 1):
+                next_tokens.update(vocabulary.tokens_by_bytes.get(text[len(read) : end], ()))
+            if text == read and prefix not in ended:
+                next_tokens.update(vocabulary.stops)
+        others += [(*prefix, token) for token in sorted(next_tokens - listed)]
+    return others
 
 
 def _pieces(tokenizer: Any) -> list[str]:

@@ -186,6 +186,11 @@ class PromptScores(_Values):
     optimal_pass_at_k: Metric = NAN
     optimal_P: Probabilities | None = None
     """Probability of a completion with reward 1; None where rewards are not graded."""
+    unlisted_P: Probabilities | None = None
+    """Upper bound on the probability of right answers spelled in other tokens than those that were scored.
+
+    None where all spellings were.
+    """
 
 
 class EvaluationRow(Row):

@@ -10,10 +10,13 @@ from rlvrscope.lab.tasks.line import Line
 from rlvrscope.lab.tasks.task import MIN_CORRECT_REWARD, Split, Task, Tokens
 from rlvrscope.lab.tasks.text.add import Add
 from rlvrscope.lab.tasks.text.mul import Mul
+from rlvrscope.lab.tasks.text.multiples import Multiples
 from rlvrscope.lab.tasks.text.text_task import TextTask
+from rlvrscope.lab.tasks.text.triples import Triples
+from rlvrscope.lab.tasks.text.word import Word
 
 TokenTasks = Line | Countdown
-LabTask = TokenTasks | Add | Mul
+LabTask = TokenTasks | Add | Mul | Multiples | Triples | Word
 _NAMES = [task.model_fields["name"].default for task in get_args(LabTask)]
 
 
@@ -37,9 +40,12 @@ __all__ = [
     "Countdown",
     "Line",
     "Mul",
+    "Multiples",
     "Split",
     "Task",
     "TextTask",
     "TokenTasks",
     "Tokens",
+    "Triples",
+    "Word",
 ]

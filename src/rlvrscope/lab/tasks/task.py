@@ -69,6 +69,13 @@ class Task(Protocol):
         """(X,) number of the answer that each correct completion of a prompt spells, from 0, in ascending order."""
         ...
 
+    def unlisted(self, prompt_T: Tokens) -> Tokens:
+        """(X, completion_length) prefixes that any correct completion has which `solutions` does not list.
+
+        No prefix begins with another, so the sum of their masses bounds the mass that `solutions` misses.
+        """
+        ...
+
     def text(self, tokens_T: Tokens) -> str:
         """Tokens as readable text."""
         ...
@@ -95,6 +102,9 @@ class TokenTask(Section):
 
     def answer_numbers(self, completions_XT: Tokens) -> Ints:
         return np.arange(len(completions_XT))
+
+    def unlisted(self, prompt_T: Tokens) -> Tokens:  # noqa: ARG002
+        return np.zeros((0, 1), dtype=np.int64)
 
     def well_formed(self, completions_BT: Tokens) -> float:  # noqa: ARG002
         return np.nan
