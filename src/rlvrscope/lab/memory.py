@@ -18,8 +18,10 @@ from rlvrscope.runs import read_json
 BYTES_PER_PARAMETER = 20
 """In float32: the policy, the base, a gradient and two moments of AdamW."""
 _NODES_PER_ROLLOUT = 3
-"""Tokens of a rollout that no other shares, prompts included. With it the estimate for SmolLM2-135M at 16 x 16 is 4.5 GB;
-the peak was 4.6."""
+"""Tokens of a rollout that no other shares, prompts included.
+
+With 3 the estimate for SmolLM2-135M, 16 prompts x 16 rollouts, is 4.5 GB; the peak was 4.6.
+"""
 
 
 def check_memory(recipe: Recipe, workers: int, device: torch.device) -> None:

@@ -18,8 +18,8 @@ from rlvrscope.lab.tasks.text.text_task import TextTask
 
 RARE_LETTERS = frozenset("jkqvwxyz")
 LENGTHS = range(3, 8)
-MIN_WORDS = 5
-"""Right answers that a question must have."""
+MIN_WORDS, MAX_WORDS = 5, 300
+"""Right answers that a question has, at least and at most."""
 MIN_COUNT = 51
 """Least count of a word that occurs; the list gives words that do not a count of 50."""
 _WORD = re.compile(r" [a-z]+")
@@ -45,7 +45,7 @@ class Word(TextTask):
         return [
             f"A word with {length} letters that starts with {start}:"
             for (length, start), words in sorted(_words().items())
-            if len(words) >= MIN_WORDS and len(start) <= self.first_letters
+            if MIN_WORDS <= len(words) <= MAX_WORDS and len(start) <= self.first_letters
         ]
 
     def answers(self, question: str) -> dict[str, float]:
