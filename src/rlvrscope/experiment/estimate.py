@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 from rlvrscope.experiment.plan import PlannedRun
@@ -34,7 +36,11 @@ def estimated_seconds(planned: Sequence[PlannedRun], workers: int, device: str) 
     pretrained = {base_path(run.recipe, torch_device): run.recipe.pretrain for run in planned}
     bases = {path: settings.steps for path, settings in pretrained.items() if settings is not None}
     kinds = {_cost_key(run.recipe): run.recipe for run in planned}
-    timed = {kind: _timed(recipe, torch_device) for kind, recipe in kinds.items()}
+    with ProcessPoolExecutor(1, get_context("spawn")) as apart:  # a pretrained model's memory is given back
+        timed = {
+            kind: _timed(recipe, device) if recipe.pretrain else apart.submit(_timed, recipe, device).result()
+            for kind, recipe in kinds.items()
+        }
     training = 0.0
     for run in planned:
         step, evaluation = timed[_cost_key(run.recipe)]
@@ -62,8 +68,9 @@ def _evaluations(recipe: Recipe) -> float:
     return (recipe.evaluate.count(recipe.train.steps) + len(recipe.evaluate.wise)) * trained
 
 
-def _timed(recipe: Recipe, torch_device: Any) -> tuple[float, float]:
+def _timed(recipe: Recipe, device: str) -> tuple[float, float]:
     """Seconds of an RL step and of an evaluation, each timed on its second call."""
+    torch_device = check_device(device)
     with run_threads():
         base, task = _base(recipe, torch_device)
         model = copy.deepcopy(base)

@@ -80,7 +80,8 @@ def base_jobs(recipes: Sequence[Recipe], device: str) -> dict[Path, Job]:
     by_path = {base_path(recipe, torch_device): recipe for recipe in recipes}
     missing = {path: recipe for path, recipe in by_path.items() if not path.exists()}
     for path in by_path.keys() - missing.keys():
-        load_base(by_path[path], path, torch_device)  # so that damage is reported before any work
+        if by_path[path].pretrain is not None:
+            load_base(by_path[path], path, torch_device)  # so that damage is reported before any work
     return {
         path: Job(f"base-{recipe.base_number}", recipe.pretrain.steps, partial(_pretrain, recipe, path, device))
         for path, recipe in missing.items()
