@@ -30,6 +30,7 @@ bench: $(STAMPS)/dev
 	$(BIN)/python benchmarks/dynamics.py
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/sampling.py
+	$(BIN)/python benchmarks/monitor.py
 
 soak: $(STAMPS)/dev
 	RLVRSCOPE_KILLS=100 $(BIN)/pytest tests/sampling/test_power.py

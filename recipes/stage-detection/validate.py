@@ -12,6 +12,7 @@ premature: before .5 t*; lag: the median of t/t*; false alarm: in a run that nev
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import sys
 from collections.abc import Callable, Sequence
@@ -227,6 +228,13 @@ def _toy(number: int) -> tuple[str, int | None, dict[str, int | None]]:
     return judged(toy(number))
 
 
+def write(instance: Instance, file: Path, names: Sequence[str]) -> None:
+    """Write the rows of a run as JSON Lines."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({name: row[name] for name in ("step", *names)}, default=float) for row in instance.rows]
+    file.write_text("\n".join(lines) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True)
@@ -234,7 +242,14 @@ def main() -> None:
     toys.add_argument("--runs", type=int, default=1000)
     toys.add_argument("--workers", type=int, default=2)
     kinds.add_parser("lab").add_argument("folders", nargs="+", type=Path)
+    one = kinds.add_parser("write", help="Write the rows of one toy run as JSON Lines, for `rlvrscope monitor`.")
+    one.add_argument("number", type=int)
+    one.add_argument("file", type=Path)
+    one.add_argument("names", nargs="*", default=[*FIELDS["probe"]], help="Fields of a row; by default all.")
     options = parser.parse_args()
+    if options.kind == "write":
+        write(toy(options.number), options.file, options.names)
+        return
     if options.kind == "toy":
         with multiprocessing.Pool(options.workers) as pool:
             results = pool.map(_toy, range(options.runs), chunksize=4)

@@ -127,6 +127,8 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "no pair": (["--column", "reward"], "--column takes OURS=THEIRS, such as reward=mean_reward"),
     "until what": (["--until", "10"], "--until and --idle end --follow or --serve"),
     "page over a folder": (["--html", "."], "is a folder; give a file name"),
+    "another picture": (["--png", "chart.gif"], "--png must end in .png or .svg; got chart.gif"),
+    "one file twice": (["--html", "x.svg", "--png", "x.svg"], "x.svg is already read or written by this command"),
 }
 
 
@@ -150,13 +152,14 @@ def test_bad_sources_are_one_line(tmp_path: Path, log: Path):
         assert message in done.stderr
         assert done.stderr.count("\n") == 1
     before = log.read_bytes()
-    assert "give the page a name of its own" in rlvrscope(log, "--html", log, expect=2).stderr
+    assert "is already read or written by this command" in rlvrscope(log, "--html", log, expect=2).stderr
     assert log.read_bytes() == before
 
 
 def test_the_page_is_written(log: Path, tmp_path: Path):
-    done = rlvrscope(log, "--html", tmp_path / "page.html")
+    done = rlvrscope(log, "--html", tmp_path / "page.html", "--png", tmp_path / "chart.svg")
     assert f"Written: {tmp_path / 'page.html'}" in done.stdout
+    assert "<svg" in (tmp_path / "chart.svg").read_text()
     page = (tmp_path / "page.html").read_text()
     assert "exploitation since step" in page
     assert "entropy collapse" in page
@@ -183,7 +186,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def test_follow_until_a_step(tmp_path: Path, start: Callable[..., subprocess.Popen[str]]):
-    """The log appears after the monitor, and grows; what is said is what the finished log gives."""
+    """The log appears after the monitor, and grows; the result is that of the finished log gives."""
     rows, path = entries(), tmp_path / "log.jsonl"
     process = start(path, "--follow", "--until", str(T))
     assert process.stderr is not None

@@ -235,6 +235,14 @@ def test_a_resumed_run(tmp_path: Path):
     ]
 
 
+def test_several_rows_of_one_step(tmp_path: Path):
+    """A loop that logs each part of a batch: the mean over the parts."""
+    parts = [{"step": step, "mean_reward": value} for step in (0, 1) for value in (0.0, 0.25, 0.5, 1.0)]
+    log = read_log(lines(tmp_path / "log.jsonl", parts))
+    assert rewards(log) == {0: 0.4375, 1: 0.4375}
+    assert log.notes == ["6 rows have the step of the row before: the mean of a step's rows is read"]
+
+
 def test_a_killed_writer(tmp_path: Path):
     """The last line is cut; a resumed writer appended to such a line."""
     path = lines(tmp_path / "log.jsonl", [trl(step) for step in range(1, 31)], end='\n{"step": 31, "rew')

@@ -138,7 +138,7 @@ class StageMonitor:
         return "exploitation", basis, evidence
 
     def _has_moved(self, step: int, name: str) -> bool:
-        """Whether the reward has risen, or the entropy or the deciding signal fallen, at any row so far."""
+        """Return whether the reward has risen, or the entropy or the deciding signal fallen, at any row so far."""
         for other, sign in {**MOVING, name: -1}.items():
             if not self._moved and other in self.series:
                 moves = self.series[other].clearest(sign) is not None
@@ -213,7 +213,7 @@ class StageMonitor:
         return None if trend is None or now >= COLLAPSED * trend.start else _from_start(trend)
 
     def _entropy_explosion(self) -> str | None:
-        """Whether the entropy has exploded, by CLEAR standard errors of its means over the first and the last rows."""
+        """Evidence of an entropy above EXPLODED times its start, by CLEAR standard errors of both means."""
         trend = self._long_enough("entropy")
         if trend is None or trend.start <= 0.0:
             return None
@@ -228,7 +228,7 @@ class StageMonitor:
         return f"{trend.mean(MIN_WINDOW):.3g} {words}"
 
     def _reward_collapse(self) -> str | None:
-        """Whether most of a gain that was clear has been lost, over a window of any length."""
+        """Evidence that most of a clear gain has been lost, over a window of any length."""
         trend = self._long_enough("reward")
         if trend is None or trend.clearest(-1) is None:
             return None

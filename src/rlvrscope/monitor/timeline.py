@@ -55,5 +55,5 @@ class Timeline:
             self._sounding[alarm.name] = place
 
     def holds(self, span: Span) -> bool:
-        """Whether a stage or an alarm holds at the last row."""
+        """Return whether a stage or an alarm holds at the last row."""
         return self.reading is not None and span.last == self.reading.step

@@ -81,7 +81,7 @@ class Trend:
         return math.sqrt(self._jumps / 2.0 / max(len(self.values) - 1, 1))
 
     def exceeds(self, limit: float, errors: float, prior: float = 0.0) -> bool:
-        """Whether the last rows are above a limit: their mean, and that of some window by so many standard errors.
+        """Return whether the last rows are above a limit, and the mean of some window by this many standard errors.
 
         prior: size of one further difference that the noise counts, so that few equal values at the start are no proof.
         """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from rlvrscope.errors import InputError
+from rlvrscope.monitor.stage import SIGNALS
 from rlvrscope.readers.log_entries import KINDS, Entries, LabEntries, NoEntries, entries_of
 from rlvrscope.readers.log_names import READ, STEP_NAMES, LogNames, LogRow, looked_for
 from rlvrscope.runs.folder import RunFolder
@@ -28,7 +30,8 @@ _CHECKPOINT = re.compile(r"checkpoint-([0-9]{1,15})")
 class TrainingLog:
     """Rows of a training log, one for each step, which may still grow.
 
-    Where a step is logged again, a run was resumed there: rows from that step on are those of the later attempt.
+    Where the steps go back, a run was resumed there: rows from that step on are those of the later attempt. Rows of one
+    step in a row are parts of its batch, and their mean is taken.
     """
 
     path: Path
@@ -44,7 +47,9 @@ class TrainingLog:
         """Forget the rows so far."""
         self._names = LogNames(self.columns)
         self._rows: dict[int, LogRow] = {}
-        self._replaced = 0
+        self._replaced = self._averaged = 0
+        self._times: Counter[str] = Counter()
+        """Rows of the last step that have each metric."""
         self._resumed_at: int | None = None
 
     def poll(self, final: bool = False) -> bool:
@@ -81,16 +86,21 @@ class TrainingLog:
 
     def _add(self, row: LogRow) -> None:
         step = row["step"]
-        before = self._rows.get(step, {})
-        goes_back = step < next(reversed(self._rows), -1) and not isinstance(self._entries, LabEntries)
-        if goes_back or (before.keys() & row.keys()) - {"step"}:
+        last = next(reversed(self._rows), -1)
+        if step < last and not isinstance(self._entries, LabEntries):
             replaced = [other for other in self._rows if other >= step]
             for other in replaced:
                 del self._rows[other]
             self._replaced += len(replaced)
             self._resumed_at = step if self._resumed_at is None else min(step, self._resumed_at)
-            before = {}
-        self._rows[step] = before | row
+        if step != last:
+            self._times.clear()
+        before = self._rows.get(step, {})
+        again = [name for name in before.keys() & row.keys() if name in SIGNALS]
+        self._averaged += bool(again)
+        self._times.update(row.keys())
+        means = {name: before[name] + (row[name] - before[name]) / self._times[name] for name in again}
+        self._rows[step] = before | row | means
 
     def _check(self) -> None:
         """Raise InputError unless the rows are those of a training run."""
@@ -140,6 +150,8 @@ class TrainingLog:
                 f"steps from {self._resumed_at} on were logged again, as by a resumed run: the later rows count, "
                 f"{self._replaced:,} earlier ones are left out"
             )
+        if self._averaged:
+            notes.append(f"{self._averaged:,} rows have the step of the row before: the mean of a step's rows is read")
         if functions := self._names.reward_functions:
             notes.append(
                 f"reward is the weighted sum of {len(functions)} functions ({join_names(functions)}): "

@@ -35,7 +35,7 @@ STAGES = ("saturated", "exploration")
 
 @dataclass(frozen=True)
 class Watch:
-    """What ends following a log. fail_on: names of alarms and stages. port: of the page, None for no page."""
+    """Ends of following a log. fail_on: names of alarms and stages. port: of the page, None for no page."""
 
     fail_on: Sequence[str] = ()
     port: int | None = None
@@ -66,7 +66,7 @@ class Watch:
 
 
 def named_alarms(names: Sequence[str]) -> list[str]:
-    """Names of --fail-on, in which hyphens may stand for spaces. Raises InputError for an unknown one."""
+    """Names of --fail-on, with hyphens for spaces where convenient. Raises InputError for an unknown one."""
     known = (*get_args(AlarmName), *STAGES)
     chosen = []
     for name in names:
@@ -82,17 +82,32 @@ def screen_width() -> int:
     return OUTPUT.width if OUTPUT.is_terminal else PLAIN_WIDTH
 
 
-def page_writer(path: Path | None, source: Path) -> Callable[[MonitoredLog], None]:
-    """Return what writes the page. Raises InputError, before anything is read, for a path that can't be a page."""
-    if path is None:
+def output_writer(html: Path | None, png: Path | None, source: Path) -> Callable[[MonitoredLog], None]:
+    """Return what writes the files. Raises InputError, before anything is read, for paths that can't be written."""
+    paths = [path for path in (html, png) if path is not None]
+    if not paths:
         return lambda monitored: None
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give a file name")
-    if path.resolve() == source.resolve():
-        raise InputError(f"{path} is the log itself: give the page a name of its own")
+    if png is not None and png.suffix not in (".png", ".svg"):
+        raise InputError(f"--png must end in .png or .svg; got {png}")
+    taken = {source.resolve()}
+    for path in paths:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; give a file name")
+        if path.resolve() in taken:
+            raise InputError(f"{path} is already read or written by this command: give every file its own name")
+        taken.add(path.resolve())
     with needs_extra("report", "the page"):
+        from rlvrscope.report.monitor.charts import charts
         from rlvrscope.report.monitor.page import render
-    return lambda monitored: write_atomic(path, render(monitored))
+        from rlvrscope.report.style import save
+
+    def write(monitored: MonitoredLog) -> None:
+        if html is not None:
+            write_atomic(html, render(monitored))
+        if png is not None:
+            save(charts(monitored)["timeline"], png)
+
+    return write
 
 
 def watched(monitored: MonitoredLog, watch: Watch) -> None:

@@ -33,7 +33,9 @@ def charts(monitored: MonitoredLog) -> dict[str, Any]:
     panels = [_panel(timeline, LABELS[name], _points(timeline.rows, name), index) for index, name in enumerate(names)]
     if any("levels" in row for row in timeline.rows):
         panels.insert(1, _levels_panel(timeline))
-    heading = title("Signals and stages", "Thin: each step. Bold: running mean. Red: steps with an alarm.")
+    heading = title(
+        "Signals and stages", "Over training steps. Thin: each step. Bold: running mean. Red: steps with an alarm."
+    )
     return {"timeline": styled(alt.vconcat(*panels, spacing=10, title=heading))}
 
 

@@ -16,10 +16,10 @@ FORMAT_VERSION = 1
 MEANING = {
     "not enough yet": "nothing has risen or fallen clearly so far",
     "exploitation": "common right answers gain mass; rare ones lose it, or nothing shows that they gain",
-    "saturated": "the entropy has stopped falling, and nothing rises: further training gains little",
+    "saturated": "the entropy has stopped falling, and nothing has turned up so far",
     "exploration": "rare right answers gain mass",
 }
-"""What each stage means."""
+"""Meaning of each stage."""
 LABELS = {
     "reward": "reward",
     "entropy": "token entropy",
