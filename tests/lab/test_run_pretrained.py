@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import safetensors
 import torch
 
 from rlvrscope import InputError, config
+from rlvrscope.experiment.estimate import estimated_seconds
+from rlvrscope.experiment.plan import Plan
 from rlvrscope.experiment.results import Experiment
 from rlvrscope.experiment.runner import run_experiment
 from rlvrscope.experiment.tuning import Tuning
@@ -145,6 +148,15 @@ def test_a_comparison_tunes_trains_and_is_read(compared: Path, text_recipe: Reci
     toml = (compared / "runs" / "grpo-base0-seed0" / "recipe.toml").read_text()
     assert "[pretrain]" not in toml
     assert config.load(compared / "recipe.toml", Recipe) == text_recipe
+
+
+def test_the_time_is_estimated_in_another_process(text_recipe: Recipe, tmp_path: Path):
+    planned = Plan.of(text_recipe, tmp_path).runs()
+    assert 0.0 < estimated_seconds(planned[:1], 1, "cpu") < estimated_seconds(planned, 1, "cpu") * 3
+    lost = text_recipe.model.model_copy(update={"pretrained": str(tmp_path)})
+    broken = planned[0].recipe.model_copy(update={"model": lost})
+    with pytest.raises(InputError, match="there is no settings in it"):
+        estimated_seconds([replace(planned[0], recipe=broken)], 1, "cpu")
 
 
 def test_runs_that_tune_keep_no_weights(compared: Path):

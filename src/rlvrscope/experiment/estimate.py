@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import partial
 from typing import Any
 
 from rlvrscope.experiment.plan import PlannedRun
+from rlvrscope.experiment.runner import raise_failures
+from rlvrscope.experiment.workers import Event, Job, Report, run_jobs
 from rlvrscope.lab.device import check_device, run_threads
 from rlvrscope.lab.evaluate import Evaluator
 from rlvrscope.lab.model import Transformer
@@ -36,11 +37,7 @@ def estimated_seconds(planned: Sequence[PlannedRun], workers: int, device: str) 
     pretrained = {base_path(run.recipe, torch_device): run.recipe.pretrain for run in planned}
     bases = {path: settings.steps for path, settings in pretrained.items() if settings is not None}
     kinds = {_cost_key(run.recipe): run.recipe for run in planned}
-    with ProcessPoolExecutor(1, get_context("spawn")) as apart:  # a pretrained model's memory is given back
-        timed = {
-            kind: _timed(recipe, device) if recipe.pretrain else apart.submit(_timed, recipe, device).result()
-            for kind, recipe in kinds.items()
-        }
+    timed = {kind: (_timed if recipe.pretrain else _timed_apart)(recipe, device) for kind, recipe in kinds.items()}
     training = 0.0
     for run in planned:
         step, evaluation = timed[_cost_key(run.recipe)]
@@ -66,6 +63,22 @@ def _evaluations(recipe: Recipe) -> float:
         return 1.0
     trained = 1.0 + recipe.evaluate.train_prompts / recipe.evaluate.prompts
     return (recipe.evaluate.count(recipe.train.steps) + len(recipe.evaluate.wise)) * trained
+
+
+def _timed_apart(recipe: Recipe, device: str) -> tuple[float, float]:
+    """The same in a process of its own, which gives the memory of a pretrained model back. Raises WorkError."""
+    seconds: dict[str, float] = {}
+
+    def keep(event: Event | None) -> None:
+        seconds.update(event.metrics or {} if event else {})
+
+    raise_failures(run_jobs([Job("estimate", 1, partial(_report_times, recipe, device))], 1, keep), 1, "estimates")
+    return seconds["step"], seconds["evaluation"]
+
+
+def _report_times(recipe: Recipe, device: str, report: Report) -> None:
+    step, evaluation = _timed(recipe, device)
+    report(1, {"step": step, "evaluation": evaluation})
 
 
 def _timed(recipe: Recipe, device: str) -> tuple[float, float]:
