@@ -103,6 +103,17 @@ def test_row_by_row_is_all_at_once():
     assert readings(**changed)[:120] == whole[:120]
 
 
+def test_rows_between_two_probes_repeat_none():
+    """A probe every fifth row gives the stages of the same probes without the rows between, at their steps."""
+    series = noisy(TURNING)
+    every, sparse = StageMonitor(), StageMonitor()
+    for step, value in enumerate(series):
+        expected = every.update({"step": 5 * step, "rare_log_mass": value})
+        assert sparse.update({"step": 5 * step, "reward": 0.5, "rare_log_mass": value}).stage == expected.stage
+        for between in range(1, 5):
+            assert sparse.update({"step": 5 * step + between, "reward": 0.5}).stage == expected.stage
+
+
 def test_gaps_are_tolerated():
     series = [value if step % 3 else math.nan for step, value in enumerate(noisy(TURNING))]
     monitor = StageMonitor()

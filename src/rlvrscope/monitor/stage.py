@@ -68,6 +68,7 @@ class StageMonitor:
     """
 
     series: dict[str, Trend] = field(default_factory=dict)
+    _added: set[str] = field(default_factory=set)
     _step: int = -1
     _stage: Stage = "not enough yet"
     _since: int = 0
@@ -89,8 +90,8 @@ class StageMonitor:
             raise InputError(f"a row needs a step, and steps must rise; got {step!r} after {self._step}")
         self._step = step
         self._note_levels(values)
-        added = {name for name in SIGNALS if self._add(name, values.get(name))}
-        if "entropy" in added:
+        self._added = {name for name in SIGNALS if self._add(name, values.get(name))}
+        if "entropy" in self._added:
             self._saturation.add(self.series["entropy"].values[-1])
         stage, basis, evidence = self._judge(step)
         if stage != self._stage:
@@ -140,7 +141,7 @@ class StageMonitor:
     def _has_moved(self, step: int, name: str) -> bool:
         """Return whether the reward has risen, or the entropy or the deciding signal fallen, at any row so far."""
         for other, sign in {**MOVING, name: -1}.items():
-            if not self._moved and other in self.series:
+            if not self._moved and other in self._added:
                 moves = self.series[other].clearest(sign) is not None
                 self._moved = self._moving.setdefault(other, Lasting()).update(step, moves)
         return self._moved
@@ -162,12 +163,13 @@ class StageMonitor:
         trend, turned, fell = self.series[name], self._turned.setdefault(name, Lasting()), self._fell
         up = trend.clearest(1, MIN_RISE[basis], SHARE_OF_FALL[basis])
         down = trend.clearest(-1, MIN_RISE[basis])
-        fell.setdefault(name, Lasting()).update(step, down is not None and up is None)
-        if fell[name].lasts:
-            self._has_fallen.add(name)
-        needs_fall = basis == "telemetry" or name == "pass_at_group"
-        rises = up is not None and (not needs_fall or name in self._has_fallen)
-        turned.update(step, rises or (turned.lasts and not fell[name].lasts))
+        fell.setdefault(name, Lasting())
+        if name in self._added:  # rows without a value of it, between two probes, say nothing
+            if fell[name].update(step, down is not None and up is None):
+                self._has_fallen.add(name)
+            needs_fall = basis == "telemetry" or name == "pass_at_group"
+            rises = up is not None and (not needs_fall or name in self._has_fallen)
+            turned.update(step, rises or (turned.lasts and not fell[name].lasts))
         clearest = up or down
         return turned.lasts, f"{name} {'has no clear slope' if clearest is None else _words(clearest)}"
 
