@@ -4,8 +4,9 @@
     python recipes/stage-detection/validate.py lab out/stage-detection
 
 The truth is the turn of the mean log-mass of the optimal (rare right) answers over the training prompts: its lowest
-point, if it falls by MIN_FALL nats before and rises by MIN_RISE afterwards. A run "never turns" if it does not rise.
-Runs that rise from the start are left out. Each detector's first "exploration" is compared with the turn t*: missed;
+point, if it falls by MIN_FALL nats before, rises afterwards by MIN_RISE and by MIN_SHARE of the fall, and lies in the
+first two thirds of the run. A run "never turns" if it does not rise by MIN_RISE. Left out are runs that rise from the
+start, a little, or too late to tell. Each detector's first "exploration" is compared with the turn t*: missed;
 premature: before .5 t*; lag: the median of t/t*; false alarm: in a run that never turns.
 """
 
@@ -32,8 +33,9 @@ from rlvrscope.runs.folder import RunFolder
 from rlvrscope.runs.rows import EvaluationRow, LedgerRow, TelemetryRow
 from rlvrscope.seeding import generator
 
-MIN_RISE, MIN_FALL = 0.1, 0.05
-"""Nats of mean log-mass that make a turn, and a fall before it."""
+MIN_RISE, MIN_FALL, MIN_SHARE, LATEST = 0.1, 0.05, 0.1, 2 / 3
+"""Nats of mean log-mass that make a turn, and a fall before it; share of the fall that is made up; latest turn, as a
+share of the run."""
 PROMPTS, PROBED = 48, 24
 SEEN = ("grpo", "grpo-n", "grpo-p", "dr-grpo", "rloo", "w-reinforce")
 UNSEEN = ("qae", "f-grpo", "pass-at-k", "wapo", "nsr")
@@ -59,11 +61,16 @@ class Instance:
 
     @property
     def turn(self) -> int | None:
-        """The step of the turn; 0 if the mass rises from the start; None if it never rises."""
+        """The step of the turn; 0 if there is none that is clear; None if the mass never rises."""
         lowest = int(self.log_mass_T.argmin())
-        if self.log_mass_T[lowest:].max() - self.log_mass_T[lowest] < MIN_RISE:
+        fall, rise = (
+            side_T.max() - self.log_mass_T[lowest]
+            for side_T in (self.log_mass_T[: lowest + 1], self.log_mass_T[lowest:])
+        )
+        if rise < MIN_RISE:
             return None
-        return lowest if self.log_mass_T[0] - self.log_mass_T[lowest] >= MIN_FALL else 0
+        clear = fall >= MIN_FALL and rise >= MIN_SHARE * fall and lowest <= LATEST * len(self.log_mass_T)
+        return lowest if clear else 0
 
 
 def toy(number: int) -> Instance:
@@ -115,13 +122,15 @@ def _log_softmax(logits_PV: Floats) -> Floats:
 
 
 def lab(folder: Path) -> list[Instance]:
-    """Every training run of an experiment of the lab whose training prompts were scored, from its files.
+    """Every finished training run of an experiment of the lab whose training prompts were scored, from its files.
 
     The truth and the probe (of every second prompt) are known at its evaluations only; rows between have no probe.
     """
     instances = []
     for path in sorted(folder.rglob("telemetry.jsonl")):
         run = RunFolder(path.parent)
+        if not run.done:
+            continue
         scores = {row.step: row.training[0] for row in run.rows(EvaluationRow) if row.training}
         log_mass = {
             step: np.log(np.maximum(score.optimal_P, 1e-12))
