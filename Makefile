@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 STAMPS := .venv/.stamps
 
-.PHONY: demo test test-real check bench soak docs clean
+.PHONY: demo demo-real test test-real check bench soak docs clean
 
 demo: $(STAMPS)/demo
 	$(BIN)/rlvrscope demo --out "$(OUT)" $(DEMO_FLAGS)
@@ -17,6 +17,12 @@ test: check $(STAMPS)/dev
 
 test-real: $(STAMPS)/real
 	$(BIN)/pytest -m real $(PYTEST_FLAGS)
+
+demo-real: $(STAMPS)/real out/SmolLM2/model.safetensors
+	$(BIN)/rlvrscope lab compare recipes/real/demo.toml --out out/demo-real --workers 1 $(DEMO_FLAGS)
+
+out/SmolLM2/model.safetensors: | $(STAMPS)/real
+	$(BIN)/rlvrscope lab convert --out out/SmolLM2
 
 check: $(STAMPS)/dev
 	$(BIN)/ruff check .
