@@ -88,8 +88,11 @@ def ends(monitored: MonitoredLog, name: str) -> str:
 
 
 def signals(monitored: MonitoredLog) -> list[str]:
-    """Signals that some row has, in the order of LABELS."""
-    return [name for name in LABELS if any(name in row for row in monitored.timeline.rows)]
+    """Signals that some row has, in the order of LABELS; of two that are equal, as for binary rewards, the first."""
+    rows = monitored.timeline.rows
+    names = [name for name in LABELS if any(name in row for row in rows)]
+    alike = all(row.get("top_at_group") == row.get("pass_at_group") for row in rows)
+    return [name for name in names if name != "top_at_group" or not alike]
 
 
 def as_dict(monitored: MonitoredLog) -> dict[str, Any]:
