@@ -2,6 +2,7 @@
 
     python recipes/stage-detection/validate.py toy --runs 1000 --workers 2
     python recipes/stage-detection/validate.py lab out/stage-detection
+    python recipes/stage-detection/validate.py noise
 
 The truth is the turn of the mean log-mass of the optimal (rare right) answers over the training prompts: its lowest
 point, if it falls by MIN_FALL nats before, rises afterwards by MIN_RISE and by MIN_SHARE of the fall, and lies in the
@@ -28,6 +29,7 @@ from scipy.stats import beta
 from rlvrscope.arrays import Floats
 from rlvrscope.monitor import GroupLedger, StageMonitor
 from rlvrscope.monitor.saturation import saturated_at
+from rlvrscope.monitor.trend import Lasting, Trend
 from rlvrscope.objectives import advantages, objective_from
 from rlvrscope.runs.folder import RunFolder
 from rlvrscope.runs.rows import EvaluationRow, LedgerRow, TelemetryRow
@@ -244,12 +246,29 @@ def write(instance: Instance, file: Path, names: Sequence[str]) -> None:
     file.write_text("\n".join(lines) + "\n")
 
 
+def noise(series: int, rows: int = 1000) -> list[str]:
+    """Shares of series that are noise around a constant in which a rise, and a fall, lasts: the level of THRESHOLD."""
+    lasted = {1: 0, -1: 0}
+    for number in range(series):
+        values = generator(number, "noise").normal(size=rows).tolist()
+        for sign in lasted:
+            trend, lasting = Trend(), Lasting()
+            for step, value in enumerate(values):
+                trend.add(value)
+                if lasting.update(step, trend.clearest(sign) is not None):
+                    lasted[sign] += 1
+                    break
+    shares = [f"a {word} lasts in {interval(lasted[sign], series)}" for word, sign in (("rise", 1), ("fall", -1))]
+    return [f"{series} series of {rows:,} rows of noise: {', '.join(shares)}"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True)
     toys = kinds.add_parser("toy")
     toys.add_argument("--runs", type=int, default=1000)
     toys.add_argument("--workers", type=int, default=2)
+    kinds.add_parser("noise").add_argument("--series", type=int, default=400)
     kinds.add_parser("lab").add_argument("folders", nargs="+", type=Path)
     one = kinds.add_parser("write", help="Write the rows of one toy run as JSON Lines, for `rlvrscope monitor`.")
     one.add_argument("number", type=int)
@@ -258,6 +277,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.kind == "write":
         write(toy(options.number), options.file, options.names)
+        return
+    if options.kind == "noise":
+        print("\n".join(noise(options.series)))
         return
     if options.kind == "toy":
         with multiprocessing.Pool(options.workers) as pool:

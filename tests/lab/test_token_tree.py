@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rlvrscope.lab.token_tree import PAD, TokenTree, extended, parts
+from rlvrscope.lab.token_tree import PAD, TokenTree, parts
 
 
 def test_a_tree_by_hand():
@@ -58,18 +58,6 @@ def test_parts_hold_every_row_once_and_fit(seed: int):
     for part in split:
         nodes = len(TokenTree.of(prompts, prompt_B[part], completions[part]).token_N)
         assert nodes <= 9 or len(part) == 1
-
-
-def test_nodes_added_later_see_what_they_would_have_seen():
-    tree = TokenTree.of(*rows(np.random.default_rng(3)))
-    order = np.argsort(tree.depth_N, kind="stable")  # level by level, as a decoder adds them
-    place = np.argsort(order)
-    parent = np.where(tree.parent_N[order] < 0, -1, place[tree.parent_N[order]])
-    sees = np.zeros((0, 0), dtype=bool)
-    for depth in range(tree.depth_N.max() + 1):
-        level = tree.depth_N[order] == depth
-        sees = extended(sees, parent[level], tree.depth_N[order][level])
-    assert np.array_equal(sees, tree.sees_NN()[np.ix_(order, order)])
 
 
 def rows(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ import pytest
 from rlvrscope import InputError
 from rlvrscope.readers.training_logs import TrainingLog, read_log
 from rlvrscope.runs.folder import RunFolder
-from rlvrscope.runs.rows import LedgerRow, TelemetryRow
+from rlvrscope.runs.rows import EvaluationRow, LedgerRow, PromptScores, TelemetryRow
 
 Object = dict[str, Any]
 
@@ -268,6 +268,14 @@ def test_a_run_of_the_lab(tmp_path: Path):
         "levels": {0.0: 0.5, 1.0: 0.5},
     }  # fmt: skip
     assert log.rows[2] == {"step": 3, "reward": 0.5, "entropy": 1.0}
+    for step, optimal in ((0, 0.5), (2, math.exp(-3.0))):
+        shares = {"success_P": [0.5, 0.5], "distinct_P": [1.0, 1.0], "mass": {}, "optimal_P": [optimal, optimal]}
+        means = {"temperature": 1.0, "k": 256, "pass_at_1": 0.5, "pass_at_k": 1.0, "distinct_correct": 1.0}
+        scores = PromptScores.model_validate(means | shares)
+        folder.append(EvaluationRow(step=step, held_out=(scores,), training=(scores,)))
+    exact = read_log(tmp_path)
+    assert exact.account == "3 steps 1 to 3 (the lab): reward, entropy, pass_at_group, top_at_group, rare_log_mass"
+    assert exact.rows[1]["rare_log_mass"] == pytest.approx(-3.0)
 
 
 def test_a_log_that_grows(tmp_path: Path):

@@ -14,6 +14,7 @@ from rlvrscope.cli.shared.alarms import Alarm, raise_alarms
 from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json
 from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import JsonOption
+from rlvrscope.cli.shared.outputs import check_outputs
 from rlvrscope.cli.shared.sources import (
     SOURCE,
     ColumnOption,
@@ -196,15 +197,7 @@ def _check_outputs(paths: Sequence[Path], sources: Sequence[str], png: Path | No
 
     if paths and problem is not None:
         raise InputError("--problem writes no file: leave out --html, --png and --csv")
-    if png is not None and png.suffix not in (".png", ".svg"):
-        raise InputError(f"--png must end in .png or .svg; got {png}")
-    taken = {Source.parse(source).path.resolve() for source in sources} if paths else set()
-    for path in paths:
-        if path.is_dir():
-            raise InputError(f"{path} is a folder; give a file name")
-        if path.resolve() in taken:
-            raise InputError(f"{path} is already read or written by this command: give every file its own name")
-        taken.add(path.resolve())
+    check_outputs(paths, [Source.parse(source).path for source in sources] if paths else [], png)
 
 
 def _parse_ks(text: str | None) -> tuple[int, ...] | None:

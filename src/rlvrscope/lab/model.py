@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rlvrscope.lab.policy import EntropyMode, NextTokens, TokenScores
+from rlvrscope.lab.policy import CompletionScores, EntropyMode, NextTokens
 from rlvrscope.lab.recipe import ModelConfig
 
 
@@ -140,14 +140,14 @@ class Transformer(nn.Module):
         prompt_B: Tensor,
         temperatures: tuple[float, ...] = (1.0,),
         entropy: EntropyMode | None = None,
-    ) -> TokenScores:
+    ) -> CompletionScores:
         """Scores of completions that fill their rows, as those of the lab's token tasks do."""
         logits_BTV = self.completion_logits(prompts_PT, completions_BT, prompt_B)
         logp_KBT = torch.stack([token_logp(logits_BTV, completions_BT, temperature) for temperature in temperatures])
         if entropy is None:
-            return TokenScores(logp_KBT, None)
+            return CompletionScores(logp_KBT, None)
         differentiable = entropy == "differentiable"
-        return TokenScores(logp_KBT, token_entropy(logits_BTV if differentiable else logits_BTV.detach()))
+        return CompletionScores(logp_KBT, token_entropy(logits_BTV if differentiable else logits_BTV.detach()))
 
     def new_cache(self) -> Cache:
         return Cache(len(self.blocks))

@@ -16,7 +16,7 @@ EntropyMode = Literal["constant", "differentiable"]
 
 
 @dataclass(frozen=True)
-class TokenScores:
+class CompletionScores:
     """Scores of B completions of up to T tokens; 0 where a completion has ended."""
 
     logp_KBT: Tensor
@@ -84,7 +84,7 @@ class Policy(Protocol):
         prompt_B: Tensor,
         temperatures: tuple[float, ...] = (1.0,),
         entropy: EntropyMode | None = None,
-    ) -> TokenScores:
+    ) -> CompletionScores:
         """Scores of completions given their prompts, `prompts_PT[prompt_B]`; differentiable.
 
         entropy: "constant" stops its gradient.

@@ -22,7 +22,6 @@ from rlvrscope.lab.tokenised_task import tokenised
 from rlvrscope.lab.trainer import Trainer
 from rlvrscope.lab.wise import interpolate
 from rlvrscope.monitor.group_ledger import GroupLedger
-from rlvrscope.monitor.saturation import Saturation
 from rlvrscope.monitor.stage import StageMonitor
 from rlvrscope.objectives import Objective
 from rlvrscope.runs.folder import RunFolder
@@ -97,7 +96,6 @@ class StageSteps:
     """First step at which a run was read to be in each stage, from the rows of the steps so far."""
 
     first: dict[str, int] = field(default_factory=dict)
-    saturation: Saturation = field(default_factory=Saturation)
     monitor: StageMonitor = field(default_factory=StageMonitor)
 
     @classmethod
@@ -112,11 +110,10 @@ class StageSteps:
 
     def add(self, row: TelemetryRow, ledger: LedgerRow | None, evaluation: EvaluationRow | None) -> None:
         """Add the rows of a step."""
-        self.saturation.add(row.entropy)
-        if self.saturation.at is not None:
-            self.first.setdefault("saturation", self.saturation.at)
         reading = self.monitor.update(monitored(row, ledger, evaluation))
         self.first.setdefault(reading.stage, reading.step)
+        if self.monitor.saturated_at is not None:
+            self.first.setdefault("saturation", self.monitor.saturated_at)
 
 
 def objective_at(step: int, config: TrainConfig, stages: StageSteps) -> Objective:

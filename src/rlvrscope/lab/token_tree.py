@@ -52,23 +52,11 @@ class TokenTree:
 
     def sees_NN(self) -> NDArray[np.bool_]:
         """(N, N) whether the first node sees the second: itself and its ancestors."""
-        return extended(np.zeros((0, 0), dtype=bool), self.parent_N, self.depth_N)
-
-
-def extended(sees_MM: NDArray[np.bool_], parent_N: Ints, depth_N: Ints) -> NDArray[np.bool_]:
-    """(M + N, M + N) what every node sees after N nodes are added, given what the M nodes before them see.
-
-    parent_N: indices into all M + N nodes.
-    """
-    before, added = len(sees_MM), len(parent_N)
-    sees = np.zeros((before + added, before + added), dtype=bool)
-    sees[:before, :before] = sees_MM
-    for depth in np.unique(depth_N):
-        node_A = np.flatnonzero(depth_N == depth)
-        child_A = node_A[parent_N[node_A] >= 0]
-        sees[before + child_A] = sees[parent_N[child_A]]
-        sees[before + node_A, before + node_A] = True
-    return sees
+        sees_NN = np.eye(len(self.token_N), dtype=bool)
+        for depth in range(1, self.depth_N.max(initial=0) + 1):
+            node_A = np.flatnonzero(self.depth_N == depth)
+            sees_NN[node_A] |= sees_NN[self.parent_N[node_A]]
+        return sees_NN
 
 
 def parts(prompts_PT: Ints, prompt_B: Ints, completions_BT: Ints, max_nodes: int) -> list[Ints]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rlvrscope.arrays import Floats, Ints
 from rlvrscope.lab.anchor import Anchor
-from rlvrscope.lab.policy import EntropyMode, Policy, TokenScores
+from rlvrscope.lab.policy import CompletionScores, EntropyMode, Policy
 from rlvrscope.lab.prompts import drawn_at, training_prompts
 from rlvrscope.lab.recipe import SelectConfig, TrainConfig
 from rlvrscope.lab.sampler import Rollouts, sample
@@ -215,7 +215,7 @@ class Trainer:
 
 def _scores(
     model: Policy, rollouts: Rollouts, rows_B: Tensor, temperature: float, entropy: EntropyMode | None = None
-) -> TokenScores:
+) -> CompletionScores:
     """Scores of some completions; each of their prompts is read once."""
     prompts_M, prompt_B = torch.unique(rollouts.prompt_B[rows_B], return_inverse=True)
     completions_BT = rollouts.completions_BT[rows_B]

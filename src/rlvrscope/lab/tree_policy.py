@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from rlvrscope.arrays import Ints
 from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
-from rlvrscope.lab.policy import EntropyMode, NextTokens, TokenScores
+from rlvrscope.lab.policy import CompletionScores, EntropyMode, NextTokens
 from rlvrscope.lab.recipe import PretrainedConfig
 from rlvrscope.lab.token_tree import PAD, TokenTree, lengths, parts
 
@@ -87,7 +87,7 @@ class TreePolicy(nn.Module):
         prompt_B: Tensor,
         temperatures: tuple[float, ...] = (1.0,),
         entropy: EntropyMode | None = None,
-    ) -> TokenScores:
+    ) -> CompletionScores:
         prompts, rows, completions = (
             tokens.cpu().numpy() for tokens in (prompts_PT, prompt_B.to(prompts_PT.device), completions_BT)
         )
@@ -100,7 +100,7 @@ class TreePolicy(nn.Module):
             scored.append(checkpoint(work, use_reentrant=False) if recompute else work())
         back_B = torch.from_numpy(np.argsort(np.concatenate(split))).to(self.device)
         logp_KBT, entropy_BT = (torch.cat(column, dim=-2)[..., back_B, :] for column in zip(*scored, strict=True))
-        return TokenScores(logp_KBT, None if entropy is None else entropy_BT)
+        return CompletionScores(logp_KBT, None if entropy is None else entropy_BT)
 
     def decoder(self, prompts_PT: Tensor, prompt_B: Tensor, completion_length: int) -> TreeDecoder:  # noqa: ARG002
         return TreeDecoder(self, prompts_PT.cpu().numpy(), prompt_B)

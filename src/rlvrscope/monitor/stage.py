@@ -82,6 +82,11 @@ class StageMonitor:
     _moved: bool = False
     _alarms: dict[AlarmName, Lasting] = field(default_factory=dict)
 
+    @property
+    def saturated_at(self) -> int | None:
+        """The row at which the fall of the token entropy has ended."""
+        return self._saturation.at
+
     def update(self, row: Mapping[str, object] | Row) -> Reading:
         """Add a row; return the reading at its step. Raises InputError for a step that is missing or does not rise."""
         values = row.model_dump() if isinstance(row, Row) else row
@@ -131,8 +136,8 @@ class StageMonitor:
         up, evidence = self._has_turned(step, basis, name)
         if up:
             return "exploration", basis, evidence
-        if self._saturation.at is not None:
-            return "saturated", basis, f"the entropy stopped falling at row {self._saturation.at}; {evidence}"
+        if self.saturated_at is not None:
+            return "saturated", basis, f"the entropy stopped falling at row {self.saturated_at}; {evidence}"
         if not self._has_moved(step, name):
             rows = max(len(self.series[other].values) for other in {name, *MOVING} & self.series.keys())
             return "not enough yet", basis, f"in {rows} rows nothing has risen or fallen clearly"

@@ -11,8 +11,8 @@ MIN_WINDOW = 8
 GROWTH = 1.5
 """Each window is longer than the one before by this factor, so that t rows have about 2.5 ln t windows."""
 THRESHOLD = 5.0
-"""Standard errors from which a slope is one. Of series of 1,000 rows that are noise around a constant, 5 % or fewer
-have such a slope for PATIENCE rows in a row (`recipes/stage-detection`)."""
+"""Standard errors from which a slope is one. Of series of 1,000 rows that are noise around a constant, 3.5 % have such
+a rise for PATIENCE rows in a row, and 4.6 % such a fall (`recipes/stage-detection`, `validate.py noise`)."""
 PATIENCE = 3
 """Rows in a row that must agree."""
 

@@ -18,13 +18,14 @@ from rlvrscope.errors import InputError, file_errors
 from rlvrscope.readers.log_names import STEP_NAMES
 from rlvrscope.runs.folder import RunFolder
 from rlvrscope.runs.growing_lines import GrowingLines
-from rlvrscope.runs.rows import LedgerRow, ProbeRow, TelemetryRow
+from rlvrscope.runs.rows import EvaluationRow, LedgerRow, ProbeRow, TelemetryRow
 from rlvrscope.tables.csv_table import DELIMITERS
+from rlvrscope.tables.json_table import is_lines
 from rlvrscope.tables.stream import head_of, lines_of
 
 Entry = dict[str, Any]
 LAB_ROWS = (TelemetryRow, LedgerRow, ProbeRow)
-"""Rows of a run folder that the monitor reads."""
+"""Rows of a run folder that the monitor reads, beside the exact masses of its evaluations."""
 MAX_DAMAGED_SHARE = 0.1
 """Largest share of damaged lines in a file of JSON Lines."""
 _JSON = re.compile(r"""\{\s*["}]|\[\s*[\[{\]]""")
@@ -166,10 +167,14 @@ class LabEntries:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._followers = [RunFolder(self.path).follow(kind) for kind in LAB_ROWS]
+        folder = RunFolder(self.path)
+        self._followers = [folder.follow(kind) for kind in LAB_ROWS]
+        self._evaluations = folder.follow(EvaluationRow)
 
     def poll(self) -> list[Entry]:
-        return [row.model_dump() for follower in self._followers for row in follower.poll()]
+        rows = [row.model_dump() for follower in self._followers for row in follower.poll()]
+        exact = [{"step": row.step, "rare_log_mass": row.rare_log_mass} for row in self._evaluations.poll() if row.step]
+        return [*rows, *exact]
 
     def finish(self) -> list[Entry]:
         return []
@@ -181,20 +186,10 @@ def entries_of(path: Path) -> Entries:
         return LabEntries(path)
     head = head_of(path).decode(errors="replace").lstrip()
     if _JSON.match(head):
-        return LineEntries(path, _json_line) if _is_lines(path, head) else DocumentEntries(path, _document)
+        return LineEntries(path, _json_line) if is_lines(path) else DocumentEntries(path, _document)
     if _is_csv(path, head.partition("\n")[0]):
         return DocumentEntries(path, _csv)
     return LineEntries(path, _console_line)
-
-
-def _is_lines(path: Path, head: str) -> bool:
-    first, newline, others = head.partition("\n")
-    if any(suffix in (".jsonl", ".ndjson") for suffix in path.suffixes):
-        return True
-    try:
-        return isinstance(json.loads(first), dict) and bool(newline and others.strip())
-    except (ValueError, RecursionError):
-        return False
 
 
 def _is_csv(path: Path, first: str) -> bool:

@@ -40,7 +40,7 @@ class JsonTable:
     @classmethod
     def open(cls, path: Path) -> JsonTable:
         """Open JSON Lines, or a document, which is read whole: a list of objects, or an object that holds one."""
-        return cls.of(path, _line_objects) if _is_lines(path) else cls.of(path, _document_objects, "item")
+        return cls.of(path, _line_objects) if is_lines(path) else cls.of(path, _document_objects, "item")
 
     @classmethod
     def of(cls, path: Path, objects: Callable[[Path], Generator[NumberedObject]], row: str = "line") -> JsonTable:
@@ -104,7 +104,7 @@ def _is_rows(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
-def _is_lines(path: Path) -> bool:
+def is_lines(path: Path) -> bool:
     """True for JSON Lines: the first line is an object, and others follow (or the file's name says so)."""
     with contextlib.closing(lines_of(path)) as lines:
         texts = (text for _, text in lines if text.strip())

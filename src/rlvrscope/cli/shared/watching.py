@@ -16,6 +16,7 @@ from rich.text import Text
 from rlvrscope.cli.shared.alarms import raise_alarms
 from rlvrscope.cli.shared.console import MESSAGES, OUTPUT
 from rlvrscope.cli.shared.guard import on_interrupt
+from rlvrscope.cli.shared.outputs import check_outputs
 from rlvrscope.cli.shared.page_server import serving
 from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.extras import needs_extra
@@ -87,15 +88,7 @@ def output_writer(html: Path | None, png: Path | None, source: Path) -> Callable
     paths = [path for path in (html, png) if path is not None]
     if not paths:
         return lambda monitored: None
-    if png is not None and png.suffix not in (".png", ".svg"):
-        raise InputError(f"--png must end in .png or .svg; got {png}")
-    taken = {source.resolve()}
-    for path in paths:
-        if path.is_dir():
-            raise InputError(f"{path} is a folder; give a file name")
-        if path.resolve() in taken:
-            raise InputError(f"{path} is already read or written by this command: give every file its own name")
-        taken.add(path.resolve())
+    check_outputs(paths, [source], png)
     with needs_extra("report", "the page"):
         from rlvrscope.report.monitor.charts import charts
         from rlvrscope.report.monitor.page import render
