@@ -20,7 +20,7 @@ from rlvrscope.report.experiment.words import sentences, with_interval
 from rlvrscope.report.experiment.write import write_report
 from rlvrscope.stats import pass_at_k_exact
 
-CHARTS = ("frontier", "envelopes", "prompts", "pass-at-k", "training", "mass-flow")
+CHARTS = ("frontier", "envelopes", "prompts", "pass-at-k", "stages", "training", "mass-flow")
 
 
 @pytest.fixture(scope="module")

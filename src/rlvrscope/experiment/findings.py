@@ -13,6 +13,7 @@ from rlvrscope.errors import InputError
 from rlvrscope.experiment.equal_gain import AtEqualGain
 from rlvrscope.experiment.outcomes import EXTINCT, Estimate, Graded, GradedPair, Model, Outcome
 from rlvrscope.experiment.results import Experiment, mean_over_bases
+from rlvrscope.experiment.stages import ArmStages, stages
 from rlvrscope.lab.recipe import BOUNDARY_K
 from rlvrscope.runs.finished_run import HELD_OUT, Run
 from rlvrscope.seeding import generator
@@ -39,6 +40,11 @@ class Findings:
     def equal(self) -> AtEqualGain:
         """Arms, pairs and baselines at equal pass@1."""
         return AtEqualGain(self.experiment, self.gains, self.weights_RP[:FRONTIER_RESAMPLES])
+
+    @cached_property
+    def stages(self) -> Sequence[ArmStages]:
+        """Stages and alarms of the runs, by arm."""
+        return stages(self.experiment.runs)
 
     @cached_property
     def base(self) -> Model:

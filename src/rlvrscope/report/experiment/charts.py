@@ -21,6 +21,7 @@ from rlvrscope.experiment.curves import (
 from rlvrscope.experiment.findings import Findings
 from rlvrscope.experiment.outcomes import Bounded, Estimate
 from rlvrscope.experiment.prompt_changes import BASE, prompt_pairs
+from rlvrscope.experiment.stages import ArmStages
 from rlvrscope.lab.recipe import BOUNDARY_K
 from rlvrscope.report.experiment.frontier_charts import (
     PANELS_PER_ROW,
@@ -29,6 +30,8 @@ from rlvrscope.report.experiment.frontier_charts import (
     prompts_chart,
 )
 from rlvrscope.report.experiment.words import BOUNDARY, arm_label, between, entry_label, pair_label
+from rlvrscope.report.monitor.charts import signal_panel
+from rlvrscope.report.monitor.words import signals
 from rlvrscope.report.style import (
     BASE_COLOUR,
     COLOURS,
@@ -57,6 +60,8 @@ GRADED_LINES = {
     for prompts, dash in ((TRAINING, (1, 0)), (HELD_OUT, (3, 3)))
     for name, colour in (("common", "#0072B2"), ("optimal", "#D55E00"))
 }
+STAGE_SIGNALS = ("reward", "entropy")
+"""Signals of every arm; after them the one that decides between exploitation and exploration."""
 MASS_TICKS = (1e-5, 1e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1)
 
 
@@ -80,6 +85,8 @@ def charts(findings: Findings) -> dict[str, alt.TopLevelMixin]:
     curves = {arm: findings.pass_curve(arm, KS) for arm in (None, *experiment.arms)}
     where = f"{findings.num_prompts} {experiment.prompts}"
     drawn["pass-at-k"] = pass_at_k_chart(curves, where)
+    if findings.stages:
+        drawn["stages"] = stages_chart(findings.stages)
     drawn["training"] = training_chart(training_series(experiment))
     return {name: styled(chart) for name, chart in drawn.items()}
 
@@ -170,6 +177,29 @@ def training_chart(series: Mapping[str, Mapping[str, Sequence[StepValue]]]) -> A
     return alt.concat(*panels, columns=PANELS_PER_ROW).properties(
         title=title("Over training", f"Mean over runs; rewards and entropies of updates over {TELEMETRY_WINDOW} steps.")
     )
+
+
+def stages_chart(arms: Sequence[ArmStages]) -> Any:
+    """Signals of each arm over the bands of its stages: one column per arm, the deciding signal last."""
+    columns = [_stages_column(arm) for arm in arms]
+    return alt.concat(*columns, columns=PANELS_PER_ROW).properties(
+        title=title(
+            "Stages and alarms, as the monitor reads them",
+            "Mean over the runs of an arm. Band: the stage of most of them. Red: steps at which half of them or more "
+            "have an alarm.",
+        )
+    )
+
+
+def _stages_column(arm: ArmStages) -> Any:
+    timeline, known = arm.timeline, len(arm.runs)
+    names = signals(timeline.rows)
+    drawn = dict.fromkeys([name for name in (*STAGE_SIGNALS, names[-1]) if name in names])
+    panels = [signal_panel(timeline, name, width=225, height=80) for name in drawn]
+    alarms = dict.fromkeys(span.name for span in timeline.alarms)
+    lines = [f"! {name} ({arm.alarms[name]} of {known} runs)" for name in alarms] or ["no alarm in most runs"]
+    heading = alt.TitleParams(arm_label(arm.arm), subtitle=lines, anchor="start", fontSize=12)
+    return alt.vconcat(*panels, spacing=6, title=heading)
 
 
 def mass_chart(series: Mapping[str, Sequence[MassPoint]], prompts: str) -> Any:

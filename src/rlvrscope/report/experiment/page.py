@@ -63,7 +63,7 @@ def render(findings: Findings, charts: Mapping[str, alt.TopLevelMixin]) -> str:
         training=_training(findings.on_training) if findings.on_training else None,
         prompts=prompts_table([pair for gain in (None, *findings.gains) for pair in prompt_pairs(findings, gain)]),
         environment=environment_table(experiment),
-        stages=stages_table(experiment),
+        stages=stages_table(findings.stages),
         times=times_table(experiment),
         recipe=config.dumps(experiment.recipe),
     )

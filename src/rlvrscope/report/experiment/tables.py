@@ -9,7 +9,7 @@ from rlvrscope.experiment.findings import FRONTIER_RESAMPLES, RESAMPLES, Finding
 from rlvrscope.experiment.outcomes import AtGain, Entry, Estimate, Model
 from rlvrscope.experiment.prompt_changes import PromptPair, prompt_counts
 from rlvrscope.experiment.results import Experiment
-from rlvrscope.experiment.stages import stages
+from rlvrscope.experiment.stages import ArmStages
 from rlvrscope.report.experiment.words import (
     BOUNDARY,
     GRADED_NOTE,
@@ -175,15 +175,15 @@ def graded_pairs_table(findings: Findings) -> Table:
     return Table(columns, rows, f"Pairs at the end of training, on {findings.experiment.prompts}")
 
 
-def stages_table(experiment: Experiment) -> Table:
+def stages_table(arms: Sequence[ArmStages]) -> Table:
     """Stages and alarms by arm, as the monitor reads them from telemetry, group rewards and training prompts."""
     rows = [
         (
-            arm.arm, arm.runs, f"{len(arm.turns)} of {arm.runs}", math.nan if arm.turn is None else arm.turn,
+            arm.arm, len(arm.runs), f"{len(arm.turns)} of {len(arm.runs)}", math.nan if arm.turn is None else arm.turn,
             ", ".join(f"{stage} {number}" for stage, number in arm.last.most_common()),
             ", ".join(f"{name} {number}" for name, number in arm.alarms.most_common()) or "none",
         )
-        for arm in stages(experiment.runs)
+        for arm in arms
     ]  # fmt: skip
     columns = (
         Column("arm", align="left"), Column("runs", form=".0f"), Column("reached exploration"),

@@ -189,6 +189,12 @@ CAPTIONS = {
         "right ones. Exploitation: common rises while optimal falls. Exploration: optimal overtakes common."
     ),
     "pass-at-k": "Where the solid curve is below the dashed one, training has made the model worse at k samples.",
+    "stages": (
+        "Bands: read at each step from the steps before it alone. Exploitation: common right answers gain at the cost "
+        "of rare ones. Saturated: the entropy has stopped falling. Exploration: rare right answers gain. The lowest "
+        "panel decides: log-mass of optimal or rare answers where training prompts were scored, else what the groups' "
+        "rewards tell. The table below counts runs."
+    ),
     "training": (
         "Entropy of updated tokens: the policy's token entropy on the completions with nonzero advantage, which make "
         "the update. Reward: mean reward of the rollouts, on training prompts."

@@ -1,4 +1,4 @@
-"""The chart of a monitored log: every signal over steps, over bands of the stages."""
+"""Charts of signals over steps, over bands of the stages: of a monitored log, and of the arms of an experiment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rlvrscope.report.monitor.words import LABELS, signals
 from rlvrscope.report.style import COLOURS, number, styled, title
 
 STAGE_COLOURS = {
-    "not enough yet": "#bbbbbb", "exploitation": "#E69F00", "saturated": "#777777", "exploration": "#009E73"
+    "not enough yet": "#bbbbbb", "exploitation": "#E69F00", "saturated": "#7A4FA3", "exploration": "#009E73"
 }  # fmt: skip
 WIDTH, HEIGHT = 700, 90
 MAX_POINTS = 1000
@@ -29,8 +29,7 @@ LEVELS = "share at each reward"
 def charts(monitored: MonitoredLog) -> dict[str, Any]:
     """The chart under the name of its place on the page."""
     timeline = monitored.timeline
-    names = signals(monitored)
-    panels = [_panel(timeline, LABELS[name], _points(timeline.rows, name), index) for index, name in enumerate(names)]
+    panels = [signal_panel(timeline, name) for name in signals(timeline.rows)]
     if any("levels" in row for row in timeline.rows):
         panels.insert(1, _levels_panel(timeline))
     heading = title(
@@ -39,15 +38,21 @@ def charts(monitored: MonitoredLog) -> dict[str, Any]:
     return {"timeline": styled(alt.vconcat(*panels, spacing=10, title=heading))}
 
 
-def _panel(timeline: Timeline, label: str, points: Sequence[Row], index: int) -> Any:
-    data = alt.Chart(alt.Data(values=list(points)))
-    y = alt.Y("value:Q", title=label, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4))
-    colour = COLOURS[index % len(COLOURS)]
+def signal_panel(timeline: Timeline, name: str, width: int = WIDTH, height: int = HEIGHT) -> Any:
+    """One signal over steps, over the bands of its timeline."""
+    data = alt.Chart(alt.Data(values=_points(timeline.rows, name)))
+    y = alt.Y(
+        "value:Q",
+        title=LABELS[name],
+        scale=alt.Scale(zero=False),
+        axis=alt.Axis(tickCount=4, minExtent=32, labelFlush=True),
+    )
+    colour = COLOURS[list(LABELS).index(name) % len(COLOURS)]
     thin = data.mark_line(strokeWidth=1, opacity=0.35, color=colour).encode(x=_x(timeline), y=y)
     bold = data.mark_line(strokeWidth=2.2, color=colour).encode(
         x=_x(timeline), y=alt.Y("mean:Q"), tooltip=["step:Q", number("value", ".4g"), number("mean", ".4g")]
     )
-    return alt.layer(*_bands(timeline), thin, bold, width=WIDTH, height=HEIGHT)
+    return alt.layer(*_bands(timeline, height), thin, bold, width=width, height=height)
 
 
 def _levels_panel(timeline: Timeline) -> Any:
@@ -66,7 +71,7 @@ def _levels_panel(timeline: Timeline) -> Any:
         tooltip=["step:Q", "level:N", number("mean", ".3f")],
     )
     own = alt.Resolve(scale=alt.ScaleResolveMap(color="independent"))
-    return alt.layer(*_bands(timeline, legend=False), encoded, width=WIDTH, height=HEIGHT, resolve=own)
+    return alt.layer(*_bands(timeline, HEIGHT, legend=False), encoded, width=WIDTH, height=HEIGHT, resolve=own)
 
 
 def _at_level(row: Row, level: float) -> Row:
@@ -78,7 +83,7 @@ def _x(timeline: Timeline) -> alt.X:
     return alt.X("step:Q", title=None, scale=alt.Scale(domain=[first, max(last, first + 1)], nice=False))
 
 
-def _bands(timeline: Timeline, legend: bool = True) -> list[Any]:
+def _bands(timeline: Timeline, height: int, legend: bool = True) -> list[Any]:
     """Stages as bands that touch each other; alarms as marks along the lower edge.
 
     legend: the same for all panels that share a scale, of which one legend is drawn.
@@ -93,7 +98,7 @@ def _bands(timeline: Timeline, legend: bool = True) -> list[Any]:
     bands = band.encode(x=_x(timeline), x2="end:Q", color=alt.Color("stage:N", scale=scale, legend=below))
     alarms = [{"alarm": span.name, "step": span.first, "end": span.last} for span in timeline.alarms]
     mark = alt.Chart(alt.Data(values=alarms)).mark_rule(color="#D00000", strokeWidth=3)
-    marks = mark.encode(x=_x(timeline), x2="end:Q", y=alt.value(HEIGHT), tooltip=["alarm:N", "step:Q", "end:Q"])
+    marks = mark.encode(x=_x(timeline), x2="end:Q", y=alt.value(height), tooltip=["alarm:N", "step:Q", "end:Q"])
     return [bands, *([marks] if alarms else [])]
 
 

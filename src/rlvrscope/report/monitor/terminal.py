@@ -44,7 +44,7 @@ def _chart(monitored: MonitoredLog, cells: int) -> list[Text]:
     cells = min(cells, len(rows))
     places = [_place(row["step"], first, last, cells) for row in rows]
     lines = [_line("stage", _stage_marks(monitored, first, last, cells))]
-    for name in signals(monitored):
+    for name in signals(rows):
         pairs = [(place, row[name]) for place, row in zip(places, rows, strict=True) if name in row]
         lines.append(_line(LABELS[name], Text(bars(pairs, cells)), ends(monitored, name)))
     gap = " " * max(1, cells - len(f"{first:,}") - len(f"{last:,}"))

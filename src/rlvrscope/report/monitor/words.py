@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -87,9 +88,8 @@ def ends(monitored: MonitoredLog, name: str) -> str:
     return f"{number(first, '.3g')} → {number(last, '.3g')}"
 
 
-def signals(monitored: MonitoredLog) -> list[str]:
+def signals(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Signals that some row has, in the order of LABELS; of two that are equal, as for binary rewards, the first."""
-    rows = monitored.timeline.rows
     names = [name for name in LABELS if any(name in row for row in rows)]
     alike = all(row.get("top_at_group") == row.get("pass_at_group") for row in rows)
     return [name for name in names if name != "top_at_group" or not alike]
