@@ -497,7 +497,7 @@ def test_the_page_draws_in_a_browser(in_a_browser: dict, rising: Findings):
     assert 'data-charts="drawn"' in drawn
     assert not re.search("refused|error|failed", console, re.IGNORECASE)
     assert set(charts(rising)) == {
-        *("frontier", "equal-pass", "envelopes", "prompts", "pass-at-k", "training", "mass-flow"),
+        *("frontier", "equal-pass", "envelopes", "prompts", "pass-at-k", "stages", "training", "mass-flow"),
     }
     for name in charts(rising):
         start = drawn.index(f'<div id="{name}"')
