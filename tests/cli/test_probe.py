@@ -110,9 +110,88 @@ def test_mistakes(base: str, bank: str, experiment: Path, recipe_file: Path):
 def test_steps_come_from_names():
     from rlvrscope.cli.probe import _steps
 
+    def steps(*names: str) -> list[int]:
+        return [step for step, _ in _steps(names)]
+
     assert _steps(["run/checkpoint-50", "run/checkpoint-100/"]) == [
-        (50, "run/checkpoint-50"),
-        (100, "run/checkpoint-100/"),
+        (50, "run/checkpoint-50"), (100, "run/checkpoint-100/")
+    ]  # fmt: skip
+    assert steps("SmolLM2-135M", "run/checkpoint-100", "run/checkpoint-200") == [0, 100, 200], "the base comes first"
+    assert steps("base", "global_step_20") == [0, 20]
+    assert steps("a2", "b1", "c7") == [0, 1, 2]
+    assert steps("step-20", "step-10") == [0, 1], "out of order"
+    assert steps("line-torch2.13.7+cpu.safetensors", "run") == [0, 1], "a version is no step"
+
+
+@pytest.fixture(scope="module")
+def exact(experiment: Path) -> list[dict[str, list[float]]]:
+    """Mass of each class on every held-out prompt: of the base, and of the trained model of a run."""
+    lines = (experiment / "runs" / "grpo-base0-seed0" / "evaluation.jsonl").read_text().splitlines()
+    return [
+        next(score["mass"] for score in json.loads(lines[row])["held_out"] if score["temperature"] == 1.0)
+        for row in (0, -1)
     ]
-    assert [step for step, _ in _steps(["base", "run/checkpoint-100"])] == [0, 1]
-    assert [step for step, _ in _steps(["a2", "b1"])] == [0, 1]
+
+
+def test_a_task_of_the_lab_is_enumerated_and_exact(
+    base: str, recipe_file: Path, experiment: Path, exact: list[dict[str, list[float]]], tmp_path: Path
+):
+    """In one command, without sampling: every class has the mass that the lab's evaluation has."""
+    out, trained = tmp_path / "bank.jsonl", experiment / "runs" / "grpo-base0-seed0"
+    output = run("probe", "build", base, recipe_file, "--out", out).stdout
+    assert "24 prompts: dominant 24" in output
+    assert list(tmp_path.iterdir()) == [out], "nothing was drawn"
+    rows = json.loads(run("probe", "score", out, base, trained, "--json").stdout)["rows"]
+    for row, mass in zip(rows, exact, strict=True):
+        assert set(row["classes"]) == set(mass)
+        for kind, known in row["classes"].items():
+            mass_P = np.array(mass[kind])[np.array(exact[0][kind]) > 0.0]
+            assert known["prompts"] == len(mass_P)
+            assert known["mass"] == pytest.approx(mass_P.mean(), rel=1e-6)
+            assert known["log_mass"] == pytest.approx(np.log(mass_P).mean(), abs=1e-6)
+    message = run("probe", "build", base, recipe_file, "--out", out, "--samples", "8", code=2).stderr
+    assert "lists every right answer: leave --samples and --later out" in message
+
+
+def test_a_sampled_bank_agrees_with_the_exact_masses(
+    base: str, bank: str, recipe_file: Path, experiment: Path, exact: list[dict[str, list[float]]]
+):
+    """The share left that importance weights estimate, on the prompts that have the class, to three standard errors."""
+    run("probe", "build", base, recipe_file, "--out", "all.jsonl")
+    order = list(dict.fromkeys(one.request.problem.id for one in Bank.load(Path("all.jsonl")).completions))
+    trained = experiment / "runs" / "grpo-base0-seed0"
+    _, row = json.loads(run("probe", "score", bank, base, trained, "--json").stdout)["rows"]
+    moved = 0
+    for kind in ("dominant", "other"):  # rare ones were drawn of a single prompt, which has no standard error
+        sampled = {one.request.problem.id for one in Bank.load(Path(bank)).completions if one.kind == kind}
+        before_P, after_P = (np.array(masses[kind])[[name in sampled for name in order]] for masses in exact)
+        known, estimate = (after_P[before_P > 0.0] / before_P[before_P > 0.0]).mean(), row["classes"][kind]
+        assert estimate["left"] == pytest.approx(known, abs=3.0 * estimate["left_error"])
+        moved += abs(known - 1.0) > 3.0 * estimate["left_error"]
+    assert moved, "training changed a mass by more than its error"
+
+
+def test_a_task_is_sampled_in_one_command(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Drawn into a store beside the bank, verified, scored; the same command draws nothing twice."""
+    monkeypatch.chdir(tmp_path)
+    problems = [
+        {"id": f"p{n}", "prompt": f"{n} 1", "answer": str(n), "verifier": "exact", "forms": ["whole"]}
+        for n in range(5)
+    ]  # fmt: skip
+    Path("five.jsonl").write_text("".join(json.dumps(problem) + "\n" for problem in problems))
+    words = ("probe", "build", tiny_model, "five.jsonl", "--out", "bank.jsonl", "--max-tokens", "3")
+    assert "1,280 samples, 1,280 of them new, in bank.sqlite" in run(*words, "--samples", "256").stdout
+    drawn = sum(one.drawn for one in Bank.load(Path("bank.jsonl")).completions if one.kind != "wrong")
+    counts = json.loads(run("store", "stats", "bank.sqlite", "--json").stdout)["runs"]["samples"]
+    assert 0 < drawn <= counts["outcomes"]["correct"], "right ones that the token limit cut off are left out"
+    first = Path("bank.jsonl").read_bytes()
+    assert "1,280 samples, 0 of them new" in run(*words, "--samples", "256").stdout
+    assert Path("bank.jsonl").read_bytes() == first
+    short = run(*words[:-1], "1", "--out", "short.jsonl", code=2).stderr
+    assert "right completions of short.sqlite were cut off by the token limit" in short
+    assert "seed was 0, is now 1" in run(*words, "--samples", "256", "--seed", "1", code=2).stderr
+    assert "can't score given completions" in run(*words, "--engine", "openai", code=2).stderr
+    store = ("probe", "build", tiny_model, "bank.sqlite", "--out", "again.jsonl")
+    assert "leave the options of sampling out" in run(*store, "--samples", "64", code=2).stderr
+    run(*store)
+    assert Path("again.jsonl").read_bytes() == first

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,15 +14,27 @@ import typer
 
 from rlvrscope.cli.shared.console import MESSAGES, OUTPUT, print_json, say
 from rlvrscope.cli.shared.guard import guarded
-from rlvrscope.cli.shared.options import JsonOption
+from rlvrscope.cli.shared.options import FieldOption, JsonOption, SourceOption, SplitOption
+from rlvrscope.engines import Settings
+from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
 from rlvrscope.report.table import Column, Table, to_rich
 
 if TYPE_CHECKING:
+    from rlvrscope.monitor import Bank
+    from rlvrscope.problem import Problem
     from rlvrscope.runs.rows import ProbeRow
     from rlvrscope.scoring import Fact, Scorer
 
 app = typer.Typer(help="Mass probes: build a bank, score checkpoints.", no_args_is_help=True, rich_markup_mode=None)
+TASK = (
+    "A name of `rlvrscope tasks list`, a file of your own, or a lab recipe (.toml): its held-out prompts; also a store "
+    "of the base's samples (rlvrscope sample)."
+)
+STEP_NAME = re.compile(r"(?:checkpoint|step)[-_]?([0-9]{1,15})(?:\.safetensors)?$")
+"""The step in the name of a checkpoint: of TRL, of verl (global_step_200), of one's own."""
+DEFAULT_SAMPLES = 64
+"""Samples of each problem."""
 DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu, or cuda if available.")]
 
 
@@ -28,28 +42,127 @@ DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu, or cuda
 @guarded
 def build(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="The base: a folder, a hub model, a lab run.")],
-    store: Annotated[Path, typer.Argument(metavar="STORE", help="Its samples, verified (rlvrscope sample).")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help=TASK)],
     out: Annotated[Path, typer.Option("--out", help="The bank to write (JSON Lines).")],
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=1, help=f"Samples of each problem; default: {DEFAULT_SAMPLES}.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the samples.")] = 0,
     later: Annotated[
         list[Path] | None, typer.Option("--later", help="A store of a trained model, for discoveries (repeatable).")
     ] = None,
-    engine: Annotated[str | None, typer.Option("--engine", help="lab or transformers; default: the store's.")] = None,
+    engine: Annotated[str | None, typer.Option("--engine", help="lab or transformers; default: the model's.")] = None,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Longest completion.")] = None,
+    template: Annotated[
+        str | None, typer.Option("--template", help="Prompt template; none: no template. Default: the task's own.")
+    ] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="Apply the model's own chat template as well.")] = False,
+    split: SplitOption = None,
+    count: Annotated[int | None, typer.Option("--count", min=1, help="Use only the first problems, this many.")] = None,
+    task_seed: Annotated[int, typer.Option("--task-seed", help="Seed of generated tasks.")] = 0,
+    source: SourceOption = None,
+    field: FieldOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score the completions of a store under the base that drew them, and sort them into classes."""
-    from rlvrscope.readers.probe_bank import build_bank, identity_of
-    from rlvrscope.sampling.store.store_file import store_path
+    """Store completions of a base, scored and sorted into classes: dominant, other and rare right ones, wrong ones.
 
-    path, others = store_path(store), [store_path(other) for other in later or ()]
-    identity = identity_of(path)
-    scorer = _scorer(model, engine or _engine(identity), identity, device)
-    try:
-        with MESSAGES.status("scoring"):
-            bank = build_bank(path, scorer, others)
-    finally:
-        scorer.close()
+    Of a task of the lab, every right answer, without sampling. Of another task, samples: they are drawn into a store
+    beside the bank (bank.jsonl: bank.sqlite), where the same command continues. Of a store, its verified samples.
+    """
+    from rlvrscope.engines import check_scorer
+    from rlvrscope.readers.probe_bank import lists_answers
+    from rlvrscope.sampling.store.store_file import is_store, store_path
+
+    others = [store_path(other) for other in later or ()]
+    if is_store(Path(task)):
+        if samples or max_tokens or template or chat or split or count or source or field:
+            raise InputError(f"{task} is a store, whose samples are drawn: leave the options of sampling out")
+        bank = _bank_of_store(model, store_path(task), others, engine, device)
+    else:
+        engine = engine or _engine_of_model(model)
+        check_scorer(engine)
+        problems, template = _problems(task, split, count, task_seed, source, field or (), template)
+        if engine == "lab" and lists_answers(problems):
+            if samples or others:
+                raise InputError("the task lists every right answer: leave --samples and --later out")
+            bank = _bank_of_answers(model, problems, device)
+        else:
+            store = out.with_suffix(".sqlite")
+            settings = Settings(max_tokens=max_tokens, chat=chat, device=device)
+            _draw(store, model, problems, engine, settings, samples or DEFAULT_SAMPLES, seed, template)
+            bank = _bank_of_store(model, store, others, engine, device)
     bank.save(out)
+    _print_bank(bank, out, as_json)
+
+
+def _problems(
+    task: str,
+    split: str | None,
+    count: int | None,
+    seed: int,
+    source: Path | None,
+    fields: Sequence[str],
+    template: str | None,
+) -> tuple[list[Problem], str | None]:
+    """The problems of a task, and the template of its prompts."""
+    from rlvrscope.cli.sample import problems_of_task, template_of_task
+
+    with MESSAGES.status(f"loading {task}"):
+        loaded = problems_of_task(task, split, count, seed, source, fields)
+    for note in loaded.notes:
+        say(f"Note: {note}")
+    return loaded.problems, template_of_task(task, loaded.problems, template)
+
+
+def _draw(
+    store: Path,
+    model: str,
+    problems: Sequence[Problem],
+    engine: str,
+    settings: Settings,
+    samples: int,
+    seed: int,
+    template: str | None,
+) -> None:
+    """Draw the samples that a store lacks. Raises KeyboardInterrupt after Ctrl-C, and Exit where some failed."""
+    from rlvrscope.cli.sample import draw_samples
+    from rlvrscope.cli.shared.sampling_progress import SamplingProgress
+    from rlvrscope.engines import open_engine
+    from rlvrscope.verify import VerifierPool
+
+    display = SamplingProgress()
+    settings = replace(settings, requested=samples * len(problems), on_tokens=display.count_tokens)
+    with MESSAGES.status(f"loading {model}"):
+        opened = open_engine(engine, model, settings)
+    try:
+        progress, _ = draw_samples(store, problems, opened, samples, seed, template, display, VerifierPool())
+    finally:
+        opened.close()
+    say(f"{progress.done:,} samples, {progress.new:,} of them new, in {store}")
+    if progress.stopped:
+        raise KeyboardInterrupt
+    if progress.failed:
+        say(f"{progress.failed:,} samples failed: the same command tries them again.")
+        raise typer.Exit(1)
+
+
+def _bank_of_store(model: str, store: Path, later: Sequence[Path], engine: str | None, device: str | None) -> Bank:
+    from rlvrscope.readers.probe_bank import build_bank, identity_of
+
+    identity = identity_of(store)
+    with _scoring(model, engine or _engine(identity), identity, device) as scorer, MESSAGES.status("scoring"):
+        return build_bank(store, scorer, later)
+
+
+def _bank_of_answers(model: str, problems: Sequence[Problem], device: str | None) -> Bank:
+    from rlvrscope.readers.probe_bank import enumerated_bank
+
+    with _scoring(model, "lab", {}, device) as scorer, MESSAGES.status("scoring"):
+        return enumerated_bank(problems, scorer)
+
+
+def _print_bank(bank: Bank, out: Path, as_json: bool) -> None:
     counts = {kind: sum(one.kind == kind for one in bank.completions) for kind in _kinds()}
     prompts = len({one.request.problem.id for one in bank.completions})
     if as_json:
@@ -71,7 +184,8 @@ def score(
 ) -> None:
     """Score a bank under one checkpoint after the other: the mass of each class, its flow, and what is left of it.
 
-    Steps are read from names such as checkpoint-200 or global_step_200; without them they count from 0.
+    Steps are read from names such as checkpoint-200 or global_step_200; a first model without one is the base, at step
+    0. Where the names have no steps, they count from 0.
     """
     from rlvrscope.monitor import Bank, MassProbe
     from rlvrscope.runs import write_atomic
@@ -80,14 +194,13 @@ def score(
     rows: list[ProbeRow] = []
     probe: MassProbe | None = None
     for step, checkpoint in _steps(checkpoints):
-        with MESSAGES.status(f"scoring {checkpoint}"):
-            scorer = _scorer(checkpoint, _engine(loaded.base), loaded.base, device)
-            try:
-                probe = probe or MassProbe(loaded, scorer)
-                probe.scorer = scorer
-                rows.append(probe.score(step))
-            finally:
-                scorer.close()
+        with (
+            _scoring(checkpoint, _engine(loaded.base), loaded.base, device) as scorer,
+            MESSAGES.status(f"scoring {checkpoint}"),
+        ):
+            probe = probe or MassProbe(loaded, scorer)
+            probe.scorer = scorer
+            rows.append(probe.score(step))
     if out is not None:
         write_atomic(out, "".join(json.dumps(row.model_dump(mode="json")) + "\n" for row in rows))
     if png is not None:
@@ -133,17 +246,34 @@ def _engine(identity: Mapping[str, Fact]) -> str:
     return engine if engine in SCORERS else "transformers"
 
 
-def _scorer(model: str, engine: str, identity: Mapping[str, Fact], device: str | None) -> Scorer:
-    from rlvrscope.engines import Settings, open_scorer
+def _engine_of_model(model: str) -> str:
+    """The lab for a run's folder or a checkpoint of it, else transformers."""
+    path = Path(model)
+    is_lab = path.suffix == ".safetensors" or (path / "checkpoints" / "final.safetensors").is_file()
+    return "lab" if is_lab else "transformers"
+
+
+@contextlib.contextmanager
+def _scoring(model: str, engine: str, identity: Mapping[str, Fact], device: str | None) -> Iterator[Scorer]:
+    """A model to score with, as the samples of `identity` were drawn."""
+    from rlvrscope.engines import open_scorer
 
     with MESSAGES.status(f"loading {model}"):
-        return open_scorer(engine, model, Settings(chat=bool(identity.get("chat")), device=device))
+        scorer = open_scorer(engine, model, Settings(chat=bool(identity.get("chat")), device=device))
+    try:
+        yield scorer
+    finally:
+        scorer.close()
 
 
 def _steps(checkpoints: Sequence[str]) -> list[tuple[int, str]]:
-    """Each checkpoint with its step: the last number of its name where all have one and they rise, else its place."""
-    numbers = [re.findall(r"\d+", Path(name.rstrip("/")).name) for name in checkpoints]
-    steps = [int(found[-1]) if found else -1 for found in numbers]
-    if steps != sorted(set(steps)) or min(steps) < 0:
+    """Each checkpoint with its step: that of names such as checkpoint-200, where they rise, else its place.
+
+    A first name without a step is the base, at step 0.
+    """
+    matches = [STEP_NAME.search(Path(name.rstrip("/")).name) for name in checkpoints]
+    steps = [-1 if match is None else int(match[1]) for match in matches]
+    steps[0] = max(steps[0], 0)
+    if steps != sorted(set(steps)) or len(steps) == 1:
         steps = list(range(len(checkpoints)))
     return list(zip(steps, checkpoints, strict=True))

@@ -17,11 +17,13 @@ from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
 
 if TYPE_CHECKING:
+    from rlvrscope.cli.shared.sampling_progress import SamplingProgress
     from rlvrscope.engines import Engine
     from rlvrscope.problem import Problem
     from rlvrscope.problems.problem_files import LoadedProblems
     from rlvrscope.sampling import FillProgress
     from rlvrscope.sampling.store.check import RunStats
+    from rlvrscope.verify import VerifierPool
 
 TASK = "A name of `rlvrscope tasks list`, a file of your own, or a lab recipe (.toml): its held-out prompts."
 STOP = "A completion ends before this text (repeatable); \\n is a line break, \\t a tab, \\\\ a backslash."
@@ -73,9 +75,6 @@ def sample(
     """Draw samples of a model into a store, and verify them. If it is killed, the same command continues."""
     from rlvrscope.cli.shared.sampling_progress import SamplingProgress
     from rlvrscope.engines import Settings, open_engine
-    from rlvrscope.sampling import SampleStore, fill
-    from rlvrscope.sampling.store.check import stats
-    from rlvrscope.sampling.store.sample_store import RUN
     from rlvrscope.sampling.store.store_file import FILE_NAME
     from rlvrscope.verify import VerifierPool
 
@@ -85,11 +84,11 @@ def sample(
         on_tokens=display.count_tokens,
     )  # fmt: skip
     with MESSAGES.status(f"loading {task}"):
-        loaded = _problems(task, split, count, task_seed, source, field or ())
+        loaded = problems_of_task(task, split, count, task_seed, source, field or ())
     problems = loaded.problems
     for note in loaded.notes:
         MESSAGES.print(f"Note: {note}")
-    template = _template(task, problems, template)
+    template = template_of_task(task, problems, template)
     settings = replace(settings, requested=samples * len(problems))
     with MESSAGES.status(f"loading {model}"):
         opened = open_engine(engine, model, settings)
@@ -98,12 +97,9 @@ def sample(
         if dry_run:
             _print_plan(path, problems, samples, opened, seed, template, as_json)
             return
-        with SampleStore(path) as store, VerifierPool(workers, timeout) as pool, display:
-            progress = fill(
-                store, problems, opened, samples, seed=seed, template=template, pool=pool,
-                on_progress=display.show, stop=lambda: display.stopped,
-            )  # fmt: skip
-            run = stats(store)[RUN]
+        progress, run = draw_samples(
+            path, problems, opened, samples, seed, template, display, VerifierPool(workers, timeout)
+        )
     finally:
         opened.close()
     _print_result(progress, run, path, as_json)
@@ -113,9 +109,33 @@ def sample(
         raise typer.Exit(1)
 
 
-def _problems(
+def draw_samples(
+    path: Path,
+    problems: Sequence[Problem],
+    engine: Engine,
+    samples: int,
+    seed: int,
+    template: str | None,
+    display: SamplingProgress,
+    pool: VerifierPool,
+) -> tuple[FillProgress, RunStats]:
+    """Draw what a store lacks, verified, with a progress display; return the progress and the whole run's facts."""
+    from rlvrscope.sampling import SampleStore, fill
+    from rlvrscope.sampling.store.check import stats
+    from rlvrscope.sampling.store.sample_store import RUN
+
+    with SampleStore(path) as store, pool, display:
+        progress = fill(
+            store, problems, engine, samples, seed=seed, template=template, pool=pool, on_progress=display.show,
+            stop=lambda: display.stopped,
+        )  # fmt: skip
+        return progress, stats(store)[RUN]
+
+
+def problems_of_task(
     task: str, split: str | None, count: int | None, seed: int, source: Path | None, fields: Sequence[str]
 ) -> LoadedProblems:
+    """Load the problems of a task's name, a file, or a lab recipe (its held-out prompts)."""
     from rlvrscope.problems.problem_files import LoadedProblems
     from rlvrscope.problems.task_catalogue import load_task
 
@@ -131,7 +151,7 @@ def _problems(
     return LoadedProblems(problems_of(config.load(Path(task), Recipe))[:count], [])
 
 
-def _template(task: str, problems: Sequence[Problem], requested: str | None) -> str | None:
+def template_of_task(task: str, problems: Sequence[Problem], requested: str | None) -> str | None:
     """The requested template, or else the task's own."""
     from rlvrscope.problems.hub import DATA_SETS
     from rlvrscope.problems.task_catalogue import is_task_file

@@ -73,11 +73,16 @@ def open_scorer(name: str, model: str, settings: Settings | None = None) -> Scor
     Raises InputError for an unknown name, an engine that can't score, and a temperature or top-p other than 1.
     """
     settings = settings or Settings()
-    if name in ENGINES and name not in SCORERS:
-        raise InputError(f"the {name} engine can't score given completions: use one of {', '.join(SCORERS)}")
+    check_scorer(name)
     if settings.temperature != 1.0 or settings.top_p != 1.0:
         raise InputError("scores are log-probabilities at temperature 1 and top-p 1: leave those settings out")
     return _module(name).open_scorer(model, settings)
+
+
+def check_scorer(name: str) -> None:
+    """Raise InputError for an engine that can't score given completions."""
+    if name in ENGINES and name not in SCORERS:
+        raise InputError(f"the {name} engine can't score given completions: use one of {', '.join(SCORERS)}")
 
 
 def _module(name: str) -> ModuleType:
@@ -99,6 +104,7 @@ __all__ = [
     "Scorer",
     "Settings",
     "TokenScores",
+    "check_scorer",
     "open_engine",
     "open_scorer",
 ]

@@ -1,13 +1,15 @@
-"""Banks of stored completions from stores of samples: the base's right and wrong ones, and what later models found."""
+"""Banks of stored completions: from stores of samples, or every right answer where a task lists them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rlvrscope.errors import InputError
 from rlvrscope.monitor import Bank
+from rlvrscope.problem import Problem
 from rlvrscope.problems.templates import template_of
 from rlvrscope.readers.store_table import StoreTable
 from rlvrscope.sampling.store.sample_store import SampleStore
@@ -15,6 +17,9 @@ from rlvrscope.scoring import Fact, Scorer, ScoreRequest
 
 WRONG_PER_PROMPT = 4
 """At most this many wrong completions of a prompt are stored: the likeliest by their number of draws."""
+
+SCORED_WITH = ("lab", "tokens")
+"""Metadata by which the lab scores a completion."""
 
 
 def identity_of(path: Path) -> Mapping[str, Fact]:
@@ -40,8 +45,16 @@ def build_bank(path: Path, scorer: Scorer, later: Sequence[Path] = ()) -> Bank:
             f"{path} was drawn from another model than {scorer.identity.get('model')}: their weights differ"
         )
     right, wrong = Counter[ScoreRequest](), Counter[ScoreRequest]()
-    for request, correct in _requests(path):
-        (right if correct else wrong)[request] += 1
+    cut_off = 0
+    for request, correct, whole in _requests(path):
+        if whole:
+            (right if correct else wrong)[request] += 1
+        cut_off += correct and not whole
+    if cut_off and not right:
+        raise InputError(
+            f"all {cut_off:,} right completions of {path} were cut off by the token limit, and a bank stores whole "
+            "ones: sample with a higher limit (--max-tokens)"
+        )
     kept: Counter[str] = Counter()
     few: dict[ScoreRequest, int] = {}
     for request, times in wrong.most_common():
@@ -50,8 +63,23 @@ def build_bank(path: Path, scorer: Scorer, later: Sequence[Path] = ()) -> Bank:
             few[request] = times
     if not _is_plain(identity):
         right, few = Counter(dict.fromkeys(right, 0)), dict.fromkeys(few, 0)
-    found = [request for other in later for request, correct in _requests(other) if correct]
-    return Bank.of(scorer, right, few, found)
+    discovered = [request for other in later for request, correct, whole in _requests(other) if correct and whole]
+    return Bank.of(scorer, right, few, discovered)
+
+
+def enumerated_bank(problems: Sequence[Problem], scorer: Scorer) -> Bank:
+    """Build a bank of every right answer of problems that list them (`lists_answers`): its masses are exact."""
+    requests = []
+    for problem in problems:
+        answers = (problem.answer, *problem.metadata["also"])
+        alone = replace(problem, metadata={key: problem.metadata[key] for key in SCORED_WITH})
+        requests += [ScoreRequest(alone, alone.prompt, text) for text in answers]
+    return Bank.of(scorer, dict.fromkeys(requests, 0), {})
+
+
+def lists_answers(problems: Sequence[Problem]) -> bool:
+    """Return whether the problems list all their right answers, in tokens: those of the lab's own tasks do."""
+    return all({"also", *SCORED_WITH} <= problem.metadata.keys() for problem in problems)
 
 
 def _is_plain(identity: Mapping[str, Fact]) -> bool:
@@ -59,8 +87,8 @@ def _is_plain(identity: Mapping[str, Fact]) -> bool:
     return identity.get("temperature") == 1.0 and identity.get("top_p") == 1.0
 
 
-def _requests(path: Path) -> Iterator[tuple[ScoreRequest, bool]]:
-    """Yield each sample that ended by itself, as a request to score it, with its verdict."""
+def _requests(path: Path) -> Iterator[tuple[ScoreRequest, bool, bool]]:
+    """Yield each sample as a request to score it; whether it is right; whether it ended by itself."""
     template = identity_of(path).get("template")
     with SampleStore(path, write=False) as store:
         problems = store.problems()
@@ -71,5 +99,5 @@ def _requests(path: Path) -> Iterator[tuple[ScoreRequest, bool]]:
     names = ["problem", "correct", "text", "finish"]
     for batch in StoreTable.open(path).batches(names):
         for name, correct, text, finish in zip(*(batch.columns[column].list() for column in names), strict=True):
-            if finish != "length":
-                yield ScoreRequest(problems[name], prompts[name], text, ended=finish == "stop"), correct
+            request = ScoreRequest(problems[name], prompts[name], text, ended=finish == "stop")
+            yield request, correct, finish != "length"
