@@ -104,7 +104,7 @@ class LabScorer:
         or holds words that are not tokens.
         """
         scores: list[TokenScores] = []
-        for _, same_task in itertools.groupby(requests, lambda request: _task_key(request.problem)):
+        for _, same_task in itertools.groupby(requests, lambda request: request.problem.metadata.get("lab")):
             while batch := list(itertools.islice(same_task, MAX_SCORED_ROWS)):
                 scores += self._score(batch)
         return scores
@@ -116,7 +116,8 @@ class LabScorer:
     def _score(self, requests: Sequence[ScoreRequest]) -> list[TokenScores]:
         """Score completions of one task; each prompt is read once. The padding follows a row, so it changes nothing."""
         task = _fitting_task(requests[0].problem, self.model)
-        rows = [_completion_ids(task, request) for request in requests]
+        ids = _token_ids(_task_key(requests[0].problem))
+        rows = [_completion_ids(task, ids, request) for request in requests]
         padded_BT = [[*row, *[0] * (task.completion_length - len(row))] for row in rows]
         prompt_B = [tuple(request.problem.metadata["tokens"]) for request in requests]
         place_of = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompt_B))}
@@ -213,8 +214,8 @@ def _fitting_task(problem: Problem, model: Transformer) -> TokenTasks:
     return task
 
 
-def _completion_ids(task: TokenTasks, request: ScoreRequest) -> list[int]:
-    words, ids = request.completion.split(), _token_ids(_task_key(request.problem))
+def _completion_ids(task: TokenTasks, ids: Mapping[str, int], request: ScoreRequest) -> list[int]:
+    words = request.completion.split()
     unknown = next((word for word in words if word not in ids), None)
     if unknown is not None:
         raise InputError(f"problem {request.problem.id!r}: {unknown!r} is no token of the task")

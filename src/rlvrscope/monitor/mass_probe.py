@@ -27,6 +27,10 @@ wrong."""
 RARE = 1.0 / 256
 """Probability below which a right answer is rare: 256 samples miss it with probability .37 or more."""
 
+PROBE_EVERY = 10
+"""Steps between probes of a run, by default. Three completions of each of 64 prompts then take about 2 % of the lab's
+time of training, with 5 % as the limit (`benchmarks/monitor.py`); the monitor speaks from the eighth probe on."""
+
 
 @dataclass(frozen=True)
 class Stored:
