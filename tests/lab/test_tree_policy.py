@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 
 from rlvrscope import InputError
-from rlvrscope.lab import tree_policy
+from rlvrscope.lab import tree_decoder, tree_policy
 from rlvrscope.lab.recipe import PretrainedConfig
 from rlvrscope.lab.sampler import greedy, sample
 from rlvrscope.lab.token_tree import PAD
@@ -139,10 +139,29 @@ def test_prompts_in_parts_draw_the_same(policy: TreePolicy, monkeypatch: pytest.
     prompts = torch.tensor([[20, 21, PAD], [20, 30, 31], [40, PAD, PAD]])
     whole = sample(policy, prompts, 4, 6, generator(0, "parts"), stops=STOPS)
     monkeypatch.setattr(tree_policy, "MAX_ROWS", 6)
-    monkeypatch.setattr(tree_policy, "LOGIT_NODES", 2)
+    monkeypatch.setattr(tree_decoder, "LOGIT_NODES", 2)
     part = sample(policy, prompts, 4, 6, generator(0, "parts"), stops=STOPS)
     assert torch.equal(whole.completions_BT, part.completions_BT)
     torch.testing.assert_close(whole.logp_BT, part.logp_BT, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("nodes_per_depth", [1, 3])
+def test_rows_that_leave_the_tree_draw_the_same(
+    policy: TreePolicy, monkeypatch: pytest.MonkeyPatch, nodes_per_depth: int
+):
+    """Prompts of several lengths; rows end at different steps, and some split after they left."""
+    prompts = torch.tensor([[20, 21, PAD], [20, 30, 31], [40, PAD, PAD]])
+    whole = sample(policy, prompts, 20, 30, generator(0, "long"), stops=STOPS[:3])
+    divided = []
+    monkeypatch.setattr(tree_decoder, "SHORT_COMPLETION", 0)
+    monkeypatch.setattr(tree_decoder, "MAX_NODES_PER_DEPTH", nodes_per_depth)
+    divide = tree_decoder._SharedCache.divided
+    monkeypatch.setattr(tree_decoder._SharedCache, "divided", lambda cache: divided.append(cache) or divide(cache))
+    apart = sample(policy, prompts, 20, 30, generator(0, "long"), stops=STOPS[:3])
+    assert len(divided) == 1
+    assert torch.equal(whole.completions_BT, apart.completions_BT)
+    torch.testing.assert_close(whole.logp_BT, apart.logp_BT, rtol=1e-4, atol=1e-4)
+    assert len(set(whole.mask_BT.sum(dim=1).tolist())) > 5
 
 
 def test_greedy_follows_the_most_likely_token(policy: TreePolicy):
@@ -170,16 +189,19 @@ def test_a_model_that_ignores_the_mask_is_refused(policy: TreePolicy, monkeypatc
     """As if its attention were plain causal: a node sees those before it in the row, of other branches too."""
     read = TreePolicy.read
 
-    def causal(self: TreePolicy, token_U, depth_U, sees_UN, cache=None) -> torch.Tensor:
-        return read(self, token_U, depth_U, np.tril(np.ones_like(sees_UN)), cache)
+    def causal(self: TreePolicy, token_RU, depth_RU, sees_RUN, cache=None) -> torch.Tensor:
+        return read(self, token_RU, depth_RU, np.tril(np.ones_like(sees_RUN)), cache)
 
     monkeypatch.setattr(TreePolicy, "read", causal)
     with pytest.raises(InputError, match="log-probabilities from a token tree differ by"):
         policy.check()
 
 
-def test_layers_with_a_window_are_refused(policy: TreePolicy):
-    policy.language_model.config.layer_types = ["full_attention", "sliding_attention"]
+@pytest.mark.parametrize(
+    "settings", [{"layer_types": ["full_attention", "sliding_attention"]}, {"sliding_window": 64}], ids=str
+)
+def test_layers_with_a_window_are_refused(policy: TreePolicy, settings: dict):
+    policy.language_model.config.update({"sliding_window": 64} | settings)
     with pytest.raises(InputError, match="no full attention"):
         policy.check()
 

@@ -78,7 +78,10 @@ class Engine(Protocol):
 
     @property
     def honours_seeds(self) -> bool:
-        """True if a text depends on its prompt and seed alone, whatever the order and the interruptions."""
+        """True if a text depends on its prompt and seed alone, whatever the order and the interruptions.
+
+        Up to rounding: the engine documents where samples drawn together affect each other's last bits.
+        """
         ...
 
     def run(self, requests: Iterator[Request]) -> Iterator[Result]:

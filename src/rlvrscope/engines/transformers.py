@@ -1,37 +1,34 @@
-"""Any causal model that transformers can load, in fp32: batches of a fixed shape to draw from, padded ones to score.
+"""Any causal model that transformers can load, in fp32: drawn from as token trees where it reads them, and scored.
 
-A drawn row is a prompt, padded on the left to the next multiple of WIDTH; a batch holds rows of one width, filled up
-with copies, because matrix products of another shape round differently. Each row is drawn with its own sample's random
-numbers: `generate` draws rows jointly, so a logits processor hands it the drawn tokens.
+Batches hold rows of one width, the length of their prompts rounded up to a multiple of WIDTH tokens. A batch of a fixed
+shape is filled up with copies, because matrix products of another shape round differently.
 """
 
 from __future__ import annotations
 
-import bisect
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from rlvrscope.engines.endings import Endings
 from rlvrscope.engines.engine import Completion, Failure, Request, Result
 from rlvrscope.engines.memory import BatchSizes
+from rlvrscope.engines.samplers import PADDED_ROWS, RowSampler, choose_sampler
 from rlvrscope.errors import InputError, WorkError
-from rlvrscope.lab.decoding import inverse_transform, next_token_logp
 from rlvrscope.lab.device import check_device
-from rlvrscope.lab.pretrained import Pretrained, quiet, reason_of
+from rlvrscope.lab.pretrained import Pretrained, reason_of
 from rlvrscope.scoring import Fact, ScoreRequest, TokenScores
 from rlvrscope.seeding import generator, uniform_rows
 
 if TYPE_CHECKING:
     from rlvrscope.engines import Settings
 
-ROWS, WIDTH = 64, 64
-"""Largest usual batch, where memory allows it; rows are padded to multiples of this many tokens."""
-SPARE_TOKENS = 4
-"""Last tokens of a row searched for a stop string, beyond one for each of its bytes: tokens without a text."""
+WIDTH = 64
+"""Prompts are padded to multiples of this many tokens."""
 MAX_GAP = 1e-3
 """Nats by which a text's log-probabilities may differ between two ways of reading it."""
 NOT_FINITE = "the model's log-probabilities are not finite: it has diverged, or its weights are damaged"
@@ -43,15 +40,13 @@ ScoreRow = tuple[list[int], list[int]]
 
 @dataclass(eq=False)
 class TransformersEngine:
-    """Draws from a pretrained model.
-
-    honours_seeds: False for models whose rows affect each other's rounding, such as mixtures of experts: a text may
-    then rarely differ.
-    """
+    """Draws from a pretrained model."""
 
     pretrained: Pretrained
     settings: Settings
     identity: Mapping[str, Fact]
+    sampler: RowSampler
+    endings: Endings
     batches: BatchSizes
     honours_seeds: bool = True
 
@@ -79,43 +74,8 @@ class TransformersEngine:
 
     def close(self) -> None:
         """Release the weights."""
+        del self.sampler
         self.pretrained.model = self.batches.model = None
-
-    def draw(
-        self, rows: Sequence[Sequence[int]], width: int, uniform_BT: Tensor, reported: int = 0
-    ) -> tuple[list[list[int]], Tensor]:
-        """Return tokens drawn after each row, and their log-probabilities in nats, (B, T'), T' <= T as needed.
-
-        Tokens after a row's end do not count. uniform_BT: a random number for each token to draw. reported: this many
-        first rows count as progress.
-        """
-        device = self.pretrained.device
-        padding_B = [width - len(row) for row in rows]
-        mask_BW = torch.tensor([[0] * padding + [1] * (width - padding) for padding in padding_B], device=device)
-        ids_BW = torch.tensor(
-            [[0] * padding + list(row) for padding, row in zip(padding_B, rows, strict=True)], device=device
-        )
-        chooser = _TokenChooser(uniform_BT.to(device).double(), self.settings.temperature, self.settings.top_p)
-        watch = _Watch(self, width, reported)
-        with torch.inference_mode(), quiet():  # padding tokens are counted as text: no cause for warnings
-            out_BT = self.pretrained.model.generate(
-                input_ids=ids_BW, attention_mask=mask_BW, max_new_tokens=uniform_BT.shape[1],
-                logits_processor=[chooser], stopping_criteria=[watch],
-            )  # fmt: skip
-        return out_BT[:, width:].tolist(), torch.stack(chooser.logp, dim=1)
-
-    def length(self, drawn: Sequence[int]) -> int:
-        """Return the tokens of a completion, including its end token or those of the stop string that ends it."""
-        tokens = next((place + 1 for place, token in enumerate(drawn) if token in self.pretrained.ends), len(drawn))
-        if not self.has_stop(drawn[:tokens]):
-            return tokens
-        return 1 + bisect.bisect_left(range(1, tokens), True, key=lambda count: self.has_stop(drawn[:count]))
-
-    def has_stop(self, drawn: Sequence[int]) -> bool:
-        return bool(self.settings.stop) and self.settings.cut(self._text(drawn)) is not None
-
-    def _text(self, drawn: Sequence[int]) -> str:
-        return self.pretrained.tokenizer.decode(drawn, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     def _misfit(self, ids: Sequence[int]) -> str | None:
         if not ids:
@@ -132,10 +92,10 @@ class TransformersEngine:
         return results
 
     def _draw_batch(self, width: int, rows: Sequence[PromptRow], size: int) -> list[Result]:
-        """Draw one batch of `size` rows; missing rows are copies of the first."""
-        filled = [*rows, *[rows[0]] * (size - len(rows))]
+        """Draw one batch of at most `size` rows; where its shape is fixed, missing rows are copies of the first."""
+        filled = [*rows, *[rows[0]] * (size - len(rows))] if self.sampler.fixed_shape else rows
         uniform_BT = torch.from_numpy(uniform_rows([request.seed for request, _ in filled], self.batches.limit))
-        out_BT, logp_BT = self.draw([ids for _, ids in filled], width, uniform_BT, len(rows))
+        out_BT, logp_BT = self.sampler.draw([ids for _, ids in filled], width, uniform_BT, len(rows))
         note = self._note(size)
         return [
             (request, self._completion(drawn, logps, note))
@@ -143,68 +103,24 @@ class TransformersEngine:
         ]
 
     def _completion(self, drawn: list[int], logps: list[float], note: str) -> Completion:
-        tokens = self.length(drawn)
+        tokens = self.endings.length(drawn)
         logp = sum(logps[:tokens])
         if not logp > -math.inf:
             raise WorkError(NOT_FINITE)
         at_end = drawn[tokens - 1] in self.pretrained.ends
-        text = self._text(drawn[: tokens - at_end])
+        text = self.endings.text(drawn[: tokens - at_end])
         cut = self.settings.cut(text)
         finish = "stop" if at_end or cut is not None else "length"
         return Completion(text if cut is None else cut, tokens, finish, logp, note)
 
     def _note(self, size: int) -> str:
-        """Note a shape or device other than the usual one: the text may differ from another run's."""
-        device = self.pretrained.device.type
-        if size == ROWS and device == "cpu":
+        """Note a device or a fixed shape other than the usual one: the text may differ from another run's."""
+        device, max_rows = self.pretrained.device.type, self.batches.max_rows
+        if not self.sampler.fixed_shape:
+            return "" if device == "cpu" else f"on {device}"
+        if size == PADDED_ROWS and device == "cpu":
             return ""
-        max_rows = self.batches.max_rows
         return f"{size} rows on {device}" + (f", for lack of memory for {max_rows}" if size < max_rows else "")
-
-
-@dataclass(eq=False)
-class _TokenChooser:
-    """A logits processor that leaves one token a row: drawn by inverse transform with the row's own numbers."""
-
-    uniform_BT: Tensor
-    temperature: float
-    top_p: float
-    logp: list[Tensor] = field(default_factory=list)
-    """The tokens' log-probabilities at each step, at temperature 1 over all tokens."""
-
-    def __call__(self, _input_ids: Tensor, scores: Tensor) -> Tensor:
-        logits_BV = scores.double()  # in fp32 a running sum over a large vocabulary loses the rare tokens
-        plain_BV = logits_BV.log_softmax(dim=1)
-        drawn_BV = next_token_logp(logits_BV, plain_BV, self.temperature, self.top_p)
-        token_B1 = inverse_transform(drawn_BV, self.uniform_BT[:, len(self.logp)])
-        self.logp.append(plain_BV.gather(1, token_B1)[:, 0])
-        return torch.full_like(scores, -torch.inf).scatter_(1, token_B1, 0.0)
-
-
-@dataclass(eq=False)
-class _Watch:
-    """A stopping criterion: reports the tokens drawn in the first `reported` rows, and ends rows at a stop string."""
-
-    engine: TransformersEngine
-    width: int
-    reported: int
-    open_B: Tensor | None = None
-    """True for rows that have not ended."""
-
-    def __call__(self, ids_BT: Tensor, _scores: Tensor, **_: object) -> Tensor:
-        settings, ends = self.engine.settings, self.engine.pretrained.ends
-        open_B = torch.ones(len(ids_BT), dtype=torch.bool) if self.open_B is None else self.open_B
-        if settings.on_tokens is not None:
-            settings.on_tokens(int(open_B[: self.reported].sum()))
-        tail = max(len(stop.encode()) for stop in settings.stop) + SPARE_TOKENS if settings.stop else 1
-        drawn_BT = ids_BT[:, self.width :]
-        for row, tail_T in enumerate(drawn_BT[:, -tail:].tolist()):
-            ended = tail_T[-1] in ends or (
-                self.engine.has_stop(tail_T) and self.engine.has_stop(drawn_BT[row].tolist())
-            )
-            open_B[row] &= not ended
-        self.open_B = open_B
-        return ~open_B.to(ids_BT.device)
 
 
 @dataclass(eq=False)
@@ -310,21 +226,25 @@ def _open(model: str, settings: Settings, max_tokens: int) -> TransformersEngine
         "temperature": settings.temperature, "top_p": settings.top_p, "max_tokens": max_tokens, "dtype": "float32",
         "logprobs": "raw", **settings.stop_facts,
     }  # fmt: skip
-    batches = BatchSizes(pretrained.model, settings.batch or _usual_rows(settings.requested), max_tokens)
-    engine = TransformersEngine(pretrained, settings, identity, batches)
-    return replace(engine, honours_seeds=_check_distribution(engine))
+    endings = Endings(pretrained, settings)
+    sampler = choose_sampler(pretrained, endings)
+    max_rows = settings.batch or _usual_rows(sampler.usual_rows(max_tokens), settings.requested)
+    batches = BatchSizes(pretrained.model, max_rows, max_tokens, sampler.row_logits)
+    engine = TransformersEngine(pretrained, settings, identity, sampler, endings, batches)
+    _check_distribution(engine)
+    return engine
 
 
-def _check_distribution(engine: TransformersEngine) -> bool:
-    """Return whether a row is bit-identical whatever rows share its batch, tried on random prompts.
+def _check_distribution(engine: TransformersEngine) -> None:
+    """Draw from random prompts, token by token, and read each whole text at once.
 
-    Raises InputError if tokens drawn one by one, with padding, have other log-probabilities than the whole text read at
-    once: so for recurrent models that read the padding, and for encoders that look ahead.
+    Raises InputError where log-probabilities differ: so for recurrent models that read the padding, and for encoders
+    that look ahead.
     """
     name = engine.pretrained.name
     try:
         engine.pretrained.prompt_ids("1 + 1 =", engine.settings.chat)
-        gap, identical = _try_drawing(engine)
+        gap = _largest_gap(engine)
     except Exception as error:
         raise InputError(f"{name}: it can be loaded, and nothing drawn from it: {reason_of(error)}") from error
     if math.isnan(gap):
@@ -334,35 +254,31 @@ def _check_distribution(engine: TransformersEngine) -> bool:
             f"{name}: its log-probabilities of a text change by {gap:.2g} nats with padding or with later tokens: the "
             "transformers engine can't use it. A server may (--engine openai)."
         )
-    return identical
 
 
-def _try_drawing(engine: TransformersEngine) -> tuple[float, bool]:
-    """Return the largest gap in nats to the text read at once, and whether rows are bit-identical in other batches."""
+def _largest_gap(engine: TransformersEngine) -> float:
+    """Return the largest difference in nats between the log-probability of a drawn token and that in the whole text."""
     rng = generator(0, "trial")
     model, context = engine.pretrained.model, engine.pretrained.context or 64
     count = min(4, context - 1)
     vocabulary = model.config.get_text_config().vocab_size
-    rows = [rng.integers(vocabulary, size=min(10, context - count)).tolist() for _ in range(12)]
-    uniform_BT, width = torch.from_numpy(rng.random((8, count))), min(64, context - count)
-    first, second = (engine.draw([*rows[:4], *others], width, uniform_BT) for others in (rows[4:8], rows[8:]))
-    gap, identical = 0.0, True
-    for place, row in enumerate(rows[:4]):
-        drawn, logp_T = first[0][place], first[1][place]
-        length = engine.length(drawn)
-        identical &= drawn[:length] == second[0][place][:length]
-        identical &= torch.equal(logp_T[:length], second[1][place][:length])
+    rows = [rng.integers(vocabulary, size=min(10, context - count)).tolist() for _ in range(8)]
+    drawn_BT, logp_BT = engine.sampler.draw(rows, min(64, context - count), torch.from_numpy(rng.random((8, count))))
+    gap = 0.0
+    for row, drawn, logp_T in zip(rows, drawn_BT, logp_BT, strict=True):
+        length = engine.endings.length(drawn)
         with torch.inference_mode():
             logits_TV = model(torch.tensor([row + drawn[:length]], device=model.device)).logits[0].double()
         logp_TV = logits_TV[len(row) - 1 : -1].log_softmax(dim=1)
         plain_T = logp_TV.gather(1, torch.tensor(drawn[:length], device=model.device)[:, None])[:, 0]
         gap = max(gap, (plain_T - logp_T[:length]).abs().max().item(), key=lambda value: (math.isnan(value), value))
-    return gap, identical
+    return gap
 
 
-def _usual_rows(requested: int | None) -> int:
-    """Rows of a batch: ROWS, or the power of two that holds all requested samples, which resuming does not change."""
-    return ROWS if requested is None else min(ROWS, 1 << (requested - 1).bit_length())
+def _usual_rows(most: int, requested: int | None) -> int:
+    """Rows of a batch: the power of two that holds all requested samples, which resuming does not change, if below
+    `most`."""
+    return most if requested is None else min(most, 1 << (requested - 1).bit_length())
 
 
 def _padded(tokens: int) -> int:

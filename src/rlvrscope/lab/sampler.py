@@ -74,18 +74,27 @@ def sample(
     )
 
 
+Watch = Callable[[Tensor, Tensor], Tensor]
+"""(tokens so far (B, t), rows that were open before the last of them) -> rows that are still open, after each step."""
+
+
 @torch.no_grad()
 def draw(
     model: Policy,
     prompts_PT: Tensor,
     uniform_TB: Tensor,
     *,
+    prompt_B: Tensor | None = None,
     stops: tuple[int, ...] = (),
     temperature: float = 1.0,
     top_p: float = 1.0,
     policy_temperature: float = 1.0,
+    watch: Watch | None = None,
 ) -> Rollouts:
-    """Sample with given uniform numbers: up to T tokens for each of B rows, B / P consecutive rows per prompt."""
+    """Sample with given uniform numbers: up to T tokens for each of B rows.
+
+    prompt_B: index of each row's prompt, ascending; by default each prompt has B / P rows. watch: ends further rows.
+    """
 
     def choose(next_tokens: NextTokens, uniform_B: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         logits_UV, node_A = next_tokens.logits_UV, next_tokens.node_A
@@ -99,11 +108,16 @@ def draw(
         token_A = inverse_transform_shared(drawn_UV, node_A, uniform_B[next_tokens.row_A])
         return token_A, logp_UV[node_A, token_A], drawn_UV[node_A, token_A], entropy_U[node_A]
 
-    uniform_TB, rows_per_prompt = uniform_TB.to(model.device), uniform_TB.shape[1] // len(prompts_PT)
-    columns = _decode_in_parts(model, prompts_PT, rows_per_prompt, uniform_TB, stops, choose)
+    uniform_TB = uniform_TB.to(model.device)
+    if prompt_B is None:
+        prompt_B = _prompt_index(len(prompts_PT), uniform_TB.shape[1] // len(prompts_PT), model.device)
+    columns = _decode_in_parts(model, prompts_PT, prompt_B, uniform_TB, stops, choose, watch)
     if not torch.isfinite(columns[1]).all():
-        raise WorkError("the model has diverged: its log-probabilities are not finite. Try a lower learning rate.")
-    return Rollouts(prompts_PT, _prompt_index(len(prompts_PT), rows_per_prompt, model.device), *columns)
+        raise WorkError(
+            "the model's log-probabilities are not finite: it has diverged (try a lower learning rate), or its weights "
+            "are damaged"
+        )
+    return Rollouts(prompts_PT, prompt_B, *columns)
 
 
 @torch.no_grad()
@@ -117,7 +131,8 @@ def greedy(model: Policy, prompts_PT: Tensor, completion_length: int, stops: tup
         return token_A, no_fact_A, no_fact_A, no_fact_A
 
     no_numbers_TB = torch.zeros(completion_length, len(prompts_PT), device=model.device)
-    return _decode_in_parts(model, prompts_PT, 1, no_numbers_TB, stops, choose)[0]
+    prompt_B = _prompt_index(len(prompts_PT), 1, model.device)
+    return _decode_in_parts(model, prompts_PT, prompt_B, no_numbers_TB, stops, choose)[0]
 
 
 Choose = Callable[[NextTokens, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
@@ -125,25 +140,38 @@ Choose = Callable[[NextTokens, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]
 
 
 def _decode_in_parts(
-    model: Policy, prompts_PT: Tensor, rows_per_prompt: int, uniform_TB: Tensor, stops: tuple[int, ...], choose: Choose
+    model: Policy,
+    prompts_PT: Tensor,
+    prompt_B: Tensor,
+    uniform_TB: Tensor,
+    stops: tuple[int, ...],
+    choose: Choose,
+    watch: Watch | None = None,
 ) -> list[Tensor]:
     """Decode as many prompts at a time as the model reads at once."""
-    at_once = model.prompts_at_once(prompts_PT, rows_per_prompt)
-    decoded = [
-        _decode(model, prompts_MT, rows_per_prompt, uniform_TM, stops, choose)
-        for prompts_MT, uniform_TM in zip(
-            prompts_PT.split(at_once), uniform_TB.split(at_once * rows_per_prompt, dim=1), strict=True
-        )
-    ]
+    at_once = model.prompts_at_once(prompts_PT, int(prompt_B.bincount().max()))
+    decoded, rows = [], 0
+    for first in range(0, len(prompts_PT), at_once):
+        end = int(torch.searchsorted(prompt_B, first + at_once))
+        part_B = prompt_B[rows:end] - first
+        prompts_MT = prompts_PT[first : first + at_once]
+        decoded.append(_decode(model, prompts_MT, part_B, uniform_TB[:, rows:end], stops, choose, watch))
+        rows = end
     return [torch.cat(column) for column in zip(*decoded, strict=True)]
 
 
 def _decode(
-    model: Policy, prompts_PT: Tensor, rows_per_prompt: int, uniform_TB: Tensor, stops: tuple[int, ...], choose: Choose
+    model: Policy,
+    prompts_PT: Tensor,
+    prompt_B: Tensor,
+    uniform_TB: Tensor,
+    stops: tuple[int, ...],
+    choose: Choose,
+    watch: Watch | None,
 ) -> list[Tensor]:
     """(B, T) tokens, PAD after a stop, and the facts that `choose` returns, 0 there."""
     length, rows = uniform_TB.shape
-    decoder = model.decoder(prompts_PT, _prompt_index(len(prompts_PT), rows_per_prompt, model.device), length)
+    decoder = model.decoder(prompts_PT, prompt_B, length)
     tokens_BT = torch.full((rows, length), PAD, device=model.device)
     facts = [torch.zeros(rows, length, device=model.device) for _ in range(3)]
     ended_B = torch.zeros(rows, dtype=torch.bool, device=model.device)
@@ -154,9 +182,12 @@ def _decode(
             tokens_BT[next_tokens.row_A, step] = token_A
             for fact_BT, fact_A in zip(facts, facts_A, strict=True):
                 fact_BT[next_tokens.row_A, step] = fact_A
+        if watch is not None:
+            ended_B |= ~watch(tokens_BT[:, : step + 1], ~ended_B)
         if stops:
             ended_B |= torch.isin(tokens_BT[:, step], stop_tokens)
-        if step + 1 < length and not (stops and bool(ended_B.all())):
+        can_end = bool(stops) or watch is not None
+        if step + 1 < length and not (can_end and bool(ended_B.all())):
             decoder.advance(tokens_BT[:, step], ended_B)
         else:
             break

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from rlvrscope.arrays import Ints
 from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
-from rlvrscope.lab.policy import CompletionScores, EntropyMode, NextTokens
+from rlvrscope.lab.policy import CompletionScores, Decoder, EntropyMode
 from rlvrscope.lab.recipe import PretrainedConfig
 from rlvrscope.lab.token_tree import PAD, TokenTree, lengths, parts
 
@@ -27,8 +26,6 @@ NODES = 768
 """Nodes of one tree. Attention costs each node as much as half its other work at about 1,500."""
 MAX_KEPT_NODES = 2048
 """Nodes whose activations are kept for the gradient; of larger batches they are computed again, tree by tree."""
-LOGIT_NODES = 256
-"""Nodes whose logits exist at the same time while rows are drawn."""
 MAX_ROWS = 2048
 """Rows of one decoder."""
 MAX_GAP = 1e-3
@@ -102,26 +99,31 @@ class TreePolicy(nn.Module):
         logp_KBT, entropy_BT = (torch.cat(column, dim=-2)[..., back_B, :] for column in zip(*scored, strict=True))
         return CompletionScores(logp_KBT, None if entropy is None else entropy_BT)
 
-    def decoder(self, prompts_PT: Tensor, prompt_B: Tensor, completion_length: int) -> TreeDecoder:  # noqa: ARG002
-        return TreeDecoder(self, prompts_PT.cpu().numpy(), prompt_B)
+    def decoder(self, prompts_PT: Tensor, prompt_B: Tensor, completion_length: int) -> Decoder:
+        from rlvrscope.lab.tree_decoder import TreeDecoder
+
+        return TreeDecoder(self, prompts_PT.cpu().numpy(), prompt_B, completion_length)
 
     def prompts_at_once(self, prompts_PT: Tensor, rows_per_prompt: int) -> int:
         prompts = prompts_PT.cpu().numpy()
         longest = int(lengths(prompts).max() - _common_head(prompts))
         return max(1, min(MAX_ROWS // rows_per_prompt, NODES // max(1, longest)))
 
-    def read(self, token_U: Ints, depth_U: Ints, sees_UN: NDArray[np.bool_], cache: Any = None) -> Tensor:
-        """(U, D) output of the last layer at nodes that see some of N nodes; the last U of the N are themselves."""
-        mask = torch.zeros(1, 1, *sees_UN.shape, device=self.device)
-        mask.masked_fill_(~torch.from_numpy(sees_UN).to(self.device), torch.finfo(mask.dtype).min)
+    def read(self, token_RU: Ints, depth_RU: Ints, sees_RUN: NDArray[np.bool_], cache: Any = None) -> Tensor:
+        """(R, U, D) output of the last layer at U nodes of each of R trees; they see some of the tree's N nodes.
+
+        The last U of the N are themselves. cache: holds the others.
+        """
+        mask = torch.zeros(len(sees_RUN), 1, *sees_RUN.shape[1:], device=self.device)
+        mask.masked_fill_(~torch.from_numpy(sees_RUN).to(self.device)[:, None], torch.finfo(mask.dtype).min)
         out = self.language_model.base_model(
-            input_ids=torch.from_numpy(token_U).to(self.device)[None],
-            position_ids=torch.from_numpy(depth_U).to(self.device)[None],
+            input_ids=torch.from_numpy(token_RU).to(self.device),
+            position_ids=torch.from_numpy(depth_RU).to(self.device),
             attention_mask=mask,
             past_key_values=cache,
             use_cache=cache is not None,
         )
-        return out.last_hidden_state[0]
+        return out.last_hidden_state
 
     def logits(self, hidden_UD: Tensor) -> Tensor:
         """(U, V) in float32."""
@@ -133,7 +135,7 @@ class TreePolicy(nn.Module):
         """(K, B, T) log-probabilities and (B, T) entropies, empty unless asked for."""
         real = completions_BT != PAD
         node_U, at_R = np.unique(tree.node_BT[real], return_inverse=True)
-        hidden_ND = self.read(tree.token_N, tree.depth_N, tree.sees_NN())
+        (hidden_ND,) = self.read(tree.token_N[None], tree.depth_N[None], tree.sees_NN()[None])
         logits_UV = self.logits(hidden_ND[torch.from_numpy(node_U).to(self.device)])
         at, token = (torch.from_numpy(values).to(self.device) for values in (at_R, completions_BT[real]))
         real_BT = torch.from_numpy(real).to(self.device)
@@ -152,8 +154,11 @@ class TreePolicy(nn.Module):
     @torch.no_grad()
     def check(self) -> None:
         """Raise InputError unless log-probabilities from a tree equal those of plain rows, on a few tokens."""
-        name, settings = self.config.pretrained, self.language_model.config.get_text_config()
-        if set(getattr(settings, "layer_types", None) or ()) - {"full_attention"}:
+        from transformers import DynamicCache
+
+        name, config = self.config.pretrained, self.language_model.config
+        other_layers = set(getattr(config.get_text_config(), "layer_types", None) or ()) - {"full_attention"}
+        if other_layers or any(DynamicCache(config=config).is_sliding):
             raise InputError(f"{name}: some of its layers have no full attention, and the lab reads token trees")
         rng = np.random.default_rng(0)
         prompts = rng.integers(self.vocab_size, size=(2, 5))
@@ -177,45 +182,6 @@ class TreePolicy(nn.Module):
                 f"{name}: its log-probabilities from a token tree differ by {gap:.2g} nats from those of plain rows, "
                 "so the lab can't train it. Llama and Qwen models work."
             )
-
-
-class TreeDecoder:
-    """Rows of some prompts, decoded as one growing tree with a KV cache of one entry a node."""
-
-    def __init__(self, policy: TreePolicy, prompts_PT: Ints, prompt_B: Tensor) -> None:
-        from transformers import DynamicCache
-
-        self.policy, self.cache = policy, DynamicCache(config=policy.language_model.config)
-        tree = TokenTree.of(prompts_PT, np.arange(len(prompts_PT)), np.zeros((len(prompts_PT), 1), dtype=np.int64))
-        sees_NN = tree.sees_NN()
-        hidden_ND = policy.read(tree.token_N, tree.depth_N, sees_NN, self.cache)
-        last_P = tree.node_BT[:, 0]
-        self.hidden_UD = hidden_ND[torch.from_numpy(last_P).to(policy.device)]
-        self.sees_UN, self.depth_U = sees_NN[last_P], tree.depth_N[last_P]
-        self.node_B = prompt_B.cpu().numpy()
-        """Index of each row's node among the U nodes that rows have reached; -1 after its end."""
-
-    def next_tokens(self) -> Iterator[NextTokens]:
-        for first in range(0, len(self.hidden_UD), LOGIT_NODES):
-            row_A = np.flatnonzero((self.node_B >= first) & (self.node_B < first + LOGIT_NODES))
-            rows, nodes = (torch.from_numpy(values).to(self.policy.device) for values in (row_A, self.node_B[row_A]))
-            yield NextTokens(self.policy.logits(self.hidden_UD[first : first + LOGIT_NODES]), rows, nodes - first)
-
-    def advance(self, token_B: Tensor, ended_B: Tensor) -> None:
-        live_A = np.flatnonzero(~ended_B.cpu().numpy())
-        steps_A2 = np.stack([self.node_B[live_A], token_B.cpu().numpy()[live_A]], axis=1)
-        step_U2, node_A = np.unique(steps_A2, axis=0, return_inverse=True)
-        self.node_B = np.full(len(self.node_B), -1)
-        self.node_B[live_A] = node_A.ravel()
-        if not len(step_U2):
-            self.hidden_UD = self.hidden_UD[:0]
-            return
-        parent_U, token_U = step_U2.T
-        self.depth_U = self.depth_U[parent_U] + 1
-        cached = self.cache.get_seq_length()
-        sees_UM = np.pad(self.sees_UN[parent_U], ((0, 0), (0, cached - self.sees_UN.shape[1])))
-        self.sees_UN = np.concatenate([sees_UM, np.eye(len(parent_U), dtype=bool)], axis=1)
-        self.hidden_UD = self.policy.read(token_U, self.depth_U, self.sees_UN, self.cache)
 
 
 def _common_head(prompts_PT: Ints) -> int:
