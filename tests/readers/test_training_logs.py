@@ -354,3 +354,21 @@ def test_columns_that_are_not_there_are_refused(tmp_path: Path):
     path = lines(tmp_path / "log.jsonl", [trl(1)])
     with pytest.raises(InputError, match=r"has no 'mean_reward', named by --column reward=mean_reward. It logs clip"):
         read_log(path, {"reward": "mean_reward"})
+
+
+def test_the_attempts_of_a_verl_run_are_one_log_that_grows(tmp_path: Path):
+    def write(attempt: int, steps: Sequence[int], score: float) -> None:
+        lines = [json.dumps(verl(step, **{"critic/score/mean": score})) for step in steps]
+        (tmp_path / "metrics").mkdir(exist_ok=True)
+        (tmp_path / "metrics" / f"attempt-{attempt}.jsonl").write_text("\n".join(lines) + "\n")
+
+    log = TrainingLog(tmp_path)
+    assert not log.poll()
+    write(9, range(1, 6), 0.1)
+    assert log.poll()
+    write(10, range(4, 9), 0.2)  # resumed from the checkpoint of step 3
+    assert log.poll(final=True)
+    assert [row["step"] for row in log.rows] == list(range(1, 9))
+    assert [row["reward"] for row in log.rows] == [0.1] * 3 + [0.2] * 5
+    assert any("logged again" in note for note in log.notes)
+    assert read_log(tmp_path / "metrics").rows == log.rows

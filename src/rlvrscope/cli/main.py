@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import rlvrscope
-from rlvrscope.cli import boundary, demo, dynamics, lab, monitor, plan, probe, sample, store, tasks, verify, wise
+from rlvrscope.cli import boundary, demo, dynamics, lab, monitor, plan, probe, sample, store, tasks, verify, verl, wise
 from rlvrscope.cli.shared.console import say
 from rlvrscope.cli.shared.guard import set_debug
 
@@ -28,6 +28,7 @@ app.add_typer(lab.app, name="lab")
 app.add_typer(probe.app, name="probe")
 app.add_typer(store.app, name="store")
 app.add_typer(tasks.app, name="tasks")
+app.command("verl")(verl.verl)
 app.command("wise")(wise.wise)
 
 

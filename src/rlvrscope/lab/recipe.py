@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import (
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
-    PlainSerializer,
     Tag,
     field_validator,
     model_validator,
@@ -21,6 +18,7 @@ from pydantic import (
 from rlvrscope.config import Section, digest, parse
 from rlvrscope.lab.tasks import AnyTask, Line, TextTask, TokenTasks
 from rlvrscope.objectives import Objective, objective_from
+from rlvrscope.objectives.recipe_field import ObjectiveField
 from rlvrscope.seeding import generator
 
 FORMAT_VERSION = 2
@@ -29,11 +27,6 @@ BOUNDARY_K = 256
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders
 
 
-def _objective_table(objective: Objective) -> dict[str, Any]:
-    return {field: value for field, value in dataclasses.asdict(objective).items() if value is not None}
-
-
-ObjectiveField = Annotated[Objective, BeforeValidator(objective_from), PlainSerializer(_objective_table)]
 Seed = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

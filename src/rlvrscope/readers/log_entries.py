@@ -32,6 +32,7 @@ _JSON = re.compile(r"""\{\s*["}]|\[\s*[\[{\]]""")
 """The start of an object, or of a list of objects; other brackets open a line of a console."""
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CONSOLE = re.compile(r"\bstep:(\d+)((?: - [^\s:]+:\S+)+)")
+_ATTEMPT = re.compile(r"attempt-([0-9]{1,9})\.jsonl")
 _NUMBER = re.compile(r"(?:np\.\w+\()?([^()]+)\)?")
 KINDS = (
     "a trainer_state.json, JSON Lines or a JSON list with an object for each step, verl's console lines "
@@ -180,8 +181,45 @@ class LabEntries:
         return []
 
 
+@dataclass
+class AttemptEntries:
+    """Logs of a run's attempts, one file each, in order: a resumed run writes a new one and goes back some steps."""
+
+    whole: ClassVar[bool] = False
+    folder: Path
+    _opened: dict[Path, LineEntries] = field(default_factory=dict)
+
+    @property
+    def restarts(self) -> int:
+        return sum(entries.restarts for entries in self._opened.values())
+
+    def poll(self) -> list[Entry]:
+        for file in attempt_files(self.folder):
+            self._opened.setdefault(file, LineEntries(file, _json_line))
+        return [entry for entries in self._opened.values() for entry in entries.poll()]
+
+    def finish(self) -> list[Entry]:
+        return [entry for entries in self._opened.values() for entry in entries.finish()]
+
+    @property
+    def notes(self) -> list[str]:
+        return [
+            f"{file.name}: {note}" if len(self._opened) > 1 else note
+            for file, entries in self._opened.items()
+            for note in entries.notes
+        ]
+
+
+def attempt_files(folder: Path) -> list[Path]:
+    """Files attempt-1.jsonl, attempt-2.jsonl, ... of a folder, in the order of their numbers."""
+    numbers = {file: match for file in folder.glob("attempt-*.jsonl") if (match := _ATTEMPT.fullmatch(file.name))}
+    return sorted(numbers, key=lambda file: int(numbers[file][1]))
+
+
 def entries_of(path: Path) -> Entries:
     """Open a log by its content. Raises InputError if it can't be read."""
+    if path.is_dir() and attempt_files(path):
+        return AttemptEntries(path)
     if path.is_dir():
         return LabEntries(path)
     head = head_of(path).decode(errors="replace").lstrip()

@@ -11,12 +11,14 @@ from typing import NoReturn
 
 from rlvrscope.errors import InputError
 from rlvrscope.monitor.stage import SIGNALS
-from rlvrscope.readers.log_entries import KINDS, Entries, LabEntries, NoEntries, entries_of
+from rlvrscope.readers.log_entries import KINDS, Entries, LabEntries, NoEntries, attempt_files, entries_of
 from rlvrscope.readers.log_names import READ, STEP_NAMES, LogNames, LogRow, looked_for
 from rlvrscope.runs.folder import RunFolder
 from rlvrscope.runs.rows import TelemetryRow
 from rlvrscope.tables.values import join_names
 
+ATTEMPTS = "metrics"
+"""Folder with the metrics of each attempt of `rlvrscope verl`, attempt-1.jsonl and so on."""
 FILES = ("trainer_state.json", "logging.jsonl", "metrics.jsonl")
 """Logs that are looked for in a folder, after a run of the lab and before TRL's checkpoints."""
 NEEDED = ("reward", "pass_at_group", "rare_log_mass")
@@ -170,12 +172,16 @@ def read_log(path: Path, columns: Mapping[str, str] | None = None) -> TrainingLo
 def find_log(path: Path) -> Path | None:
     """Return the log at a path; None before the first step was logged.
 
-    In a folder: a run of the lab itself, else a trainer's file, TRL's in the last checkpoint.
+    In a folder: a run of the lab itself, else the attempts of `rlvrscope verl`, else a trainer's file, TRL's in the
+    last checkpoint.
     """
     if path.is_file():
         return path if path.stat().st_size else None
     if RunFolder(path).file(TelemetryRow).is_file():
         return path
+    attempts = next((folder for folder in (path, path / ATTEMPTS) if attempt_files(folder)), None)
+    if attempts is not None:
+        return attempts
     states = [
         (int(match[1]), state)
         for state in path.glob("checkpoint-*/trainer_state.json")
@@ -192,6 +198,7 @@ def raise_missing(path: Path) -> NoReturn:
     if not path.exists():
         raise InputError(f"there is no such file or folder: {path}")
     raise InputError(
-        f"{path} holds no training log. Looked for telemetry.jsonl (a run of the lab), {', '.join(FILES)} and "
+        f"{path} holds no training log. Looked for telemetry.jsonl (a run of the lab), "
+        f"{ATTEMPTS}/attempt-N.jsonl (rlvrscope verl), {', '.join(FILES)} and "
         "checkpoint-N/trainer_state.json; name the file itself, or the folder of one run"
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Sequence
 
 from rlvrscope.errors import InputError
 from rlvrscope.objectives import OBJECTIVES, Objective, objective_from
+from rlvrscope.objectives.recipe_field import objective_table
 
 TRAINER_MODE = "rlvrscope"
 """trainer.v1.trainer_mode of our trainer."""
@@ -42,7 +42,7 @@ def base_loss(objective: Objective) -> str:
 
 def to_environment(objective: Objective) -> str:
     """Value of OBJECTIVE_VARIABLE."""
-    return json.dumps({name: value for name, value in dataclasses.asdict(objective).items() if value is not None})
+    return json.dumps(objective_table(objective))
 
 
 def registered_objectives() -> Sequence[Objective]:
