@@ -1,14 +1,15 @@
 # pyright: reportMissingImports=false
 """verl without a GPU, for tests only: a platform that runs on the processor, and a rollout engine on transformers.
 
-verl imports this module in each process where VERL_USE_EXTERNAL_MODULES names it. One GPU of Ray stands for the
-processor; communication is gloo's. Nothing of it is installed with rlvrscope.
+verl imports this module in each process where VERL_USE_EXTERNAL_MODULES names it. Ray counts the processor
+as one GPU; communication is gloo's. Nothing of it is installed with rlvrscope.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import types
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -20,6 +21,7 @@ from verl.plugin.platform.platform_manager import PlatformRegistry
 from verl.workers.rollout import base, replica
 
 SERVER = "transformers_server"
+os.environ["VERL_ENGINE_DEVICE"] = "cuda"  # verl names no engine for "cpu"; its FSDP2 runs there
 GATHER_SECONDS = 0.05
 """Time that a request waits for others to share its batch."""
 
@@ -38,6 +40,17 @@ class _Processor(types.ModuleType):
 
     get_rng_state, set_rng_state = staticmethod(torch.get_rng_state), staticmethod(torch.set_rng_state)
     mem_get_info = staticmethod(lambda *_: (0, 0))
+
+
+_init_process_group = torch.distributed.init_process_group
+
+
+def _with_one_backend(backend: str | None = None, **settings: Any) -> None:
+    """Begin torch's process group; verl asks for gloo twice, for the processor and for the device."""
+    _init_process_group("gloo" if backend == "cpu:gloo,cpu:gloo" else backend, **settings)
+
+
+torch.distributed.init_process_group = _with_one_backend
 
 
 @PlatformRegistry.register(platform="cpu")

@@ -56,7 +56,7 @@ def train(
     texts = [f"{prompt}\\boxed{{{sum(pair)}}}{END}" for prompt, pair in zip(prompts, pairs, strict=True)]
     batch = tokenizer(texts, padding=True, return_tensors="pt")
     places = torch.arange(batch.input_ids.shape[1])
-    lengths, ends = (torch.tensor([len(ids) for ids in tokenizer(some).input_ids]) for some in (prompts, texts))
+    lengths, ends = (torch.tensor([len(ids) for ids in tokenizer(rows).input_ids]) for rows in (prompts, texts))
     is_answer = (places >= lengths[:, None]) & (places < ends[:, None])
     labels = batch.input_ids.masked_fill(~is_answer, -100)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)

@@ -19,8 +19,8 @@ def monitor(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="A run's folder or log: of the lab, TRL (trainer_state.json), verl (metrics.jsonl, console), W&B's "
-            "CSV, JSON Lines.",
+            help="A run's folder or log: of the lab, TRL (trainer_state.json), verl (metrics.jsonl, console, the "
+            "folder of `rlvrscope verl`), W&B's CSV, JSON Lines.",
         ),
     ],
     column: Annotated[

@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """`rlvrscope verl`: its dry run is accepted by verl itself, and what can't run is one line before Ray starts."""
 
 from __future__ import annotations
@@ -11,13 +12,20 @@ import pytest
 
 from rlvrscope import config
 from rlvrscope.adapters.verl.configuration import compose, validate
+from rlvrscope.adapters.verl.data_sets import write_problems
 from rlvrscope.adapters.verl.launch import with_overrides
 from rlvrscope.adapters.verl.recipe import VerlRecipe
 from rlvrscope.adapters.verl.run_paths import RunPaths
 from rlvrscope.errors import InputError
+from rlvrscope.problem import Problem
 
 pytest.importorskip("verl")
 pytestmark = pytest.mark.verl
+from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
+from transformers import PreTrainedTokenizerFast  # noqa: E402
+from verl.utils.dataset.rl_dataset import RLHFDataset  # noqa: E402
+
+RECIPES = Path(__file__).parents[3] / "recipes"
 RECIPE = """
 model = "Qwen/Qwen2.5-Math-7B"
 objective = "gspo-n"
@@ -79,3 +87,34 @@ def test_overrides_that_verl_does_not_take_are_refused_in_one_line(tmp_path: Pat
         validate(compose(recipe, RunPaths(tmp_path), tmp_path / "metrics.jsonl"))
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["qwen", "llama"])
+@pytest.mark.parametrize("objective", [None, "gspo-n", "nsr"])
+def test_verl_accepts_the_papers_recipe_and_reads_data_of_its_schema(tmp_path: Path, name: str, objective: str | None):
+    changes = [f"objective={objective}"] if objective else []
+    recipe = config.load(RECIPES / "paper-math" / f"{name}.toml", VerlRecipe, changes)
+    composed = compose(recipe, RunPaths(tmp_path), tmp_path / "metrics.jsonl")
+    validate(composed)
+    assert composed.data.train_batch_size == 1024
+    assert composed.actor_rollout_ref.actor.ppo_mini_batch_size == 256
+    assert composed.actor_rollout_ref.actor.clip_ratio_high == (4e-4 if objective == "gspo-n" else 0.2)
+    mode = {"gspo-n": "seq-mean-token-mean"}.get(str(objective), "token-mean")
+    assert composed.actor_rollout_ref.actor.loss_agg_mode == mode
+
+    problems = [Problem(f"p{number}", f"What is {number} + 1?", str(number + 1)) for number in range(3)]
+    write_problems(problems, "math", recipe.data.instruction, Path(composed.data.train_files))
+    data = RLHFDataset(composed.data.train_files, byte_tokenizer(), composed.data)
+    assert len(data) == 3
+    assert data[1]["reward_model"]["ground_truth"] == "2"
+    assert data[1]["raw_prompt"][-1]["role"] == "user"
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer of single bytes, with a chat template."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({letter: number for number, letter in enumerate(letters)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<|end|>")
+    fast.chat_template = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
+    return fast

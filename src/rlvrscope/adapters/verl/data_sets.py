@@ -22,10 +22,10 @@ def messages(problem: Problem, instruction: Instruction) -> list[Message]:
     """The chat that asks a problem: the question with the instruction, or the instruction as system message."""
     choices = bool(problem.metadata.get("choices"))
     text = LETTER if choices else STEPS
-    asked = TEMPLATES["choice" if choices else "plain"].render(problem).strip()
+    instructed = TEMPLATES["choice" if choices else "plain"].render(problem).strip()
     if instruction == "user":
-        return [{"role": "user", "content": asked}]
-    question = {"role": "user", "content": asked.removesuffix(text).strip()}
+        return [{"role": "user", "content": instructed}]
+    question = {"role": "user", "content": instructed.removesuffix(text).strip()}
     return [question] if instruction == "none" else [{"role": "system", "content": text}, question]
 
 

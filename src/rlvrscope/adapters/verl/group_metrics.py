@@ -1,4 +1,4 @@
-"""What the rewards of a step's groups say, as metrics that verl logs and `rlvrscope monitor` reads."""
+"""Metrics of the rewards of a step's groups, which verl logs and `rlvrscope monitor` reads."""
 
 from __future__ import annotations
 

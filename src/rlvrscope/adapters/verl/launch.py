@@ -55,7 +55,7 @@ def write_data(recipe: VerlRecipe, paths: RunPaths) -> None:
 
 
 def _run_verl(config: VerlConfig) -> None:
-    """Run verl in this process, on the Ray cluster that runs here, or on one of its own, which ends with the run."""
+    """Run verl in this process, on the running Ray cluster, or on a new local one that ends with the run."""
     import ray
     from verl.trainer.main_ppo import run_ppo
     from verl.utils.device import auto_set_device
@@ -69,8 +69,10 @@ def _run_verl(config: VerlConfig) -> None:
         cause = error.cause
         if isinstance(cause, RlvrscopeError):
             raise cause from error
-        reason = " ".join(f"{type(cause).__name__}: {cause}".splitlines()[:1])
-        raise WorkError(f"verl's run ended: {reason[:500]}. Its traceback is above, and in Ray's logs.") from error
+        first, *_ = f"{type(cause).__name__}: {cause}".splitlines()
+        raise WorkError(
+            f"verl's run ended: {' '.join(first.split())[:500]}. Its traceback is above, and in Ray's logs."
+        ) from error
     except ray.exceptions.RayError as error:
         raise WorkError(f"Ray ended the run: {str(error).splitlines()[0]}") from error
     finally:

@@ -65,7 +65,7 @@ class TrainConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """[evaluate]: samples of the validation problems before training and every so many steps."""
+    """[evaluate]: samples of the validation problems before training and at regular steps."""
 
     every: Count = 20
     samples: Count = 4
@@ -74,7 +74,7 @@ class EvaluateConfig(Section):
 
 
 class CheckpointConfig(Section):
-    """[checkpoint]: verl's checkpoint every so many steps, and with `model` the weights as transformers reads them."""
+    """[checkpoint]: verl's checkpoint at regular steps, and with `model` the weights as transformers reads them."""
 
     every: Count = 20
     model: bool = True

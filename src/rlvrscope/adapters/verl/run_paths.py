@@ -49,3 +49,8 @@ class RunPaths:
         folder = self.path / "metrics"
         attempts = [int(file.stem.partition("-")[2]) for file in folder.glob("attempt-*.jsonl")]
         return folder / f"attempt-{max(attempts, default=0) + 1}.jsonl"
+
+
+def weights_of(checkpoint: Path) -> Path:
+    """Folder of a checkpoint's weights as transformers reads them."""
+    return checkpoint / "actor" / "huggingface"
