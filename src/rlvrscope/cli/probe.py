@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Mass probes: build a bank, score checkpoints.", no_args_is_help=True, rich_markup_mode=None)
 TASK = (
-    "A name of `rlvrscope tasks list`, a file of your own, or a lab recipe (.toml): its held-out prompts; also a store "
-    "of the base's samples (rlvrscope sample)."
+    "A name of `rlvrscope tasks list`, a file of your own, or a lab recipe (.toml) or run's folder: its held-out "
+    "prompts; also a store of the base's samples (rlvrscope sample)."
 )
 STEP_NAME = re.compile(r"(?:checkpoint|step)[-_]?([0-9]{1,15})(?:\.safetensors)?$")
 """The step in the name of a checkpoint: of TRL, of verl (global_step_200), of one's own."""
@@ -80,9 +80,9 @@ def build(
             raise InputError(f"{task} is a store, whose samples are drawn: leave the options of sampling out")
         bank = _bank_of_store(model, store_path(task), others, engine, device)
     else:
-        engine = engine or _engine_of_model(model)
-        check_scorer(engine)
         problems, template = _problems(task, split, count, task_seed, source, field or (), template)
+        engine = engine or ("lab" if all("lab" in one.metadata for one in problems) else _engine_of_model(model))
+        check_scorer(engine)
         if engine == "lab" and lists_answers(problems):
             if samples or others:
                 raise InputError("the task lists every right answer: leave --samples and --later out")

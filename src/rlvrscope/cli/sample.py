@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from rlvrscope.sampling.store.check import RunStats
     from rlvrscope.verify import VerifierPool
 
-TASK = "A name of `rlvrscope tasks list`, a file of your own, or a lab recipe (.toml): its held-out prompts."
+TASK = (
+    "A name of `rlvrscope tasks list`, a file of your own, or a lab recipe (.toml) or run's folder: its held-out "
+    "prompts."
+)
 STOP = "A completion ends before this text (repeatable); \\n is a line break, \\t a tab, \\\\ a backslash."
 ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
 MAX_LISTED = 10
@@ -36,16 +39,20 @@ NO_TEMPLATE = "none"
 @guarded
 def sample(
     task: Annotated[str, typer.Argument(metavar="TASK", help=TASK)],
-    engine: Annotated[str, typer.Option("--engine", help="lab, transformers or openai.")],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            help="lab: a run's folder or a checkpoint; transformers: a folder or a hub name; openai: its name there.",
-        ),
-    ],
     samples: Annotated[int, typer.Option("--samples", min=1, help="Samples of each problem.")],
     out: Annotated[Path, typer.Option("--out", help="Run folder; the same command continues in it.")],
+    engine: Annotated[
+        str | None,
+        typer.Option("--engine", help="lab, transformers or openai. Default: lab, if TASK is a recipe or a run."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="lab: a run's folder, a checkpoint or a base; transformers: a folder or a hub name; openai: its name "
+            "there. Default: the run, if TASK is one.",
+        ),
+    ] = None,
     temperature: Annotated[float, typer.Option("--temperature")] = 1.0,
     top_p: Annotated[float, typer.Option("--top-p", help="Nucleus sampling below 1.")] = 1.0,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Longest completion.")] = None,
@@ -78,6 +85,7 @@ def sample(
     from rlvrscope.sampling.store.store_file import FILE_NAME
     from rlvrscope.verify import VerifierPool
 
+    engine, model = _engine_and_model(task, engine, model)
     display = SamplingProgress()
     settings = Settings(
         temperature, top_p, max_tokens, chat, batch, device, tuple(url or ()), tuple(map(_unescaped, stop or ())),
@@ -109,6 +117,17 @@ def sample(
         raise typer.Exit(1)
 
 
+def _engine_and_model(task: str, engine: str | None, model: str | None) -> tuple[str, str]:
+    """The requested ones, or else those of the lab's run or recipe. Raises InputError where they can't be told."""
+    is_run = is_run_folder(Path(task))
+    engine = engine or ("lab" if is_run or task.endswith(".toml") else None)
+    model = model or (task if is_run and engine == "lab" else None)
+    for name, value in (("engine", engine), ("model", model)):
+        if value is None:
+            raise InputError(f"{task} does not tell the {name}: name it, --{name}")
+    return str(engine), str(model)
+
+
 def draw_samples(
     path: Path,
     problems: Sequence[Problem],
@@ -135,10 +154,11 @@ def draw_samples(
 def problems_of_task(
     task: str, split: str | None, count: int | None, seed: int, source: Path | None, fields: Sequence[str]
 ) -> LoadedProblems:
-    """Load the problems of a task's name, a file, or a lab recipe (its held-out prompts)."""
+    """Load the problems of a task's name, a file, or a lab recipe or run's folder (its held-out prompts)."""
     from rlvrscope.problems.problem_files import LoadedProblems
     from rlvrscope.problems.task_catalogue import load_task
 
+    task = str(Path(task) / "recipe.toml") if is_run_folder(Path(task)) else task
     if not task.endswith(".toml"):
         return load_task(task, split, count=count, seed=seed, source=source, fields=fields)
     from rlvrscope import config
@@ -151,6 +171,11 @@ def problems_of_task(
     return LoadedProblems(problems_of(config.load(Path(task), Recipe))[:count], [])
 
 
+def is_run_folder(path: Path) -> bool:
+    """Return whether the path is the folder of a run of the lab."""
+    return (path / "recipe.toml").is_file()
+
+
 def template_of_task(task: str, problems: Sequence[Problem], requested: str | None) -> str | None:
     """The requested template, or else the task's own."""
     from rlvrscope.problems.hub import DATA_SETS
@@ -161,7 +186,7 @@ def template_of_task(task: str, problems: Sequence[Problem], requested: str | No
         return None if requested == NO_TEMPLATE else requested
     if task in DATA_SETS:
         return DATA_SETS[task].template
-    if task.endswith(".toml"):
+    if task.endswith(".toml") or is_run_folder(Path(task)):
         return None
     return default_template(problems) if is_task_file(task) else "plain"
 

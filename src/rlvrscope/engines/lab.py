@@ -1,4 +1,5 @@
-"""The lab's models as an engine: a checkpoint, sampled in batches of a fixed shape, or used to score completions.
+"""The lab's models as an engine: a checkpoint of the tiny transformer, sampled in batches of a fixed shape, or used to
+score completions. Pretrained models: `lab_text`.
 
 A batch has PROMPTS prompts with ROWS rows each, however few samples are left to draw: matrix products of another shape
 round differently. Sample i of a problem is always row i mod ROWS of its prompt, so its text depends on its seed alone.
@@ -27,7 +28,7 @@ from rlvrscope.lab.device import check_device
 from rlvrscope.lab.model import Transformer, token_logp
 from rlvrscope.lab.pretrain import base_path, ensure_base, load_base
 from rlvrscope.lab.prompts import evaluation_prompts
-from rlvrscope.lab.recipe import Recipe
+from rlvrscope.lab.recipe import PretrainedConfig, Recipe
 from rlvrscope.lab.sampler import draw
 from rlvrscope.lab.tasks import TextTask, TokenTasks
 from rlvrscope.problem import Problem
@@ -36,6 +37,8 @@ from rlvrscope.seeding import uniform_rows
 
 if TYPE_CHECKING:
     from rlvrscope.engines import Settings
+    from rlvrscope.engines.lab_text import TextLabEngine, TextLabScorer
+    from rlvrscope.lab.tree_policy import TreePolicy
 
 PROMPTS, ROWS = 32, 8
 MAX_SCORED_ROWS = 2048
@@ -130,30 +133,40 @@ class LabScorer:
         return [TokenScores(tuple(row), tuple(logps[: len(row)])) for row, logps in zip(rows, logp_BT, strict=True)]
 
 
-def open_engine(model: str, settings: Settings) -> LabEngine:
-    """Open a run's folder (its final checkpoint) or a checkpoint file to draw from.
+def open_engine(model: str, settings: Settings) -> LabEngine | TextLabEngine:
+    """Open a run's folder (its final checkpoint), a checkpoint file or the folder of a pretrained model to draw from.
 
     Raises InputError for a path without a checkpoint, and for a token limit: the task sets the completion length.
     """
     loaded, identity = _open(model, settings)
-    return LabEngine(
-        loaded, {**identity, "temperature": settings.temperature, "top_p": settings.top_p, "logprobs": "raw"}
-    )
+    identity |= {"temperature": settings.temperature, "top_p": settings.top_p, "logprobs": "raw"}
+    if isinstance(loaded, Transformer):
+        return LabEngine(loaded, identity)
+    from rlvrscope.engines.lab_text import TextLabEngine, TextTasks
+
+    return TextLabEngine(TextTasks(loaded), settings, identity)
 
 
-def open_scorer(model: str, settings: Settings) -> LabScorer:
-    """Open a run's folder (its final checkpoint) or a checkpoint file to score with. Raises InputError."""
-    return LabScorer(*_open(model, settings))
+def open_scorer(model: str, settings: Settings) -> LabScorer | TextLabScorer:
+    """Open what `open_engine` opens, to score with. Raises InputError."""
+    loaded, identity = _open(model, settings)
+    if isinstance(loaded, Transformer):
+        return LabScorer(loaded, identity)
+    from rlvrscope.engines.lab_text import TextLabScorer, TextTasks
+
+    return TextLabScorer(TextTasks(loaded), identity)
 
 
 def problems_of(recipe: Recipe, device: str = "cpu") -> list[Problem]:
     """Return the held-out prompts that runs of this recipe are evaluated on, as problems.
 
-    A problem's metadata holds its tokens, its task and every right answer. A recipe with a [select] needs its base,
-    which is pre-trained first if it is not in the cache.
+    A problem's metadata holds its task, every right answer and, unless it is a text, its tokens. A recipe with a
+    [select] needs its base, which is pre-trained first if it is not in the cache.
     """
     if isinstance(recipe.task, TextTask):
-        raise InputError(f"task {recipe.task.name!r} is one of pretrained models: `rlvrscope lab` scores them exactly")
+        from rlvrscope.engines.lab_text import problems_of_text
+
+        return problems_of_text(recipe, device)
     base: Any = None  # without a [select] none is needed
     if recipe.select is not None:
         where = check_device(device)
@@ -162,25 +175,29 @@ def problems_of(recipe: Recipe, device: str = "cpu") -> list[Problem]:
     return [_problem(recipe.token_task, prompt_T) for prompt_T in prompts_PT]
 
 
-def _open(model: str, settings: Settings) -> tuple[Transformer, dict[str, Fact]]:
+def _open(model: str, settings: Settings) -> tuple[Transformer | TreePolicy, dict[str, Fact]]:
     if settings.max_tokens is not None or settings.batch is not None or settings.urls or settings.chat or settings.stop:
         raise InputError(
             "the lab engine has completions and batches of a fixed size, no stop strings, no server and no chat: leave "
             "those out"
         )
+    device = check_device(settings.device or "cpu")
+    torch.set_num_threads(1)  # more threads are slower on such small products
+    if (Path(model) / "config.json").is_file():
+        from rlvrscope.lab.tree_policy import TreePolicy
+
+        base = TreePolicy.load(PretrainedConfig(pretrained=model), device)
+        return base, {"engine": "lab", "model": model, "model_hash": base.sha256}
     path = Path(model)
     path = path / "checkpoints" / "final.safetensors" if path.is_dir() else path
     if not path.is_file():
         raise InputError(
-            f"{model}: the lab engine takes a run's folder or a .safetensors file; there is no {path}. "
-            "`rlvrscope lab pretrain RECIPE` prints where a base is."
+            f"{model}: the lab engine takes a run's folder, a .safetensors file or the folder of a pretrained model; "
+            f"there is no {path}. `rlvrscope lab pretrain RECIPE` prints where a base is."
         )
-    torch.set_num_threads(1)  # more threads are slower on such small products
-    loaded, _, _ = checkpoint.load(path, check_device(settings.device or "cpu"))
-    if not isinstance(loaded, Transformer):
-        raise InputError(f"{model} was trained from a pretrained model; the lab engine draws from tiny ones only")
-    with file_errors("read", path):
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    loaded: Any = checkpoint.load(path, device)[0]
+    with file_errors("read", path), path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return loaded, {"engine": "lab", "model": str(path), "model_hash": sha256}
 
 
@@ -199,12 +216,12 @@ def _problem(task: TokenTasks, prompt_T: Ints) -> Problem:
 
 
 def _fitting_task(problem: Problem, model: Transformer) -> TokenTasks:
-    if "lab" not in problem.metadata or "tokens" not in problem.metadata:
+    task = _task(_task_key(problem)) if "lab" in problem.metadata else None
+    if task is None or "tokens" not in problem.metadata:
         raise InputError(
             f"problem {problem.id!r} is not the lab's, and the lab's models know no others: name a lab recipe as the "
             "task"
         )
-    task = _task(_task_key(problem))
     vocabulary, context = task.vocab_size, task.prompt_length + task.completion_length
     if (vocabulary, context) != (model.vocab_size, model.context):
         raise InputError(

@@ -7,11 +7,10 @@ of one shape: on a CPU a row is then the same to the last bit, whatever the othe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,8 +21,11 @@ from rlvrscope.lab.decoding import inverse_transform, next_token_logp
 from rlvrscope.lab.pretrained import Pretrained, quiet
 from rlvrscope.lab.recipe import PretrainedConfig
 from rlvrscope.lab.sampler import draw
-from rlvrscope.lab.token_tree import PAD
+from rlvrscope.lab.token_tree import PAD, padded
 from rlvrscope.lab.tree_policy import MAX_ROWS, TreePolicy
+
+if TYPE_CHECKING:
+    from rlvrscope.engines import Settings
 
 PADDED_ROWS = 64
 """Usual rows of a padded batch."""
@@ -78,34 +80,52 @@ class TreeRows:
     row_logits: int = 1
 
     def usual_rows(self, max_tokens: int) -> int:
-        return max(PADDED_ROWS, min(MAX_ROWS, BATCH_TOKENS // max_tokens))
+        return usual_tree_rows(max_tokens)
 
     def draw(self, rows: Sequence[Sequence[int]], width: int, uniform_BT: Tensor, reported: int = 0) -> Drawn:  # noqa: ARG002
-        prompts = list(dict.fromkeys(map(tuple, rows)))
-        place_of = {prompt: place for place, prompt in enumerate(prompts)}
-        prompt_B = torch.tensor([place_of[tuple(row)] for row in rows], device=self.policy.device)
-        order_B = prompt_B.argsort(stable=True)
-        prompts_PT = np.full((len(prompts), max(map(len, prompts))), PAD)
-        for prompt_T, prompt in zip(prompts_PT, prompts, strict=True):
-            prompt_T[: len(prompt)] = prompt
-        settings = self.endings.settings
-        rollouts = draw(
-            self.policy, torch.from_numpy(prompts_PT).to(self.policy.device), uniform_BT[order_B.cpu()].T,
-            prompt_B=prompt_B[order_B], stops=self.endings.pretrained.ends, temperature=settings.temperature,
-            top_p=settings.top_p, watch=self._watch,
-        )  # fmt: skip
-        back_B = order_B.argsort()
-        tokens_BT, logp_BT = rollouts.completions_BT[back_B], rollouts.logp_BT[back_B].double()
-        return [tokens_T[tokens_T != PAD].tolist() for tokens_T in tokens_BT], logp_BT
+        endings = self.endings
+        return draw_tree(self.policy, rows, uniform_BT, endings.pretrained.ends, endings.settings, endings.is_over)
 
-    def _watch(self, tokens_BT: Tensor, open_B: Tensor) -> Tensor:
-        settings = self.endings.settings
+
+def usual_tree_rows(max_tokens: int, requested: int | None = None) -> int:
+    """Rows of a tree where all fit in memory: no more than are requested in all."""
+    most = max(PADDED_ROWS, min(MAX_ROWS, BATCH_TOKENS // max_tokens))
+    return most if requested is None else min(most, requested)
+
+
+def draw_tree(
+    policy: TreePolicy,
+    rows: Sequence[Sequence[int]],
+    uniform_BT: Tensor,
+    stops: Sequence[int],
+    settings: Settings,
+    is_over: Callable[[list[int]], bool] | None = None,
+) -> Drawn:
+    """Draw after each row as one tree, up to a stop, or until `is_over` returns True for the tokens drawn.
+
+    Raises WorkError if the model's probabilities are not finite.
+    """
+
+    def watch(tokens_BT: Tensor, open_B: Tensor) -> Tensor:
         if settings.on_tokens is not None:
             settings.on_tokens(int(open_B.sum()))
-        if not settings.stop:
+        if is_over is None:
             return open_B
-        over = [self.endings.is_over(drawn) for drawn in tokens_BT[open_B].tolist()]
+        over = [is_over(drawn) for drawn in tokens_BT[open_B].tolist()]
         return open_B.masked_scatter(open_B, ~torch.tensor(over, device=open_B.device))
+
+    prompts = list(dict.fromkeys(map(tuple, rows)))
+    place_of = {prompt: place for place, prompt in enumerate(prompts)}
+    prompt_B = torch.tensor([place_of[tuple(row)] for row in rows], device=policy.device)
+    order_B = prompt_B.argsort(stable=True)
+    rollouts = draw(
+        policy, torch.from_numpy(padded(prompts)).to(policy.device), uniform_BT[order_B.cpu()].T,
+        prompt_B=prompt_B[order_B], stops=tuple(stops), temperature=settings.temperature, top_p=settings.top_p,
+        watch=watch,
+    )  # fmt: skip
+    back_B = order_B.argsort()
+    tokens_BT, logp_BT = rollouts.completions_BT[back_B], rollouts.logp_BT[back_B].double()
+    return [tokens_T[tokens_T != PAD].tolist() for tokens_T in tokens_BT], logp_BT
 
 
 @dataclass(frozen=True, eq=False)

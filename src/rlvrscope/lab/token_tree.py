@@ -6,6 +6,7 @@ its position is its depth, so the logits at a node are those after the text from
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,3 +109,11 @@ class _Rows:
 def lengths(tokens_BT: Ints) -> Ints:
     """(B,) tokens of each row before its padding."""
     return (tokens_BT != PAD).sum(axis=1)
+
+
+def padded(rows: Sequence[Sequence[int]], width: int | None = None) -> Ints:
+    """(B, width) token arrays of rows, padded with PAD on the right; by default as wide as the longest row."""
+    tokens_BT = np.full((len(rows), max(map(len, rows), default=0) if width is None else width), PAD, dtype=np.int64)
+    for tokens_T, row in zip(tokens_BT, rows, strict=True):
+        tokens_T[: len(row)] = row
+    return tokens_BT

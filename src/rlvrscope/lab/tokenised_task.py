@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +12,7 @@ from rlvrscope.errors import InputError
 from rlvrscope.lab.policy import Policy
 from rlvrscope.lab.tasks import AnyTask, Task, TextTask
 from rlvrscope.lab.tasks.task import Split, Tokens
-from rlvrscope.lab.token_tree import PAD, lengths
+from rlvrscope.lab.token_tree import lengths, padded
 from rlvrscope.lab.tree_policy import TreePolicy
 from rlvrscope.lab.vocabulary import Vocabulary, other_spellings
 
@@ -65,7 +64,7 @@ class TokenisedTask:
                 "or set task.held_out_share"
             )
         drawn = [questions[place] for place in rng.permutation(len(questions))[:count]]
-        return _padded([self._prompt_ids(question) for question in drawn], self.prompt_length)
+        return padded([self._prompt_ids(question) for question in drawn], self.prompt_length)
 
     def rewards(self, prompts_BT: Tokens, completions_BT: Tokens) -> Floats:
         rewards_B = np.zeros(len(prompts_BT))
@@ -78,13 +77,13 @@ class TokenisedTask:
         spelled = self._all_spelled(prompt_T)
         if spelled is None:
             spelled = [self.vocabulary.ids(answer) for answer in self._answers(prompt_T)]
-        return _padded([[*tokens, stop] for tokens in spelled for stop in self.stops], self.completion_length)
+        return padded([[*tokens, stop] for tokens in spelled for stop in self.stops], self.completion_length)
 
     def unlisted(self, prompt_T: Tokens) -> Tokens:
         if self._all_spelled(prompt_T) is not None:
-            return _padded([], self.completion_length)
+            return padded([], self.completion_length)
         own = {answer.encode(): self.vocabulary.ids(answer) for answer in self._answers(prompt_T)}
-        return _padded(other_spellings(own, self.vocabulary), self.completion_length)
+        return padded(other_spellings(own, self.vocabulary), self.completion_length)
 
     def answer_numbers(self, completions_XT: Tokens) -> Ints:
         texts = [self._answer(completion_T) for completion_T in completions_XT]
@@ -95,6 +94,10 @@ class TokenisedTask:
         """Share of completions that stop after an answer of the task's form."""
         answers = [self._answer(completion_T) for completion_T in completions_BT]
         return float(np.mean([answer is not None and self.task.well_formed(answer) for answer in answers]))
+
+    def question(self, prompt_T: Tokens) -> str:
+        """The question that a prompt asks."""
+        return self._question_of[tuple(_real(prompt_T))]
 
     def text(self, tokens_T: Tokens) -> str:
         return self.vocabulary.text(_real(tokens_T)).decode(errors="replace")
@@ -114,7 +117,7 @@ class TokenisedTask:
         return self.vocabulary.prompt_ids(self.task.prompt(question))
 
     def _answers(self, prompt_T: Tokens) -> dict[str, float]:
-        answers = self.task.answers(self._question_of[tuple(_real(prompt_T))])
+        answers = self.task.answers(self.question(prompt_T))
         if len(answers) > MAX_ANSWERS:
             raise InputError(
                 f"task {self.task.name!r}: {self.text(prompt_T)!r} has {len(answers):,} right answers; at most "
@@ -144,10 +147,3 @@ class TokenisedTask:
 def _real(tokens_T: Tokens) -> list[int]:
     """Tokens before the padding."""
     return tokens_T[: int(lengths(tokens_T[None])[0])].tolist()
-
-
-def _padded(rows: Sequence[Sequence[int]], width: int) -> Tokens:
-    padded = np.full((len(rows), width), PAD, dtype=np.int64)
-    for place, row in enumerate(rows):
-        padded[place, : len(row)] = row
-    return padded

@@ -1,4 +1,4 @@
-"""Exact match with the gold answer or an accepted alternative, up to white space."""
+"""Exact match with the gold answer or an accepted alternative, up to white space unless the problem says `verbatim`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ MAX_CHARACTERS = 10_000
 
 
 def judge(answer: str, problem: Problem) -> Decision:
-    """Compare word by word. metadata: `also`, further right texts. Raises Refused for length or characters."""
+    """Compare word by word. Raises Refused for length or characters.
+
+    metadata: `also`, further right texts; `verbatim`: compare every character instead.
+    """
     if len(answer) > MAX_CHARACTERS:
         raise Refused(f"an answer of {len(answer)} characters; at most {MAX_CHARACTERS} are compared")
+    if problem.metadata.get("verbatim"):
+        return decided(answer in (problem.answer, *problem.metadata.get("also", ())), "string", "another text")
     return decided(_words(answer) in _gold_texts(problem), "string", "another text")
 
 
