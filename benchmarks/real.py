@@ -1,4 +1,4 @@
-"""A pretrained model in the lab, CPU seconds on one thread: sampling against transformers, an RL step, evaluation.
+"""A pretrained model, CPU seconds on one thread: sampling against transformers, an RL step of the lab, an evaluation.
 
 python benchmarks/real.py SmolLM2        the folder that `rlvrscope lab convert --out SmolLM2` writes
 """
@@ -19,6 +19,7 @@ import torch
 import transformers
 from torch import Tensor
 
+from rlvrscope.engines import Completion, Request, Settings, open_engine
 from rlvrscope.lab.evaluate import Evaluator
 from rlvrscope.lab.policy import Policy
 from rlvrscope.lab.recipe import EvaluateConfig, PretrainedConfig, TrainConfig
@@ -28,6 +29,8 @@ from rlvrscope.lab.token_tree import PAD
 from rlvrscope.lab.tokenised_task import tokenised
 from rlvrscope.lab.trainer import Trainer
 from rlvrscope.lab.tree_policy import TreePolicy
+from rlvrscope.problem import Problem
+from rlvrscope.sampling.fill import sample_seed
 from rlvrscope.seeding import generator
 
 PROMPTS = 16
@@ -66,6 +69,13 @@ def compare_sampling(policies: dict[str, TreePolicy], task: Task, prompts_PT: Te
     tokens, seconds = timed(lambda: generated_tokens(policies["float32"], task, prompts_PT, 16))
     generated = tokens / seconds
     print(f"transformers.generate, float32, 16 a prompt  {seconds:6.1f} s  {generated:7,.0f} tokens/s")
+    for samples in (16, 256):
+        drawn, seconds = draw_by_engine(policies["float32"], task, prompts_PT, samples)
+        rate = drawn / seconds
+        print(
+            f"rlvrscope sample's engine, {samples:>3} a prompt          {seconds:6.1f} s  {rate:7,.0f} tokens/s  "
+            f"{rate / generated:5.0f} x"
+        )
     for dtype, policy in policies.items():
         for samples in (16, 256):
             with policy.training_precision():
@@ -80,6 +90,18 @@ def compare_sampling(policies: dict[str, TreePolicy], task: Task, prompts_PT: Te
 def draw(policy: Policy, task: Task, prompts_PT: Tensor, samples: int) -> int:
     rng = generator(0, "draws")
     return int(sample(policy, prompts_PT, task.completion_length, samples, rng, stops=task.stops).mask_BT.sum())
+
+
+def draw_by_engine(policy: TreePolicy, task: Task, prompts_PT: Tensor, samples: int) -> tuple[int, float]:
+    """Tokens that the transformers engine draws, up to the end of the line, and its CPU seconds."""
+    prompts = [policy.tokenizer.decode(prompt[prompt != PAD]) for prompt in prompts_PT]
+    problems = [Problem(str(place), prompt, "?") for place, prompt in enumerate(prompts)]
+    requests = [Request(p, index, p.prompt, sample_seed(0, p.id, index)) for p in problems for index in range(samples)]
+    settings = Settings(max_tokens=task.completion_length, stop=("\n",), requested=len(requests))
+    engine = open_engine("transformers", policy.config.pretrained, settings)
+    results, seconds = timed(lambda: list(engine.run(iter(requests))))
+    engine.close()
+    return sum(result.tokens or 0 for _, result in results if isinstance(result, Completion)), seconds
 
 
 def time_steps(base: TreePolicy, task: Task, steps: int) -> None:

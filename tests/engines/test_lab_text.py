@@ -189,7 +189,10 @@ def test_a_run_is_sampled_compared_and_probed(
     """The run's folder names the task, the engine and the model; its base is drawn from with the same task."""
     monkeypatch.chdir(tmp_path)
     assert "24 of 24" in run("sample", run_folder, "--samples", "2", "--out", "trained").stdout
-    assert "384 of 384" in run("sample", run_folder, "--samples", "32", "--out", "trained").stdout
+    output = run("sample", run_folder, "--samples", "32", "--out", "trained").stdout
+    assert "384 of 384" in output
+    assert ", truncated " in output
+    assert "--max-tokens" not in output  # the task sets the limit
     run("sample", run_folder, "--model", folder, "--samples", "32", "--out", "base")
     rows = json.loads(run("boundary", "base", "trained", "--k", "1,8", "--json").stdout)["models"][0]["rows"]
     assert [0.0 < row["base"] < 1.0 for row in rows] == [True, True]

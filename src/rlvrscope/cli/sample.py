@@ -265,7 +265,7 @@ def _print_result(progress: FillProgress, run: RunStats, path: Path, as_json: bo
         say(f"... and {progress.failed - MAX_LISTED:,} more")
     if progress.identical:
         say("All samples of a problem are identical: the model is very sure, or the server does not draw at random.")
-    if warning := truncation_warning(run.rates, run.identity.get("max_tokens")):
+    if warning := truncation_warning(run.rates, run.identity):
         say(f"Warning: {warning}")
     if progress.silent:
         say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rlvrscope.cli.shared.console import say
@@ -42,15 +43,19 @@ def truncation(rates: Rates, unknown: int = 0) -> str:
 def print_truncation(run: RunStats) -> None:
     """Print what there is to know about truncated and missing samples of a run."""
     say(f"  {truncation(run.rates, run.finish.get(UNKNOWN_FINISH, 0))}")
-    if warning := truncation_warning(run.rates, run.identity.get("max_tokens")):
+    if warning := truncation_warning(run.rates, run.identity):
         say(f"  warning: {warning}")
     if run.lacking:
         say(f"  warning: the import is not complete, {run.lacking:,} samples are missing: run the same import again")
 
 
-def truncation_warning(rates: Rates, limit: Fact) -> str | None:
-    """A warning where many samples were cut off; limit: the run's token limit, if it has one."""
-    if not rates.truncated or (rates.truncated_share or 0.0) < MIN_WARNED_SHARE:
+def truncation_warning(rates: Rates, identity: Mapping[str, Fact]) -> str | None:
+    """A warning where many samples were cut off; identity: of their run.
+
+    None for the lab, whose tasks have no right answer above their limit.
+    """
+    limit = identity.get("max_tokens")
+    if not rates.truncated or (rates.truncated_share or 0.0) < MIN_WARNED_SHARE or identity.get("engine") == "lab":
         return None
     correct = "" if rates.unverified else f", {rates.truncated_correct:,} of them with a correct answer"
     return (
