@@ -144,6 +144,10 @@ class MassProbe:
         self._before = ProbeRow(step=step, classes=classes, rare_log_mass=math.nan if rare is None else rare.log_mass)
         return self._before
 
+    def resume(self, row: ProbeRow) -> None:
+        """Continue after a row of an earlier process: the next flows are relative to it."""
+        self._before = row
+
     def _class(self, kind: Kind, logp_Y: Floats, step: int) -> ClassMass | None:
         places = [place for place, one in enumerate(self.bank.completions) if one.kind == kind]
         if not places:

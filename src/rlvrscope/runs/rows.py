@@ -238,10 +238,10 @@ def at_temperature(scores: Sequence[PromptScores], temperature: float = 1.0) -> 
     raise InputError(f"temperature {temperature:g} was not scored; these were: {scored}")
 
 
-def monitored(row: TelemetryRow, ledger: LedgerRow | None, evaluation: EvaluationRow | None) -> dict[str, Any]:
+def monitored(row: TelemetryRow, ledger: LedgerRow | None, probe: EvaluationRow | ProbeRow | None) -> dict[str, Any]:
     """One step's rows as the stage monitor reads them."""
-    probe = {} if evaluation is None else {"rare_log_mass": evaluation.rare_log_mass}
-    return row.model_dump() | ({} if ledger is None else ledger.model_dump()) | probe
+    mass = {} if probe is None else {"rare_log_mass": probe.rare_log_mass}
+    return row.model_dump() | ({} if ledger is None else ledger.model_dump()) | mass
 
 
 METRIC_NAMES: dict[str, dict[str, tuple[str, ...]]] = {

@@ -1,0 +1,80 @@
+"""Callback: the ledger of rollout groups, on TRL's own GRPOTrainer or ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import TrainerCallback
+
+from rlvrscope.adapters.trl.rollouts import Rollouts, numbered, watch_rollouts
+from rlvrscope.adapters.trl.run_rows import RunRows, log_metrics
+from rlvrscope.errors import InputError, file_errors
+from rlvrscope.monitor import GroupLedger
+from rlvrscope.runs import write_atomic
+from rlvrscope.runs.rows import LedgerRow
+
+STATE = "rlvrscope_ledger.json"
+"""File in each checkpoint with the ledger's state."""
+
+
+class LedgerCallback(TrainerCallback):
+    """pass@1, pass@G, pass^G, and prompts gained and lost since their last visit, from the rollouts of each step.
+
+        trainer.add_callback(LedgerCallback(trainer))
+
+    They are logged as rlvrscope/pass_at_1, ... and kept in ledger.jsonl of the output folder. threshold: a rollout is
+    right if its reward is at least this; by default that of the trainer's objective, or .5. Prompts are told apart by
+    the data set's column `id`, or by their text. Groups with a rollout that no reward function scored are left out, and
+    counted in rlvrscope/groups_left_out.
+    """
+
+    def __init__(self, trainer: Any, threshold: float | None = None) -> None:
+        objective = getattr(trainer, "objective", None)
+        self.trainer = trainer
+        self.ledger = GroupLedger(threshold if threshold is not None else getattr(objective, "threshold", 0.5))
+        self.row: LedgerRow | None = None
+        """That of the last step with new rollouts."""
+        self.kept = RunRows(trainer, LedgerRow)
+        self._new: list[Rollouts] = []
+        watch_rollouts(trainer, self._receive)
+
+    def _receive(self, rollouts: Rollouts) -> None:
+        if rollouts.training:
+            self._new.append(rollouts)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.kept.begin()
+        if state.global_step > 0:
+            self._restore(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        new, self._new = self._new, []
+        groups = [rollouts.groups() for rollouts in new]
+        ids = numbered([name for names, _ in groups for name in names])
+        self.row = None
+        if not ids:  # an update with the rollouts of an earlier step, or with nothing scored
+            return
+        rewards_PG = np.concatenate([rewards for _, rewards in groups])
+        self.row = self.ledger.update(state.global_step, ids, rewards_PG)
+        self.kept.append(self.row)
+        logged = ("pass_at_1", "pass_at_group", "pass_hat_group", "top_at_group", "returned", "gained", "lost")
+        values = {name: float(getattr(self.row, name)) for name in logged}
+        asked = sum(len(rollouts.ids) // rollouts.group_size for rollouts in new)
+        log_metrics(self.trainer, values | {"groups_left_out": float(asked - len(ids))})
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            levels = None if self.ledger.levels is None else sorted(self.ledger.levels)
+            held = {"format_version": 1, "step": self.ledger.step, "levels": levels, "solved": self.ledger.solved}
+            write_atomic(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE, json.dumps(held))
+
+    def _restore(self, path: Path) -> None:
+        if not path.exists():  # a checkpoint from before the callback was used
+            return
+        with file_errors("read", path, InputError):
+            held = json.loads(path.read_text(encoding="utf-8"))
+        self.ledger.step, self.ledger.solved = held["step"], held["solved"]
+        self.ledger.levels = None if held["levels"] is None else set(held["levels"])
