@@ -31,7 +31,8 @@ def loss_settings(objective: Objective) -> LossSettings:
         clip_low, clip_high -> epsilon, epsilon_high                         dual_clip -> delta
 
     cispo: TRL's loss_type "cispo" has no lower bound, averages over tokens, and its epsilon_high is the bound itself,
-    1 + clip_high. Advantages are not TRL's: scale_rewards only tells what the objective does.
+    1 + clip_high. TRL weighs its KL term by the importance ratio unless told not to
+    (use_bias_correction_kl). Advantages are not TRL's: scale_rewards only tells what the objective does.
     """
     fields: dict[str, Any] = {
         "importance_sampling_level": objective.ratio,
@@ -40,6 +41,7 @@ def loss_settings(objective: Objective) -> LossSettings:
         "epsilon_high": objective.clip_high,
         "delta": objective.dual_clip,
         "beta": objective.kl_coef,
+        "use_bias_correction_kl": False,
         "scale_rewards": "group" if objective.scale == "group_std" else "none",
     }
     reasons = []
@@ -88,7 +90,7 @@ def _check_own_loss(args: GRPOConfig, objective: Objective, reason: str) -> None
     """Raises InputError for options of TRL's loss that rlvrscope's does not have."""
     plain = {
         "entropy_coef": 0.0, "use_adaptive_entropy": False, "top_entropy_quantile": 1.0,
-        "off_policy_mask_threshold": None, "use_bias_correction_kl": False,
+        "off_policy_mask_threshold": None,
     }  # fmt: skip
     for name, value in plain.items():
         if getattr(args, name) != value:
