@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import GRPOConfig
 
 from rlvrscope.lab.pretrained import quiet
 from text_model import save_text_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-from trl import GRPOConfig
 
 PROMPTS = [f"{first} + {second} =" for first in (12, 48, 7, 30) for second in (4, 8)]
 
