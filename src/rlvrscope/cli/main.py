@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 import rlvrscope
-from rlvrscope.cli import boundary, demo, dynamics, lab, monitor, plan, probe, sample, store, tasks, verify, verl, wise
+from rlvrscope.cli import (
+    boundary, demo, dynamics, lab, monitor, plan, probe, sample, store, tasks, trl, verify, verl, wise,
+)  # fmt: skip
 from rlvrscope.cli.shared.console import say
 from rlvrscope.cli.shared.guard import set_debug
 
@@ -23,6 +25,7 @@ app.command("plan")(plan.plan)
 app.command("monitor")(monitor.monitor)
 app.command("verify")(verify.verify)
 app.command("sample")(sample.sample)
+app.command("trl")(trl.trl)
 app.add_typer(dynamics.app, name="dynamics")
 app.add_typer(lab.app, name="lab")
 app.add_typer(probe.app, name="probe")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -211,6 +211,15 @@ def open_scorer(model: str, settings: Settings) -> TransformersScorer:
     identity = {name: engine.identity[name] for name in ("engine", "model", "model_hash", "chat", "dtype")}
     batches = BatchSizes(engine.pretrained.model, engine.batches.max_rows, logits=2, every_token=True)
     return TransformersScorer(engine.pretrained, identity, settings.chat, batches)
+
+
+def live_scorer(model: Any, tokenizer: Any, ends: Sequence[int], chat: bool, rows: int) -> TransformersScorer:
+    """Score with a model in memory, in the dtype of its weights, in batches of at most `rows`."""
+    name = str(model.config._name_or_path)
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    pretrained = Pretrained(name, model, tokenizer, tuple(ends), context, sha256="")
+    identity = {"engine": "transformers", "model": name, "model_hash": ""}
+    return TransformersScorer(pretrained, identity, chat, BatchSizes(model, rows, logits=2, every_token=True))
 
 
 def _open(model: str, settings: Settings, max_tokens: int) -> TransformersEngine:

@@ -17,6 +17,9 @@ from rlvrscope.runs.rows import ADAPTER_PREFIX
 from rlvrscope.seeding import generator
 from rlvrscope.stats import GroupCounts, compare, pass_at_k_curve
 
+COUNTS = "counts"
+"""Folder with the counts of each evaluation."""
+
 
 class BoundaryCallback(TrainerCallback):
     """Unbiased pass@k of the validation set with its band, and the change since the first evaluation.
@@ -49,6 +52,13 @@ class BoundaryCallback(TrainerCallback):
             self._drawn[name] += 1
             self._right[name] += bool(reward >= self.threshold)  # a completion without a reward is not right
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        folder = Path(args.output_dir) / COUNTS
+        steps = [int(path.stem.partition("-")[2]) for path in folder.glob("step-*.jsonl")]
+        if state.global_step > 0 and steps and min(steps) < state.global_step:
+            rows = list(map(json.loads, (folder / f"step-{min(steps)}.jsonl").read_text(encoding="utf-8").splitlines()))
+            self.first = GroupCounts(*([row[name] for row in rows] for name in ("problem", "n", "c")))
+
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         problems = sorted(self._drawn)
         counts = GroupCounts(
@@ -59,7 +69,7 @@ class BoundaryCallback(TrainerCallback):
         if self.trainer.accelerator.is_main_process:
             rows = [dict(zip(("problem", "n", "c"), row, strict=True))
                     for row in zip(problems, counts.n.tolist(), counts.c.tolist(), strict=True)]  # fmt: skip
-            path = Path(args.output_dir) / "counts" / f"step-{state.global_step}.jsonl"
+            path = Path(args.output_dir) / COUNTS / f"step-{state.global_step}.jsonl"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, "".join(json.dumps(row) + "\n" for row in rows))
         self.trainer.log(self._metrics(counts))

@@ -10,10 +10,8 @@ from accelerate.utils import gather_object
 from transformers import TrainerCallback
 
 from rlvrscope.adapters.trl.run_rows import RunRows, log_metrics
-from rlvrscope.engines.memory import BatchSizes
-from rlvrscope.engines.transformers import TransformersScorer
+from rlvrscope.engines.transformers import live_scorer
 from rlvrscope.errors import InputError
-from rlvrscope.lab.pretrained import Pretrained
 from rlvrscope.monitor import Bank, MassProbe
 from rlvrscope.runs.rows import ProbeRow
 from rlvrscope.scoring import Fact, ScoreRequest, TokenScores
@@ -39,7 +37,7 @@ class ProbeCallback(TrainerCallback):
         self.trainer, self.every = trainer, every
         bank = bank if isinstance(bank, Bank) else Bank.load(Path(bank))
         self.rows: list[ProbeRow] = []
-        self._probe = MassProbe(bank, _LiveScorer(trainer, chat, batch))
+        self._probe = MassProbe(bank, LiveScorer(trainer, chat, batch))
         self._kept = RunRows(trainer, ProbeRow)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -63,10 +61,10 @@ class ProbeCallback(TrainerCallback):
         log_metrics(self.trainer, values)
 
 
-class _LiveScorer:
+class LiveScorer:
     """The model in training as a `Scorer`; each process scores every W-th request, for W processes."""
 
-    def __init__(self, trainer: Any, chat: bool, batch: int) -> None:
+    def __init__(self, trainer: Any, chat: bool = False, batch: int = 16) -> None:
         self._trainer, self._chat, self._batch = trainer, chat, batch
 
     @property
@@ -81,7 +79,10 @@ class _LiveScorer:
         training = model.training
         model.eval()
         try:
-            scores = self._scorer(model).score(requests[rank::processes])
+            scorer = live_scorer(
+                model, self._trainer.processing_class, self._trainer.eos_token_ids, self._chat, self._batch
+            )
+            scores = scorer.score(requests[rank::processes])
         finally:
             model.train(training)
         score_of = dict(gather_object([*zip(range(rank, len(requests), processes), scores, strict=True)]))
@@ -89,10 +90,3 @@ class _LiveScorer:
 
     def close(self) -> None:
         """Nothing to release: the model is the trainer's."""
-
-    def _scorer(self, model: Any) -> TransformersScorer:
-        tokenizer, ends = self._trainer.processing_class, tuple(self._trainer.eos_token_ids)
-        context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-        pretrained = Pretrained(str(self.identity["model"]), model, tokenizer, ends, context, sha256="")
-        batches = BatchSizes(model, self._batch, logits=2, every_token=True)
-        return TransformersScorer(pretrained, self.identity, self._chat, batches)

@@ -38,7 +38,7 @@ class Rollouts:
         A prompt that comes twice gets a number after its id.
         """
         rewards_PG = self.rewards_B.reshape(-1, self.group_size)
-        whole = np.flatnonzero(np.isfinite(rewards_PG).all(axis=1))
+        whole = np.flatnonzero(np.isfinite(rewards_PG).all(axis=1)).tolist()
         return numbered([self.ids[group * self.group_size] for group in whole]), rewards_PG[whole]
 
 

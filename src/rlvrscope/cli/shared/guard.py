@@ -16,7 +16,7 @@ from typing import Any, ParamSpec
 from rlvrscope.errors import RlvrscopeError
 
 EXIT_INTERRUPTED = 130
-RESUMABLE = ("demo", "lab", "sample", "verl")
+RESUMABLE = ("demo", "lab", "sample", "trl", "verl")
 """Commands that continue where they were stopped."""
 MAX_ERROR_CHARACTERS = 20_000
 """Longer errors lose their middle. Longer than any path."""
