@@ -117,8 +117,8 @@ def main() -> None:
             "task": {"name": "mul", "largest": 149, "held_out_share": 0.35},
             "model": {"pretrained": options.model, "dtype": "float32"},
             "train": {
-                "objective": options.objective, "steps": options.steps, "prompts": 100, "prompts_per_step": 4, "seed": 1,
-                "group_size": 8, "minibatches": 1, "warmup_steps": 0, "learning_rate": 3e-6,
+                "objective": options.objective, "steps": options.steps, "prompts": 100, "prompts_per_step": 4,
+                "seed": 1, "group_size": 8, "minibatches": 1, "warmup_steps": 0, "learning_rate": 3e-6,
             },
         },
         Recipe,
@@ -127,7 +127,7 @@ def main() -> None:
     rows, lab_after = lab_steps(recipe, options.steps)
     places = iter(rows)
 
-    def rewards(completions: list[str], **_: Any) -> list[float]:
+    def rewards(**_: Any) -> list[float]:
         """The lab's verdicts: a group's advantages are positive where the rollout is right."""
         return [float(right) for right in next(places)["rewards"]]
 
@@ -135,9 +135,8 @@ def main() -> None:
     result = compare(rows, logs, advantages, before, lab_after, trl_after)
     print(f"{'step':>4} {'lab loss':>12} {'TRL loss':>12} {'lab grad norm':>14} {'TRL grad norm':>14}")
     for step, (row, entry) in enumerate(zip(rows, logs, strict=True), start=1):
-        print(
-            f"{step:>4} {row['loss']:>12.3e} {entry['loss']:>12.3e} {row['grad_norm']:>14.5f} {entry['grad_norm']:>14.5f}"
-        )
+        losses, norms = ([one[name] for one in (row, entry)] for name in ("loss", "grad_norm"))
+        print(f"{step:>4} {losses[0]:>12.3e} {losses[1]:>12.3e} {norms[0]:>14.5f} {norms[1]:>14.5f}")
     for name, value in result.items():
         print(f"{name}: {value:.3g}")
     if options.json is not None:
@@ -150,7 +149,7 @@ def compare(
 ) -> dict[str, float]:  # fmt: skip
     """Largest differences, and the cosine between the two changes of all weights."""
     shared = [name for name in before if name in lab_after]
-    assert shared and len(shared) == len(lab_after)
+    assert len(shared) == len(lab_after) > 0
     lab, trl = (
         torch.cat([(after[name] - before[name]).flatten().double() for name in shared])
         for after in (lab_after, trl_after)
