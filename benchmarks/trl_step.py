@@ -66,7 +66,8 @@ def overhead(model: Path, out: Path, rounds: int, steps: int) -> tuple[float, fl
                 run.train()
             medians[name].append(statistics.median(clock.seconds[2:]))
     ratios = [ours / theirs for ours, theirs in zip(medians["ours"], medians["trl"], strict=True)]
-    return *(1e3 * statistics.median(medians[name]) for name in ("trl", "ours")), statistics.median(ratios)
+    theirs, ours = (1e3 * statistics.median(medians[name]) for name in ("trl", "ours"))
+    return theirs, ours, statistics.median(ratios)
 
 
 def main() -> None:

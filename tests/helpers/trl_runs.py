@@ -7,7 +7,7 @@ from typing import Any
 
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from trl import GRPOConfig
+from trl.trainer.grpo_config import GRPOConfig
 
 from rlvrscope.lab.pretrained import quiet
 from text_model import save_text_model

@@ -8,8 +8,21 @@ import typer
 
 import rlvrscope
 from rlvrscope.cli import (
-    boundary, demo, dynamics, lab, monitor, plan, probe, sample, store, tasks, trl, verify, verl, wise,
-)  # fmt: skip
+    boundary,
+    demo,
+    dynamics,
+    lab,
+    monitor,
+    plan,
+    probe,
+    sample,
+    store,
+    tasks,
+    trl,
+    verify,
+    verl,
+    wise,
+)
 from rlvrscope.cli.shared.console import say
 from rlvrscope.cli.shared.guard import set_debug
 

@@ -83,10 +83,10 @@ def test_stage_rows_give_the_reading_of_the_log(model, tmp_path, bank):
     run.add_callback(stage)
     run.train()
     folder = RunFolder(tmp_path)
-    telemetry, ledger, probe = (folder.rows(kind) for kind in (TelemetryRow, LedgerRow, ProbeRow))
+    telemetry, ledger, probe = folder.rows(TelemetryRow), folder.rows(LedgerRow), folder.rows(ProbeRow)
     assert [row.step for row in probe] == [0, 3, 6, 9, 12]
     monitor, probes = StageMonitor(), {row.step: row for row in probe}
-    monitor.update(probes[0])
+    reading = monitor.update(probes[0])
     for row, groups in zip(telemetry, ledger, strict=True):
         reading = monitor.update(monitored(row, groups, probes.get(row.step)))
     assert stage.reading == reading
@@ -222,7 +222,7 @@ class _Stop(TrainerCallback):
     def __init__(self, step):
         self.step = step
 
-    def on_step_end(self, _, state, control, **__):
+    def on_step_end(self, args, state, control, **_):  # noqa: ARG002
         if state.global_step == self.step:
             control.should_training_stop, control.should_save = True, False
 
