@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 STAMPS := .venv/.stamps
 VERL := .venv-verl
 
-.PHONY: demo demo-real test test-real test-verl check bench soak docs clean
+.PHONY: demo demo-real test test-real test-verl verl-cpu check bench soak docs clean
 
 demo: $(STAMPS)/demo
 	$(BIN)/rlvrscope demo --out "$(OUT)" $(DEMO_FLAGS)
@@ -21,6 +21,14 @@ test-real: $(STAMPS)/real
 
 test-verl: $(VERL)/.stamps/dev
 	$(VERL)/bin/pytest -m verl tests/adapters/verl $(PYTEST_FLAGS)
+
+# All of verl's driver on one processor; the same command again resumes.
+verl-cpu: $(VERL)/.stamps/dev out/verl-cpu-model/model/model.safetensors
+	VERL_PLATFORM=cpu VERL_USE_EXTERNAL_MODULES=cpu_platform PYTHONPATH=recipes/verl-cpu \
+	    $(VERL)/bin/rlvrscope verl recipes/verl-cpu/recipe.toml --out out/verl-cpu $(VERL_FLAGS)
+
+out/verl-cpu-model/model/model.safetensors: | $(VERL)/.stamps/dev
+	$(VERL)/bin/python recipes/verl-cpu/make_model.py out/verl-cpu-model
 
 demo-real: $(STAMPS)/real out/SmolLM2/model.safetensors
 	$(BIN)/rlvrscope lab compare recipes/real/demo.toml --out out/demo-real --workers 1 $(DEMO_FLAGS)

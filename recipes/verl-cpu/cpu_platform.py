@@ -40,6 +40,7 @@ class _Processor(types.ModuleType):
 
     get_rng_state, set_rng_state = staticmethod(torch.get_rng_state), staticmethod(torch.set_rng_state)
     mem_get_info = staticmethod(lambda *_: (0, 0))
+    get_device_name = staticmethod(lambda *_: "CPU")
 
 
 _init_process_group = torch.distributed.init_process_group
@@ -57,11 +58,13 @@ torch.distributed.init_process_group = _with_one_backend
 class Cpu(PlatformBase):
     device_name, vendor_name, device_module = "cpu", "cpu", _Processor("processor")
     set_device = synchronize = set_allocator_settings = empty_cache = profiler_start = profiler_stop = _nothing
-    current_device = _nothing
     manual_seed = manual_seed_all = staticmethod(torch.manual_seed)  # noqa: TID251  verl seeds by it
 
     def is_available(self) -> bool:
         return True
+
+    def current_device(self) -> str:  # type: ignore[reportIncompatibleMethodOverride]
+        return "cpu"  # verl moves models to it, and torch takes a number for a GPU's
 
     def device_count(self) -> int:
         return 1

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import sys
+import sys
 from pathlib import Path
 
 from rlvrscope import config as toml
@@ -51,7 +53,7 @@ def write_data(recipe: VerlRecipe, paths: RunPaths) -> None:
         (recipe.data.validation, paths.validation_data, 1),
     ):
         if not path.exists():
-            write_problems(problems_of(task, needed), task.task, recipe.data.instruction, path)
+            write_problems(problems_of(task, needed), Path(task.task).stem, recipe.data.instruction, path)
 
 
 def _run_verl(config: VerlConfig) -> None:
@@ -70,9 +72,9 @@ def _run_verl(config: VerlConfig) -> None:
         if isinstance(cause, RlvrscopeError):
             raise cause from error
         first, *_ = f"{type(cause).__name__}: {cause}".splitlines()
-        raise WorkError(
-            f"verl's run ended: {' '.join(first.split())[:500]}. Its traceback is above, and in Ray's logs."
-        ) from error
+        print(error, file=sys.stderr)
+        reason = " ".join(first.split())[:500]
+        raise WorkError(f"verl's run ended: {reason}. Its traceback is above.") from error
     except ray.exceptions.RayError as error:
         raise WorkError(f"Ray ended the run: {str(error).splitlines()[0]}") from error
     finally:
