@@ -18,11 +18,10 @@ from rlvrscope.adapters.verl.recipe import VerlRecipe
 from rlvrscope.adapters.verl.run_paths import RunPaths
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
+from text_model import byte_level_tokenizer
 
 pytest.importorskip("verl")
 pytestmark = pytest.mark.verl
-from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
-from transformers import PreTrainedTokenizerFast  # noqa: E402
 from verl.utils.dataset.rl_dataset import RLHFDataset  # noqa: E402
 
 RECIPES = Path(__file__).parents[3] / "recipes"
@@ -104,17 +103,9 @@ def test_verl_accepts_the_papers_recipe_and_reads_data_of_its_schema(tmp_path: P
 
     problems = [Problem(f"p{number}", f"What is {number} + 1?", str(number + 1)) for number in range(3)]
     write_problems(problems, "math", recipe.data.instruction, Path(composed.data.train_files))
-    data = RLHFDataset(composed.data.train_files, byte_tokenizer(), composed.data)
+    tokenizer = byte_level_tokenizer()
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    data = RLHFDataset(composed.data.train_files, tokenizer, composed.data)
     assert len(data) == 3
     assert data[1]["reward_model"]["ground_truth"] == "2"
     assert data[1]["raw_prompt"][-1]["role"] == "user"
-
-
-def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """A tokenizer of single bytes, with a chat template."""
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({letter: number for number, letter in enumerate(letters)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<|end|>")
-    fast.chat_template = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
-    return fast

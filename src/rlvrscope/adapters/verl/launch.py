@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sys
-import sys
 from pathlib import Path
 
 from rlvrscope import config as toml
