@@ -139,6 +139,18 @@ def test_a_file_that_names_another_form_gets_no_instruction(
     shown = json.loads(run(*show).stdout)
     assert (json.loads(run(*sample).stdout)["identity"]["template"] or "none") == shown["template"] == template
     assert (shown["prompt"] == "0 + 1 =") is (template == "none")
+    notes = run(*sample).stderr.replace("\n", " ")
+    assert ("Note: the template 'plain' asks for steps and an answer in" in notes) is (template == "plain")
+    assert "Note: the template" not in run(*sample, "--template", "none").stderr
+
+
+def test_samples_without_an_answer_are_explained(tiny_model: Path, tmp_path: Path):
+    (tmp_path / "mine.jsonl").write_text(json.dumps({"id": "p", "prompt": "1 + 1 =", "answer": "2"}))
+    words = ["sample", str(tmp_path / "mine.jsonl"), "--engine", "transformers", "--model", str(tiny_model),
+             "--max-tokens", "4", "--samples", "8", "--out", str(tmp_path / "a")]  # fmt: skip
+    output = run(*words).stdout.replace("\n", " ")
+    assert r"Warning: 8 of 8 samples have no answer in the form that the problems ask for (\boxed{}, unless" in output
+    assert 'For few-shot prompts: --template none, and "forms": ["whole"] in the file.' in output
 
 
 def test_repeated_rows_of_a_verl_data_set_are_one_problem(tiny_model: Path, tmp_path: Path):

@@ -31,6 +31,8 @@ TASK = (
 )
 STOP = "A completion ends before this text (repeatable); \\n is a line break, \\t a tab, \\\\ a backslash."
 ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
+FEW_SHOT = 'For few-shot prompts: --template none, and "forms": ["whole"] in the file.'
+PLAIN_NOTE = f"the template 'plain' asks for steps and an answer in \\boxed{{}} after each prompt. {FEW_SHOT}"
 MAX_LISTED = 10
 """At most this many failed samples are listed."""
 NO_TEMPLATE = "none"
@@ -82,6 +84,7 @@ def sample(
     """Draw samples of a model into a store, and verify them. If it is killed, the same command continues."""
     from rlvrscope.cli.shared.sampling_progress import SamplingProgress
     from rlvrscope.engines import Settings, open_engine
+    from rlvrscope.problems.task_catalogue import is_task_file
     from rlvrscope.sampling.store.store_file import FILE_NAME
     from rlvrscope.verify import VerifierPool
 
@@ -96,7 +99,9 @@ def sample(
     problems = loaded.problems
     for note in loaded.notes:
         MESSAGES.print(f"Note: {note}")
-    template = template_of_task(task, problems, template)
+    requested, template = template, template_of_task(task, problems, template)
+    if requested is None and template == "plain" and is_task_file(task):
+        MESSAGES.print(f"Note: {PLAIN_NOTE}", markup=False)
     settings = replace(settings, requested=samples * len(problems))
     with MESSAGES.status(f"loading {model}"):
         opened = open_engine(engine, model, settings)
@@ -267,6 +272,11 @@ def _print_result(progress: FillProgress, run: RunStats, path: Path, as_json: bo
         say("All samples of a problem are identical: the model is very sure, or the server does not draw at random.")
     if warning := truncation_warning(run.rates, run.identity):
         say(f"Warning: {warning}")
+    if (no_answer := run.outcomes.get("no_answer", 0)) > run.samples / 2:
+        say(
+            f"Warning: {no_answer:,} of {run.samples:,} samples have no answer in the form that the problems ask for "
+            f"(\\boxed{{}}, unless they name forms). {FEW_SHOT}"
+        )
     if progress.silent:
         say(
             f"Warning: {progress.silent:,} new samples stopped with reasoning and no text, so they have no answer: the "

@@ -199,7 +199,9 @@ def open_engine(model: str, settings: Settings) -> TransformersEngine:
     tokens.
     """
     if settings.max_tokens is None:
-        raise InputError("the transformers engine needs --max-tokens: models set none")
+        raise InputError(
+            "the transformers engine needs --max-tokens (and --stop '\\n' where an answer is a line): models set none"
+        )
     return _open(model, settings, settings.max_tokens)
 
 
