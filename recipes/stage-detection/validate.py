@@ -1,14 +1,21 @@
 """How well the stage monitor works where the truth is known: toy runs, and lab runs with exact masses.
 
     python recipes/stage-detection/validate.py toy --runs 1000 --workers 2
-    python recipes/stage-detection/validate.py lab out/stage-detection
+    python recipes/stage-detection/validate.py lab out/stage-detection --workers 2
+    python recipes/stage-detection/validate.py read out/stage-detection/line
     python recipes/stage-detection/validate.py noise
+
+`lab` trains what is missing of line.toml, countdown.toml and binary.toml, and reads all of them; `read` reads the
+finished runs of an experiment.
 
 The truth is the turn of the mean log-mass of the optimal (rare right) answers over the training prompts: its lowest
 point, if it falls by MIN_FALL nats before, rises afterwards by MIN_RISE and by MIN_SHARE of the fall, and lies in the
 first two thirds of the run. A run "never turns" if it does not rise by MIN_RISE. Left out are runs that rise from the
 start, a little, or too late to tell. Each detector's first "exploration" is compared with the turn t*: missed;
 premature: before .5 t*; lag: the median of t/t*; false alarm: in a run that never turns.
+
+For the alarm *boundary shrinking* the truth is the exact pass@k on the training prompts, for k the group's size, which
+the ledger estimates, and for k = 256: it falls where it is MIN_LOSS below its highest before.
 """
 
 from __future__ import annotations
@@ -17,8 +24,8 @@ import argparse
 import json
 import multiprocessing
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +33,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
+from rlvrscope import config
 from rlvrscope.arrays import Floats
+from rlvrscope.experiment.runner import run_experiment
+from rlvrscope.lab.recipe import BOUNDARY_K, Recipe
 from rlvrscope.monitor import GroupLedger, StageMonitor
 from rlvrscope.monitor.saturation import saturated_at
 from rlvrscope.monitor.trend import Lasting, Trend
 from rlvrscope.objectives import advantages, objective_from
 from rlvrscope.runs.folder import RunFolder
-from rlvrscope.runs.rows import EvaluationRow, LedgerRow, TelemetryRow
+from rlvrscope.runs.rows import EvaluationRow, LedgerRow, PromptScores, TelemetryRow
 from rlvrscope.seeding import generator
+from rlvrscope.stats import pass_at_k_exact
 
 MIN_RISE, MIN_FALL, MIN_SHARE, LATEST = 0.1, 0.05, 0.1, 2 / 3
 """Nats of mean log-mass that make a turn, and a fall before it; share of the fall that is made up; latest turn, as a
 share of the run."""
+MIN_LOSS = 0.03
+"""Loss of pass@k that is a fall: the smallest one that the monitor calls so."""
+EXPERIMENTS = ("line", "countdown", "binary")
 PROMPTS, PROBED = 48, 24
+CORRELATIONS, WANDERS = (0.0, 0.5, 0.8), 0.05
 SEEN = ("grpo", "grpo-n", "grpo-p", "dr-grpo", "rloo", "w-reinforce")
 UNSEEN = ("qae", "f-grpo", "pass-at-k", "wapo", "nsr")
 """Objectives that no threshold was fixed on."""
@@ -55,11 +70,20 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class Instance:
-    """One run: its rows, the exact mean log-mass of the optimal answers at each step, and the family it belongs to."""
+    """One run: its rows, the exact mean log-mass of the optimal answers at each step, and the family it belongs to.
+
+    boundary: exact pass@k on the training prompts at each step, by k.
+    """
 
     family: str
     rows: list[dict[str, Any]]
     log_mass_T: Floats
+    boundary: dict[int, Floats] = field(default_factory=dict)
+
+    def falls_at(self, k: int) -> int | None:
+        """First step at which pass@k is MIN_LOSS below its highest before; None if it never is."""
+        lost_T = np.maximum.accumulate(self.boundary[k]) - self.boundary[k] >= MIN_LOSS
+        return int(lost_T.argmax()) + 1 if lost_T.any() else None
 
     @property
     def turn(self) -> int | None:
@@ -131,29 +155,37 @@ def lab(folder: Path) -> list[Instance]:
     instances = []
     for path in sorted(folder.rglob("telemetry.jsonl")):
         run = RunFolder(path.parent)
-        if not run.done:
-            continue
-        scores = {row.step: row.training[0] for row in run.rows(EvaluationRow) if row.training}
-        log_mass = {
-            step: np.log(np.maximum(score.optimal_P, 1e-12))
-            for step, score in scores.items()
-            if score.optimal_P is not None
-        }
-        if not log_mass:
-            continue
-        ledger = {row.step: row for row in run.rows(LedgerRow)}
-        rows = [
-            row.model_dump() | ledger[row.step].model_dump() | _probe(log_mass.get(row.step))
-            for row in run.rows(TelemetryRow)
-        ]
-        steps = np.arange(1, len(rows) + 1)
-        log_mass_T = np.interp(steps, list(log_mass), [float(mass_P.mean()) for mass_P in log_mass.values()])
-        instances.append(Instance(f"lab, {folder.name}", rows, log_mass_T))
+        scores = {row.step: row.training[0] for row in run.rows(EvaluationRow) if row.training} if run.done else {}
+        if scores:
+            instances.append(_of_run(f"lab, {folder.name}", run, scores))
     return instances
 
 
-def _probe(log_mass_P: Floats | None) -> dict[str, float]:
-    return {} if log_mass_P is None else {"rare_log_mass": float(log_mass_P[::2].mean())}
+def _of_run(family: str, run: RunFolder, scores: Mapping[int, PromptScores]) -> Instance:
+    """Of binary rewards the optimal answers are the rare right ones."""
+    log_mass = {step: np.log(np.maximum(_optimal(score), 1e-12)) for step, score in scores.items()}
+    probe = {step: {"rare_log_mass": float(mass_P[::2].mean())} for step, mass_P in log_mass.items()}
+    ledger = {row.step: row for row in run.rows(LedgerRow)}
+    rows = [
+        row.model_dump() | ledger[row.step].model_dump() | probe.get(row.step, {}) for row in run.rows(TelemetryRow)
+    ]
+    steps = np.arange(1, len(rows) + 1)
+
+    def at_each_step(values: Iterable[float]) -> Floats:
+        return np.interp(steps, list(scores), list(values))
+
+    success_SP = np.array([score.success_P for score in scores.values()])
+    ks = [next(iter(ledger.values())).group_size, BOUNDARY_K]
+    pass_KS = pass_at_k_exact(success_SP, ks).mean(axis=1).T
+    boundary = {k: at_each_step(pass_S.tolist()) for k, pass_S in zip(ks, pass_KS, strict=True)}
+    return Instance(family, rows, at_each_step(float(mass_P.mean()) for mass_P in log_mass.values()), boundary)
+
+
+def _optimal(score: PromptScores) -> Floats:
+    if score.optimal_P is not None:
+        return score.optimal_P
+    rare_P = score.mass["rare"]
+    return rare_P[rare_P > 0.0]
 
 
 def monitored(fields: Sequence[str]) -> Callable[[Instance], int | None]:
@@ -231,6 +263,47 @@ def table(results: Sequence[tuple[str, int | None, dict[str, int | None]]]) -> l
     return lines
 
 
+def shrinking(instance: Instance) -> int | None:
+    """The first step at which the monitor, with telemetry and ledger, alarms that the boundary shrinks."""
+    monitor = StageMonitor()
+    for row in instance.rows:
+        reading = monitor.update({"step": row["step"]} | {name: row[name] for name in FIELDS["ledger"]})
+        if any(alarm.name == "boundary shrinking" for alarm in reading.alarms):
+            return reading.step
+    return None
+
+
+def boundary_table(instances: Sequence[Instance]) -> list[str]:
+    """The alarm *boundary shrinking* against the exact pass@k: one line for each family and k."""
+    lines = [
+        "| runs | k | pass@k falls in | alarm missed | median lag, steps | alarms in the others |",
+        "|" + "---|" * 6,
+    ]
+    alarms = {id(instance): shrinking(instance) for instance in instances}
+    for family in sorted({instance.family for instance in instances}):
+        own = [instance for instance in instances if instance.family == family]
+        for k in own[0].boundary:
+            falls = [(fall, alarms[id(one)]) for one in own if (fall := one.falls_at(k)) is not None]
+            others = [alarms[id(one)] for one in own if one.falls_at(k) is None]
+            lags = [alarm - fall for fall, alarm in falls if alarm is not None]
+            lines.append(
+                f"| {family} ({len(own)}) | {k} | {len(falls)} | {interval(len(falls) - len(lags), len(falls))} "
+                f"| {f'{np.median(lags):.0f}' if lags else '-'} "
+                f"| {interval(sum(alarm is not None for alarm in others), len(others))} |"
+            )
+    return lines
+
+
+def trained(out: Path, workers: int, overrides: Sequence[str]) -> list[Path]:
+    """Train what is missing of the three experiments; return their folders."""
+    folders = [out / name for name in EXPERIMENTS]
+    for name, folder in zip(EXPERIMENTS, folders, strict=True):
+        recipe = config.load(Path(__file__).parent / f"{name}.toml", Recipe, overrides)
+        failures = run_experiment(recipe, folder, workers, "cpu", lambda event: None)
+        print(f"{folder}: {len(failures)} runs failed", file=sys.stderr)
+    return folders
+
+
 def judged(instance: Instance) -> tuple[str, int | None, dict[str, int | None]]:
     return instance.family, instance.turn, {name: detect(instance) for name, detect in DETECTORS.items()}
 
@@ -247,19 +320,47 @@ def write(instance: Instance, file: Path, names: Sequence[str]) -> None:
 
 
 def noise(series: int, rows: int = 1000) -> list[str]:
-    """Shares of series that are noise around a constant in which a rise, and a fall, lasts: the level of THRESHOLD."""
-    lasted = {1: 0, -1: 0}
-    for number in range(series):
-        values = generator(number, "noise").normal(size=rows).tolist()
-        for sign in lasted:
-            trend, lasting = Trend(), Lasting()
-            for step, value in enumerate(values):
-                trend.add(value)
-                if lasting.update(step, trend.clearest(sign) is not None):
-                    lasted[sign] += 1
-                    break
-    shares = [f"a {word} lasts in {interval(lasted[sign], series)}" for word, sign in (("rise", 1), ("fall", -1))]
-    return [f"{series} series of {rows:,} rows of noise: {', '.join(shares)}"]
+    """Shares of series that are noise around a constant in which a rise, and a fall, lasts: the level of THRESHOLD.
+
+    Then shares of runs that are read as exploration where reward and entropy do not move: the reward's noise is
+    independent, that of the entropy (WANDERS nats) has a lag-1 autocorrelation.
+    """
+    values_ST = [_wandering(number, rows, 0.0) for number in range(series)]
+    shares = [
+        f"a {word} lasts in {interval(sum(_lasts(values, sign) for values in values_ST), series)}"
+        for word, sign in (("rise", 1), ("fall", -1))
+    ]
+    lines = [f"{series} series of {rows:,} rows of noise: {', '.join(shares)}"]
+    for correlation in CORRELATIONS:
+        explored = sum(_explores(number, rows, correlation) for number in range(series))
+        lines.append(f"entropy with autocorrelation {correlation:g}: exploration in {interval(explored, series)}")
+    return lines
+
+
+def _wandering(number: int, rows: int, correlation: float) -> list[float]:
+    """Noise x_t = correlation x_(t-1) + standard normal."""
+    values: list[float] = []
+    for value in generator(number, "noise").normal(size=rows).tolist():
+        values.append(value + correlation * values[-1] if values else value)
+    return values
+
+
+def _lasts(values: Sequence[float], sign: int) -> bool:
+    trend, lasting = Trend(), Lasting()
+    for step, value in enumerate(values):
+        trend.add(value)
+        if lasting.update(step, trend.clearest(sign) is not None):
+            return True
+    return False
+
+
+def _explores(number: int, rows: int, correlation: float) -> bool:
+    reward_T = 0.5 + 0.02 * generator(number, "reward").normal(size=rows)
+    instance_rows = [
+        {"step": step, "reward": float(reward), "entropy": 1.0 + WANDERS * value}
+        for step, (reward, value) in enumerate(zip(reward_T, _wandering(number, rows, correlation), strict=True))
+    ]
+    return monitored(("reward", "entropy"))(Instance("noise", instance_rows, np.zeros(rows))) is not None
 
 
 def main() -> None:
@@ -269,7 +370,11 @@ def main() -> None:
     toys.add_argument("--runs", type=int, default=1000)
     toys.add_argument("--workers", type=int, default=2)
     kinds.add_parser("noise").add_argument("--series", type=int, default=400)
-    kinds.add_parser("lab").add_argument("folders", nargs="+", type=Path)
+    labs = kinds.add_parser("lab", help="Train the three experiments of the lab, and read them.")
+    labs.add_argument("out", type=Path)
+    labs.add_argument("--workers", type=int, default=2)
+    labs.add_argument("--set", dest="overrides", action="append", default=[], help="train.steps=40, for a trial")
+    kinds.add_parser("read").add_argument("folders", nargs="+", type=Path)
     one = kinds.add_parser("write", help="Write the rows of one toy run as JSON Lines, for `rlvrscope monitor`.")
     one.add_argument("number", type=int)
     one.add_argument("file", type=Path)
@@ -283,10 +388,12 @@ def main() -> None:
         return
     if options.kind == "toy":
         with multiprocessing.Pool(options.workers) as pool:
-            results = pool.map(_toy, range(options.runs), chunksize=4)
-    else:
-        results = [judged(instance) for folder in options.folders for instance in lab(folder)]
-    print("\n".join(table(results)))
+            print("\n".join(table(pool.map(_toy, range(options.runs), chunksize=4))))
+        return
+    is_read = options.kind == "read"
+    folders = options.folders if is_read else trained(options.out, options.workers, options.overrides)
+    instances = [instance for folder in folders for instance in lab(folder)]
+    print("\n".join([*table([judged(instance) for instance in instances]), "", *boundary_table(instances)]))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rlvrscope.monitor.trend import Trend
+from rlvrscope.monitor.trend import LOST_CORRELATION, Lasting, Trend
 from rlvrscope.seeding import generator
 
 
-def trend_of(values: np.ndarray) -> Trend:
-    trend = Trend()
+def trend_of(values: np.ndarray, wanders: bool = False) -> Trend:
+    trend = Trend(wanders=wanders)
     for value in values:
         trend.add(float(value))
     return trend
@@ -29,6 +29,44 @@ def test_steep_slopes_are_those_of_least_squares(trend: float):
             expected[index] = (window, pytest.approx(slope * (window - 1)), pytest.approx(z))
     assert {index: tuple(slope) for index, slope in series._steep_slopes()} == expected
     assert len(expected) == {0.0: 0, 10.0: 2, 50.0: 4}[trend]
+
+
+def wandering(correlation: float, rows: int, seed: int) -> np.ndarray:
+    values = generator(seed).normal(size=rows)
+    for row in range(1, rows):
+        values[row] += correlation * values[row - 1]
+    return values
+
+
+def test_errors_grow_by_the_correlation_of_the_residuals():
+    values = 3.0 + np.linspace(0.0, 30.0, 300) + wandering(0.6, 300, seed=4)
+    plain, wide = trend_of(values), trend_of(values, wanders=True)
+    slopes = dict(plain._steep_slopes())
+    assert len(slopes) >= 4
+    for index, slope in wide._steep_slopes():
+        line = np.polyfit(np.arange(slope.window), values[-slope.window :], 1)
+        rest = values[-slope.window :] - np.polyval(line, np.arange(slope.window))
+        correlation = np.clip(rest[1:] @ rest[:-1] / (rest @ rest) + LOST_CORRELATION / slope.window, 0.0, 0.95)
+        assert slope.z == pytest.approx(slopes[index].z * np.sqrt((1.0 - correlation) / (1.0 + correlation)))
+        assert slope.rise == slopes[index].rise
+    assert max(slope.z for slope in dict(wide._steep_slopes()).values()) > 5.0, "the trend is clear all the same"
+
+
+def test_a_series_that_wanders_has_few_slopes():
+    """40 series of 500 rows around a constant, lag-1 autocorrelation .5."""
+    rises = {False: 0, True: 0}
+    for seed in range(40):
+        for wanders in rises:
+            trend, lasting = Trend(wanders=wanders), Lasting()
+            rose = [lasting.update(row, _added(trend, value)) for row, value in enumerate(wandering(0.5, 500, seed))]
+            rises[wanders] += any(rose)
+    assert rises[False] >= 15
+    assert rises[True] <= 5
+
+
+def _added(trend: Trend, value: float) -> bool:
+    trend.add(float(value))
+    return trend.clearest(1) is not None
 
 
 def test_the_fall_is_the_largest_from_a_height_before():

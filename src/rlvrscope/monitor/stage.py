@@ -39,6 +39,9 @@ SIGNALS = (
 MOVING = {"reward": 1, "entropy": -1}
 """Signals that move while a run exploits, and their directions."""
 
+WANDERING = ("entropy",)
+"""Signals that are states of the model, correlated from row to row; rewards of rollouts are drawn anew at each step."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -119,7 +122,7 @@ class StageMonitor:
         """Add a value to its series unless it is missing."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return False
-        self.series.setdefault(name, Trend()).add(float(value))
+        self.series.setdefault(name, Trend(wanders=name in WANDERING)).add(float(value))
         return True
 
     def _judge(self, step: int) -> tuple[Stage, Basis | None, str]:

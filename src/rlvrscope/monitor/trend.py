@@ -16,6 +16,12 @@ a rise for PATIENCE rows in a row, and 4.6 % such a fall (`recipes/stage-detecti
 PATIENCE = 3
 """Rows in a row that must agree."""
 
+LOST_CORRELATION = 8.0
+"""Added to the residuals' lag-1 autocorrelation, over n: a line fitted to n rows takes about 4 / n away, and twice
+that is on the safe side, so that the shortest windows count as fully correlated."""
+MAX_CORRELATION = 0.95
+"""Highest lag-1 autocorrelation that is reckoned with: errors grow by at most sqrt(39)."""
+
 
 class Slope(NamedTuple):
     """The slope of the last `window` rows: rise over the window, and the slope over its standard error."""
@@ -30,14 +36,19 @@ class Trend:
     """A series and the slopes of its last rows. Values are taken as equally spaced.
 
     Sums of the values since the start give every window's slope in constant time; memory grows with the rows.
+
+    wanders: neighbouring values may be correlated around the trend, as those of a state of the model are. The errors of
+    slopes grow by sqrt((1 + r) / (1 - r)), where r is the residuals' lag-1 autocorrelation. Else rows count as
+    independent.
     """
 
+    wanders: bool = False
     values: list[float] = field(default_factory=list)
     windows: list[int] = field(default_factory=list)
     """Lengths of the windows that fit into the rows so far."""
     _first: float = 0.0
-    _jumps: float = 0.0
-    """Sum of the squared differences of successive values."""
+    _jumps: list[float] = field(default_factory=lambda: [0.0])
+    """Sums of the squared differences of successive values, up to each value."""
     _sums: list[tuple[float, float, float]] = field(default_factory=lambda: [(0.0, 0.0, 0.0)])
     _highest: list[float] = field(default_factory=list)
     _fall: list[float] = field(default_factory=list)
@@ -48,7 +59,7 @@ class Trend:
     def add(self, value: float) -> None:
         """Add a finite value."""
         if self.values:
-            self._jumps += (value - self.values[-1]) ** 2
+            self._jumps.append(self._jumps[-1] + (value - self.values[-1]) ** 2)
         else:
             self._first = value
         place, centred = len(self.values), value - self._first
@@ -78,7 +89,7 @@ class Trend:
     @property
     def noise(self) -> float:
         """Standard deviation of one value around the trend, from successive differences: sqrt(mean(d^2) / 2)."""
-        return math.sqrt(self._jumps / 2.0 / max(len(self.values) - 1, 1))
+        return math.sqrt(self._jumps[-1] / 2.0 / max(len(self.values) - 1, 1))
 
     def exceeds(self, limit: float, errors: float, prior: float = 0.0) -> bool:
         """Return whether the last rows are above a limit, and the mean of some window by this many standard errors.
@@ -130,8 +141,23 @@ class Trend:
             if explained * (window - 2) >= THRESHOLD * THRESHOLD * rest:
                 slope = moment / spread
                 error = math.sqrt(max(rest, 0.0) / (window - 2) / spread) + floor
+                if self.wanders and rest > 0.0:
+                    correlation = self._correlation(window, slope, total / window, rest)
+                    error *= math.sqrt((1.0 + correlation) / (1.0 - correlation))
                 steep.append((index, Slope(window, slope * (window - 1), slope / error)))
         return steep
+
+    def _correlation(self, window: int, slope: float, mean: float, rest: float) -> float:
+        """Lag-1 autocorrelation of the residuals e of a line, at least 0: of neighbours' differences d of the values,
+
+        2 sum e_t e_(t+1) = 2 sum e^2 - e_1^2 - e_n^2 - sum (d - slope)^2.
+        """
+        first, last = self.values[-window] - self._first, self.values[-1] - self._first
+        half = slope * (window - 1) / 2.0
+        ends = (first - mean + half) ** 2 + (last - mean - half) ** 2
+        jumps = self._jumps[-1] - self._jumps[-window] - slope * (2.0 * (last - first) - slope * (window - 1))
+        correlation = 1.0 - (ends + jumps) / (2.0 * rest) + LOST_CORRELATION / window
+        return min(max(correlation, 0.0), MAX_CORRELATION)
 
 
 @dataclass
