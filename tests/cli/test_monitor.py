@@ -56,7 +56,7 @@ def log(tmp_path: Path) -> Path:
 def test_the_timeline(log: Path):
     lines = rlvrscope(log).stdout.splitlines()
     assert lines[0] == "120 steps 1 to 120 (TRL): reward, entropy, equal_reward_share; no ledger, no probe"
-    assert re.match(r"exploitation since step \d+, judged by the telemetry: entropy -0\.\d+ over the last", lines[1])
+    assert re.match(r"exploitation since step \d+, judged by the telemetry: entropy -0\.\d+ over its last", lines[1])
     assert lines[2].startswith("Not logged: the rewards of each group (GroupLedger), log-masses of rare right")
     chart = {line[:15].strip(): line[15:] for line in lines[4:9]}
     assert chart["stage"].startswith("·")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_a_turn_is_exploration(basis: str):
     assert 8 < since < 30
     assert 80 < turned <= 116
     assert {reading.basis for reading in result[8:]} == {basis}
-    assert "over the last" in result[-1].evidence
+    assert "over its last" in result[-1].evidence
 
 
 def test_without_a_turn_there_is_no_exploration():
@@ -197,3 +198,10 @@ def test_a_steady_run_has_no_alarms():
         "sampler_kl": 0.01 + 0 * TIME,
     }  # fmt: skip
     assert not any(reading.alarms for reading in readings(**columns))
+
+
+def test_exploitation_names_what_moved():
+    """A rising reward and an entropy that rises from the start, and so has not turned."""
+    last = readings(reward=TIME, entropy=noisy(1.0 + TIME))[-1]
+    assert last.stage == "exploitation"
+    assert re.fullmatch(r"entropy \+.*; at step \d+ reward moved: \+.* over its last \d+ values .*", last.evidence)

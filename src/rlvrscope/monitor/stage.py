@@ -82,7 +82,9 @@ class StageMonitor:
     _fell: dict[str, Lasting] = field(default_factory=dict)
     _has_fallen: set[str] = field(default_factory=set)
     _moving: dict[str, Lasting] = field(default_factory=dict)
-    _moved: bool = False
+    _moved: str = ""
+    """The first clear slope of a signal that moves while a run exploits, and its step."""
+    _saturated_since: int = 0
     _alarms: dict[AlarmName, Lasting] = field(default_factory=dict)
 
     @property
@@ -99,8 +101,9 @@ class StageMonitor:
         self._step = step
         self._note_levels(values)
         self._added = {name for name in SIGNALS if self._add(name, values.get(name))}
-        if "entropy" in self._added:
+        if "entropy" in self._added and self.saturated_at is None:
             self._saturation.add(self.series["entropy"].values[-1])
+            self._saturated_since = step
         stage, basis, evidence = self._judge(step)
         if stage != self._stage:
             self._stage, self._since = stage, step
@@ -140,19 +143,21 @@ class StageMonitor:
         if up:
             return "exploration", basis, evidence
         if self.saturated_at is not None:
-            return "saturated", basis, f"the entropy stopped falling at row {self.saturated_at}; {evidence}"
+            return "saturated", basis, f"the entropy stopped falling at step {self._saturated_since}; {evidence}"
         if not self._has_moved(step, name):
             rows = max(len(self.series[other].values) for other in {name, *MOVING} & self.series.keys())
             return "not enough yet", basis, f"in {rows} rows nothing has risen or fallen clearly"
-        return "exploitation", basis, evidence
+        falls = self.series[name].clearest(-1) is not None
+        return "exploitation", basis, evidence if falls else f"{evidence}; {self._moved}"
 
     def _has_moved(self, step: int, name: str) -> bool:
         """Return whether the reward has risen, or the entropy or the deciding signal fallen, at any row so far."""
         for other, sign in {**MOVING, name: -1}.items():
             if not self._moved and other in self._added:
-                moves = self.series[other].clearest(sign) is not None
-                self._moved = self._moving.setdefault(other, Lasting()).update(step, moves)
-        return self._moved
+                slope = self.series[other].clearest(sign)
+                if self._moving.setdefault(other, Lasting()).update(step, slope is not None) and slope is not None:
+                    self._moved = f"at step {step} {other} moved: {_words(slope)}"
+        return bool(self._moved)
 
     def _basis(self) -> tuple[Basis | None, str]:
         """The best signal of a turn with enough rows, and its series."""
@@ -269,4 +274,4 @@ def _from_start(trend: Trend) -> str:
 
 
 def _words(slope: Slope) -> str:
-    return f"{slope.rise:+.3g} over the last {slope.window} rows (z = {slope.z:+.1f})"
+    return f"{slope.rise:+.3g} over its last {slope.window} values (z = {slope.z:+.1f})"

@@ -130,6 +130,8 @@ class TrainingLog:
     def account(self) -> str:
         """Steps, trainer and metrics that were read, in one line."""
         steps = sorted(self._rows)
+        if not steps:
+            return "no step yet"
         ends = f" {steps[0]} to {steps[-1]}" if len(steps) > 1 else ""
         used = [name for name in READ if name in self._names.used and name != "top_level"]
         lacks = {"ledger": "pass_at_group", "probe": "rare_log_mass"}

@@ -148,8 +148,7 @@ def _print_changes(monitored: MonitoredLog) -> None:
     now = reading.stage, tuple(alarm.name for alarm in reading.alarms)
     if now != getattr(_print_changes, "before", None):
         _print_changes.before = now  # type: ignore[attr-defined]
-        alarms = "".join(f" ALARM {alarm.name}: {alarm.evidence}." for alarm in reading.alarms)
-        MESSAGES.print(f"step {reading.step}: {summary(monitored)}{alarms}")
+        MESSAGES.print(f"step {reading.step}: {summary(monitored)}")
 
 
 def page_of(monitored: MonitoredLog, lock: threading.Lock) -> Callable[[int | None], tuple[int, str]]:

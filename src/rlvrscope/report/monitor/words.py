@@ -34,13 +34,14 @@ LABELS = {
 
 
 def summary(monitored: MonitoredLog) -> str:
-    """The current stage with its evidence."""
+    """The current stage with its evidence, and the alarms that hold."""
     reading = monitored.timeline.reading
     if reading is None:
         return "No step has been logged yet."
     basis = "" if reading.basis is None else f", judged by the {reading.basis}"
     since = "" if reading.stage == "not enough yet" else f" since step {reading.since}"
-    return f"{reading.stage}{since}{basis}: {reading.evidence}."
+    alarms = "".join(f" ALARM {alarm.name}: {alarm.evidence}." for alarm in reading.alarms)
+    return f"{reading.stage}{since}{basis}: {reading.evidence}.{alarms}"
 
 
 def missing(monitored: MonitoredLog) -> str:
