@@ -37,7 +37,8 @@ def test_verl_takes_our_trainer_for_its_synchronous_one():
 
 
 def test_a_node_without_the_plugin_is_named():
-    ray.init(num_cpus=1, include_dashboard=False, runtime_env={"env_vars": {"VERL_USE_EXTERNAL_PLUGINS": "none"}})
+    environment = {"env_vars": {"VERL_USE_EXTERNAL_PLUGINS": "none"}}
+    ray.init(address="local", num_cpus=1, include_dashboard=False, runtime_env=environment)
     try:
         check_nodes("vanilla")  # verl's own loss needs no plug-in
         with pytest.raises(InputError, match="leaves the plug-in"):
