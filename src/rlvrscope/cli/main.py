@@ -15,6 +15,7 @@ from rlvrscope.cli import (
     monitor,
     plan,
     probe,
+    report,
     sample,
     store,
     tasks,
@@ -37,6 +38,7 @@ app.command("boundary")(boundary.boundary)
 app.command("plan")(plan.plan)
 app.command("monitor")(monitor.monitor)
 app.command("verify")(verify.verify)
+app.command("report")(report.report)
 app.command("sample")(sample.sample)
 app.command("trl")(trl.trl)
 app.add_typer(dynamics.app, name="dynamics")

@@ -48,8 +48,8 @@ def trl(
     say(f"Run folder: {out}")
     say(f"Stages and alarms: rlvrscope monitor {out}")
     if settings.evaluate is not None:
-        last = settings.train.steps * settings.train.updates
-        say(f"Boundary: rlvrscope boundary base={out}/counts/step-0.jsonl trained={out}/counts/step-{last}.jsonl")
+        say(f"Boundary: rlvrscope boundary {out}@0 {out}")
+    say(f"All of it on a page: rlvrscope report {out} --html page.html")
 
 
 def _reporter() -> OnStep:

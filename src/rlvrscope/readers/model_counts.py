@@ -16,6 +16,7 @@ from pathlib import Path
 from rlvrscope.errors import InputError
 from rlvrscope.readers.account import Account
 from rlvrscope.readers.counting import Count, Key, Tally
+from rlvrscope.readers.evaluations import evaluated_steps, read_evaluation
 from rlvrscope.readers.formats import PLAIN, Columns, ReadOptions, Schema
 from rlvrscope.readers.lab_runs import is_lab_folder, read_lab
 from rlvrscope.readers.layouts import STEP_FILE, TRAINERS, schema_of
@@ -85,6 +86,9 @@ def read_models(source: str | Source, options: ReadOptions = PLAIN) -> list[Mode
     parsed = Source.parse(source) if isinstance(source, str) else source
     if not parsed.path.is_dir():
         models = _models(_Tables.open([parsed.path], options), parsed)
+    elif evaluated_steps(parsed.path):
+        name = parsed.path.resolve().name if parsed.step is None else f"{parsed.path.resolve().name}@{parsed.step}"
+        models = [ModelCounts(parsed.label or name, read_evaluation(parsed.path, parsed.step))]
     elif is_lab_folder(parsed.path):
         models = [ModelCounts(name, counts) for name, counts in read_lab(parsed.path, parsed.step, options.samples)]
         models = [replace(models[0], name=parsed.label)] if parsed.label and len(models) == 1 else models

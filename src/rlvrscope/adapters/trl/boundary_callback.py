@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,10 @@ from transformers import TrainerCallback
 
 from rlvrscope.adapters.trl.rollouts import Rollouts, watch_rollouts
 from rlvrscope.errors import InputError
-from rlvrscope.runs import write_atomic
+from rlvrscope.readers.evaluations import evaluated_steps, read_evaluation, write_evaluation
 from rlvrscope.runs.rows import ADAPTER_PREFIX
 from rlvrscope.seeding import generator
 from rlvrscope.stats import GroupCounts, compare, pass_at_k_curve
-
-COUNTS = "counts"
-"""Folder with the counts of each evaluation."""
 
 
 class BoundaryCallback(TrainerCallback):
@@ -53,11 +49,9 @@ class BoundaryCallback(TrainerCallback):
             self._right[name] += bool(reward >= self.threshold)  # a completion without a reward is not right
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        folder = Path(args.output_dir) / COUNTS
-        steps = [int(path.stem.partition("-")[2]) for path in folder.glob("step-*.jsonl")]
-        if state.global_step > 0 and steps and min(steps) < state.global_step:
-            rows = list(map(json.loads, (folder / f"step-{min(steps)}.jsonl").read_text(encoding="utf-8").splitlines()))
-            self.first = GroupCounts(*([row[name] for row in rows] for name in ("problem", "n", "c")))
+        steps = evaluated_steps(Path(args.output_dir))
+        if steps and steps[0] < state.global_step:  # a resumed run
+            self.first = read_evaluation(Path(args.output_dir), steps[0])
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         problems = sorted(self._drawn)
@@ -67,11 +61,7 @@ class BoundaryCallback(TrainerCallback):
         self._drawn.clear()
         self._right.clear()
         if self.trainer.accelerator.is_main_process:
-            rows = [dict(zip(("problem", "n", "c"), row, strict=True))
-                    for row in zip(problems, counts.n.tolist(), counts.c.tolist(), strict=True)]  # fmt: skip
-            path = Path(args.output_dir) / COUNTS / f"step-{state.global_step}.jsonl"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, "".join(json.dumps(row) + "\n" for row in rows))
+            write_evaluation(Path(args.output_dir), state.global_step, counts)
         self.trainer.log(self._metrics(counts))
         self.first = counts if self.first is None else self.first
 

@@ -1,0 +1,1 @@
+"""The page of several runs of any trainer: frontier, stages, masses."""
