@@ -25,8 +25,8 @@ pretrained = {model}
 
 [task]
 name = "mul"
-largest = 49
-held_out_share = 0.5
+largest = 16
+held_out_share = 0.4
 
 [train]
 objective = "grpo-n"
@@ -53,7 +53,7 @@ every = 2
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return save_text_model(tmp_path_factory.mktemp("model"), Mul(largest=49), steps=120)
+    return save_text_model(tmp_path_factory.mktemp("model"), Mul(largest=16, held_out_share=0.4), steps=200)
 
 
 @pytest.fixture
@@ -81,13 +81,19 @@ def test_a_run_leaves_a_run_folder_that_the_other_commands_read(recipe, tmp_path
     assert [row["step"] for row in rows(out, "telemetry.jsonl")] == [1, 2, 3, 4, 5, 6]
     assert [row["step"] for row in rows(out, "probe.jsonl")] == [0, 2, 4, 6]
     assert all(row["groups"] == 4 for row in rows(out, "ledger.jsonl"))
+    assert any(0.0 < row["pass_at_1"] < 1.0 for row in rows(out, "ledger.jsonl"))
     assert {path.name for path in (out / "counts").iterdir()} == {"step-0.jsonl", "step-3.jsonl", "step-6.jsonl"}
     assert (out / "final" / "config.json").exists()
     assert main_ok("monitor", out, "--json")["reading"]["step"] == 6
-    boundary = main_ok(
-        "boundary", f"base={out / 'counts/step-0.jsonl'}", f"trained={out / 'counts/step-6.jsonl'}", "--json"
-    )
+    boundary = main_ok("boundary", f"{out}@0", out, "--json")
     assert boundary["problems"] == 8
+    code, _, errors = call("boundary", f"{out}@0", f"{out}@5")
+    assert (code, errors) == (2, f"error: {out} was not evaluated after step 5; it was after 0, 3, 6\n")
+    page = tmp_path / "page.html"
+    assert call("report", out, "--html", page)[0] == 0
+    text = page.read_text()
+    assert "What each run gained" in text
+    assert "out put: mass of stored completions" in text
     code, _, errors = call("trl", recipe, "--out", out)  # nothing is left to do
     assert (code, errors) == (0, "")
 
@@ -98,7 +104,7 @@ def main_ok(*arguments):
     return json.loads(shown)
 
 
-def test_killed_and_resumed_is_the_same_run(recipe, tmp_path):
+def test_killed_and_resumed_is_the_same_run(recipe, model, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert call("trl", recipe, "--out", whole)[0] == 0
     command = [sys.executable, "-m", "rlvrscope", "trl", str(recipe), "--out", str(parts)]
@@ -118,6 +124,12 @@ def test_killed_and_resumed_is_the_same_run(recipe, tmp_path):
         assert (parts / name).read_bytes() == (whole / name).read_bytes(), name
     weights = [(folder / "final" / "model.safetensors").read_bytes() for folder in (whole, parts)]
     assert weights[0] == weights[1]
+    assert weights[0] != (model / "model.safetensors").read_bytes()
+    assert any(row["grad_norm"] > 0.0 for row in state_of(whole)["log_history"] if "grad_norm" in row)
+
+
+def state_of(out):
+    return json.loads((out / "checkpoint-6" / "trainer_state.json").read_text())
 
 
 def test_lora_and_several_updates(recipe, tmp_path):

@@ -48,9 +48,7 @@ def write_page(views: Sequence[RunView], path: Path) -> None:
         title=f"Runs: {names}",
         figures=html.figures(drawn, captions),
         evaluations=table(evaluated),
-        facts=facts_table(
-            [*((view.name, view.monitored.log.account) for view in views), ("rlvrscope", rlvrscope.__version__)]
-        ),
+        facts=facts_table([*sources, ("rlvrscope", rlvrscope.__version__)]),
     )
     write_atomic(path, page)
 

@@ -48,7 +48,7 @@ class RunView:
 
 
 def _points(path: Path) -> tuple[int | None, list[Point]]:
-    """k and the points: of sampled evaluations, k the largest power of two that all have; or of the lab's exact ones."""
+    """k and points: of sampled evaluations, k the largest power of two that all have; or of the lab's exact ones."""
     counts = {step: read_evaluation(path, step) for step in evaluated_steps(path)}
     if counts:
         fewest = min(int(one.n.min()) for one in counts.values())
