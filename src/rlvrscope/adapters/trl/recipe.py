@@ -90,7 +90,7 @@ class TrainConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """[evaluate]: completions of held-out prompts, before training, every so many steps, and at the end."""
+    """[evaluate]: completions of held-out prompts, before training, at every `every`-th step, and at the end."""
 
     prompts: Count = 50
     samples: Count = 16
@@ -106,7 +106,7 @@ class EvaluateConfig(Section):
 
 
 class ProbeConfig(Section):
-    """[probe]: stored completions, scored under the model every so many steps."""
+    """[probe]: stored completions, scored under the model at every `every`-th step."""
 
     bank: str | None = None
     """A bank of `rlvrscope probe build`; by default all right answers of some training prompts, for tasks that list
@@ -116,7 +116,7 @@ class ProbeConfig(Section):
 
 
 class TrlRecipe(Section):
-    """A run of TRL's GRPOTrainer. grpo: further fields of GRPOConfig, passed on as they are."""
+    """A run of TRL's GRPOTrainer. grpo: further fields of GRPOConfig, passed on unchanged."""
 
     format_version: Literal[1] = FORMAT_VERSION
     name: str = Field(default="trl", min_length=1)

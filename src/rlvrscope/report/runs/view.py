@@ -1,4 +1,4 @@
-"""What the page of runs shows of each: its log under the monitor, its probe, and its evaluations."""
+"""One run on the page of runs: its log under the monitor, its probe, its evaluations."""
 
 from __future__ import annotations
 
