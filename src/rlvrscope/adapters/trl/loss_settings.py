@@ -31,8 +31,8 @@ def loss_settings(objective: Objective) -> LossSettings:
         clip_low, clip_high -> epsilon, epsilon_high                         dual_clip -> delta
 
     cispo: TRL's loss_type "cispo" has no lower bound, averages over tokens, and its epsilon_high is the bound itself,
-    1 + clip_high. By default TRL multiplies its KL term by the importance
-    ratio (use_bias_correction_kl); ours has none. Advantages are not TRL's: scale_rewards only tells what the objective does.
+    1 + clip_high. By default TRL multiplies its KL term by the importance ratio (use_bias_correction_kl); ours has
+    none. Advantages are not TRL's: scale_rewards only records what the objective does.
     """
     fields: dict[str, Any] = {
         "importance_sampling_level": objective.ratio,
