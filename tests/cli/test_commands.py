@@ -75,7 +75,7 @@ def test_demo_end_to_end(cache: Path, demo_flags: list[str], tmp_path: Path):  #
     names = {path.name for path in out.iterdir()}
     files = {"recipe.toml", "environment.json", "summary.json", "times.json", "report.html"}
     assert names == {*files, "figures", "runs"}
-    charts = ("frontier", "envelopes", "prompts", "pass-at-k", "training", "mass-flow")
+    charts = ("frontier", "envelopes", "prompts", "pass-at-k", "training", "mass-flow", "stages")
     made = {path.name for path in (out / "figures").iterdir()}
     assert made - {"equal-pass.png", "equal-pass.svg"} == {f"{c}.{kind}" for c in charts for kind in ("png", "svg")}
     # In another folder with one worker: the same numbers. In the same folder: nothing is done again.

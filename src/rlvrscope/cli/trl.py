@@ -15,7 +15,6 @@ from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import DeviceOption, JsonOption, OutOption, SetOption
 from rlvrscope.cli.shared.progress import duration
 from rlvrscope.extras import needs_extra
-from rlvrscope.runs.rows import ADAPTER_PREFIX
 
 if TYPE_CHECKING:
     from rlvrscope.adapters.trl.run import OnStep
@@ -54,6 +53,8 @@ def trl(
 
 def _reporter() -> OnStep:
     """Print a line for each step with what it showed, and the time left."""
+    from rlvrscope.runs.rows import ADAPTER_PREFIX
+
     started: list[float] = []
 
     def report(step: int, total: int, logs: Mapping[str, Any]) -> None:
