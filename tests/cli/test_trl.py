@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,12 +121,33 @@ def test_killed_and_resumed_is_the_same_run(recipe, model, tmp_path):
     assert not (parts / "final").exists()
     code, _, errors = call("trl", recipe, "--out", parts)
     assert code == 0, errors
+    assert {path.name for path in (parts / "counts").iterdir()} == {path.name for path in (whole / "counts").iterdir()}
     for name in ("telemetry.jsonl", "ledger.jsonl", "probe.jsonl", "bank.jsonl", "recipe.toml", "counts/step-6.jsonl"):
         assert (parts / name).read_bytes() == (whole / name).read_bytes(), name
     weights = [(folder / "final" / "model.safetensors").read_bytes() for folder in (whole, parts)]
     assert weights[0] == weights[1]
     assert weights[0] != (model / "model.safetensors").read_bytes()
     assert any(row["grad_norm"] > 0.0 for row in state_of(whole)["log_history"] if "grad_norm" in row)
+
+
+def test_killed_before_the_first_checkpoint_starts_anew(recipe, tmp_path):
+    out = tmp_path / "out"
+    assert call("trl", recipe, "--out", out, "--set", "train.steps=2")[0] == 0
+    kept = {name: (out / name).read_bytes() for name in ("telemetry.jsonl", "ledger.jsonl", "counts/step-2.jsonl")}
+    for folder in (out / "final", out / "checkpoint-2"):
+        shutil.rmtree(folder)
+    code, _, errors = call("trl", recipe, "--out", out, "--set", "train.steps=2")
+    assert code == 0, errors
+    assert {name: (out / name).read_bytes() for name in kept} == kept
+
+
+def test_runs_of_one_folder_name_are_told_by_their_paths(recipe, tmp_path):
+    runs = [tmp_path / name / "seed0" for name in ("a", "b")]
+    for out in runs:
+        assert call("trl", recipe, "--out", out, "--set", "train.steps=1", "--set", "evaluate.every=1")[0] == 0
+    page = tmp_path / "page.html"
+    assert call("report", *runs, "--html", page)[0] == 0
+    assert all(str(out) in page.read_text() for out in runs)
 
 
 def state_of(out):
@@ -141,6 +163,7 @@ def test_lora_and_several_updates(recipe, tmp_path):
     assert (out / "final" / "adapter_config.json").exists()
     assert [row["step"] for row in rows(out, "telemetry.jsonl")] == [1, 2, 3, 4]
     assert [row["step"] for row in rows(out, "ledger.jsonl")] == [1, 3]
+    assert main_ok("monitor", out, "--json")["reading"]["step"] == 4
 
 
 def test_problems_of_a_file_are_verified(recipe, tmp_path):
@@ -173,6 +196,12 @@ def test_problems_of_a_file_are_verified(recipe, tmp_path):
         ("task.colour=1", "unknown key 'task.colour'"),
         ("train.prompts=5000", "training prompts; got train.prompts = 5000"),
         ("grpo.epsilonn=0.1", "[grpo] epsilonn: GRPOConfig has no such field. Did you mean 'epsilon'"),
+        (
+            "grpo.gradient_accumulation_steps=4",
+            "[grpo] gradient_accumulation_steps is set by the recipe's other sections",
+        ),
+        ("grpo.num_iterations=2", "[grpo] num_iterations: set train.updates"),
+        ("grpo.reward_weights=[1.0, 2.0]", "TRL refuses these settings"),
         ("grpo.max_steps=3", "[grpo] max_steps is set by the recipe's other sections"),
         ("grpo.epsilon=0.3", "GRPOConfig has epsilon=0.3, and objective 'grpo-n' means 0.2"),
         ("train.stop_on=['explotation']", "no stage or alarm is called 'explotation'"),

@@ -20,8 +20,8 @@ def report(
     """Put runs on one page: pass@k against pass@1 along training, stages and alarms, masses of stored completions."""
     with needs_extra("report", "a page"):
         from rlvrscope.report.runs.page import write_page
-        from rlvrscope.report.runs.view import RunView
+        from rlvrscope.report.runs.view import RunView, distinct_names
 
-    views = [RunView.read(path) for path in runs]
+    views = [RunView.read(path, name) for path, name in zip(runs, distinct_names(runs), strict=True)]
     write_page(views, html)
     say(f"Written: {html}")

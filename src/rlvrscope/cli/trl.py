@@ -38,7 +38,9 @@ def trl(
     settings = config.load(recipe, TrlRecipe, overrides or ())
     with needs_extra("trl", "training with TRL"):
         from rlvrscope.adapters.trl.run import train
+        from rlvrscope.lab.device import check_device
 
+        check_device(device)
         with training_prompts(settings.task.model_dump()) as prompts:
             train(settings, prompts, out, device, _reporter())
     if as_json:

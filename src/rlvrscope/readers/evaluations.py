@@ -50,5 +50,12 @@ def write_evaluation(run: Path, step: int, counts: GroupCounts) -> None:
     write_atomic(path, "".join(json.dumps({"problem": problem, "n": n, "c": c}) + "\n" for problem, n, c in rows))
 
 
+def keep_evaluations(run: Path, step: int) -> None:
+    """Remove the counts after `step`: a run that resumes there writes them again."""
+    for later in evaluated_steps(run):
+        if later > step:
+            _path(run, later).unlink(missing_ok=True)
+
+
 def _path(run: Path, step: int) -> Path:
     return run / FOLDER / f"step-{step}.jsonl"

@@ -64,8 +64,8 @@ class TelemetryRow(Row):
     FILE = "telemetry"
     objective: str | None = None
     """Objective of this step, where a run changes it."""
-    reward: Metric
-    """Mean reward of the rollouts."""
+    reward: Metric = NAN
+    """Mean reward of the rollouts; NaN for an update with the rollouts of an earlier step."""
     entropy: Metric = NAN
     """Mean entropy of the next-token distribution over the rollouts' tokens, at temperature 1."""
     answer_entropy: Metric = NAN

@@ -264,3 +264,63 @@ def test_the_model_is_not_changed_by_a_probe(model, tmp_path, bank):
     loaded = AutoModelForCausalLM.from_pretrained(model)
     for mine, other in zip(run.model.parameters(), loaded.parameters(), strict=True):
         assert torch.equal(mine, other)
+
+
+def test_what_is_logged_between_two_logs(model, tmp_path, bank):
+    """With a log at every third step: means of shares, sums of counts, the last stage and log-mass."""
+    run = trainer(TrlTrainer, model, arguments(tmp_path, max_steps=6, logging_steps=3), thirds)
+    run.add_callback(LedgerCallback(run))
+    run.add_callback(ProbeCallback(run, bank, every=1))
+    run.add_callback(StageCallback(run))
+    run.train()
+    folder = RunFolder(tmp_path)
+    ledger, probe = folder.rows(LedgerRow), folder.rows(ProbeRow)
+    logged = [entry for entry in run.state.log_history if "rlvrscope/stage" in entry]
+    assert [entry["step"] for entry in logged] == [3, 6]
+    for entry, rows, last in zip(logged, (ledger[:3], ledger[3:]), (probe[3], probe[6]), strict=True):
+        assert entry["rlvrscope/pass_at_1"] == pytest.approx(np.mean([row.pass_at_1 for row in rows]))
+        assert entry["rlvrscope/returned"] == sum(row.returned for row in rows)
+        assert entry["rlvrscope/dominant_log_mass"] == pytest.approx(last.classes["dominant"].log_mass)
+
+
+def test_updates_without_new_rollouts_have_rows_that_can_be_read(model, tmp_path):
+    run = trainer(TrlTrainer, model, arguments(tmp_path, max_steps=4, num_iterations=2), thirds)
+    run.add_callback(StageCallback(run))
+    run.train()
+    rows = RunFolder(tmp_path).rows(TelemetryRow)
+    assert [np.isfinite(row.reward) for row in rows] == [True, False, True, False]
+    log = MonitoredLog(tmp_path)
+    log.poll(final=True)
+    assert log.timeline.rows[-1]["step"] == 4
+
+
+def test_a_prompt_may_come_in_each_generation_of_an_update(model, tmp_path):
+    args = arguments(tmp_path, max_steps=1, steps_per_generation=1, gradient_accumulation_steps=2)
+    run = trainer(TrlTrainer, model, args, thirds)
+    run.train_dataset = Dataset.from_dict({"prompt": PROMPTS[:1] * 8})
+    run.add_callback(LedgerCallback(run))
+    run.train()
+    (row,) = RunFolder(tmp_path).rows(LedgerRow)
+    assert row.groups == 4
+
+
+def test_a_validation_set_of_several_and_two_ledgers_are_refused(model, tmp_path):
+    data = Dataset.from_dict({"prompt": PROMPTS})
+    args = arguments(tmp_path, eval_strategy="steps", eval_steps=1, num_generations_eval=4)
+    several = trainer(TrlTrainer, model, args, eval_dataset={"a": data, "b": data})
+    with pytest.raises(InputError, match="counts one validation set"):
+        BoundaryCallback(several)
+    run = trainer(TrlTrainer, model, arguments(tmp_path))
+    run.add_callback(StageCallback(run))
+    run.add_callback(LedgerCallback(run))
+    with pytest.raises(InputError, match="a trainer has one LedgerCallback"):
+        run.train()
+
+
+def test_a_checkpoint_without_a_ledger_is_named(model, tmp_path):
+    first = trainer(TrlTrainer, model, arguments(tmp_path / "a", save_strategy="steps", save_steps=1))
+    first.train()
+    again = trainer(TrlTrainer, model, arguments(tmp_path / "b", max_steps=3))
+    again.add_callback(LedgerCallback(again))
+    with pytest.warns(UserWarning, match="the ledger begins anew"):
+        again.train(resume_from_checkpoint=str(tmp_path / "a" / "checkpoint-2"))

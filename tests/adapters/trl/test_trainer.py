@@ -55,7 +55,7 @@ def test_signed_objectives_read_right_and_wrong(model, tmp_path, name):
     weights = float(np.float32(OBJECTIVES[name].positive_weight)), -OBJECTIVES[name].negative_weight
     assert {value for reached in run.reached for value in reached} == set(weights)
     graded = trainer(Recorded, model, arguments(tmp_path), thirds, objective=name)
-    with pytest.raises(InputError, match=r"so rewards must have two values; got 0, 0\.5, 1"):
+    with pytest.raises(InputError, match=r"two values, one on each side; got 0, 0\.5, 1"):
         graded.train()
 
 
@@ -120,6 +120,28 @@ def test_the_objective_may_change_if_its_loss_stays(model, tmp_path):
     assert run.objective.name == "grpo"
     with pytest.raises(InputError, match="'gspo' differs from 'grpo' in importance_sampling_level"):
         run.change_objective("gspo")
+    with pytest.raises(InputError, match="'pass-at-k' needs groups of at least 5 rollouts; got num_generations=4"):
+        run.change_objective("pass-at-k")
+
+
+def test_a_group_with_too_few_scored_rollouts_is_left_alone(model, tmp_path):
+    def partly(completions, **_):
+        return [None if place == 0 else float(place == 7) for place in range(len(completions))]
+
+    args = arguments(tmp_path, max_steps=1, per_device_train_batch_size=10, num_generations=5)
+    run = trainer(Recorded, model, args, partly, objective="pass-at-k")
+    run.train()
+    (logged,) = run.logged
+    assert logged[:5] == [0.0] * 5
+    assert any(logged[5:])
+
+
+def test_rewards_on_one_side_of_the_threshold_are_no_signs(model, tmp_path):
+    args = arguments(tmp_path, max_steps=1)
+    run = trainer(GRPOTrainer, model, args, lambda completions, **_: [0.4 * (n % 2) for n in range(len(completions))],
+                  objective="nsr")  # fmt: skip
+    with pytest.raises(InputError, match=r"one on each side; got 0, 0\.4"):
+        run.train()
 
 
 def test_an_equal_objective_is_trl_s_training(model, tmp_path):

@@ -11,7 +11,13 @@ from transformers import TrainerCallback
 
 from rlvrscope.adapters.trl.rollouts import Rollouts, watch_rollouts
 from rlvrscope.errors import InputError
-from rlvrscope.readers.evaluations import evaluated_steps, read_evaluation, write_evaluation
+from rlvrscope.readers.evaluations import (
+    FOLDER,
+    evaluated_steps,
+    keep_evaluations,
+    read_evaluation,
+    write_evaluation,
+)
 from rlvrscope.runs.rows import ADAPTER_PREFIX
 from rlvrscope.seeding import generator
 from rlvrscope.stats import GroupCounts, compare, pass_at_k_curve
@@ -33,6 +39,10 @@ class BoundaryCallback(TrainerCallback):
     def __init__(self, trainer: Any, threshold: float | None = None) -> None:
         if trainer.eval_dataset is None:
             raise InputError("BoundaryCallback counts the completions of TRL's evaluations: give eval_dataset")
+        if isinstance(trainer.eval_dataset, dict):
+            raise InputError(
+                "BoundaryCallback counts one validation set, and eval_dataset has several: give one of them"
+            )
         objective = getattr(trainer, "objective", None)
         self.trainer = trainer
         self.threshold = threshold if threshold is not None else getattr(objective, "threshold", 0.5)
@@ -49,9 +59,16 @@ class BoundaryCallback(TrainerCallback):
             self._right[name] += bool(reward >= self.threshold)  # a completion without a reward is not right
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        steps = evaluated_steps(Path(args.output_dir))
+        folder, steps = Path(args.output_dir), evaluated_steps(Path(args.output_dir))
+        if state.global_step == 0 and steps and steps[-1] > 0:
+            raise InputError(
+                f"{folder / FOLDER} holds the counts of another run: resume it, or choose another output_dir"
+            )
+        self.trainer.accelerator.wait_for_everyone()
+        if self.trainer.accelerator.is_main_process:
+            keep_evaluations(folder, state.global_step)
         if steps and steps[0] < state.global_step:  # a resumed run
-            self.first = read_evaluation(Path(args.output_dir), steps[0])
+            self.first = read_evaluation(folder, steps[0])
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         problems = sorted(self._drawn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from transformers import TrainerCallback
 
 from rlvrscope.adapters.trl.rollouts import Rollouts, numbered, watch_rollouts
-from rlvrscope.adapters.trl.run_rows import RunRows, log_metrics
+from rlvrscope.adapters.trl.run_rows import RunRows, log_means, log_sums
 from rlvrscope.errors import InputError, file_errors
 from rlvrscope.monitor import GroupLedger
 from rlvrscope.runs import write_atomic
@@ -46,6 +47,9 @@ class LedgerCallback(TrainerCallback):
             self._new.append(rollouts)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        ledgers = [one for one in self.trainer.callback_handler.callbacks if isinstance(one, LedgerCallback)]
+        if len(ledgers) > 1:
+            raise InputError("a trainer has one LedgerCallback: add it before the StageCallback, or leave it out")
         self.kept.begin()
         if state.global_step > 0:
             self._restore(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE)
@@ -60,10 +64,11 @@ class LedgerCallback(TrainerCallback):
         rewards_PG = np.concatenate([rewards for _, rewards in groups])
         self.row = self.ledger.update(state.global_step, ids, rewards_PG)
         self.kept.append(self.row)
-        logged = ("pass_at_1", "pass_at_group", "pass_hat_group", "top_at_group", "returned", "gained", "lost")
-        values = {name: float(getattr(self.row, name)) for name in logged}
-        asked = sum(len(rollouts.ids) // rollouts.group_size for rollouts in new)
-        log_metrics(self.trainer, values | {"groups_left_out": float(asked - len(ids))})
+        shares = ("pass_at_1", "pass_at_group", "pass_hat_group", "top_at_group")
+        log_means(self.trainer, {name: float(getattr(self.row, name)) for name in shares})
+        generated = sum(len(rollouts.ids) // rollouts.group_size for rollouts in new)
+        counts = {name: float(getattr(self.row, name)) for name in ("returned", "gained", "lost")}
+        log_sums(self.trainer, counts | {"groups_left_out": float(generated - len(ids))})
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.is_world_process_zero:
@@ -72,7 +77,11 @@ class LedgerCallback(TrainerCallback):
             write_atomic(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE, json.dumps(held))
 
     def _restore(self, path: Path) -> None:
-        if not path.exists():  # a checkpoint from before the callback was used
+        if not path.exists():
+            warnings.warn(
+                f"{path} does not exist: the ledger begins anew, and counts no prompt of the steps before as returned",
+                stacklevel=2,
+            )
             return
         with file_errors("read", path, InputError):
             held = json.loads(path.read_text(encoding="utf-8"))

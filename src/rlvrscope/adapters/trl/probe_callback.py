@@ -9,7 +9,7 @@ from typing import Any
 from accelerate.utils import gather_object
 from transformers import TrainerCallback
 
-from rlvrscope.adapters.trl.run_rows import RunRows, log_metrics
+from rlvrscope.adapters.trl.run_rows import RunRows, log_last
 from rlvrscope.engines.transformers import live_scorer
 from rlvrscope.errors import InputError
 from rlvrscope.monitor import Bank, MassProbe
@@ -58,7 +58,8 @@ class ProbeCallback(TrainerCallback):
         values = {"rare_log_mass": row.rare_log_mass}
         for kind, mass in row.classes.items():
             values |= {f"{kind}_log_mass": mass.log_mass, f"{kind}_left": mass.left}
-        log_metrics(self.trainer, values)
+        if step > 0:  # the log of step 1 is no place for the base's
+            log_last(self.trainer, values)
 
 
 class LiveScorer:

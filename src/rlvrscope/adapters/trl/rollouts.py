@@ -33,13 +33,10 @@ class Rollouts:
     rewards_B: Floats
 
     def groups(self) -> tuple[list[str], Floats]:
-        """Prompt ids, (P,), and rewards, (P, G), of the groups in which every rollout has a reward.
-
-        A prompt that comes twice gets a number after its id.
-        """
+        """Prompt ids, (P,), and rewards, (P, G), of the groups in which every rollout has a reward."""
         rewards_PG = self.rewards_B.reshape(-1, self.group_size)
         whole = np.flatnonzero(np.isfinite(rewards_PG).all(axis=1)).tolist()
-        return numbered([self.ids[group * self.group_size] for group in whole]), rewards_PG[whole]
+        return [self.ids[group * self.group_size] for group in whole], rewards_PG[whole]
 
 
 def numbered(ids: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,17 +28,19 @@ from rlvrscope.adapters.trl.trainer import GRPOTrainer
 from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.monitor import Bank
 from rlvrscope.problem import Problem
+from rlvrscope.readers.evaluations import keep_evaluations
 from rlvrscope.runs import RunFolder
+from rlvrscope.runs.rows import LedgerRow, ProbeRow, TelemetryRow
 from rlvrscope.scoring import ScoreRequest
 
 OnStep = Callable[[int, int, Mapping[str, Any]], None]
 """Called after each update with its number, their total, and TRL's log."""
 FINAL = "final"
-"""Folder of the trained model, written last: the run is done once its config.json exists."""
+"""Folder of the trained model, renamed to this once it is whole: the run is done."""
 
 
 def is_done(out: Path) -> bool:
-    return any((out / FINAL / name).exists() for name in ("config.json", "adapter_config.json"))
+    return (out / FINAL).is_dir()
 
 
 def train(
@@ -54,13 +57,26 @@ def train(
         return
     with quiet_libraries():
         trainer = build(recipe, prompts, out, device)
+        if last_checkpoint(out) is None and trainer.accelerator.is_main_process:
+            _clear(folder)
+        trainer.accelerator.wait_for_everyone()
         if on_step is not None and trainer.accelerator.is_main_process:
             trainer.add_callback(StepReport(on_step))
         trainer.train(resume_from_checkpoint=last_checkpoint(out))
-        trainer.save_model(str(out / FINAL))
+        saving = out / f".{FINAL}"
+        trainer.save_model(str(saving))
     if trainer.accelerator.is_main_process:
         tokenizer: Any = trainer.processing_class
-        tokenizer.save_pretrained(out / FINAL)
+        tokenizer.save_pretrained(saving)
+        shutil.rmtree(out / FINAL, ignore_errors=True)
+        saving.rename(out / FINAL)
+
+
+def _clear(folder: RunFolder) -> None:
+    """Drop the rows and counts of a process that was killed before its first checkpoint."""
+    for kind in (TelemetryRow, LedgerRow, ProbeRow):
+        folder.keep_until(kind, -1)
+    keep_evaluations(folder.path, -1)
 
 
 class StepReport(TrainerCallback):
@@ -107,11 +123,16 @@ def build(recipe: TrlRecipe, prompts: TaskPrompts, out: Path, device: str) -> GR
     if recipe.model.lora_rank:
         rank = recipe.model.lora_rank
         peft_config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-    trainer = GRPOTrainer(
-        model, reward, _arguments(recipe, out, device, bool(held_out)), objective=settings.objective,
-        train_dataset=_data_set(problems), eval_dataset=_data_set(held_out) if held_out else None,
-        processing_class=tokenizer, peft_config=peft_config,
-    )  # fmt: skip
+    try:
+        trainer = GRPOTrainer(
+            model, reward, _arguments(recipe, out, device, bool(held_out)), objective=settings.objective,
+            train_dataset=_data_set(problems), eval_dataset=_data_set(held_out) if held_out else None,
+            processing_class=tokenizer, peft_config=peft_config,
+        )  # fmt: skip
+    except InputError:
+        raise
+    except (ValueError, TypeError, ImportError, RuntimeError, NotImplementedError) as error:
+        raise InputError(f"TRL refuses these settings: {' '.join(str(error).split())[:300]}") from error
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(LedgerCallback(trainer))
     if recipe.probe is not None:
@@ -168,16 +189,10 @@ def _arguments(recipe: TrlRecipe, out: Path, device: str, evaluates: bool) -> GR
     }  # fmt: skip
     if recipe.evaluate is not None and evaluates:
         fields |= {
-            "eval_strategy": "steps", "eval_steps": recipe.evaluate.every * steps, "eval_on_start": True,
+            "eval_strategy": "steps", "eval_steps": recipe.evaluate.every * steps,
+            "eval_on_start": last_checkpoint(out) is None,
             "num_generations_eval": recipe.evaluate.samples, "per_device_eval_batch_size": recipe.evaluate.batch,
         }  # fmt: skip
-    known = [field.name for field in dataclasses.fields(GRPOConfig)]
-    overridable = {"report_to", "bf16", "gradient_checkpointing", "log_completions", "lr_scheduler_type"}
-    for name in recipe.grpo:
-        if name not in known:
-            raise InputError(f"[grpo] {name}: GRPOConfig has no such field. {did_you_mean(name, known)}"[:300])
-        if name in fields and name not in overridable:
-            raise InputError(f"[grpo] {name} is set by the recipe's other sections: set it there")
     world = GRPOConfig(str(out), use_cpu=device == "cpu", bf16=False).world_size
     per_update = settings.prompts_per_step * settings.group_size // steps
     if per_update % (settings.batch * world):
@@ -189,6 +204,15 @@ def _arguments(recipe: TrlRecipe, out: Path, device: str, evaluates: bool) -> GR
         "gradient_accumulation_steps": per_update // (settings.batch * world),
         "steps_per_generation": per_update * steps // (settings.batch * world),
     }
+    known = [field.name for field in dataclasses.fields(GRPOConfig)]
+    overridable = {"report_to", "bf16", "gradient_checkpointing", "log_completions", "lr_scheduler_type"}
+    for name in recipe.grpo:
+        if name not in known:
+            raise InputError(f"[grpo] {name}: GRPOConfig has no such field. {did_you_mean(name, known)}"[:300])
+        if name == "num_iterations":
+            raise InputError("[grpo] num_iterations: set train.updates, optimizer steps from each step's rollouts")
+        if name in fields and name not in overridable:
+            raise InputError(f"[grpo] {name} is set by the recipe's other sections: set it there")
     try:
         return GRPOConfig(str(out), **(fields | recipe.grpo))
     except (ValueError, TypeError) as error:

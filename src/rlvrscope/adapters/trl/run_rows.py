@@ -51,7 +51,20 @@ class RunRows(Generic[AnyRow]):
             self.folder.append(row)
 
 
-def log_metrics(trainer: Any, values: dict[str, float]) -> None:
-    """Add values to TRL's next log of training metrics, as rlvrscope/NAME; it averages them between logs."""
+def log_means(trainer: Any, values: dict[str, float]) -> None:
+    """Add values to TRL's next log of training metrics, as rlvrscope/NAME: their means since the last log."""
     for name, value in values.items():
         trainer._metrics["train"][f"{ADAPTER_PREFIX}{name}"].append(value)
+
+
+def log_sums(trainer: Any, values: dict[str, float]) -> None:
+    """Add values to TRL's next log: their sums since the last log."""
+    metrics = trainer._metrics["train"]
+    for name, value in values.items():
+        metrics[f"{ADAPTER_PREFIX}{name}"] = [sum(metrics[f"{ADAPTER_PREFIX}{name}"]) + value]
+
+
+def log_last(trainer: Any, values: dict[str, float]) -> None:
+    """Put values into TRL's next log: the last ones."""
+    for name, value in values.items():
+        trainer._metrics["train"][f"{ADAPTER_PREFIX}{name}"] = [value]

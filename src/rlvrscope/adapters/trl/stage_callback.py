@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 
 from rlvrscope.adapters.trl.ledger_callback import LedgerCallback
 from rlvrscope.adapters.trl.probe_callback import ProbeCallback
-from rlvrscope.adapters.trl.run_rows import RunRows, log_metrics
+from rlvrscope.adapters.trl.run_rows import RunRows, log_last
 from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.monitor import Reading, StageMonitor
 from rlvrscope.monitor.alarms import Alarm, AlarmName
@@ -90,7 +90,7 @@ class StageCallback(TrainerCallback):
         self._kept.append(row)
         rows = [] if self._probe is None else self._probe.rows[-1:]
         reading = self._read(row, self._ledger.row, next((probe for probe in rows if probe.step == row.step), None))
-        log_metrics(self.trainer, {"stage": STAGES.index(reading.stage), "alarms": len(reading.alarms)})
+        log_last(self.trainer, {"stage": STAGES.index(reading.stage), "alarms": len(reading.alarms)})
         self._act(control)
 
     def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:

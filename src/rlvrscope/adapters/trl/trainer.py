@@ -55,6 +55,8 @@ class GRPOTrainer(TrlTrainer):
         args = GRPOConfig(f"{name.rsplit('/', maxsplit=1)[-1]}-GRPO") if args is None else args
         args = configured(args, self._objective)
         super().__init__(model, reward_funcs, args, *further, **options)
+        if self._tokenizer.pad_token_id is None:
+            raise InputError("the tokenizer has neither a padding nor an end token: set tokenizer.pad_token")
         if self._own_loss is not None and (self.aux_loss_enabled or self._is_vlm):
             raise InputError(
                 f"objective {self._objective.name!r} uses rlvrscope's loss ({self._own_loss}), which is for text "
@@ -80,6 +82,11 @@ class GRPOTrainer(TrlTrainer):
 
     def check_change(self, objective: Objective) -> None:
         """Raises InputError unless the objective's loss is that of the present one."""
+        if (self.num_generations or 0) < objective.min_group_size:
+            raise InputError(
+                f"objective {objective.name!r} needs groups of at least {objective.min_group_size} rollouts; "
+                f"got num_generations={self.num_generations}"
+            )
         present, other = loss_settings(self._objective), loss_settings(objective)
         differing = [name for name, setting in other.fields.items() if setting != present.fields[name]]
         differing = [name for name in differing if name != "scale_rewards"]
@@ -107,13 +114,14 @@ class GRPOTrainer(TrlTrainer):
         """Advantages of the rollouts of all processes, (B,), in place of TRL's.
 
         The name is that of the hook in huggingface/trl pull request 7298: where TRL has it, TRL calls it.
-        Raises InputError where the objective reads rewards as right or wrong, and they have more than two values.
+        Raises InputError where the objective reads rewards as right or wrong, and they have other than two values.
         """
         rewards_B, objective = self._rewards_B, self._objective
         size = int((self.num_generations if self._training else self.num_generations_eval) or 1)
         if not self._training and size < objective.min_group_size:
             return torch.zeros_like(rewards_B)  # an evaluation with small groups: its loss has no meaning
-        scored_B = rewards_B.isfinite()
+        scored_B = rewards_B.isfinite().reshape(-1, size)
+        scored_B = (scored_B & (scored_B.sum(dim=1, keepdim=True) >= objective.min_group_size)).flatten()
         if objective.signal == "signed":
             _check_binary(rewards_B[scored_B], objective)
         group_B = torch.arange(len(rewards_B), device=rewards_B.device) // size
@@ -185,9 +193,10 @@ def _mean(values: Any) -> float:
 
 def _check_binary(rewards_B: Tensor, objective: Objective) -> None:
     values = rewards_B.unique().tolist()
-    if len(values) > 2:
+    apart = len(values) < 2 or values[0] < objective.threshold <= values[-1]
+    if len(values) > 2 or not apart:
         listed = ", ".join(f"{value:g}" for value in values[:5]) + ", ..." * (len(values) > 5)
         raise InputError(
             f"objective {objective.name!r} reads a reward of at least {objective.threshold:g} as right and any other "
-            f"as wrong, so rewards must have two values; got {listed}. Use one binary reward function."
+            f"as wrong, so rewards must have two values, one on each side; got {listed}. Use a binary reward function."
         )

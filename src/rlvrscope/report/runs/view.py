@@ -9,6 +9,7 @@ from pathlib import Path
 from rlvrscope.errors import InputError
 from rlvrscope.readers.evaluations import evaluated_steps, read_evaluation
 from rlvrscope.readers.monitored_log import MonitoredLog
+from rlvrscope.readers.training_logs import find_log
 from rlvrscope.runs import RunFolder
 from rlvrscope.runs.rows import EvaluationRow, ProbeRow, at_temperature
 from rlvrscope.seeding import generator
@@ -37,14 +38,15 @@ class RunView:
     points: Sequence[Point]
 
     @classmethod
-    def read(cls, path: Path) -> RunView:
-        """Read the folder of a run, of any trainer. Raises InputError for a folder without a training log."""
+    def read(cls, path: Path, name: str) -> RunView:
+        """Read the folder of a run, of any trainer. Raises InputError for one without a training log or evaluations."""
         if not path.is_dir():
             raise InputError(f"{path} is no folder of a run")
         monitored = MonitoredLog(path)
-        monitored.poll(final=True)
         k, points = _points(path)
-        return cls(path.resolve().name, monitored, RunFolder(path).rows(ProbeRow), k, points)
+        if find_log(path) is not None or not points:
+            monitored.poll(final=True)
+        return cls(name, monitored, RunFolder(path).rows(ProbeRow), k, points)
 
 
 def _points(path: Path) -> tuple[int | None, list[Point]]:
@@ -62,3 +64,9 @@ def _sampled(step: int, counts: GroupCounts, k: int) -> Point:
     curve = pass_at_k_curve(counts, sorted({1, k}), rng=generator(0, "report"), simultaneous=False)
     ends = float(curve.low[-1]), float(curve.high[-1])
     return Point(step, float(curve.estimate[0]), float(curve.estimate[-1]), *ends)
+
+
+def distinct_names(paths: Sequence[Path]) -> list[str]:
+    """Name of each run's folder; its whole path where several have one name."""
+    names = [path.resolve().name for path in paths]
+    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
