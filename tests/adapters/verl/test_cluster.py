@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,10 @@ from omegaconf import OmegaConf  # noqa: E402
 from verl.trainer.ppo.v1 import PPOTrainerSync, get_trainer_cls  # noqa: E402
 
 from rlvrscope.adapters.verl import trainer  # noqa: E402
+from rlvrscope.adapters.verl.checks import check_machine  # noqa: E402
 from rlvrscope.adapters.verl.names import TRAINER_MODE  # noqa: E402
 from rlvrscope.adapters.verl.probe_callback import ProbeCallback  # noqa: E402
+from rlvrscope.adapters.verl.recipe import VerlRecipe  # noqa: E402
 from rlvrscope.adapters.verl.task_runner import check_nodes  # noqa: E402
 from rlvrscope.engines import open_scorer  # noqa: E402
 
@@ -36,6 +39,7 @@ def test_verl_takes_our_trainer_for_its_synchronous_one():
     assert ours.trainer_mode == "sync"
 
 
+@pytest.mark.skipif(" " in sys.executable, reason="Ray starts workers by an unquoted command")
 def test_a_node_without_the_plugin_is_named():
     environment = {"env_vars": {"VERL_USE_EXTERNAL_PLUGINS": "none"}}
     ray.init(address="local", num_cpus=1, include_dashboard=False, runtime_env=environment)
@@ -45,6 +49,14 @@ def test_a_node_without_the_plugin_is_named():
             check_nodes("rlvrscope_grpo-n")
     finally:
         ray.shutdown()
+
+
+def test_a_python_in_a_folder_with_a_space_is_refused(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/a folder/bin/python")
+    data = {"train": {"task": "a.jsonl"}, "validation": {"task": "b.jsonl"}}
+    recipe = VerlRecipe.model_validate({"model": "m", "data": data})
+    with pytest.raises(InputError, match="must hold no space; got '/a folder/bin/python'"):
+        check_machine(recipe)
 
 
 def test_each_checkpoint_is_probed_and_a_resumed_run_writes_its_rows_again(tmp_path: Path):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
 from importlib import metadata
 
 from rlvrscope.adapters.verl.names import OBJECTIVE_VARIABLE, registered_name, to_environment
@@ -60,10 +61,15 @@ def missing_registration(objective: Objective) -> str | None:
 
 
 def check_machine(recipe: VerlRecipe) -> None:
-    """Raise InputError where this machine lacks the rollout engine or, for one node, the GPUs."""
+    """Raise InputError where this machine lacks the rollout engine or, for one node, the GPUs, or Ray can't start."""
     from verl.plugin.platform.platform_manager import get_platform
     from verl.workers.rollout.base import _ROLLOUT_REGISTRY
 
+    if " " in sys.executable:
+        raise InputError(
+            f"Ray starts its workers by an unquoted command, so the path of Python must hold no space; got "
+            f"{sys.executable!r}: make the environment in another folder"
+        )
     engine = recipe.cluster.rollout
     known = sorted({name for name, _ in _ROLLOUT_REGISTRY})
     if engine not in known:
