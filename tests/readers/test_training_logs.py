@@ -259,7 +259,7 @@ def test_a_run_of_the_lab(tmp_path: Path):
     shares = {"pass_at_1": 0.5, "pass_at_group": 0.75, "pass_hat_group": 0.25, "levels": {0.0: 0.5, 1.0: 0.5}}
     for step in (1, 2, 3):
         folder.append(TelemetryRow(step=step, reward=0.5, entropy=1.0))
-    assert read_log(tmp_path).account == "3 steps 1 to 3 (the lab): reward, entropy; no ledger, no probe"
+    assert read_log(tmp_path).account == "3 steps 1 to 3 (a run folder): reward, entropy; no ledger, no probe"
     for step in (1, 2):
         folder.append(LedgerRow(step=step, groups=4, group_size=2, top_level=1.0, top_at_group=0.75, **shares))
     log = read_log(tmp_path)
@@ -274,7 +274,7 @@ def test_a_run_of_the_lab(tmp_path: Path):
         scores = PromptScores.model_validate(means | shares)
         folder.append(EvaluationRow(step=step, held_out=(scores,), training=(scores,)))
     exact = read_log(tmp_path)
-    assert exact.account == "3 steps 1 to 3 (the lab): reward, entropy, pass_at_group, top_at_group, rare_log_mass"
+    assert exact.account == "3 steps 1 to 3 (a run folder): reward, entropy, pass_at_group, top_at_group, rare_log_mass"
     assert exact.rows[1]["rare_log_mass"] == pytest.approx(-3.0)
 
 

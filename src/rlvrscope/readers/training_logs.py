@@ -142,7 +142,7 @@ class TrainingLog:
     @property
     def trainer(self) -> str:
         if isinstance(self._entries, LabEntries):
-            return "the lab"
+            return "a run folder"
         return self._names.trainer or "canonical names"
 
     @property
