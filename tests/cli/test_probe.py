@@ -113,6 +113,8 @@ def test_steps_come_from_names():
     def steps(*names: str) -> list[int]:
         return [step for step, _ in _steps(names)]
 
+    verl = [f"out/global_step_{step}/actor/huggingface" for step in (10, 20)]
+    assert steps("base/model", *verl) == [0, 10, 20]
     assert _steps(["run/checkpoint-50", "run/checkpoint-100/"]) == [
         (50, "run/checkpoint-50"), (100, "run/checkpoint-100/")
     ]  # fmt: skip

@@ -269,9 +269,10 @@ def _scoring(model: str, engine: str, identity: Mapping[str, Fact], device: str 
 def _steps(checkpoints: Sequence[str]) -> list[tuple[int, str]]:
     """Each checkpoint with its step: that of names such as checkpoint-200, where they rise, else its place.
 
-    A first name without a step is the base, at step 0.
+    verl's lie in global_step_200/actor/huggingface. A first name without a step is the base, at step 0.
     """
-    matches = [STEP_NAME.search(Path(name.rstrip("/")).name) for name in checkpoints]
+    parts = [reversed(Path(name).parts[-3:]) for name in checkpoints]
+    matches = [next(filter(None, map(STEP_NAME.search, names)), None) for names in parts]
     steps = [-1 if match is None else int(match[1]) for match in matches]
     steps[0] = max(steps[0], 0)
     if steps != sorted(set(steps)) or len(steps) == 1:
