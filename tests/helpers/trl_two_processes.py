@@ -43,6 +43,8 @@ def main(model, out, bank):
         logged = [{name: entry[name] for name in names if name in entry} for entry in entries]
         weights = [weight for tensor in run.model.parameters() for weight in tensor.detach().flatten().tolist()]
         Path(out, "result.json").write_text(json.dumps({"world": world, "logged": logged, "weights": weights}))
+    run.accelerator.wait_for_everyone()
+    run.accelerator.end_training()  # a process that ends first would abort the other
 
 
 if __name__ == "__main__":

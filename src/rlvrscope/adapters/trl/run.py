@@ -70,6 +70,8 @@ def train(
         tokenizer.save_pretrained(saving)
         shutil.rmtree(out / FINAL, ignore_errors=True)
         saving.rename(out / FINAL)
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.end_training()  # a process that ends first would abort the others
 
 
 def _clear(folder: RunFolder) -> None:
