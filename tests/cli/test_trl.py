@@ -194,6 +194,7 @@ def test_problems_of_a_file_are_verified(recipe, tmp_path):
         ("model.pretrained=/no/such/folder", "transformers can't load a model and its tokenizer from it"),
         ("task={name='mull'}", "unknown task 'mull'"),
         ("task.colour=1", "unknown key 'task.colour'"),
+        ("task={name='p.jsonl', count='many'}", "[task]: count: "),
         ("train.prompts=5000", "training prompts; got train.prompts = 5000"),
         ("grpo.epsilonn=0.1", "[grpo] epsilonn: GRPOConfig has no such field. Did you mean 'epsilon'"),
         (

@@ -39,19 +39,14 @@ SCORED_REQUESTS = 256
 
 
 def problems_of_text(recipe: Recipe, device: str = "cpu") -> list[Problem]:
-    """Return the held-out prompts of a text task. A right answer must be the whole text, letter by letter."""
+    """Return the held-out prompts of a text task."""
     assert isinstance(recipe.task, TextTask)
     where = check_device(device)
     base = load_base(recipe, base_path(recipe, where), where)
     task = tokenised(recipe.task, base)
     assert isinstance(task, TokenisedTask)
-    section, problems = recipe.task.model_dump(mode="json"), []
-    for prompt_T in evaluation_prompts(task, recipe.evaluate, recipe.select, base):
-        question = task.question(prompt_T)
-        first, *others = recipe.task.answers(question)
-        metadata = {"lab": section, "also": others, "forms": ["whole"], "verbatim": True}
-        problems.append(Problem(question, recipe.task.prompt(question), first, "exact", metadata=metadata))
-    return problems
+    prompts_PT = evaluation_prompts(task, recipe.evaluate, recipe.select, base)
+    return [recipe.task.problem(task.question(prompt_T)) for prompt_T in prompts_PT]
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from statistics import fmean, median
-from typing import Any, get_args
+from typing import Any
 
-from rlvrscope.monitor.alarms import AlarmName
-from rlvrscope.monitor.stage import SIGNALS, Stage
+from rlvrscope.monitor.alarms import ALARMS, AlarmName
+from rlvrscope.monitor.stage import SIGNALS, STAGES
 from rlvrscope.monitor.timeline import Span, Timeline
 from rlvrscope.runs.finished_run import Run
 from rlvrscope.runs.folder import RunFolder
 from rlvrscope.runs.rows import LedgerRow, monitored
-
-STAGES: tuple[Stage, ...] = get_args(Stage)
-ALARMS: tuple[AlarmName, ...] = get_args(AlarmName)
 
 
 @dataclass

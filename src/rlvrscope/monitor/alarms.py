@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 AlarmName = Literal[
     "entropy collapse",
@@ -14,6 +14,9 @@ AlarmName = Literal[
     "boundary shrinking",
     "rare answers dying",
 ]
+
+
+ALARMS: tuple[AlarmName, ...] = get_args(AlarmName)
 
 
 @dataclass(frozen=True)

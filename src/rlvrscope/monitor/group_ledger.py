@@ -86,6 +86,20 @@ class GroupLedger:
         return {level: shares.get(level, 0.0) for level in sorted(self.levels)}
 
 
+def numbered(ids: Sequence[str]) -> list[str]:
+    """Ids with a number after those that came before: a step has one group for each id.
+
+    >>> numbered(["a", "b", "a"])
+    ['a', 'b', 'a#2']
+    """
+    seen = Counter[str]()
+    unique = []
+    for name in ids:
+        seen[name] += 1
+        unique.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return unique
+
+
 def _checked(prompt_ids: Sequence[Hashable], rewards: ArrayLike) -> Floats:
     rewards_PG = np.asarray(rewards, dtype=np.float64)
     if rewards_PG.ndim != 2 or not rewards_PG.size or len(prompt_ids) != len(rewards_PG):

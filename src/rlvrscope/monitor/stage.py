@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from rlvrscope.errors import InputError
 from rlvrscope.monitor.alarms import Alarm, AlarmName
@@ -14,6 +14,7 @@ from rlvrscope.monitor.trend import MIN_WINDOW, Lasting, Slope, Trend
 from rlvrscope.runs.rows import Row
 
 Stage = Literal["not enough yet", "exploitation", "saturated", "exploration"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
 Basis = Literal["probe", "ledger", "telemetry"]
 
 SHARE_OF_FALL: Mapping[Basis, float] = {"probe": 0.03, "ledger": 0.1, "telemetry": 0.1}

@@ -1,4 +1,4 @@
-"""Counts that a run of TRL or verl leaves at each of its evaluations: counts/step-N.jsonl of the run folder."""
+"""Counts that a run of TRL leaves at each of its evaluations: counts/step-N.jsonl of the run folder."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_each_checkpoint_is_probed_and_a_resumed_run_writes_its_rows_again(tmp_p
     )
     bank.save(tmp_path / "bank.jsonl")
     rows = tmp_path / "probe.jsonl"
-    config = OmegaConf.create({"rlvrscope": {"bank": str(tmp_path / "bank.jsonl"), "probe_rows": str(rows)}})
+    config = OmegaConf.create({"rlvrscope": {"bank": str(tmp_path / "bank.jsonl"), "folder": str(tmp_path)}})
     for attempt in range(2):
         callback = ProbeCallback(config)
         for step in (1, 2) if attempt == 0 else (2,):

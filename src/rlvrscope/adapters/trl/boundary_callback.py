@@ -49,11 +49,9 @@ class BoundaryCallback(TrainerCallback):
         self.first: GroupCounts | None = None
         self._drawn: Counter[str] = Counter()
         self._right: Counter[str] = Counter()
-        watch_rollouts(trainer, self._receive)
+        watch_rollouts(trainer, self._receive, training=False)
 
     def _receive(self, rollouts: Rollouts) -> None:
-        if rollouts.training:
-            return
         for name, reward in zip(rollouts.ids, rollouts.rewards_B, strict=True):
             self._drawn[name] += 1
             self._right[name] += bool(reward >= self.threshold)  # a completion without a reward is not right

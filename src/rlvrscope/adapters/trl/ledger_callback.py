@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from transformers import TrainerCallback
 
-from rlvrscope.adapters.trl.rollouts import Rollouts, numbered, watch_rollouts
+from rlvrscope.adapters.trl.rollouts import Rollouts, watch_rollouts
 from rlvrscope.adapters.trl.run_rows import RunRows, log_means, log_sums
 from rlvrscope.errors import InputError, file_errors
 from rlvrscope.monitor import GroupLedger
+from rlvrscope.monitor.group_ledger import numbered
 from rlvrscope.runs import write_atomic
 from rlvrscope.runs.rows import LedgerRow
 
@@ -40,11 +41,7 @@ class LedgerCallback(TrainerCallback):
         """That of the last step with new rollouts."""
         self.kept = RunRows(trainer, LedgerRow)
         self._new: list[Rollouts] = []
-        watch_rollouts(trainer, self._receive)
-
-    def _receive(self, rollouts: Rollouts) -> None:
-        if rollouts.training:
-            self._new.append(rollouts)
+        watch_rollouts(trainer, lambda rollouts: self._new.append(rollouts), training=True)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         ledgers = [one for one in self.trainer.callback_handler.callbacks if isinstance(one, LedgerCallback)]
@@ -66,15 +63,15 @@ class LedgerCallback(TrainerCallback):
         self.kept.append(self.row)
         shares = ("pass_at_1", "pass_at_group", "pass_hat_group", "top_at_group")
         log_means(self.trainer, {name: float(getattr(self.row, name)) for name in shares})
-        generated = sum(len(rollouts.ids) // rollouts.group_size for rollouts in new)
+        generated = sum(rollouts.num_groups for rollouts in new)
         counts = {name: float(getattr(self.row, name)) for name in ("returned", "gained", "lost")}
         log_sums(self.trainer, counts | {"groups_left_out": float(generated - len(ids))})
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.is_world_process_zero:
             levels = None if self.ledger.levels is None else sorted(self.ledger.levels)
-            held = {"format_version": 1, "step": self.ledger.step, "levels": levels, "solved": self.ledger.solved}
-            write_atomic(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE, json.dumps(held))
+            saved = {"format_version": 1, "step": self.ledger.step, "levels": levels, "solved": self.ledger.solved}
+            write_atomic(Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE, json.dumps(saved))
 
     def _restore(self, path: Path) -> None:
         if not path.exists():
@@ -84,6 +81,6 @@ class LedgerCallback(TrainerCallback):
             )
             return
         with file_errors("read", path, InputError):
-            held = json.loads(path.read_text(encoding="utf-8"))
-        self.ledger.step, self.ledger.solved = held["step"], held["solved"]
-        self.ledger.levels = None if held["levels"] is None else set(held["levels"])
+            saved = json.loads(path.read_text(encoding="utf-8"))
+        self.ledger.step, self.ledger.solved = saved["step"], saved["solved"]
+        self.ledger.levels = None if saved["levels"] is None else set(saved["levels"])

@@ -13,6 +13,7 @@ from rlvrscope.adapters.trl.run_rows import RunRows, log_last
 from rlvrscope.engines.transformers import live_scorer
 from rlvrscope.errors import InputError
 from rlvrscope.monitor import Bank, MassProbe
+from rlvrscope.monitor.mass_probe import PROBE_EVERY
 from rlvrscope.runs.rows import ProbeRow
 from rlvrscope.scoring import Fact, ScoreRequest, TokenScores
 
@@ -30,7 +31,7 @@ class ProbeCallback(TrainerCallback):
     """
 
     def __init__(
-        self, trainer: Any, bank: Bank | str | Path, every: int = 10, *, chat: bool = False, batch: int = 16
+        self, trainer: Any, bank: Bank | str | Path, every: int = PROBE_EVERY, *, chat: bool = False, batch: int = 16
     ) -> None:
         if every < 1:
             raise InputError(f"every must be at least 1 step; got {every}")

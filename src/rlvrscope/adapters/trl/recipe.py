@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from rlvrscope.config import Section
-from rlvrscope.objectives import Objective, objective_from
+from rlvrscope.objectives import objective_from
 from rlvrscope.objectives.recipe_field import ObjectiveField
 
 FORMAT_VERSION = 1
@@ -83,10 +83,6 @@ class TrainConfig(Section):
                 minimum = f"at least {objective.min_group_size} for objective {objective.name!r}"
                 raise ValueError(f"group_size must be {minimum}; got {self.group_size}")
         return self
-
-    @property
-    def objectives(self) -> list[Objective]:
-        return [self.objective, *self.then.values()]
 
 
 class EvaluateConfig(Section):

@@ -1,10 +1,9 @@
-"""Rollouts as TRL generates them: prompts, completions and rewards of whole groups, from all processes."""
+"""Rollouts as TRL generates them: prompts and rewards of whole groups, from all processes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,17 +19,16 @@ from rlvrscope.arrays import Floats
 class Rollouts:
     """B = P x G rollouts of one generation, group by group.
 
-    training: False for those of an evaluation. step: training steps done before. ids: of the prompt of each rollout.
-    rewards_B: weighted sum over the reward functions; NaN where none scored the rollout.
+    ids: of the prompt of each rollout. rewards_B: weighted sum over the reward functions; NaN where none scored it.
     """
 
-    training: bool
-    step: int
     group_size: int
     ids: Sequence[str]
-    prompts: Sequence[str]
-    completions: Sequence[str]
     rewards_B: Floats
+
+    @property
+    def num_groups(self) -> int:
+        return len(self.ids) // self.group_size
 
     def groups(self) -> tuple[list[str], Floats]:
         """Prompt ids, (P,), and rewards, (P, G), of the groups in which every rollout has a reward."""
@@ -39,33 +37,16 @@ class Rollouts:
         return [self.ids[group * self.group_size] for group in whole], rewards_PG[whole]
 
 
-def numbered(ids: Sequence[str]) -> list[str]:
-    """Ids with a number after those that came before.
-
-    >>> numbered(["a", "b", "a"])
-    ['a', 'b', 'a#2']
-    """
-    seen = Counter[str]()
-    unique = []
-    for name in ids:
-        seen[name] += 1
-        unique.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
-    return unique
-
-
-def watch_rollouts(trainer: Any, receive: Callable[[Rollouts], None]) -> None:
-    """Call `receive` after every generation of a trainer, on every process."""
+def watch_rollouts(trainer: Any, receive: Callable[[Rollouts], None], *, training: bool) -> None:
+    """Call `receive` after every generation for training, or for evaluation, on every process."""
     calculate = trainer._calculate_rewards
 
-    def watched(inputs: Sequence[dict[str, Any]], prompts: list[Any], completions: list[Any], ids: Any) -> Tensor:
-        rewards_BF = calculate(inputs, prompts, completions, ids)
-        training = trainer.model.training
-        group_size = trainer.num_generations if training else trainer.num_generations_eval
-        texts = [(_id(row, prompt), _text(prompt), _text(completion))
-                 for row, prompt, completion in zip(inputs, prompts, completions, strict=True)]  # fmt: skip
-        names, asked, answered = zip(*gather_object(texts), strict=True)
-        rewards_B = weighted_sum(trainer, rewards_BF).double().cpu().numpy()
-        receive(Rollouts(training, trainer.state.global_step, group_size, names, asked, answered, rewards_B))
+    def watched(inputs: Sequence[dict[str, Any]], prompts: list[Any], *further: Any) -> Tensor:
+        rewards_BF = calculate(inputs, prompts, *further)
+        if trainer.model.training == training:
+            group_size = trainer.num_generations if training else trainer.num_generations_eval
+            ids = gather_object([_id(row, prompt) for row, prompt in zip(inputs, prompts, strict=True)])
+            receive(Rollouts(group_size, ids, weighted_sum(trainer, rewards_BF).double().cpu().numpy()))
         return rewards_BF
 
     trainer._calculate_rewards = watched
@@ -79,12 +60,8 @@ def weighted_sum(trainer: Any, rewards_BF: Tensor) -> Tensor:
 
 
 def _id(row: dict[str, Any], prompt: Any) -> str:
-    """The row's `id` column, or a hash of its prompt."""
+    """The row's `id` column, or a hash of its prompt, a text or a conversation."""
     if row.get("id") is not None:
         return str(row["id"])
-    return hashlib.sha256(_text(prompt).encode()).hexdigest()[:16]
-
-
-def _text(messages: Any) -> str:
-    """A text as it is; a conversation as JSON."""
-    return messages if isinstance(messages, str) else json.dumps(messages, ensure_ascii=False, default=str)
+    text = prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from rlvrscope.adapters.trl.prompts import TaskPrompts
 from rlvrscope.adapters.trl.recipe import TrlRecipe
 from rlvrscope.adapters.trl.stage_callback import StageCallback
 from rlvrscope.adapters.trl.trainer import GRPOTrainer
+from rlvrscope.engines import Settings
 from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.monitor import Bank
 from rlvrscope.problem import Problem
@@ -39,10 +39,6 @@ FINAL = "final"
 """Folder of the trained model, renamed to this once it is whole: the run is done."""
 
 
-def is_done(out: Path) -> bool:
-    return (out / FINAL).is_dir()
-
-
 def train(
     recipe: TrlRecipe, prompts: TaskPrompts, out: Path, device: str = "cpu", on_step: OnStep | None = None
 ) -> None:
@@ -53,22 +49,22 @@ def train(
     """
     folder = RunFolder(out)
     folder.claim(config.dumps(recipe))
-    if is_done(out):
+    if (out / FINAL).is_dir():
         return
+    checkpoint = last_checkpoint(out)
     with quiet_libraries():
-        trainer = build(recipe, prompts, out, device)
-        if last_checkpoint(out) is None and trainer.accelerator.is_main_process:
+        trainer = build(recipe, prompts, out, device, resumes=checkpoint is not None)
+        if checkpoint is None and trainer.accelerator.is_main_process:
             _clear(folder)
         trainer.accelerator.wait_for_everyone()
         if on_step is not None and trainer.accelerator.is_main_process:
             trainer.add_callback(StepReport(on_step))
-        trainer.train(resume_from_checkpoint=last_checkpoint(out))
+        trainer.train(resume_from_checkpoint=checkpoint)
         saving = out / f".{FINAL}"
         trainer.save_model(str(saving))
     if trainer.accelerator.is_main_process:
         tokenizer: Any = trainer.processing_class
         tokenizer.save_pretrained(saving)
-        shutil.rmtree(out / FINAL, ignore_errors=True)
         saving.rename(out / FINAL)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()  # a process that ends first would abort the others
@@ -106,10 +102,11 @@ def quiet_libraries() -> Iterator[None]:
         yield
 
 
-def build(recipe: TrlRecipe, prompts: TaskPrompts, out: Path, device: str) -> GRPOTrainer:
+def build(recipe: TrlRecipe, prompts: TaskPrompts, out: Path, device: str, resumes: bool) -> GRPOTrainer:
     """Trainer of a recipe, with its callbacks. Raises InputError as `train` does."""
     model, tokenizer = _load(recipe.model.pretrained, getattr(torch, recipe.model.dtype))
     stop = [*prompts.stop, *recipe.train.stop]
+    ending = Settings(stop=tuple(stop))
     ends = [*_listed(model.generation_config.eos_token_id), *stop_ids(tokenizer, stop)]
     model.generation_config.eos_token_id = list(dict.fromkeys(ends)) or None
     settings = recipe.train
@@ -118,7 +115,7 @@ def build(recipe: TrlRecipe, prompts: TaskPrompts, out: Path, device: str) -> GR
     problem_of = {problem.id: problem for problem in [*problems, *held_out]}
 
     def reward(completions: list[str], id: list[str], **_: Any) -> list[float]:  # noqa: A002  a column's name
-        texts = [_cut(text, stop) for text in completions]
+        texts = [text if (cut := ending.cut(text)) is None else cut for text in completions]
         return list(prompts.rewards([problem_of[name] for name in id], texts))
 
     peft_config = None
@@ -127,7 +124,7 @@ def build(recipe: TrlRecipe, prompts: TaskPrompts, out: Path, device: str) -> GR
         peft_config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     try:
         trainer = GRPOTrainer(
-            model, reward, _arguments(recipe, out, device, bool(held_out)), objective=settings.objective,
+            model, reward, _arguments(recipe, out, device, resumes), objective=settings.objective,
             train_dataset=_data_set(problems), eval_dataset=_data_set(held_out) if held_out else None,
             processing_class=tokenizer, peft_config=peft_config,
         )  # fmt: skip
@@ -153,8 +150,8 @@ def _bank(trainer: GRPOTrainer, prompts: TaskPrompts, problems: list[Problem], c
         return path
     if prompts.right is None:
         raise InputError("[probe] bank: this task does not list its right answers: make one with rlvrscope probe build")
-    asked = list({problem.id: problem for problem in problems}.values())[:count]
-    requests = [ScoreRequest(one, one.prompt, text) for one in asked for text in prompts.right(one)]
+    distinct = list({problem.id: problem for problem in problems}.values())[:count]
+    requests = [ScoreRequest(one, one.prompt, text) for one in distinct for text in prompts.right(one)]
     bank = Bank.of(LiveScorer(trainer), dict.fromkeys(requests, 0), {})
     if trainer.accelerator.is_main_process:
         bank.save(path)
@@ -178,7 +175,7 @@ def stop_ids(tokenizer: Any, stop: list[str]) -> list[int]:
     return ids
 
 
-def _arguments(recipe: TrlRecipe, out: Path, device: str, evaluates: bool) -> GRPOConfig:
+def _arguments(recipe: TrlRecipe, out: Path, device: str, resumes: bool) -> GRPOConfig:
     settings, steps = recipe.train, recipe.train.updates
     fields: dict[str, Any] = {
         "max_steps": settings.steps * steps, "num_generations": settings.group_size,
@@ -189,10 +186,10 @@ def _arguments(recipe: TrlRecipe, out: Path, device: str, evaluates: bool) -> GR
         "remove_unused_columns": False, "bf16": False, "gradient_checkpointing": False, "use_cpu": device == "cpu",
         "report_to": "none", "log_completions": False, "disable_tqdm": True, "log_level": "error",
     }  # fmt: skip
-    if recipe.evaluate is not None and evaluates:
+    if recipe.evaluate is not None:
         fields |= {
             "eval_strategy": "steps", "eval_steps": recipe.evaluate.every * steps,
-            "eval_on_start": last_checkpoint(out) is None,
+            "eval_on_start": not resumes,
             "num_generations_eval": recipe.evaluate.samples, "per_device_eval_batch_size": recipe.evaluate.batch,
         }  # fmt: skip
     world = GRPOConfig(str(out), use_cpu=device == "cpu", bf16=False).world_size
@@ -232,11 +229,6 @@ def _load(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
 
 def _data_set(problems: list[Any]) -> datasets.Dataset:
     return datasets.Dataset.from_list([{"prompt": problem.prompt, "id": problem.id} for problem in problems])
-
-
-def _cut(text: str, stop: list[str]) -> str:
-    places = [place for word in stop if (place := text.find(word)) >= 0]
-    return text[: min(places)] if places else text
 
 
 def _listed(ids: int | list[int] | None) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from transformers import TrainerCallback
 
@@ -13,16 +13,12 @@ from rlvrscope.adapters.trl.probe_callback import ProbeCallback
 from rlvrscope.adapters.trl.run_rows import RunRows, log_last
 from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.monitor import Reading, StageMonitor
-from rlvrscope.monitor.alarms import Alarm, AlarmName
-from rlvrscope.monitor.stage import Stage
+from rlvrscope.monitor.alarms import ALARMS, Alarm
+from rlvrscope.monitor.stage import STAGES
 from rlvrscope.objectives import Objective, objective_from
 from rlvrscope.runs.rows import ADAPTER_PREFIX, LedgerRow, ProbeRow, TelemetryRow, canonical_metrics, monitored
 
 AnyCallback = TypeVar("AnyCallback", bound=TrainerCallback)
-
-STAGES: tuple[Stage, ...] = get_args(Stage)
-"""Logged as rlvrscope/stage, by place: 0 not enough yet, 1 exploitation, 2 saturated, 3 exploration."""
-ALARMS: tuple[AlarmName, ...] = get_args(AlarmName)
 
 
 class StageCallback(TrainerCallback):
@@ -30,9 +26,10 @@ class StageCallback(TrainerCallback):
 
         trainer.add_callback(StageCallback(trainer, stop_on=["entropy collapse"], then={"exploration": "grpo"}))
 
-    They are logged as rlvrscope/stage (its place in STAGES) and rlvrscope/alarms (their number), and each new one is
-    printed in a line. Telemetry goes to telemetry.jsonl of the output folder. A LedgerCallback is added if the trainer
-    has none. stop_on: stages and alarms at which training stops. then: stage -> objective from there on, on
+    They are logged as rlvrscope/stage (0 not enough yet, 1 exploitation, 2 saturated, 3 exploration) and
+    rlvrscope/alarms (their number), and each new one is printed in a line. Telemetry goes to telemetry.jsonl of the
+    output folder. A LedgerCallback is added if the trainer has none. stop_on: stages and alarms at which training
+    stops. then: stage -> objective from there on, on
     `rlvrscope.adapters.trl.GRPOTrainer` only; its loss must be that of the first one, so it changes signs, weights,
     baseline or shape. Raises InputError for unknown names, and for `then` with TRL's own trainer.
     """
@@ -58,9 +55,9 @@ class StageCallback(TrainerCallback):
         self._kept = RunRows(trainer, TelemetryRow)
         self._seen: dict[str, int] = {}
         self._named: set[str] = set()
-        found = _find(trainer, LedgerCallback)
-        self._ledger = LedgerCallback(trainer) if found is None else found
-        if found is None:
+        present = _find(trainer, LedgerCallback)
+        self._ledger = LedgerCallback(trainer) if present is None else present
+        if present is None:
             trainer.add_callback(self._ledger)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -85,7 +82,8 @@ class StageCallback(TrainerCallback):
         row = TelemetryRow(
             step=state.global_step,
             objective=None if objective is None or not self.then else objective.name,
-            **{"reward": math.nan, **named, **shares},
+            **named,
+            **shares,
         )
         self._kept.append(row)
         rows = [] if self._probe is None else self._probe.rows[-1:]

@@ -47,7 +47,7 @@ def compose(recipe: VerlRecipe, paths: RunPaths, metrics: Path) -> VerlConfig:
     with open_dict(config):
         runtime = config.ray_kwargs.ray_init.runtime_env
         runtime.env_vars = {**(runtime.get("env_vars") or {}), **variables}
-        config.rlvrscope = {"bank": recipe.checkpoint.bank, "probe_rows": str(paths.probe_rows)}
+        config.rlvrscope = {"bank": recipe.checkpoint.bank, "folder": str(paths.path)}
     return config
 
 

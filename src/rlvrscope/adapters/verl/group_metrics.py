@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from rlvrscope.monitor import GroupLedger
+from rlvrscope.monitor.group_ledger import numbered
 from rlvrscope.objectives import Objective, sign_weighted
 from rlvrscope.runs import ADAPTER_PREFIX
 
@@ -16,7 +16,7 @@ from rlvrscope.runs import ADAPTER_PREFIX
 def group_metrics(
     ledger: GroupLedger,
     step: int,
-    prompts: Mapping[str, Hashable],
+    prompts: Mapping[str, str],
     rewards: Mapping[str, Sequence[float]],
     advantages: Sequence[float],
     objective: Objective | None,
@@ -32,20 +32,10 @@ def group_metrics(
     metrics = {"positive_share": float((weighted_B > 0.0).mean()), "negative_share": float((weighted_B < 0.0).mean())}
     size = max(map(len, rewards.values()))
     whole = {group: values for group, values in rewards.items() if len(values) == size}
-    row = ledger.update(step, _distinct([prompts[group] for group in whole]), list(whole.values()))
+    row = ledger.update(step, numbered([prompts[group] for group in whole]), list(whole.values()))
     values = row.model_dump(exclude={"step", "groups", "group_size", "levels"})
     metrics |= {name: value for name, value in values.items() if math.isfinite(value)}
     metrics |= {f"levels/{level:g}": share for level, share in row.levels.items()}
     equal = [len(set(values)) == 1 for values in rewards.values()]
     metrics["equal_reward_share"] = sum(equal) / len(equal)
     return {ADAPTER_PREFIX + name: value for name, value in metrics.items()}
-
-
-def _distinct(prompts: Sequence[Hashable]) -> list[Hashable]:
-    """Prompts with their number among equal ones: a batch may hold a prompt twice."""
-    times: Counter[Hashable] = Counter()
-    distinct: list[Hashable] = []
-    for prompt in prompts:
-        distinct.append((prompt, times[prompt]))
-        times[prompt] += 1
-    return distinct

@@ -59,3 +59,8 @@ def registered_objectives() -> Sequence[Objective]:
         raise InputError(f"{OBJECTIVE_VARIABLE} must hold an objective as JSON: {error}") from error
     objective = objective_from(values)
     return [*(known for known in OBJECTIVES.values() if known.name != objective.name), objective]
+
+
+def objective_of(loss: str) -> Objective | None:
+    """The objective whose loss has a name in verl's configuration; None for verl's own losses."""
+    return next((one for one in registered_objectives() if registered_name(one) == loss), None)

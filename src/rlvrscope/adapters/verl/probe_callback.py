@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 from rlvrscope.adapters.verl.run_paths import weights_of
 from rlvrscope.engines import Settings, open_scorer
 from rlvrscope.monitor import Bank, MassProbe
-from rlvrscope.runs import write_atomic
+from rlvrscope.runs import RunFolder
+from rlvrscope.runs.rows import ProbeRow
 
 
 class ProbeCallback(CheckpointCallback):
@@ -25,7 +25,7 @@ class ProbeCallback(CheckpointCallback):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self._bank = Bank.load(Path(config.rlvrscope.bank))
-        self._path = Path(config.rlvrscope.probe_rows)
+        self._folder = RunFolder(Path(config.rlvrscope.folder))
         self._probe: MassProbe | None = None
 
     def on_save(self, trainer: Any, global_step: int, checkpoint_dir: str, **_: Any) -> None:  # noqa: ARG002
@@ -37,6 +37,5 @@ class ProbeCallback(CheckpointCallback):
             row = self._probe.score(global_step)
         finally:
             scorer.close()
-        lines = self._path.read_text().splitlines() if self._path.exists() else []
-        earlier = [line for line in lines if json.loads(line)["step"] < global_step]
-        write_atomic(self._path, "".join(f"{line}\n" for line in [*earlier, json.dumps(row.model_dump(mode="json"))]))
+        self._folder.keep_until(ProbeRow, global_step - 1)
+        self._folder.append(row)

@@ -40,10 +40,6 @@ class RunPaths:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
-    @property
-    def probe_rows(self) -> Path:
-        return self.path / "probe.jsonl"
-
     def next_metrics(self) -> Path:
         """File for the metrics of the next attempt."""
         folder = self.path / "metrics"

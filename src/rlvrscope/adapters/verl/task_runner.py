@@ -10,7 +10,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from verl.trainer.main_ppo import TaskRunnerV1
 
 from rlvrscope.adapters.verl.checks import check_verl, missing_registration
-from rlvrscope.adapters.verl.names import registered_name, registered_objectives
+from rlvrscope.adapters.verl.names import objective_of
 from rlvrscope.errors import InputError
 
 
@@ -44,5 +44,5 @@ def _reason(loss: str) -> str | None:
         check_verl()
     except Exception as error:  # noqa: BLE001  whatever it is, it is the reason
         return str(error)
-    objective = next((one for one in registered_objectives() if registered_name(one) == loss), None)
+    objective = objective_of(loss)
     return None if objective is None else missing_registration(objective)

@@ -12,7 +12,7 @@ from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
 
 from rlvrscope.adapters.verl.estimators import final_outputs, outputs
 from rlvrscope.adapters.verl.group_metrics import group_metrics
-from rlvrscope.adapters.verl.names import TRAINER_MODE, registered_name, registered_objectives
+from rlvrscope.adapters.verl.names import TRAINER_MODE, objective_of
 from rlvrscope.monitor import GroupLedger
 
 Batch = Any
@@ -31,7 +31,7 @@ class GroupTrainer(PPOTrainerSync):
         super().__init__(config)
         self._ledger = GroupLedger()
         loss = config.actor_rollout_ref.actor.policy_loss.loss_mode
-        self._objective = next((one for one in registered_objectives() if registered_name(one) == loss), None)
+        self._objective = objective_of(loss)
 
     def _compute_advantage(self, batch: Batch, metrics: dict[str, Any]) -> Batch:
         with outputs(batch.keys):
@@ -45,11 +45,11 @@ class GroupTrainer(PPOTrainerSync):
         data = transfer_queue.kv_batch_get(
             keys=[batch.keys[row] for row in rows], partition_id=batch.partition_id, select_fields=_FIELDS
         )
-        prompts: dict[str, int] = {}
+        prompts: dict[str, str] = {}
         rewards: dict[str, list[float]] = defaultdict(list)
         advantages: list[float] = []
         for uid, prompt, scores, tokens in zip(*(data[field] for field in _FIELDS), strict=True):
-            prompts[uid] = hash(tuple(prompt.tolist()))
+            prompts[uid] = str(hash(tuple(prompt.tolist())))
             rewards[uid].append(float(scores.sum()))
             advantages.append(float(tokens[tokens.abs().argmax()]))
         return group_metrics(self._ledger, self.global_steps, prompts, rewards, advantages, self._objective)

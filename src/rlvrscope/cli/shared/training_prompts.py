@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlvrscope.config import Section, parse
-from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
+from rlvrscope.seeding import derive_seed
 
 if TYPE_CHECKING:
     from rlvrscope.adapters.trl.prompts import TaskPrompts
@@ -46,14 +45,10 @@ def _of_text_task(task: TextTask) -> TaskPrompts:
     """A completion is right if it is, up to the end of its line, one of the question's answers."""
     from rlvrscope.adapters.trl.prompts import TaskPrompts
 
-    def problem(question: str) -> Problem:
-        answers = task.answers(question)
-        return Problem(question, task.prompt(question), max(answers, key=answers.__getitem__), verifier="exact")
-
     def rewards(problems: Sequence[Problem], completions: Sequence[str]) -> list[float]:
         return [task.answers(one.id).get(text, 0.0) for one, text in zip(problems, completions, strict=True)]
 
-    training, held_out = (tuple(map(problem, task.questions(split))) for split in ("train", "held_out"))
+    training, held_out = (tuple(map(task.problem, task.questions(split))) for split in ("train", "held_out"))
     return TaskPrompts(training, held_out, rewards, ("\n",), lambda one: [f"{text}\n" for text in task.answers(one.id)])
 
 
@@ -63,23 +58,20 @@ def _of_problems(table: dict[str, Any], pool: Any) -> TaskPrompts:
     from rlvrscope.cli.sample import problems_of_task, template_of_task
     from rlvrscope.problems.templates import template_of
 
-    settings = _ProblemTask.model_validate(table) if set(table) <= set(_ProblemTask.model_fields) else None
-    if settings is None:
-        unknown = sorted(set(table) - set(_ProblemTask.model_fields))
-        raise InputError(f"[task] {unknown[0]}: unknown key. Allowed: {', '.join(_ProblemTask.model_fields)}")
+    settings = parse(table, _ProblemTask, "[task]")
     source = None if settings.source is None else Path(settings.source)
     loaded = problems_of_task(settings.name, settings.split, settings.count, settings.seed, source, settings.fields)
     name = template_of_task(settings.name, loaded.problems, settings.template)
     template = None if name is None else template_of(name)
-    asked = {one.id: one for one in loaded.problems}
+    original = {one.id: one for one in loaded.problems}
     shown = [one if template is None else replace(one, prompt=template.render(one)) for one in loaded.problems]
 
     def rewards(problems: Sequence[Problem], completions: Sequence[str]) -> list[float]:
-        return [verdict.score for verdict in pool.map(list(completions), [asked[one.id] for one in problems])]
+        return [verdict.score for verdict in pool.map(list(completions), [original[one.id] for one in problems])]
 
     parts: dict[bool, list[Problem]] = {False: [], True: []}
     for one in shown:
-        parts[_hash(one.cluster or one.id) < settings.held_out_share].append(one)
+        parts[derive_seed(0, "held out", one.cluster or one.id) < settings.held_out_share * 2**63].append(one)
     return TaskPrompts(parts[False], parts[True], rewards)
 
 
@@ -94,7 +86,3 @@ class _ProblemTask(Section):
     fields: tuple[str, ...] = ()
     template: str | None = None
     held_out_share: float = HELD_OUT_SHARE
-
-
-def _hash(text: str) -> float:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") / 2**64

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlvrscope.errors import InputError
+from rlvrscope.readers import read_models
 from rlvrscope.readers.evaluations import evaluated_steps, read_evaluation
+from rlvrscope.readers.layouts import STEP_FILE
 from rlvrscope.readers.monitored_log import MonitoredLog
+from rlvrscope.readers.source import Source
 from rlvrscope.readers.training_logs import find_log
 from rlvrscope.runs import RunFolder
 from rlvrscope.runs.rows import EvaluationRow, ProbeRow, at_temperature
@@ -51,13 +54,19 @@ class RunView:
 
 def _points(path: Path) -> tuple[int | None, list[Point]]:
     """k and points: of sampled evaluations, k the largest power of two that all have; or of the lab's exact ones."""
-    counts = {step: read_evaluation(path, step) for step in evaluated_steps(path)}
+    counts = {step: read_evaluation(path, step) for step in evaluated_steps(path)} or _validations(path / "validation")
     if counts:
         fewest = min(int(one.n.min()) for one in counts.values())
         k = 1 << (fewest.bit_length() - 1)
         return k, [_sampled(step, one, k) for step, one in counts.items()]
     scores = [(row.step, at_temperature(row.held_out)) for row in RunFolder(path).rows(EvaluationRow)]
     return (scores[0][1].k if scores else None), [Point(step, one.pass_at_1, one.pass_at_k) for step, one in scores]
+
+
+def _validations(dumps: Path) -> dict[int, GroupCounts]:
+    """Counts of verl's validations, by step."""
+    steps = sorted(int(match[1]) for file in dumps.glob("*") if (match := STEP_FILE.fullmatch(file.name)))
+    return {step: read_models(Source(dumps, step))[0].counts for step in steps}
 
 
 def _sampled(step: int, counts: GroupCounts, k: int) -> Point:

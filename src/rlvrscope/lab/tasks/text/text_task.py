@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from rlvrscope.config import Section
 from rlvrscope.lab.tasks.task import HeldOutShare, Split
+from rlvrscope.problem import Problem
 
 
 class TextTask(Section):
@@ -42,6 +43,12 @@ class TextTask(Section):
 
     def prompt(self, question: str) -> str:
         return "\n".join([*(f"{example}{answer}" for example, answer in self.EXAMPLES), question])
+
+    def problem(self, question: str) -> Problem:
+        """A question as a problem: an answer must be the whole text, letter by letter."""
+        first, *others = self.answers(question)
+        metadata = {"lab": self.model_dump(mode="json"), "also": others, "forms": ["whole"], "verbatim": True}
+        return Problem(question, self.prompt(question), first, "exact", metadata=metadata)
 
     @cached_property
     def _asked(self) -> list[str]:
