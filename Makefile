@@ -80,6 +80,6 @@ $(STAMPS)/real: $(STAMPS)/dev
 $(VERL)/.stamps/dev: pyproject.toml constraints-verl.txt
 	$(PYTHON) -m venv $(VERL)
 	$(VERL)/bin/pip --disable-pip-version-check install --quiet --constraint constraints-verl.txt \
-	    --editable '.[lab,verl]' pytest hypothesis
+	    --editable '.[lab,verl,sample]' pytest hypothesis
 	mkdir -p $(VERL)/.stamps
 	touch $@
