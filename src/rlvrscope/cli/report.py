@@ -20,8 +20,7 @@ def report(
     """Put runs on one page: pass@k against pass@1 along training, stages and alarms, masses of stored completions."""
     with needs_extra("report", "a page"):
         from rlvrscope.report.runs.page import write_page
-        from rlvrscope.report.runs.view import RunView, distinct_names
+        from rlvrscope.report.runs.view import read_runs
 
-    views = [RunView.read(path, name) for path, name in zip(runs, distinct_names(runs), strict=True)]
-    write_page(views, html)
+    write_page(read_runs(runs), html)
     say(f"Written: {html}")

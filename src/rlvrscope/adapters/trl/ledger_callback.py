@@ -28,7 +28,7 @@ class LedgerCallback(TrainerCallback):
         trainer.add_callback(LedgerCallback(trainer))
 
     They are logged as rlvrscope/pass_at_1, ... and kept in ledger.jsonl of the output folder. threshold: a rollout is
-    right if its reward is at least this; by default that of the trainer's objective, or .5. Prompts are told apart by
+    right if its reward is at least this; by default that of the trainer's objective, or .5. Prompts are identified by
     the data set's column `id`, or by their text. Groups with a rollout that no reward function scored are left out, and
     counted in rlvrscope/groups_left_out.
     """

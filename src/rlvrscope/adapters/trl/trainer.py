@@ -193,8 +193,8 @@ def _mean(values: Any) -> float:
 
 def _check_binary(rewards_B: Tensor, objective: Objective) -> None:
     values = rewards_B.unique().tolist()
-    apart = len(values) < 2 or values[0] < objective.threshold <= values[-1]
-    if len(values) > 2 or not apart:
+    straddle = len(values) < 2 or values[0] < objective.threshold <= values[-1]
+    if len(values) > 2 or not straddle:
         listed = ", ".join(f"{value:g}" for value in values[:5]) + ", ..." * (len(values) > 5)
         raise InputError(
             f"objective {objective.name!r} reads a reward of at least {objective.threshold:g} as right and any other "

@@ -30,7 +30,7 @@ def write_page(views: Sequence[RunView], path: Path) -> None:
     if evaluated:
         drawn["frontier"] = frontier(evaluated)
         captions["frontier"] = (
-            "Right and up is better. A curve that falls to the right gains pass@1 at the cost of pass@k."
+            "Right and up is better. From its ring on, a curve that goes right and down pays for pass@1 with pass@k."
         )
     for place, view in enumerate(views):
         if view.monitored.timeline.rows:
@@ -57,12 +57,12 @@ def frontier(views: Sequence[RunView]) -> Any:
     """pass@k against pass@1 along training, one curve a run, in the order of steps."""
     values = [
         {"run": view.name, "step": point.step, "x": point.pass_at_1, "y": point.pass_at_k, "low": point.low,
-         "high": point.high}
+         "high": point.high, "first": point is view.points[0]}
         for view in views
         for point in view.points
     ]  # fmt: skip
     colour, dash = by_model([view.name for view in views], "run")
-    ks = sorted({view.k for view in views if view.k is not None})
+    ks = sorted({view.k for view in views})
     label = f"pass@{ks[0]}" if len(ks) == 1 else "pass@k (k differs between runs: see the table)"
     data = alt.Chart(alt.Data(values=values)).encode(
         x=alt.X("x:Q", title="pass@1", scale=alt.Scale(zero=False)), color=colour
@@ -73,10 +73,12 @@ def frontier(views: Sequence[RunView]) -> Any:
     dots = data.mark_circle(size=45).encode(
         y=y, tooltip=["run:N", "step:Q", number("x"), number("y"), number("low"), number("high")]
     )
+    base = data.transform_filter("datum.first").mark_point(size=160, strokeWidth=2).encode(y=y)
     heading = title(
-        "What each run gained, and at what cost", f"{label} against pass@1, from the base onwards; bars: 95 %."
+        "What each run gained, and at what cost",
+        f"{label} against pass@1 along training; ring: the first evaluation; bars: 95 %.",
     )
-    return styled(alt.layer(bars, lines, dots, width=560, height=340, title=heading))
+    return styled(alt.layer(bars, lines, dots, base, width=560, height=340, title=heading))
 
 
 def table(views: Sequence[RunView]) -> Table:

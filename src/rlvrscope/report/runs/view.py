@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,35 +32,45 @@ class Point:
 
 @dataclass(frozen=True)
 class RunView:
-    """One run. k: that of the points; None where it was not evaluated."""
+    """One run. k: that of its points, of which there are none where it was not evaluated."""
 
     name: str
     monitored: MonitoredLog
     probe: Sequence[ProbeRow]
-    k: int | None
+    k: int
     points: Sequence[Point]
 
-    @classmethod
-    def read(cls, path: Path, name: str) -> RunView:
-        """Read the folder of a run, of any trainer. Raises InputError for one without a training log or evaluations."""
-        if not path.is_dir():
-            raise InputError(f"{path} is no folder of a run")
-        monitored = MonitoredLog(path)
-        k, points = _points(path)
-        if find_log(path) is not None or not points:
-            monitored.poll(final=True)
-        return cls(name, monitored, RunFolder(path).rows(ProbeRow), k, points)
+
+def read_runs(paths: Sequence[Path]) -> list[RunView]:
+    """Read the folders of runs, of any trainer; k is the largest power of two that all sampled evaluations have.
+
+    Raises InputError for a folder without a training log or evaluations.
+    """
+    missing = next((path for path in paths if not path.is_dir()), None)
+    if missing is not None:
+        raise InputError(f"{missing} is no folder of a run")
+    counts = [_counts(path) for path in paths]
+    fewest = [int(one.n.min()) for run in counts for one in run.values()]
+    k = 1 << (min(fewest).bit_length() - 1) if fewest else 1
+    names = [path.resolve().name for path in paths]
+    names = [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
+    return [_run(path, name, sampled, k) for path, name, sampled in zip(paths, names, counts, strict=True)]
 
 
-def _points(path: Path) -> tuple[int | None, list[Point]]:
-    """k and points: of sampled evaluations, k the largest power of two that all have; or of the lab's exact ones."""
-    counts = {step: read_evaluation(path, step) for step in evaluated_steps(path)} or _validations(path / "validation")
-    if counts:
-        fewest = min(int(one.n.min()) for one in counts.values())
-        k = 1 << (fewest.bit_length() - 1)
-        return k, [_sampled(step, one, k) for step, one in counts.items()]
-    scores = [(row.step, at_temperature(row.held_out)) for row in RunFolder(path).rows(EvaluationRow)]
-    return (scores[0][1].k if scores else None), [Point(step, one.pass_at_1, one.pass_at_k) for step, one in scores]
+def _run(path: Path, name: str, sampled: Mapping[int, GroupCounts], k: int) -> RunView:
+    exact = [] if sampled else [(row.step, at_temperature(row.held_out)) for row in RunFolder(path).rows(EvaluationRow)]
+    points = [_point(step, counts, k) for step, counts in sampled.items()]
+    points += [Point(step, one.pass_at_1, one.pass_at_k) for step, one in exact]
+    monitored = MonitoredLog(path)
+    if find_log(path) is not None or not points:
+        monitored.poll(final=True)
+    return RunView(name, monitored, RunFolder(path).rows(ProbeRow), exact[0][1].k if exact else k, points)
+
+
+def _counts(path: Path) -> dict[int, GroupCounts]:
+    """Counts of a run's sampled evaluations, by step: those of a TRL run, or verl's validations."""
+    counts = {step: read_evaluation(path, step) for step in evaluated_steps(path)}
+    return counts or _validations(path / "validation")
 
 
 def _validations(dumps: Path) -> dict[int, GroupCounts]:
@@ -69,13 +79,7 @@ def _validations(dumps: Path) -> dict[int, GroupCounts]:
     return {step: read_models(Source(dumps, step))[0].counts for step in steps}
 
 
-def _sampled(step: int, counts: GroupCounts, k: int) -> Point:
+def _point(step: int, counts: GroupCounts, k: int) -> Point:
     curve = pass_at_k_curve(counts, sorted({1, k}), rng=generator(0, "report"), simultaneous=False)
     ends = float(curve.low[-1]), float(curve.high[-1])
     return Point(step, float(curve.estimate[0]), float(curve.estimate[-1]), *ends)
-
-
-def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """Name of each run's folder; its whole path where several have one name."""
-    names = [path.resolve().name for path in paths]
-    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
