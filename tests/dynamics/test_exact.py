@@ -11,11 +11,15 @@ import torch
 
 from rlvrscope import InputError
 from rlvrscope.dynamics import effective_advantage, expected_update, simulate
-from rlvrscope.objectives import OBJECTIVES, Objective, advantages, policy_loss
+from rlvrscope.objectives import OBJECTIVES, BatchBalance, Objective, advantages, policy_loss
 from rlvrscope.seeding import generator
 
 REWARDS, PROBS = np.array([0.8, 1.0, 0.0, 0.8]), np.array([0.4, 0.05, 0.3, 0.25])
-WITHOUT_KL = [objective for objective in OBJECTIVES.values() if objective.kl_coef == 0.0]
+WITHOUT_KL = [
+    objective
+    for objective in OBJECTIVES.values()
+    if objective.kl_coef == 0.0 and objective.reads is None and not isinstance(objective.shape, BatchBalance)
+]
 POPULATION = [objective.replace(std_ddof=0) for objective in WITHOUT_KL]
 VARIANTS = [*WITHOUT_KL, *POPULATION, OBJECTIVES["grpo"].replace(name="large-eps", std_eps=0.3)]
 GRPO = OBJECTIVES["grpo"].replace(std_ddof=0)

@@ -47,7 +47,13 @@ def weights(model: Transformer) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("name", "temperature"),
-    [*((name, 1.0) for name in ("grpo", "grpo-n", "gspo", "w-reinforce", "cispo")), ("grpo", 1.3)],
+    [
+        *(
+            (name, 1.0)
+            for name in ("grpo", "grpo-n", "gspo", "w-reinforce", "cispo", "curverl", "unlikeliness", "a-grae")
+        ),
+        ("grpo", 1.3),
+    ],
 )
 def test_one_update_equals_the_plain_formula(model: Transformer, task: HalfRight, name: str, temperature: float):
     """On-policy, the gradient is that of -mean(A logp): written out over every row, none skipped, SGD for Adam."""
@@ -173,14 +179,20 @@ class Stop(Exception):  # noqa: N818
     pass
 
 
-@pytest.mark.parametrize("stops", [[1], [2], [3], [3, 5], [1, 2, 3, 4, 5]])
+@pytest.mark.parametrize(
+    ("stops", "objective"),
+    [*(([*stops], "grpo") for stops in ([1], [2], [3], [3, 5], [1, 2, 3, 4, 5])), ([3, 5], "curverl")],
+)
 def test_a_run_cut_off_and_started_again_gives_the_same_bytes(
     experiment: Path,  # noqa: ARG001  its base is in the cache
     recipe: Recipe,
     tmp_path: Path,
     stops: list[int],
+    objective: str,
 ):
     base = load_base(recipe, base_path(recipe, CPU), CPU)
+    train_config = recipe.train.model_copy(update={"objective": OBJECTIVES[objective]})
+    recipe = recipe.model_copy(update={"train": train_config})
     whole = RunFolder(tmp_path / "whole")
     train(recipe, base, whole)
     assert whole.done

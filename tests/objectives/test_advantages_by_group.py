@@ -12,15 +12,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlvrscope import InputError
-from rlvrscope.objectives import OBJECTIVES, Focal, Objective, PassAtK, Quantile, advantages, advantages_by_group
+from rlvrscope.objectives import (
+    OBJECTIVES,
+    BatchBalance,
+    Focal,
+    InverseMean,
+    Objective,
+    PassAtK,
+    Quantile,
+    advantages,
+    advantages_by_group,
+)
 
-OBJECTIVES_OF_ANY_SIZE = [objective for objective in OBJECTIVES.values() if not isinstance(objective.shape, PassAtK)]
+OBJECTIVES_OF_ANY_SIZE = [
+    objective
+    for objective in OBJECTIVES.values()
+    if objective.reads is None and not isinstance(objective.shape, PassAtK | BatchBalance)
+]
 REWARDS = st.sampled_from([0.0, 1.0, 0.1, 1 / 3, -2.5])
 rollouts = st.lists(st.tuples(REWARDS, st.integers(-3, 3)), min_size=1, max_size=24)
 
 
-def split(drawn: list[tuple[float, int]]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array([reward for reward, _ in drawn]), np.array([group for _, group in drawn])
+def split(drawn: list[tuple[float, int]], objective: Objective) -> tuple[np.ndarray, np.ndarray]:
+    rewards_B, group_B = np.array([reward for reward, _ in drawn]), np.array([group for _, group in drawn])
+    return np.abs(rewards_B) if isinstance(objective.shape, InverseMean) else rewards_B, group_B
 
 
 def group_by_group(rewards_B: np.ndarray, group_B: np.ndarray, objective: Objective) -> np.ndarray:
@@ -53,7 +68,7 @@ def test_without_a_comparison_a_lone_rollout_keeps_its_signal():
 @pytest.mark.parametrize("objective", OBJECTIVES_OF_ANY_SIZE, ids=lambda o: o.name)
 @given(drawn=rollouts)
 def test_equals_a_loop_over_groups_bit_for_bit(objective: Objective, drawn: list[tuple[float, int]]):
-    rewards_B, group_B = split(drawn)
+    rewards_B, group_B = split(drawn, objective)
     got = advantages_by_group(rewards_B, group_B, objective)
     np.testing.assert_array_equal(got, group_by_group(rewards_B, group_B, objective))
 
@@ -78,7 +93,7 @@ def test_large_groups_equal_a_loop_bit_for_bit_on_both_libraries(size: int):
 def test_order_of_rows_and_names_of_groups_do_not_matter(
     objective: Objective, drawn: list[tuple[float, int]], data: st.DataObject
 ):
-    rewards_B, group_B = split(drawn)
+    rewards_B, group_B = split(drawn, objective)
     whole = advantages_by_group(rewards_B, group_B, objective)
     labels = dict(zip(range(-3, 4), data.draw(st.permutations([5, -9, 0, 2**40, 1, 7, 12])), strict=True))
     renamed_B = np.array([labels[group] for group in group_B.tolist()])
@@ -92,7 +107,7 @@ def test_order_of_rows_and_names_of_groups_do_not_matter(
 @pytest.mark.parametrize("objective", OBJECTIVES_OF_ANY_SIZE, ids=lambda o: o.name)
 @given(drawn=rollouts)
 def test_torch_gives_the_same_numbers(objective: Objective, drawn: list[tuple[float, int]]):
-    rewards_B, group_B = split(drawn)
+    rewards_B, group_B = split(drawn, objective)
     expected = advantages_by_group(rewards_B, group_B, objective)
     for labels in (torch.tensor(group_B), torch.tensor(group_B, dtype=torch.int32), group_B):
         got = advantages_by_group(torch.tensor(rewards_B), labels, objective)

@@ -15,6 +15,7 @@ from rlvrscope.objectives import OBJECTIVES, Objective, objective_from
 def test_the_catalogue_is_what_was_promised():
     promised = "grpo grpo-n grpo-p gspo gspo-n psr nsr w-reinforce dapo dr-grpo rloo cispo wapo"
     promised += " reinforce grpo-kl-forward grpo-kl-reverse pass-at-k f-grpo qae"
+    promised += " maxrl curverl bbg a-grae unlikeliness ds-grpo"
     assert " ".join(OBJECTIVES) == promised
     assert all(name == objective.name and objective.source for name, objective in OBJECTIVES.items())
 

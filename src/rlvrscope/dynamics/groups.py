@@ -18,7 +18,7 @@ from rlvrscope.dynamics.inputs import is_relative, signal
 from rlvrscope.dynamics.softmax import Sum
 from rlvrscope.errors import InputError
 from rlvrscope.objectives import Objective, advantages
-from rlvrscope.objectives.shape import FunctionShape
+from rlvrscope.objectives.shape import BatchBalance, FunctionShape
 from rlvrscope.seeding import generator
 
 MAX_GROUPS = 5_000_000
@@ -143,11 +143,11 @@ def _rough(log_size: float) -> str:
 
 
 def check_group_independence(rewards_V: Floats, objective: Objective, group_size: int) -> None:
-    """Raise InputError if a user's function weighs a group differently when other groups share the batch.
+    """Raise InputError if a shape weighs a group differently when other groups share the batch.
 
     In the dynamics the groups of a batch belong to different seeds, that is to separate trainings.
     """
-    if not isinstance(objective.shape, FunctionShape):
+    if not isinstance(objective.shape, FunctionShape | BatchBalance):
         return
     groups = max(2, min(CHECKED_GROUPS, MAX_CHECKED_REWARDS // group_size))
     rewards_PG = generator(0, "group independence").choice(rewards_V, size=(groups, group_size))
@@ -155,6 +155,6 @@ def check_group_independence(rewards_V: Floats, objective: Objective, group_size
     single_PG = np.concatenate([advantages(row_G[None], objective) for row_G in rewards_PG])
     if not np.allclose(batch_PG, single_PG, rtol=TOLERANCE, atol=TOLERANCE):
         raise InputError(
-            f"{objective.shape.function} must weigh each group independently and deterministically: a group alone gets "
-            "other advantages than in a batch. In the dynamics the groups of a batch belong to different trainings."
+            f"objective {objective.name!r} must weigh each group independently and deterministically: a group alone "
+            "gets other advantages than in a batch, and here the groups of a batch belong to different trainings."
         )

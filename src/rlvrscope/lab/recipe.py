@@ -94,6 +94,26 @@ class SwitchConfig(Section):
     training prompts are scored, exact masses."""
 
 
+class BaseClasses(Section):
+    """Prompts that are trained differently by the base's success on them: exact, the mass of its correct completions.
+
+    Mastered prompts (success at or above `mastered`) are the only ones that the anchor is drawn from, and get no policy
+    gradient. The KL term, if the objective has one, counts on prompts within `boundary` only, whose rare correct
+    answers would be lost. Source: PBA, arXiv 2607.20543 (.6, and below .1 with pass@256 above .4, which is [.002, .1]);
+    without the KL term, DPH-RL's forward KL, arXiv 2509.07430.
+    """
+
+    mastered: float = Field(gt=0.0, le=1.0)
+    boundary: tuple[Share, Share] = (0.0, 1.0)
+    """Least and largest success."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.boundary[0] > self.boundary[1]:
+            raise ValueError(f"boundary must be [least, largest]; got {list(self.boundary)}")
+        return self
+
+
 class TrainConfig(Section):
     """[train]: reinforcement learning from a base, by AdamW (0.9, 0.95) with a constant rate after warm-up."""
 
@@ -129,6 +149,8 @@ class TrainConfig(Section):
     anchor_coef: float = Field(default=0.0, ge=0.0, le=100.0)
     """Coefficient of a supervised loss: negative log-likelihood of correct completions sampled from the base, one
     per prompt, on as many random prompts as a minibatch has."""
+    base_classes: BaseClasses | None = None
+    """None: all prompts are trained alike."""
     gradient: Literal["sampled", "exact"] = "sampled"
     """exact: the expected update over all groups, from the enumerated correct completions; no sampling, no clipping."""
     policy: Literal["shared", "tabular"] = "shared"
@@ -185,6 +207,11 @@ class TrainConfig(Section):
                 raise ValueError(f"{field} must be {value:g} with an exact gradient or a tabular policy")
         if not sampled_network and any(objective.kl_coef > 0.0 for objective in self._objectives):
             raise ValueError("objective.kl_coef must be 0 with an exact gradient or a tabular policy: no term for it")
+        for objective in self._objectives:
+            if not sampled_network and objective.reads is not None:
+                raise ValueError(f"objective {objective.name!r} reads {objective.reads}: sample rollouts of a network")
+        if self.base_classes is not None and not (sampled_network and self.anchor_coef > 0.0):
+            raise ValueError("base_classes needs anchor_coef above 0, sampled gradients and a network")
         if self.policy == "shared" and self.optimizer == "sgd":
             raise ValueError("optimizer must be 'adamw' for a network; 'sgd' is for policy = 'tabular'")
         if self.policy == "tabular" and self.then is not None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from rlvrscope.lab.trainer import Trainer
 from rlvrscope.lab.wise import interpolate
 from rlvrscope.monitor.group_ledger import GroupLedger
 from rlvrscope.monitor.stage import StageMonitor
-from rlvrscope.objectives import Objective
+from rlvrscope.objectives import Objective, PassRates
 from rlvrscope.runs.folder import RunFolder
 from rlvrscope.runs.rows import (
     ROW_TYPES,
@@ -58,6 +59,7 @@ def train(
     if start > 0:
         checkpoint.restore_optimizer(model, trainer.optimizer, tensors)
         trainer.ledger = _ledger(trainer.ledger, tensors, folder.rows(LedgerRow))
+        trainer.pass_rates = PassRates.of_rows(tensors.get("pass_rates", torch.zeros(0, 0)).tolist())
     else:
         folder.append(evaluator(model, 0))
     latest = folder.rows(EvaluationRow)[-1]
@@ -76,6 +78,8 @@ def train(
             if step < recipe.train.steps:
                 folder.flush(TelemetryRow, LedgerRow, EvaluationRow)
                 tensors = checkpoint.optimizer_tensors(model, trainer.optimizer) | _ledger_tensors(trainer.ledger)
+                if trainer.pass_rates.histograms:
+                    tensors["pass_rates"] = torch.from_numpy(np.array(trainer.pass_rates.histograms))
                 checkpoint.save(folder.resume_checkpoint, model, tensors, kind="resume", step=step)
         stages.add(row, trainer.ledger_row, latest if latest.step == step else None)
         folder.append(TimingRow(step=step, **trainer.seconds, evaluate=time.perf_counter() - started))

@@ -18,11 +18,11 @@ from rlvrscope.lab.policy import CompletionScores, EntropyMode, Policy
 from rlvrscope.lab.prompts import drawn_at, training_prompts
 from rlvrscope.lab.recipe import SelectConfig, TrainConfig
 from rlvrscope.lab.sampler import Rollouts, sample
-from rlvrscope.lab.solutions import SolutionSet, exact_loss
+from rlvrscope.lab.solutions import SolutionSet, exact_loss, solution_mass
 from rlvrscope.lab.tasks import Task
 from rlvrscope.lab.tasks.task import Tokens
 from rlvrscope.monitor.group_ledger import GroupLedger
-from rlvrscope.objectives import Objective, advantages, kl_estimate, policy_loss
+from rlvrscope.objectives import Likelihood, Objective, PassRates, advantages, kl_estimate, policy_loss
 from rlvrscope.runs.rows import LedgerRow, TelemetryRow
 
 
@@ -36,6 +36,8 @@ class Batch:
     advantages_PG: Floats
     ref_logp_BT: Tensor | None
     """Log-probabilities under the base; None unless the objective has a KL term."""
+    has_kl_B: Tensor | None = None
+    """Rollouts on which the KL term counts; None: all."""
 
 
 @dataclass
@@ -51,6 +53,8 @@ class Trainer:
     """Objective of the next step; may be changed between steps."""
     prompts_PT: Tokens = field(init=False)
     ledger: GroupLedger = field(init=False)
+    pass_rates: PassRates = field(default_factory=PassRates)
+    """Of the latest batches, for objectives that read them."""
     ledger_row: LedgerRow = field(init=False)
     """What the last step's groups tell; prompts are identified by their index."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -69,7 +73,33 @@ class Trainer:
 
     @cached_property
     def _anchor(self) -> Anchor:
-        return Anchor.of(self.base, self.task, self.prompts_PT, self.config.stream("anchor"))
+        prompts_PT = self.prompts_PT
+        if self.config.base_classes is not None:
+            prompts_PT = prompts_PT[self._base_success_P >= self.config.base_classes.mastered]
+        return Anchor.of(self.base, self.task, prompts_PT, self.config.stream("anchor"))
+
+    @cached_property
+    def _base_success_P(self) -> Floats:
+        """Mass of the correct completions of every training prompt under the base."""
+        (mass_Y,) = solution_mass(self.base, self._solutions)
+        return self._solutions.sum_by_prompt(mass_Y)
+
+    def _reinforced(self, advantages_PG: Floats, prompts_P: Ints) -> Floats:
+        """The advantages, 0 on prompts that the base masters if those have the anchor alone."""
+        classes = self.config.base_classes
+        if classes is None:
+            return advantages_PG
+        return np.where(self._base_success_P[prompts_P, None] < classes.mastered, advantages_PG, 0.0)
+
+    def _has_kl_B(self, prompts_P: Ints) -> Tensor | None:
+        """Whether the KL term counts on each rollout of a batch; None: on all."""
+        classes = self.config.base_classes
+        if classes is None:
+            return None
+        least, most = classes.boundary
+        success_P = self._base_success_P[prompts_P]
+        has_kl_P = (least <= success_P) & (success_P <= most)
+        return torch.from_numpy(np.repeat(has_kl_P, self.config.group_size)).to(self.model.device)
 
     @cached_property
     def _solutions(self) -> SolutionSet:
@@ -115,7 +145,12 @@ class Trainer:
             rewards_B = self.task.rewards(np.repeat(prompts_PT, config.group_size, axis=0), completions_BT)
         rewards_PG = rewards_B.reshape(len(prompts_PT), config.group_size)
         self.ledger_row = self.ledger.update(step, prompts_P.tolist(), rewards_PG)
-        advantages_PG = advantages(rewards_PG, self.objective)
+        likelihood = Likelihood(
+            rollouts.logp_BT.double().sum(dim=1).cpu().numpy().reshape(rewards_PG.shape),
+            rollouts.mask_BT.sum(dim=1).cpu().numpy().reshape(rewards_PG.shape),
+        )
+        weighted = self.pass_rates.weighted(rewards_PG, self.objective)
+        advantages_PG = self._reinforced(advantages(rewards_PG, weighted, likelihood), prompts_P)
         with self._timed("reference"), torch.no_grad(), self.base.training_precision():
             regularised = self.objective.kl_coef > 0.0
             rows_B = torch.arange(0, len(completions_BT), 1 if regularised else config.group_size)
@@ -123,7 +158,8 @@ class Trainer:
             kl_BT = kl_estimate(rollouts.logp_BT[rows_B], ref_logp_BT)
             kl_to_base = float(kl_BT[rollouts.mask_BT[rows_B]].double().mean())
         with self._timed("update"):
-            batch = Batch(rollouts, prompts_P, advantages_PG, ref_logp_BT if regularised else None)
+            reference_BT = ref_logp_BT if regularised else None
+            batch = Batch(rollouts, prompts_P, advantages_PG, reference_BT, self._has_kl_B(prompts_P))
             updates = self._update(batch, step)
         return TelemetryRow(
             step=step,
@@ -189,13 +225,18 @@ class Trainer:
         with self.model.training_precision():
             scores = _scores(self.model, batch.rollouts, index_B, self.config.loss_temperature, mode)
         logp_BT = scores.logp_KBT[0]
+        ref_logp_BT = None if batch.ref_logp_BT is None else batch.ref_logp_BT[index_B]
+        if (
+            batch.has_kl_B is not None and ref_logp_BT is not None
+        ):  # the KL term of a policy and itself is 0, and so is its gradient
+            ref_logp_BT = torch.where(batch.has_kl_B[index_B, None], ref_logp_BT, logp_BT.detach())
         result = policy_loss(
             logp_BT,
             batch.rollouts.logp_BT[index_B],
             torch.from_numpy(advantage_B).to(logp_BT),
             mask_BT,
             self.objective,
-            ref_logp_BT=None if batch.ref_logp_BT is None else batch.ref_logp_BT[index_B],
+            ref_logp_BT=ref_logp_BT,
             sampler_logp_BT=batch.rollouts.sampler_logp_BT[index_B] if self._off_policy else None,
             normalizer=normalizer,
             max_length=self.task.completion_length,

@@ -9,12 +9,13 @@ from array_api_compat import device
 
 from rlvrscope.arrays import Array, Ints
 from rlvrscope.errors import InputError
+from rlvrscope.objectives.likelihood import Likelihood, Smoothing, Unlikeliness
 from rlvrscope.objectives.numeric import MAX_MAGNITUDE, at_least_single, first_beyond, namespace
 from rlvrscope.objectives.objective import Objective
-from rlvrscope.objectives.shape import PassAtK
+from rlvrscope.objectives.shape import BatchBalance, PassAtK
 
 
-def advantages(rewards_PG: Array, objective: Objective) -> Array:
+def advantages(rewards_PG: Array, objective: Objective, likelihood: Likelihood | None = None) -> Array:
     """Advantages of P groups of G rollouts each; the rollouts of a group answer the same prompt.
 
         s = r, or +1 where r >= threshold and -1 elsewhere (signal "signed")
@@ -28,9 +29,10 @@ def advantages(rewards_PG: Array, objective: Objective) -> Array:
     so a weight of 0 removes a sign whatever the shape.
 
     rewards_PG: (P, G) floating point, NumPy or torch. Returns the same kind, dtype, device and shape, always finite;
-    half precision is computed in float32.
+    half precision is computed in float32. likelihood: (P, G) each, for shapes that read it; else not looked at.
     Raises InputError for another shape or dtype, rewards that are not finite, G < 2 with a baseline or a scale,
-    G <= k with pass@k, or a user's function that fails. For groups of different sizes see `advantages_by_group`.
+    G <= k with pass@k, a shape that lacks what it reads, a user's function that
+    fails. For groups of different sizes see `advantages_by_group`.
     Source: DeepSeekMath (arXiv 2402.03300, section 4.1); sign weights: arXiv 2510.04028 and 2506.01347.
     """
     xp = namespace([rewards_PG])
@@ -42,10 +44,12 @@ def advantages(rewards_PG: Array, objective: Objective) -> Array:
             f"rewards_PG has shape {tuple(rewards_PG.shape)}"
         )
     _check_rewards(xp, rewards_PG, "rewards_PG")
-    return _group_advantages(xp, rewards_PG, objective)
+    return _group_advantages(xp, rewards_PG, objective, _likelihood(objective, rewards_PG, likelihood))
 
 
-def advantages_by_group(rewards_B: Array, group_B: Array, objective: Objective) -> Array:
+def advantages_by_group(
+    rewards_B: Array, group_B: Array, objective: Objective, likelihood: Likelihood | None = None
+) -> Array:
     """Advantages of B rollouts in groups of any sizes, in any order.
 
     Each group gets what `advantages` gives for it alone, bit for bit on the CPU. One exception: with a baseline or a
@@ -53,7 +57,7 @@ def advantages_by_group(rewards_B: Array, group_B: Array, objective: Objective) 
 
     rewards_B: (B,) floating point, NumPy or torch. group_B: (B,) integers, NumPy or torch; equal labels are one group.
     Returns (B,), of the kind, dtype and device of the rewards. Groups of equal size are computed together, and a
-    user's shape function is called once per group size.
+    user's shape function is called once per group size. likelihood: (B,) each, as in `advantages`.
     Raises InputError as `advantages` does, for labels that don't match the rewards, and for groups that are too small
     for the objective's shape (pass@k needs k + 1 rollouts), with the group's label and size.
     """
@@ -68,14 +72,25 @@ def advantages_by_group(rewards_B: Array, group_B: Array, objective: Objective) 
             f"objective {objective.name!r} needs groups of at least {objective.min_group_size} rollouts; "
             f"group {label_N[smallest]} has {size_N[smallest]}. Leave the group out, or lower k."
         )
+    if isinstance(objective.shape, BatchBalance) and size_N.min() != size_N.max():
+        raise InputError(
+            f"objective {objective.name!r} weighs the groups of a batch together, so they must have one size; "
+            f"got {size_N.min()} to {size_N.max()} rollouts"
+        )
+    likelihood = _likelihood(objective, rewards_B, likelihood)
     order_B = np.lexsort((index_B, size_N[index_B]))  # by size, then by group; within a group as given
-    sorted_B = xp.take(rewards_B, _on_device(xp, order_B, rewards_B), axis=0)
+    by_size_B = _on_device(xp, order_B, rewards_B)
+    sorted_B = xp.take(rewards_B, by_size_B, axis=0)
+    if likelihood is not None:
+        likelihood = Likelihood(*(xp.take(values_B, by_size_B, axis=0) for values_B in likelihood))
     parts, start = [], 0
     for size, groups in zip(*np.unique(size_N, return_counts=True), strict=True):
         stop = start + int(size * groups)
-        rewards_PG = xp.reshape(sorted_B[start:stop], (int(groups), int(size)))
+        shape_PG = (int(groups), int(size))
+        rewards_PG = xp.reshape(sorted_B[start:stop], shape_PG)
+        part = likelihood and Likelihood(*(xp.reshape(values_B[start:stop], shape_PG) for values_B in likelihood))
         alone = size == 1 and objective.is_relative
-        advantage_PG = xp.zeros_like(rewards_PG) if alone else _group_advantages(xp, rewards_PG, objective)
+        advantage_PG = xp.zeros_like(rewards_PG) if alone else _group_advantages(xp, rewards_PG, objective, part)
         parts.append(xp.reshape(advantage_PG, (-1,)))
         start = stop
     return xp.take(xp.concat(parts), _on_device(xp, np.argsort(order_B), rewards_B), axis=0)
@@ -91,7 +106,7 @@ def sign_weighted(advantages: Array, objective: Objective) -> Array:
     return objective.positive_weight * positive + objective.negative_weight * negative
 
 
-def _group_advantages(xp: ModuleType, rewards_PG: Array, objective: Objective) -> Array:
+def _group_advantages(xp: ModuleType, rewards_PG: Array, objective: Objective, likelihood: Likelihood | None) -> Array:
     signal_PG = at_least_single(xp, rewards_PG)
     if objective.signal == "signed":
         signal_PG = xp.where(signal_PG >= objective.threshold, xp.ones_like(signal_PG), -xp.ones_like(signal_PG))
@@ -102,9 +117,25 @@ def _group_advantages(xp: ModuleType, rewards_PG: Array, objective: Objective) -
     if objective.is_relative:
         equal_P1 = xp.max(signal_PG, axis=1, keepdims=True) == xp.min(signal_PG, axis=1, keepdims=True)
         advantage_PG = xp.where(equal_P1, xp.zeros_like(advantage_PG), advantage_PG)
-    if objective.shape is not None:
-        advantage_PG = objective.shape(at_least_single(xp, rewards_PG), advantage_PG, objective.threshold)
+    shape, seen_PG = objective.shape, at_least_single(xp, rewards_PG)
+    if isinstance(shape, Unlikeliness | Smoothing):
+        assert likelihood is not None  # checked in `_likelihood`
+        advantage_PG = shape(seen_PG, advantage_PG, objective.threshold, likelihood)
+    elif shape is not None:
+        advantage_PG = shape(seen_PG, advantage_PG, objective.threshold)
     return xp.astype(sign_weighted(advantage_PG, objective), rewards_PG.dtype)
+
+
+def _likelihood(objective: Objective, rewards: Array, likelihood: Likelihood | None) -> Likelihood | None:
+    """The likelihood, checked, if the objective reads it."""
+    if not isinstance(objective.shape, Unlikeliness | Smoothing):
+        return None
+    if likelihood is None:
+        raise InputError(
+            f"objective {objective.name!r} reads the log-probabilities of completions under the policy that sampled "
+            "them: give likelihood=Likelihood(logp, length)"
+        )
+    return likelihood.checked(at_least_single(namespace([rewards]), rewards))
 
 
 def _baseline(xp: ModuleType, signal_PG: Array, objective: Objective) -> Array | float:

@@ -7,7 +7,17 @@ import dataclasses
 from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.objectives.numeric import MAX_PARAMETER
 from rlvrscope.objectives.objective import Objective
-from rlvrscope.objectives.shape import Focal, PassAtK, Quantile
+from rlvrscope.objectives.shape import (
+    BatchBalance,
+    BetaGate,
+    Focal,
+    InverseMean,
+    PassAtK,
+    Quantile,
+    ReverseHazard,
+    Smoothing,
+    Unlikeliness,
+)
 
 _GRPO = Objective(name="grpo", source="DeepSeekMath, arXiv 2402.03300, eq. 3, without its KL term")
 _GSPO = _GRPO.replace(
@@ -102,6 +112,34 @@ _ENTRIES = (
     ),
     _GRPO.replace(name="f-grpo", source="F-GRPO, arXiv 2602.06717, gamma 1", shape=Focal(1.0)),
     _GRPO.replace(name="qae", source="QAE, arXiv 2509.22611, K = 0.4; in GRPO's loss", shape=Quantile(0.4)),
+    _GRPO.replace(
+        name="maxrl",
+        source="MaxRL, arXiv 2602.02710: (r - mean) / mean; in GRPO's loss",
+        scale="none",
+        shape=InverseMean(),
+    ),
+    _GRPO.replace(
+        name="curverl",
+        source="CurveRL, arXiv 2605.24331, its code: w(p) (r - p), reverse hazard of 10 batches; in GRPO's loss",
+        scale="none",
+        shape=ReverseHazard(10),
+    ),
+    _PSR.replace(
+        name="bbg",
+        source="BBG, arXiv 2606.15455, k = 16: rewards +-1 times the gate; in GRPO's loss",
+        negative_weight=1.0,
+        aggregation="sequence_mean",
+        shape=BetaGate(16, 0.01),
+    ),
+    _GRPO.replace(
+        name="a-grae", source="A-GRAE, arXiv 2602.05548, its code, alpha 1 (mathematics)", shape=BatchBalance(1.0)
+    ),
+    _GRPO.replace(name="unlikeliness", source="arXiv 2506.02355, its code, beta .25", shape=Unlikeliness(0.25)),
+    _GRPO.replace(
+        name="ds-grpo",
+        source="DS-GRPO, arXiv 2511.19942, eq. 4 and 6 as re-implemented; the coefficients are ours",
+        shape=Smoothing(0.01, 0.01),
+    ),
 )
 
 _LEFT_OUT = {"dual_clip", "shape", "kl_estimator"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 from array_api_compat import array_namespace
 
@@ -36,3 +37,10 @@ def first_beyond(xp: ModuleType, values: Array) -> tuple[int, ...] | None:
     if not bool(xp.any(bad)):
         return None
     return tuple(int(indices[0]) for indices in xp.nonzero(bad))
+
+
+def check_number(owner: str, name: str, value: Any, low: float, high: float) -> None:
+    """Raise InputError unless the parameter is a number within its bounds."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high:
+        raise InputError(f"{owner}: {name} must be a number from {low:g} to {high:g}; got {value!r}")

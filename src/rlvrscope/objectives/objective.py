@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
 from rlvrscope.errors import InputError
+from rlvrscope.objectives.likelihood import Smoothing, Unlikeliness
 from rlvrscope.objectives.numeric import MAX_PARAMETER
-from rlvrscope.objectives.shape import PassAtK, Shape, shape_from
+from rlvrscope.objectives.shape import Shape, shape_from
+from rlvrscope.objectives.success_count import PassAtK, ReverseHazard
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders
 
@@ -104,6 +106,13 @@ class Objective:
         """Fewest rollouts in a group: 2 if relative, k + 1 with pass@k, else 1."""
         smallest = 2 if self.is_relative else 1
         return max(smallest, self.shape.k + 1) if isinstance(self.shape, PassAtK) else smallest
+
+    @property
+    def reads(self) -> str | None:
+        """What its advantages are computed from besides the rewards of a batch; None if nothing."""
+        if isinstance(self.shape, Unlikeliness | Smoothing):
+            return "the log-probabilities of completions"
+        return "the pass rates of the batches before" if isinstance(self.shape, ReverseHazard) else None
 
     def _refuse(self, field: str, rule: str) -> None:
         raise InputError(f"objective {self.name!r}: {field} {rule}; got {getattr(self, field)!r}")

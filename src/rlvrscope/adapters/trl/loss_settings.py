@@ -60,6 +60,8 @@ def configured(args: GRPOConfig, objective: Objective) -> GRPOConfig:
     Raises InputError for an argument that is set to something else than the objective says, for groups that are too
     small, and for options that can't go with it.
     """
+    if objective.reads is not None:
+        raise InputError(f"objective {objective.name!r} reads {objective.reads}, which the TRL adapter does not keep")
     settings = loss_settings(objective)
     defaults = {field.name: field.default for field in dataclasses.fields(GRPOConfig)}
     for name, value in settings.fields.items():

@@ -25,8 +25,10 @@ def registered_name(objective: Objective) -> str:
 def base_loss(objective: Objective) -> str:
     """verl's own policy loss for the ratio and surrogate of an objective.
 
-    Raises InputError for combinations that verl has no loss for.
+    Raises InputError for combinations that verl has no loss for, and for objectives that read more than rewards.
     """
+    if objective.reads is not None:
+        raise InputError(f"objective {objective.name!r} reads {objective.reads}, which verl's estimators do not get")
     if objective.surrogate == "clip":
         if objective.ratio == "token":
             return "vanilla"
@@ -50,15 +52,16 @@ def registered_objectives() -> Sequence[Objective]:
 
     Raises InputError for an environment variable that holds no objective.
     """
+    catalogue = [objective for objective in OBJECTIVES.values() if objective.reads is None]
     own = os.environ.get(OBJECTIVE_VARIABLE)
     if own is None:
-        return list(OBJECTIVES.values())
+        return catalogue
     try:
         values = json.loads(own)
     except json.JSONDecodeError as error:
         raise InputError(f"{OBJECTIVE_VARIABLE} must hold an objective as JSON: {error}") from error
     objective = objective_from(values)
-    return [*(known for known in OBJECTIVES.values() if known.name != objective.name), objective]
+    return [*(known for known in catalogue if known.name != objective.name), objective]
 
 
 def objective_of(loss: str) -> Objective | None:
