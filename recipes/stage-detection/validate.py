@@ -72,15 +72,15 @@ FIELDS = {
 class Instance:
     """One run: its rows, the exact mean log-mass of the optimal answers at each step, and the family it belongs to.
 
-    boundary: exact pass@k on the training prompts at each step, by k.
+    boundary: exact pass@k on the training prompts at each step, for k the group's size and for k = 256, by their names.
     """
 
     family: str
     rows: list[dict[str, Any]]
     log_mass_T: Floats
-    boundary: dict[int, Floats] = field(default_factory=dict)
+    boundary: dict[str, Floats] = field(default_factory=dict)
 
-    def falls_at(self, k: int) -> int | None:
+    def falls_at(self, k: str) -> int | None:
         """First step at which pass@k is MIN_LOSS below its highest before; None if it never is."""
         lost_T = np.maximum.accumulate(self.boundary[k]) - self.boundary[k] >= MIN_LOSS
         return int(lost_T.argmax()) + 1 if lost_T.any() else None
@@ -177,7 +177,8 @@ def _of_run(family: str, run: RunFolder, scores: Mapping[int, PromptScores]) -> 
     success_SP = np.array([score.success_P for score in scores.values()])
     ks = [next(iter(ledger.values())).group_size, BOUNDARY_K]
     pass_KS = pass_at_k_exact(success_SP, ks).mean(axis=1).T
-    boundary = {k: at_each_step(pass_S.tolist()) for k, pass_S in zip(ks, pass_KS, strict=True)}
+    names = ("group size", str(BOUNDARY_K))
+    boundary = {k: at_each_step(pass_S.tolist()) for k, pass_S in zip(names, pass_KS, strict=True)}
     return Instance(family, rows, at_each_step(float(mass_P.mean()) for mass_P in log_mass.values()), boundary)
 
 
