@@ -12,7 +12,9 @@ The truth is the turn of the mean log-mass of the optimal (rare right) answers o
 point, if it falls by MIN_FALL nats before, rises afterwards by MIN_RISE and by MIN_SHARE of the fall, and lies in the
 first two thirds of the run. A run "never turns" if it does not rise by MIN_RISE. Left out are runs that rise from the
 start, a little, or too late to tell. Each detector's first "exploration" is compared with the turn t*: missed;
-premature: before .5 t*; lag: the median of t/t*; false alarm: in a run that never turns.
+premature: before .5 t*; lag: the median of t/t*; false alarm: in a run that never turns. Where some prompts gain what
+others lose for good, the mean log-mass falls and the mean mass rises: the last column leaves out the runs whose mean
+mass of optimal answers rises by MIN_GAIN.
 
 For the alarm *boundary shrinking* the truth is the exact pass@k on the training prompts, for k the group's size, which
 the ledger estimates, and for k = 256: it falls where it is MIN_LOSS below its highest before.
@@ -27,7 +29,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +51,8 @@ from rlvrscope.stats import pass_at_k_exact
 MIN_RISE, MIN_FALL, MIN_SHARE, LATEST = 0.1, 0.05, 0.1, 2 / 3
 """Nats of mean log-mass that make a turn, and a fall before it; share of the fall that is made up; latest turn, as a
 share of the run."""
+MIN_GAIN = 0.1
+"""Rise of the mean mass of optimal answers above its lowest before that counts as one."""
 MIN_LOSS = 0.03
 """Loss of pass@k that is a fall: the smallest one that the monitor calls so."""
 EXPERIMENTS = ("line", "countdown", "binary")
@@ -70,7 +74,7 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class Instance:
-    """One run: its rows, the exact mean log-mass of the optimal answers at each step, and the family it belongs to.
+    """One run: its rows, the exact mean log-mass and mean mass of the optimal answers at each step, and its family.
 
     boundary: exact pass@k on the training prompts at each step, for k the group's size and for k = 256, by their names.
     """
@@ -78,12 +82,18 @@ class Instance:
     family: str
     rows: list[dict[str, Any]]
     log_mass_T: Floats
+    mass_T: Floats
     boundary: dict[str, Floats] = field(default_factory=dict)
 
     def falls_at(self, k: str) -> int | None:
         """First step at which pass@k is MIN_LOSS below its highest before; None if it never is."""
         lost_T = np.maximum.accumulate(self.boundary[k]) - self.boundary[k] >= MIN_LOSS
         return int(lost_T.argmax()) + 1 if lost_T.any() else None
+
+    @property
+    def gains_mass(self) -> bool:
+        """Whether the mean mass of the optimal answers rises by MIN_GAIN."""
+        return bool((self.mass_T - np.minimum.accumulate(self.mass_T)).max() >= MIN_GAIN)
 
     @property
     def turn(self) -> int | None:
@@ -97,6 +107,15 @@ class Instance:
             return None
         clear = fall >= MIN_FALL and rise >= MIN_SHARE * fall and lowest <= LATEST * len(self.log_mass_T)
         return lowest if clear else 0
+
+
+class Judged(NamedTuple):
+    """What the truth of a run is, and the step of each detector's first "exploration"."""
+
+    family: str
+    turn: int | None
+    gains_mass: bool
+    steps: dict[str, int | None]
 
 
 def toy(number: int) -> Instance:
@@ -114,11 +133,12 @@ def toy(number: int) -> Instance:
     wrong_PV = rng.dirichlet(np.ones(actions - 2), PROMPTS) * (1.0 - rare_P - common_P)[:, None]
     logits_PV = np.log(np.column_stack([rare_P, common_P, wrong_PV]))
     start_PV = _log_softmax(logits_PV)
-    ledger, rows, log_mass = GroupLedger(), [], []
+    ledger, rows, log_mass, mass = GroupLedger(), [], [], []
     for step in range(1, 1 + int(min(1500, 80 / rate))):
         logp_PV = _log_softmax(logits_PV)
         prob_PV = np.exp(logp_PV)
         log_mass.append(logp_PV[:, 0].mean())
+        mass.append(prob_PV[:, 0].mean())
         edge_PV = prob_PV.cumsum(axis=1)[:, :-1]
         action_PG = (rng.random((PROMPTS, group))[:, :, None] > edge_PV[:, None]).sum(axis=2)
         reward_PG = reward_V[action_PG]
@@ -139,7 +159,7 @@ def toy(number: int) -> Instance:
             ratio_PV = logp_PV - start_PV
             logits_PV = logits_PV - rate * kl * prob_PV * (ratio_PV - (prob_PV * ratio_PV).sum(axis=1, keepdims=True))
     family = "unseen objectives" if unseen else "toy, half fixed on" if number % 2 else "toy, other half"
-    return Instance(f"{family}, {'graded' if graded else 'binary'}", rows, np.array(log_mass))
+    return Instance(f"{family}, {'graded' if graded else 'binary'}", rows, np.array(log_mass), np.array(mass))
 
 
 def _log_softmax(logits_PV: Floats) -> Floats:
@@ -179,7 +199,10 @@ def _of_run(family: str, run: RunFolder, scores: Mapping[int, PromptScores]) -> 
     pass_KS = pass_at_k_exact(success_SP, ks).mean(axis=1).T
     names = ("group size", str(BOUNDARY_K))
     boundary = {k: at_each_step(pass_S.tolist()) for k, pass_S in zip(names, pass_KS, strict=True)}
-    return Instance(family, rows, at_each_step(float(mass_P.mean()) for mass_P in log_mass.values()), boundary)
+    log_mass_T = at_each_step(float(mass_P.mean()) for mass_P in log_mass.values())
+    return Instance(
+        family, rows, log_mass_T, at_each_step(float(_optimal(score).mean()) for score in scores.values()), boundary
+    )
 
 
 def _optimal(score: PromptScores) -> Floats:
@@ -246,20 +269,26 @@ def interval(count: int, total: int) -> str:
     return f"{count / total:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def table(results: Sequence[tuple[str, int | None, dict[str, int | None]]]) -> list[str]:
+def table(results: Sequence[Judged]) -> list[str]:
     """One line for each family and detector."""
-    lines = ["| runs | detector | missed | premature | median t/t* | false alarms |", "|---|---|---|---|---|---|"]
-    for family in sorted({family for family, *_ in results}):
+    lines = [
+        "| runs | detector | missed | premature | median t/t* | false alarms | without a gain in mass |",
+        "|" + "---|" * 7,
+    ]
+    for family in sorted({result.family for result in results}):
+        own = [result for result in results if result.family == family]
         for name in DETECTORS:
-            turns = [(turn, steps[name]) for of, turn, steps in results if of == family and turn]
-            never = [steps[name] for of, turn, steps in results if of == family and turn is None]
+            turns = [(result.turn, result.steps[name]) for result in own if result.turn]
+            never = [result.steps[name] for result in own if result.turn is None]
+            still = [result.steps[name] for result in own if result.turn is None and not result.gains_mass]
             caught = [step / turn for turn, step in turns if step is not None]
             lines.append(
                 f"| {family} ({len(turns)} turn, {len(never)} never) | {name} "
                 f"| {interval(len(turns) - len(caught), len(turns))} "
                 f"| {interval(sum(lag < 0.5 for lag in caught), len(turns))} "
                 f"| {f'{np.median(caught):.2f}' if caught else '-'} "
-                f"| {interval(sum(step is not None for step in never), len(never))} |"
+                f"| {interval(sum(step is not None for step in never), len(never))} "
+                f"| {interval(sum(step is not None for step in still), len(still))} |"
             )
     return lines
 
@@ -305,11 +334,12 @@ def trained(out: Path, workers: int, overrides: Sequence[str]) -> list[Path]:
     return folders
 
 
-def judged(instance: Instance) -> tuple[str, int | None, dict[str, int | None]]:
-    return instance.family, instance.turn, {name: detect(instance) for name, detect in DETECTORS.items()}
+def judged(instance: Instance) -> Judged:
+    steps = {name: detect(instance) for name, detect in DETECTORS.items()}
+    return Judged(instance.family, instance.turn, instance.gains_mass, steps)
 
 
-def _toy(number: int) -> tuple[str, int | None, dict[str, int | None]]:
+def _toy(number: int) -> Judged:
     return judged(toy(number))
 
 
@@ -361,7 +391,9 @@ def _explores(number: int, rows: int, correlation: float) -> bool:
         {"step": step, "reward": float(reward), "entropy": 1.0 + WANDERS * value}
         for step, (reward, value) in enumerate(zip(reward_T, _wandering(number, rows, correlation), strict=True))
     ]
-    return monitored(("reward", "entropy"))(Instance("noise", instance_rows, np.zeros(rows))) is not None
+    return (
+        monitored(("reward", "entropy"))(Instance("noise", instance_rows, np.zeros(rows), np.zeros(rows))) is not None
+    )
 
 
 def main() -> None:

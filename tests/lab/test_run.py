@@ -106,6 +106,20 @@ def test_a_kl_term_reads_every_row(model: Transformer, task: HalfRight):
     assert last.grad_norm > 0.0
 
 
+def test_a_pull_moves_weights_to_the_base(model: Transformer, task: HalfRight):
+    """Without a gradient the distance to the base shrinks by rate x pull a step."""
+    base = copy.deepcopy(model)
+    with torch.no_grad():
+        for part in model.parameters():
+            part.add_(1.0)
+    silent = OBJECTIVES["grpo"].replace(positive_weight=0.0, negative_weight=0.0)
+    config = TrainConfig(objective=silent, learning_rate=0.1, pull=2.0, **ONE_UPDATE)
+    trainer = Trainer(model, base, task, config)
+    for step in (1, 2):
+        trainer.step(step)
+    torch.testing.assert_close(weights(model), weights(base) + 0.8**2)
+
+
 def test_without_contrast_nothing_moves(model: Transformer):
     class Hopeless(Line):
         def rewards(self, prompts_BT: np.ndarray, completions_BT: np.ndarray) -> np.ndarray:  # noqa: ARG002

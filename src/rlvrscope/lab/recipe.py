@@ -149,6 +149,8 @@ class TrainConfig(Section):
     anchor_coef: float = Field(default=0.0, ge=0.0, le=100.0)
     """Coefficient of a supervised loss: negative log-likelihood of correct completions sampled from the base, one
     per prompt, on as many random prompts as a minibatch has."""
+    pull: float = Field(default=0.0, ge=0.0, le=1e4)
+    """Decoupled pull to the base: after every update, weights <- weights - rate x pull x (weights - base's weights)."""
     base_classes: BaseClasses | None = None
     """None: all prompts are trained alike."""
     gradient: Literal["sampled", "exact"] = "sampled"
@@ -201,6 +203,7 @@ class TrainConfig(Section):
     def _agrees(self) -> Self:
         sampled_network = (self.gradient, self.policy) == ("sampled", "shared")
         required = {"epochs": 1, "entropy_coef": 0.0, "anchor_coef": 0.0}
+        required |= {"pull": 0.0} if self.policy == "tabular" else {}
         required |= {"temperature": 1.0, "top_p": 1.0, "loss_temperature": 1.0}
         for field, value in required.items():
             if not sampled_network and getattr(self, field) != value:
@@ -214,6 +217,8 @@ class TrainConfig(Section):
             raise ValueError("base_classes needs anchor_coef above 0, sampled gradients and a network")
         if self.policy == "shared" and self.optimizer == "sgd":
             raise ValueError("optimizer must be 'adamw' for a network; 'sgd' is for policy = 'tabular'")
+        if self.learning_rate * self.pull > 1.0:
+            raise ValueError(f"learning_rate x pull must be at most 1; got {self.learning_rate * self.pull:g}")
         if self.policy == "tabular" and self.then is not None:
             raise ValueError("then must be left out with a tabular policy, which keeps to one objective")
         return self

@@ -208,6 +208,9 @@ class Trainer:
             metrics["anchor_loss"] = float(anchor.detach())
         norm = torch.nn.utils.clip_grad_norm_(self.model.module.parameters(), self.config.gradient_clip)
         self.optimizer.step()
+        if self.config.pull > 0.0:
+            for weights, start in zip(self.model.module.parameters(), self.base.module.parameters(), strict=True):
+                weights.data.lerp_(start.data, self.optimizer.param_groups[0]["lr"] * self.config.pull)
         return {**metrics, "grad_norm": float(norm)}
 
     def _backward_exact(self, prompts_M: Ints) -> dict[str, float]:
