@@ -15,7 +15,8 @@ from typing import Any, TypeGuard, TypeVar, get_args
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
-from rlvrscope.errors import InputError, did_you_mean, file_errors
+from rlvrscope.errors import InputError, did_you_mean
+from rlvrscope.files import MAX_DEPTH, check_depth, read_bounded
 
 
 class Section(BaseModel):
@@ -32,15 +33,34 @@ def load(path: Path, model: type[AnySection], overrides: Sequence[str] = ()) -> 
 
     Raises InputError with the file, the key, its value and what is allowed.
     """
-    with file_errors("read", path, InputError):
-        text = path.read_bytes()
     try:
-        values = tomllib.loads(text.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = parse_toml(read_bounded(path, kind=InputError).decode("utf-8"))
+    except InputError:
+        raise
+    except ValueError as error:
         raise InputError(f"{path}: not valid TOML: {error}") from error
     for override in overrides:
         _apply(values, override)
     return parse(values, model, f"{path} with --set {' '.join(overrides)}" if overrides else str(path))
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse TOML. Raises ValueError with the reason, also for deep nesting and whole numbers beyond TOML's 64 bits."""
+    try:
+        values = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
+    check_depth(values)
+    _check_integers(values, "")
+    return values
+
+
+def _check_integers(value: Any, key: str) -> None:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{key}: a whole number must fit 64 bits; this one has {value.bit_length()}")
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in inner:
+        _check_integers(item, f"{key}.{name}" if key else str(name))
 
 
 def parse(values: dict[str, Any], model: type[AnySection], where: str) -> AnySection:
@@ -68,9 +88,11 @@ def _apply(values: dict[str, Any], override: str) -> None:
     if not equals or not all(path):
         raise InputError(f"--set takes KEY=VALUE with a dotted key, such as train.steps=50; got {override!r}")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        value = parse_toml(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()  # a bare word is a string: --set train.objective=grpo-n
+    except ValueError as error:
+        raise InputError(f"--set {key.strip()}: {error}") from error
     for part in path[:-1]:
         values = values.setdefault(part, {})
         if not isinstance(values, dict):

@@ -1,6 +1,7 @@
 """Plugins: a user's own function, named "file.py:NAME", loaded by path and pinned by the file's SHA-256.
 
-A plugin is code: recipes and the command line may name one, data files may not.
+A plugin is code. Recipes and the command line may name one; reading a recipe does not load it, and one that a run's
+folder names runs only if the command line names it too. Data files may not name any.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rlvrscope.errors import InputError, file_errors
+from rlvrscope.errors import InputError
+from rlvrscope.files import read_bounded
+
+MAX_SOURCE_BYTES = 1 << 20
+"""Size of a plugin's file."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,4 @@ def _load(plugin: Plugin, sha256: str) -> Callable[..., Any]:
 
 
 def _read(path: Path) -> bytes:
-    if path.exists() and not path.is_file():
-        raise InputError(f"cannot read {path}: it is not a file")
-    with file_errors("read", path, InputError):
-        return path.read_bytes()
+    return read_bounded(path, MAX_SOURCE_BYTES, InputError)

@@ -110,7 +110,7 @@ def test_lab_train_with_a_user_objective(cache: Path, recipe_file: Path, tmp_pat
         in rlvrscope(*fresh, "--set", chosen, expect=1).stderr
     )
     (tmp_path / "resolved.toml").write_text(resolved)
-    changed = rlvrscope("lab", "train", tmp_path / "resolved.toml", "--out", tmp_path / "again", expect=1).stderr
+    changed = rlvrscope("lab", "train", tmp_path / "resolved.toml", "--out", tmp_path / "again", expect=2).stderr
     assert "mine.py has changed" in changed
 
 

@@ -168,8 +168,9 @@ def test_torch_must_come_back_as_torch():
     ],
 )
 def test_a_bad_file_is_one_line(body: str, name: str, message: str):
+    objective = own(body, name)
     with pytest.raises(InputError, match=message) as refused:
-        own(body, name)
+        objective.load()
     assert "\n" not in str(refused.value)
 
 
@@ -177,7 +178,7 @@ def test_a_bad_file_is_one_line(body: str, name: str, message: str):
     ("value", "message"),
     [
         ("gone.py:f", r"cannot read .*gone\.py: No such file or directory"),
-        ("folder.py:f", "it is not a file"),
+        ("folder.py:f", "it is not an ordinary file"),
         ("mine.py", "shape must be 'file.py:NAME'"),
         ("mine.txt:f", "shape must be 'file.py:NAME'"),
         ("mine.py:", "shape must be 'file.py:NAME'"),
@@ -197,4 +198,4 @@ def test_a_bad_name_is_one_line(value: object, message: str):
 def test_bytes_that_are_no_text_are_one_line():
     Path("own.py").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="can't be loaded: SyntaxError"):
-        FunctionShape("own.py:f")
+        FunctionShape("own.py:f").load()

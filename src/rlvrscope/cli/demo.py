@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from rlvrscope import config
 from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import DeviceOption, JsonOption, OutOption, SetOption, WorkersOption
+from rlvrscope.cli.shared.recipes import load_to_run
 
 
 @guarded
@@ -30,5 +30,5 @@ def demo(
     from rlvrscope.lab.recipe import Recipe
 
     with as_file(files("rlvrscope") / "recipes" / ("demo-quick.toml" if quick else "demo.toml")) as path:
-        recipe = config.load(path, Recipe, overrides or ())
+        recipe = load_to_run(path, Recipe, overrides or ())
     run_and_report(recipe, out, workers, device, as_json)

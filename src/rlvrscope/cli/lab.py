@@ -11,6 +11,7 @@ from rlvrscope import config
 from rlvrscope.cli.shared.console import print_json, say
 from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import DeviceOption, JsonOption, OutOption, SetOption, WorkersOption
+from rlvrscope.cli.shared.recipes import load_to_run
 from rlvrscope.extras import needs_extra
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def train(
         from rlvrscope.lab.recipe import Recipe
         from rlvrscope.runs import EvaluationRow, RunFolder
 
-    settings = config.load(recipe, Recipe, overrides or ())
+    settings = load_to_run(recipe, Recipe, overrides or ())
     check_device(device)
     run = PlannedRun(settings.train.label, settings, RunFolder(out))
     run.folder.claim(config.dumps(settings))
@@ -102,7 +103,7 @@ def compare(
     from rlvrscope.cli.shared.experiment import run_and_report
     from rlvrscope.lab.recipe import Recipe
 
-    run_and_report(config.load(recipe, Recipe, overrides or ()), out, workers, device, as_json)
+    run_and_report(load_to_run(recipe, Recipe, overrides or ()), out, workers, device, as_json)
 
 
 @app.command()

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlvrscope import config
 from rlvrscope.cli.shared.console import MESSAGES, print_json, say
 from rlvrscope.cli.shared.guard import guarded
 from rlvrscope.cli.shared.options import DeviceOption, JsonOption, OutOption, SetOption
 from rlvrscope.cli.shared.progress import duration
+from rlvrscope.cli.shared.recipes import load_to_run
 from rlvrscope.extras import needs_extra
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def trl(
     from rlvrscope.adapters.trl.recipe import TrlRecipe
     from rlvrscope.cli.shared.training_prompts import training_prompts
 
-    settings = config.load(recipe, TrlRecipe, overrides or ())
+    settings = load_to_run(recipe, TrlRecipe, overrides or ())
     with needs_extra("trl", "training with TRL"):
         from rlvrscope.adapters.trl.run import train
         from rlvrscope.lab.device import check_device

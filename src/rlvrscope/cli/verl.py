@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from rlvrscope import config
 from rlvrscope.cli.shared.console import MESSAGES, say
 from rlvrscope.cli.shared.guard import guarded, on_interrupt
 from rlvrscope.cli.shared.options import SetOption
+from rlvrscope.cli.shared.recipes import load_to_run
 
 
 @guarded
@@ -35,7 +35,7 @@ def verl(
     from rlvrscope.adapters.verl.configuration import as_yaml
     from rlvrscope.adapters.verl.recipe import VerlRecipe
 
-    settings = launch.with_overrides(config.load(recipe, VerlRecipe, changes or ()), overrides or [])
+    settings = launch.with_overrides(load_to_run(recipe, VerlRecipe, changes or ()), overrides or [])
     folder = out or Path("out") / settings.name
     if dry_run:
         say(as_yaml(launch.resolved(settings, folder)))

@@ -22,8 +22,8 @@ class FunctionShape:
     """A user's function (rewards_PG, advantages_PG) -> advantages_PG, loaded from its file by path.
 
     function: "file.py:NAME"; a relative path starts at the current directory. sha256: of the file's bytes. Without it
-    the file is hashed and loaded at once; with it, as in resolved recipes, the file is read on the first call and
-    refused if it has changed. Modules that the file imports are not hashed.
+    the file is hashed at once. The code runs on the first call or `load`, never when a recipe is read; a file that has
+    changed is then refused. Modules that the file imports are not hashed.
     The function gets copies, float32 or float64, of the rewards' array type, and may modify them.
     Raises InputError for a missing file or name, an object that is not callable, an error in the function, or a result
     that is not (P, G) or not finite.
@@ -40,7 +40,6 @@ class FunctionShape:
         plugin = self.plugin
         if not self.sha256:
             object.__setattr__(self, "sha256", plugin.sha256())
-            self.load()
 
     @cached_property
     def plugin(self) -> Plugin:

@@ -6,9 +6,10 @@ import dataclasses
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, Self, get_args, get_type_hints
 
 from rlvrscope.errors import InputError
+from rlvrscope.objectives.function_shape import FunctionShape
 from rlvrscope.objectives.likelihood import Smoothing, Unlikeliness
 from rlvrscope.objectives.numeric import MAX_PARAMETER
 from rlvrscope.objectives.shape import Shape, shape_from
@@ -113,6 +114,12 @@ class Objective:
         if isinstance(self.shape, Unlikeliness | Smoothing):
             return "the log-probabilities of completions"
         return "the pass rates of the batches before" if isinstance(self.shape, ReverseHazard) else None
+
+    def load(self) -> Self:
+        """Load the function of a shape of the user's own, if it has one, before any work. Raises InputError."""
+        if isinstance(self.shape, FunctionShape):
+            self.shape.load()
+        return self
 
     def _refuse(self, field: str, rule: str) -> None:
         raise InputError(f"objective {self.name!r}: {field} {rule}; got {getattr(self, field)!r}")

@@ -42,7 +42,7 @@ class StageCallback(TrainerCallback):
         then: Mapping[str, str | Objective] | None = None,
     ) -> None:
         self.trainer, self.stop_on = trainer, set(stop_on)
-        self.then = {stage: objective_from(objective) for stage, objective in (then or {}).items()}
+        self.then = {stage: objective_from(objective).load() for stage, objective in (then or {}).items()}
         for name, known in [*((name, [*STAGES, *ALARMS]) for name in stop_on), *((name, STAGES) for name in self.then)]:
             if name not in known:
                 raise InputError(f"no stage or alarm is called {name!r}. {did_you_mean(name, known)}")

@@ -49,7 +49,7 @@ class GRPOTrainer(TrlTrainer):
         objective: str | Objective | dict[str, Any] = "grpo",
         **options: Any,
     ) -> None:
-        self._objective = objective_from(objective)
+        self._objective = objective_from(objective).load()
         self._own_loss = loss_settings(self._objective).own_loss
         name = model if isinstance(model, str) else model.config._name_or_path
         args = GRPOConfig(f"{name.rsplit('/', maxsplit=1)[-1]}-GRPO") if args is None else args
@@ -76,7 +76,7 @@ class GRPOTrainer(TrlTrainer):
 
     def change_objective(self, value: str | Objective | dict[str, Any]) -> None:
         """Compute advantages by another objective from now on. Raises InputError for one with another loss."""
-        objective = objective_from(value)
+        objective = objective_from(value).load()
         self.check_change(objective)
         self._objective = objective
 

@@ -93,7 +93,7 @@ def named_objective(name: str, setting: Setting) -> Objective:
     if name == "w-relative":
         objective = objective_from("grpo").replace(name=name, source="0.1 GRPO-P + GRPO-N", positive_weight=0.1)
     elif plugin := Plugin.parse(name):
-        objective = objective_from({"base": "grpo", "name": plugin.name, "shape": name})
+        objective = objective_from({"base": "grpo", "name": plugin.name, "shape": name}).load()
     else:
         objective = objective_from(name)
     if setting.std_ddof not in (0, 1):
