@@ -66,7 +66,8 @@ def test_verify_fills_in_verdicts(words: list[str]):
     run(*words, "--samples", "4")
     with SampleStore("out/a") as store:
         before = store.counts("samples")
-        store.connection.execute("DELETE FROM verdicts")
+        store.connection.execute("DELETE FROM verdicts")  # as if they had been of another version
+        store.connection.execute("UPDATE batches SET verdicts = 0, verdicts_sum = 0")
     assert "run `rlvrscope verify" in run("boundary", "out/a", "out/a", code=2).stderr
     result = json.loads(run("verify", "out/a", "--json").stdout)
     assert result["new_verdicts"] == result["runs"]["samples"]["samples"] == 96

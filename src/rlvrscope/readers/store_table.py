@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from rlvrscope.sampling.store.check import not_imported
 from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, IMPORTED, RUN, SampleStore
 from rlvrscope.sampling.store.store_file import sqlite_errors
 from rlvrscope.scoring import Fact
-from rlvrscope.tables.table import BATCH_ROWS, Batch, Column
+from rlvrscope.tables.table import BATCH_ROWS, MAX_BATCH_CHARACTERS, Batch, Column, Numbered, take_rows
 
 _QUERY = """
 SELECT p.name, v.outcome, v.score, v.extracted, s.number {facts} {texts}
@@ -58,6 +59,8 @@ class StoreTable:
     by_problem: Mapping[str, Mapping[str, Any]]
     by_run: Mapping[str, Mapping[str, Any]]
     own_seeds: bool
+    store: SampleStore = field(repr=False)
+    """Open for as long as the table is used, so that all readings are of one state."""
     notes: Sequence[str] = ()
     numeric: Sequence[str] = ("correct", "score", "tokens")
     columnar: bool = True
@@ -66,11 +69,11 @@ class StoreTable:
     @classmethod
     def open(cls, path: Path) -> StoreTable:
         """Raises InputError for a damaged, foreign or newer file, and for one without samples."""
-        with SampleStore(path, write=False) as store:
-            with sqlite_errors(path):
-                query = "SELECT id, name, (SELECT count(*) FROM samples WHERE run = runs.id) FROM runs ORDER BY id"
-                runs = [run for run in map(StoredRun._make, store.connection.execute(query)) if run.samples]
-            problems, identities = store.problems(), store.runs()
+        store = SampleStore(path, write=False)
+        with sqlite_errors(path):
+            query = "SELECT id, name, (SELECT count(*) FROM samples WHERE run = runs.id) FROM runs ORDER BY id"
+            runs = [run for run in map(StoredRun._make, store.connection.execute(query)) if run.samples]
+        problems, identities = store.problems(), store.runs()
         if not runs:
             raise InputError(f"{path} holds no samples yet")
         names = ["problem", "correct", "score", "outcome", "answer", "index", *FACT_COLUMNS, *TEXT_COLUMNS]
@@ -81,25 +84,33 @@ class StoreTable:
         notes = [
             f"run {name}: its import is not complete, {n:,} samples are missing" for name, n in lacking.items() if n
         ]
-        return cls(path, names, range(len(runs)), runs, by_problem, by_run, own_seeds, notes)
+        table = cls(path, names, range(len(runs)), runs, by_problem, by_run, own_seeds, store, notes)
+        weakref.finalize(table, store.close)
+        return table
 
     def batches(
         self, columns: Sequence[str], parts: Sequence[int] | None = None, rows: int = BATCH_ROWS
     ) -> Iterator[Batch]:
         """Raises InputError for samples without a verdict by the current version."""
-        with SampleStore(self.path, write=False, examined=True) as store, sqlite_errors(self.path):
-            facts = ", s.finish, s.tokens" if set(FACT_COLUMNS) & set(columns) else ", NULL, NULL"
-            texts = f", s.dictionary, s.text, {store.reasoning}" if set(TEXT_COLUMNS) & set(columns) else ""
-            query = _QUERY.format(facts=facts, texts=texts, verifier=CURRENT_VERIFIER)
+        facts = ", s.finish, s.tokens" if set(FACT_COLUMNS) & set(columns) else ", NULL, NULL"
+        texts = set(TEXT_COLUMNS) & set(columns)
+        more = f", s.dictionary, s.text, {self.store.reasoning}" if texts else ""
+        query = _QUERY.format(facts=facts, texts=more, verifier=CURRENT_VERIFIER)
+        with sqlite_errors(self.path):
             for part in self.parts if parts is None else parts:
                 first = 1 + sum(run.samples for run in self.runs[:part])
-                cursor = store.connection.execute(query, (self.runs[part].id,))
-                while batch := cursor.fetchmany(rows):
+                cursor = self.store.connection.execute(query, (self.runs[part].id,))
+                numbered = enumerate(map(self._unpacked, cursor) if texts else cursor, first)
+                while taken := take_rows(map(_with_size, numbered), rows, MAX_BATCH_CHARACTERS):
+                    batch = [tuple(row) for _, row, _ in taken]
                     self._check(batch)
-                    values = self._columns(batch, self.runs[part].name, store.unpack)
+                    values = self._columns(batch, self.runs[part].name)
                     coded = {column: Column.of(values[column]()) for column in columns}
-                    yield Batch(np.arange(first, first + len(batch)), coded)
-                    first += len(batch)
+                    yield Batch(np.array([number for number, *_ in taken]), coded)
+
+    def _unpacked(self, row: Row) -> Row:
+        *facts, dictionary, text, reasoning = row
+        return *facts, self.store.unpack(text, dictionary), self.store.unpack(reasoning, dictionary)
 
     def _check(self, rows: Sequence[Row]) -> None:
         unverified = next((row[0] for row in rows if row[1] is None), None)
@@ -109,9 +120,7 @@ class StoreTable:
                 f"run `rlvrscope verify {self.path}`"
             )
 
-    def _columns(
-        self, rows: Sequence[Row], run: str, unpack: Callable[[bytes | None, int | None], str]
-    ) -> dict[str, Callable[[], list[Any]]]:
+    def _columns(self, rows: Sequence[Row], run: str) -> dict[str, Callable[[], list[Any]]]:
         of_problems = {
             name: lambda values=values: [values[row[0]] for row in rows] for name, values in self.by_problem.items()
         }
@@ -128,10 +137,16 @@ class StoreTable:
                 "index": lambda: [row[4] for row in rows],
                 "finish": lambda: [row[5] for row in rows],
                 "tokens": lambda: [row[6] for row in rows],
-                "text": lambda: [unpack(row[8], row[7]) for row in rows],
-                "reasoning": lambda: [unpack(row[9], row[7]) for row in rows],
+                "text": lambda: [row[7] for row in rows],
+                "reasoning": lambda: [row[8] for row in rows],
             }
         )
+
+
+def _with_size(numbered: tuple[int, Row]) -> Numbered:
+    """A row with its number and the length of its texts."""
+    number, row = numbered
+    return number, row, sum(map(len, row[7:]))
 
 
 def _by_run(identities: Mapping[str, Mapping[str, Fact]]) -> dict[str, dict[str, Any]]:

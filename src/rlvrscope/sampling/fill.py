@@ -165,6 +165,7 @@ def fill(
         on_progress(progress)
         committer = _Committer(store, run, workers, progress, on_progress, engine.honours_seeds)
         _draw(engine, requests(committer), committer)
+    store.check_place()
     return progress
 
 

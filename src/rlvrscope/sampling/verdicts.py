@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from rlvrscope.errors import InputError
 from rlvrscope.plugins import Plugin
 from rlvrscope.problem import Problem, Verdict
-from rlvrscope.sampling.store.sample_store import BATCH, SampleStore
+from rlvrscope.sampling.store.sample_store import BATCH, Sample, SampleStore
+from rlvrscope.tables.table import MAX_BATCH_CHARACTERS, take_rows
 from rlvrscope.tables.values import shorten
 from rlvrscope.verify import VerifierPool
 from rlvrscope.verify.verifiers import version_of
@@ -23,11 +24,11 @@ def verify_missing(store: SampleStore, run: str, problems: Sequence[Problem], po
     """Verify samples without a verdict by the current versions; return how many. Samples never change."""
     total = 0
     for problem in problems:
-        unverified = store.unverified(run, problem.id)
-        for start in range(0, len(unverified), BATCH):
-            indices = set(unverified[start : start + BATCH])
-            span = store.samples(run, problem.id, range(min(indices), max(indices) + 1))
-            samples = [sample for sample in span if sample.index in indices]
+        unverified = set(store.unverified(run, problem.id))
+        span = store.samples(run, problem.id, range(min(unverified, default=0), max(unverified, default=-1) + 1))
+        numbered = ((one.index, (one,), len(one.completion.text)) for one in span if one.index in unverified)
+        while taken := take_rows(numbered, BATCH, MAX_BATCH_CHARACTERS):
+            samples: list[Sample] = [sample for _, (sample,), _ in taken]
             verdicts = verify_texts([(sample.completion.text, problem) for sample in samples], pool)
             pairs = zip(samples, verdicts, strict=True)
             store.add_verdicts(run, [(problem.id, sample.index, verdict) for sample, verdict in pairs])

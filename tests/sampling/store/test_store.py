@@ -22,10 +22,13 @@ from rlvrscope.readers.store_table import StoreTable
 from rlvrscope.sampling import Sample, SampleStore, fill
 from rlvrscope.sampling.store.check import check, stats
 from rlvrscope.sampling.store.export import export
+from rlvrscope.sampling.store.integrity import FACTS, seal
 from rlvrscope.sampling.store.store_file import APPLICATION_ID, FORMAT_VERSION, UPGRADES, refuse_network
-from rlvrscope.sampling.verdicts import check_plugin_verifiers, verify_missing
+from rlvrscope.sampling.verdicts import check_plugin_verifiers, verify_missing, verify_texts
 from rlvrscope.tables.formats import open_table
+from rlvrscope.verify import VerifierPool
 
+PROBLEM_OF = {problem.id: problem for problem in filler.PROBLEMS}
 PROBLEMS = [Problem("p", "?", "1"), Problem("q", "?", "2", cluster="c", metadata={"numbers": [1, 2]})]
 
 
@@ -110,8 +113,9 @@ def first_store(tmp_path: Path) -> Path:
     connection.executescript(f"BEGIN; {FIRST_SCHEMA} COMMIT;")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("ATTACH ? AS today", (str(store.path),))
-    for table in ("runs", "problems", "dictionaries", "verifiers", "verdicts"):
+    for table in ("runs", "problems", "dictionaries", "verifiers"):
         connection.execute(f"INSERT INTO {table} SELECT * FROM today.{table}")
+    connection.execute(f"INSERT INTO verdicts SELECT {FACTS['verdicts']} FROM today.verdicts")
     columns = "run, problem, number, text, dictionary, tokens, logp, finish, seed, note"
     connection.execute(f"INSERT INTO samples SELECT {columns} FROM today.samples")
     connection.close()
@@ -193,12 +197,16 @@ def test_verdicts_of_another_version_stand_beside_the_first(store: SampleStore):
 
 
 def test_samples_without_a_verdict_are_verified_and_not_changed(tmp_path: Path):
-    from rlvrscope.verify import VerifierPool
-
-    with SampleStore(tmp_path) as store:
+    with SampleStore(tmp_path / "whole") as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 20)
-        before = filler.verified_samples(tmp_path)
-        store.connection.execute("DELETE FROM verdicts WHERE number % 3 = 1")
+        before = filler.verified_samples(tmp_path / "whole")
+        samples, identity = list(store.samples("samples")), store.runs()["samples"]
+    with SampleStore(tmp_path) as store, VerifierPool(1) as pool:
+        store.begin("samples", identity, filler.PROBLEMS)
+        for late in (False, True):
+            chosen = [sample for sample in samples if (sample.index % 3 == 1) == late]
+            verdicts = verify_texts([(one.completion.text, PROBLEM_OF[one.problem]) for one in chosen], pool)
+            store.add("samples", chosen, () if late else verdicts)
     with pytest.raises(InputError, match="rlvrscope verify"):
         read_models(str(tmp_path))
     with SampleStore(tmp_path) as store, VerifierPool() as pool:
@@ -281,12 +289,16 @@ def test_a_damaged_text_is_found(tmp_path: Path):
 
 
 @pytest.mark.parametrize("lost", ["DELETE FROM samples WHERE number = 3", "DELETE FROM problems WHERE name = 'p2'"])
-def test_rows_that_hang_on_nothing_are_found(tmp_path: Path, lost: str):
+def test_rows_that_are_missing_are_found(tmp_path: Path, lost: str):
     with SampleStore(tmp_path) as store:
         fill(store, filler.PROBLEMS, filler.Guesser(), 5)
         store.connection.execute(lost)
-        with pytest.raises(InputError, match="damaged: it holds"):
+        with pytest.raises(InputError, match="differ from their checksum"):
             check(store)
+        seal(store.connection, "problems")
+        if "problems" in lost:  # as in a store of an earlier format, which has no checksums
+            with pytest.raises(InputError, match="damaged: it holds 5 samples of no run or problem"):
+                check(store)
 
 
 MOUNTS = """\
@@ -341,8 +353,7 @@ def test_the_export_says_what_the_store_says(tmp_path: Path):
 @pytest.mark.parametrize("name", ["run.parquet", "run.jsonl"])
 def test_the_export_holds_what_is_needed_to_verify_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     """Reasoning, prompts and what verifiers read; with row groups of three rows."""
-    monkeypatch.setattr(sys.modules[export.__module__], "GROUP_CHARACTERS", 1)
-    monkeypatch.setattr(sys.modules[export.__module__], "FETCHED_ROWS", 3)
+    monkeypatch.setattr(sys.modules[export.__module__], "GROUP_ROWS", 3)
     problems = [
         Problem("p", "1 or 2?", "A", "choice", metadata={"choices": ["1", "2"], "level": "3"}),
         Problem("q", "\ud800?", "2", cluster="c"),

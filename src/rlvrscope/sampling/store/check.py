@@ -10,8 +10,9 @@ from rlvrscope.engines.engine import TRUNCATED
 from rlvrscope.errors import InputError
 from rlvrscope.problem import OUTCOMES
 from rlvrscope.sampling.rates import Rates
+from rlvrscope.sampling.store.integrity import verify_rows
 from rlvrscope.sampling.store.sample_store import CURRENT_VERIFIER, IMPORTED, SampleStore
-from rlvrscope.sampling.store.store_file import sqlite_errors
+from rlvrscope.sampling.store.store_file import format_version, sqlite_errors
 from rlvrscope.scoring import Fact
 
 ORPHANS = {
@@ -68,11 +69,8 @@ def not_imported(identity: Mapping[str, Fact], stored: int) -> int:
 
 
 def check(store: SampleStore) -> int:
-    """Verify every page, row and text checksum; return the number of samples. Raises InputError with the defect."""
-    with sqlite_errors(store.path):
-        defects = [row[0] for row in store.connection.execute("PRAGMA integrity_check(5)")]
-    if defects != ["ok"]:
-        raise InputError(f"{store.path} is damaged: {'; '.join(defects)[:300]}")
+    """Verify every page, row and text; return the number of samples. Raises InputError with the defect."""
+    verify_rows(store.connection, store.path, format_version(store.connection, store.path))
     for what, query in ORPHANS.items():
         with sqlite_errors(store.path):
             (count,) = store.connection.execute(query).fetchone()

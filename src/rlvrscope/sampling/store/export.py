@@ -18,7 +18,6 @@ from rlvrscope.tables.values import to_text
 
 GROUP_ROWS, GROUP_CHARACTERS = 8_192, 1 << 24
 """Rows of a row group, and characters of their texts: it is kept in memory, and ends with the first limit."""
-FETCHED_ROWS = 256
 COLUMNS = {
     "problem": "string", "index": "int64", "prompt": "string", "text": "string", "reasoning": "string",
     "correct": "bool", "score": "double", "outcome": "string", "answer": "string", "gold": "string",
@@ -98,9 +97,9 @@ def _row_groups(store: SampleStore, problems: Mapping[str, Problem]) -> Iterator
     characters = 0
     with sqlite_errors(store.path):
         cursor = store.connection.execute(_QUERY.format(reasoning=store.reasoning))
-        while rows := cursor.fetchmany(FETCHED_ROWS):
-            group += [_row(store, facts, *row) for row in rows]
-            characters += sum(len(row["text"]) + len(row["reasoning"]) for row in group[-len(rows) :])
+        for values in cursor:
+            group.append(row := _row(store, facts, *values))
+            characters += len(row["text"]) + len(row["reasoning"])
             if len(group) >= GROUP_ROWS or characters >= GROUP_CHARACTERS:
                 yield group
                 group, characters = [], 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import operator
+import os
 import sqlite3
 import threading
 from collections import Counter
@@ -17,19 +19,23 @@ from typing import Any, Self
 from rlvrscope.engines.engine import Completion
 from rlvrscope.errors import InputError, WorkError, file_errors
 from rlvrscope.extras import needs_extra
+from rlvrscope.files import parse_json
 from rlvrscope.problem import Problem, Verdict
+from rlvrscope.sampling.store.integrity import FACTS, NUM_FACTS, add_batch, next_batch, seal, verify_rows
 from rlvrscope.sampling.store.store_file import (
+    REASONING_SINCE,
+    check_header,
     connect_to_read,
     connect_to_write,
     create,
-    examine,
+    damaged,
     format_version,
     refuse_network,
     sqlite_errors,
     store_path,
-    upgrade,
 )
 from rlvrscope.sampling.store.texts import Texts
+from rlvrscope.sampling.store.upgrade import upgrade
 from rlvrscope.scoring import Fact
 from rlvrscope.tables.values import shorten, to_text
 
@@ -41,6 +47,7 @@ IMPORTED = "imported"
 """Engine of a run whose samples were imported from files."""
 UNKNOWN_SEED = -1
 """Seed of a sample that was drawn elsewhere."""
+_key = operator.itemgetter(0, 1, 2, 3)
 CURRENT_VERIFIER = "(SELECT w.id FROM verifiers w WHERE w.name = p.verifier ORDER BY w.used DESC LIMIT 1)"
 """SQL: id of the verifier version whose verdicts on problem p are read, the one used last."""
 
@@ -60,16 +67,17 @@ class SampleStore:
 
     Within a process, one thread may add samples while another calls `existing`.
 
-    path: the file, or a folder for samples.sqlite; created if missing. write: False opens it read-only; a store of an
-    earlier format is upgraded when it is opened to write, and only read otherwise. examined: skip the check for damage.
-    reasoning: SQL of a sample's packed reasoning, which the first format did not keep.
+    path: the file, or a folder for samples.sqlite; created if missing. write: False reads the store as it is when it is
+    opened, whoever writes to it later. A store of an earlier format is upgraded when it is opened to write, and only
+    read otherwise. reasoning: SQL of a sample's packed reasoning, which the first format did not keep.
 
-    Raises InputError for a damaged, foreign or newer file and on a network file system, and changes nothing; WorkError
-    where another process is writing or the disk fails; MissingExtraError without zstandard.
+    All pages, types and checksums are verified, but those of the texts, which follow when a text is read. Raises
+    InputError for a damaged, foreign or newer file and on a network file system, and changes nothing; WorkError where
+    another process is writing or the disk fails; MissingExtraError without zstandard.
     """
 
-    def __init__(self, path: Path | str, *, write: bool = True, examined: bool = False) -> None:
-        self.path = store_path(path)
+    def __init__(self, path: Path | str, *, write: bool = True) -> None:
+        self.path, self._write = store_path(path), write
         self._lock_stack = contextlib.ExitStack()
         self._mutex = threading.RLock()
         if write:
@@ -78,16 +86,28 @@ class SampleStore:
         try:
             if write and not self.path.exists():
                 create(self.path)
-            if not examined:
-                examine(self.path)
-            self.connection = (connect_to_write if write else connect_to_read)(self.path)
-            self._texts = Texts(self.connection, self.path)
+            self.connection = self._examined()
             if write:
+                self.connection.close()
+                self.connection = connect_to_write(self.path)
                 upgrade(self.connection, self.path)
-            self.reasoning = "s.reasoning" if format_version(self.connection, self.path) > 1 else "NULL"
+            self._texts = Texts(self.connection, self.path)
+            version = format_version(self.connection, self.path)
+            self.reasoning = "s.reasoning" if version >= REASONING_SINCE else "NULL"
+            self._files = self._identities()
         except BaseException:
             self._lock_stack.close()
             raise
+
+    def _examined(self) -> sqlite3.Connection:
+        check_header(self.path)
+        connection = connect_to_read(self.path)
+        try:
+            verify_rows(connection, self.path, format_version(connection, self.path))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +117,8 @@ class SampleStore:
 
     def close(self) -> None:
         with self._mutex, contextlib.suppress(sqlite3.Error):  # every commit is safe already
+            if self._write:  # so that the file holds everything, even while somebody reads it
+                self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             self.connection.close()
         self._lock_stack.close()
 
@@ -106,7 +128,7 @@ class SampleStore:
         """Return the identity of every run, by name, in the order they were begun."""
         with sqlite_errors(self.path):
             rows = self.connection.execute("SELECT name, identity FROM runs ORDER BY id").fetchall()
-        return {name: json.loads(identity) for name, identity in rows}
+        return {name: self._object(identity, f"run {shorten(name)}") for name, identity in rows}
 
     def begin(self, run: str, identity: Mapping[str, Fact], problems: Sequence[Problem]) -> None:
         """Add a run and its problems unless they exist. Raises InputError as `check_identity` does."""
@@ -120,6 +142,7 @@ class SampleStore:
             elif self._is_empty(run):
                 connection.execute("UPDATE runs SET identity = ? WHERE name = ?", (facts, run))
             connection.executemany("INSERT INTO problems (name, verifier, content) VALUES (?, ?, ?)", new)
+            seal(connection, "runs", "problems")
 
     def check_identity(self, run: str, identity: Mapping[str, Fact], problems: Sequence[Problem]) -> None:
         """Raises InputError, with the differences, if the run's samples have another identity or a problem changed.
@@ -150,7 +173,26 @@ class SampleStore:
 
     def problems(self) -> dict[str, Problem]:
         """Return every problem, by id, in the order they were added."""
-        return {name: Problem(id=name, **json.loads(content)) for name, content in self._contents().items()}
+        return {name: self._problem(name, content) for name, content in self._contents().items()}
+
+    def _problem(self, name: str, content: str) -> Problem:
+        fields = self._object(content, what := f"problem {shorten(name)}")
+        texts = {key: fields.get(key) for key in ("prompt", "answer", "verifier")}
+        cluster, metadata = fields.get("cluster"), fields.get("metadata")
+        sound = all(isinstance(text, str) for text in [*texts.values(), cluster or ""]) and isinstance(metadata, dict)
+        if not sound or fields.keys() - {*texts, "cluster", "metadata"}:
+            raise damaged(self.path, f"{what} is not as it was written")
+        return Problem(id=name, **fields)
+
+    def _object(self, text: str, what: str) -> dict[str, Any]:
+        """A JSON object of the store."""
+        try:
+            value = parse_json(text)
+        except ValueError as error:
+            raise damaged(self.path, f"{what}: {error}") from error
+        if not isinstance(value, dict):
+            raise damaged(self.path, f"{what} is not an object")
+        return value
 
     def _contents(self) -> dict[str, str]:
         with sqlite_errors(self.path):
@@ -179,29 +221,27 @@ class SampleStore:
             places = self._new(run, samples)
             new = [samples[place] for place in places]
             texts, reasonings = self._pack([sample.completion for sample in new])
-            connection.executemany(
-                "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (run_id, ids[sample.problem], sample.index, *text, *_facts(sample), reasoning)
-                    for sample, text, reasoning in zip(new, texts, reasonings, strict=True)
-                ],
-            )
-            if verdicts:
-                self._insert_verdicts(
-                    run_id, [(ids[samples[at].problem], samples[at].index, verdicts[at]) for at in places]
-                )
+            number = next_batch(connection)
+            rows = [  # numbers of the types that SQLite returns, so that the checksum is that of what is read
+                (run_id, ids[one.problem], one.index, dictionary, None if said.tokens is None else int(said.tokens),
+                 None if said.logp is None else float(said.logp), said.finish, one.seed, said.note, number, text,
+                 reasoning)
+                for one, (text, dictionary), reasoning in zip(new, texts, reasonings, strict=True)
+                for said in (one.completion,)
+            ]  # fmt: skip
+            judged = [(ids[samples[at].problem], samples[at].index, verdicts[at]) for at in places] if verdicts else []
+            self._insert(number, rows, self._verdict_rows(run_id, judged, number))
         return len(new)
 
     def _new(self, run: str, samples: Sequence[Sample]) -> list[int]:
         """Return the places of samples that the store lacks, the first of each (problem, index)."""
-        place_of = {(sample.problem, sample.index): place for place, sample in reversed(list(enumerate(samples)))}
-        spans: dict[str, list[int]] = {}
-        for problem, index in place_of:
-            spans.setdefault(problem, []).append(index)
-        for problem, span in spans.items():
-            for index in self.existing(run, problem, range(min(span), max(span) + 1)):
-                place_of.pop((problem, index), None)
-        return sorted(place_of.values())
+        places_of: dict[str, dict[int, int]] = {}
+        for place, sample in enumerate(samples):
+            places_of.setdefault(sample.problem, {}).setdefault(sample.index, place)
+        for problem, places in places_of.items():
+            for index in self.existing(run, problem, range(min(places), max(places) + 1)):
+                places.pop(index, None)
+        return sorted(place for places in places_of.values() for place in places.values())
 
     def _pack(self, completions: Sequence[Completion]) -> tuple[list[tuple[bytes, int | None]], list[bytes | None]]:
         """Return the packed texts, and the packed reasoning where there is any, with the same dictionary."""
@@ -240,6 +280,7 @@ class SampleStore:
                 "INSERT INTO verifiers (name, version, used) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET used = ?3",
                 (name, version, last + 1),
             )
+            seal(connection, "verifiers")
 
     def unverified(self, run: str, problem: str) -> list[int]:
         """Return the indices of samples without a verdict by the current version."""
@@ -271,31 +312,51 @@ class SampleStore:
 
     def add_verdicts(self, run: str, verdicts: Sequence[tuple[str, int, Verdict]]) -> None:
         """Add (problem, index, verdict) in one commit; an existing verdict by the same version is kept."""
-        with self._transaction():
+        with self._transaction() as connection:
             ids = {name: self._id("problems", name) for name in {name for name, _, _ in verdicts}}
-            self._insert_verdicts(
-                self._id("runs", run), [(ids[name], index, verdict) for name, index, verdict in verdicts]
+            number = next_batch(connection)
+            rows = self._verdict_rows(
+                self._id("runs", run), [(ids[name], index, verdict) for name, index, verdict in verdicts], number
             )
+            query = "SELECT 1 FROM verdicts WHERE verifier = ? AND run = ? AND problem = ? AND number = ?"
+            by_key = {row[:4]: row for row in reversed(rows)}
+            new = [row for key, row in sorted(by_key.items()) if connection.execute(query, key).fetchone() is None]
+            self._insert(number, [], new)
 
-    def _insert_verdicts(self, run: int, verdicts: Sequence[tuple[int, int, Verdict]]) -> None:
-        by_version = {(verdict.verifier, verdict.version) for _, _, verdict in verdicts}
-        verifier: dict[tuple[str, str], int] = {}
-        for name, version in by_version:
-            insert = (
-                "INSERT OR IGNORE INTO verifiers (name, version, used) "
-                "SELECT ?, ?, coalesce(max(used), 0) + 1 FROM verifiers"
-            )
-            self.connection.execute(insert, (name, version))
-            query = "SELECT id FROM verifiers WHERE name = ? AND version = ?"
-            verifier[name, version] = self.connection.execute(query, (name, version)).fetchone()[0]
+    def _verdict_rows(
+        self, run: int, verdicts: Sequence[tuple[int, int, Verdict]], batch: int
+    ) -> list[tuple[Any, ...]]:
+        """Rows of verdicts in the order of their key. Adds the verifiers that the store lacks."""
+        verifier = {
+            version: self._verifier(*version) for version in {(one.verifier, one.version) for _, _, one in verdicts}
+        }
+        rows = [
+            (verifier[v.verifier, v.version], run, problem, index, v.outcome, float(v.score), _plain_text(v.extracted),
+             v.path, _plain_text(v.reason), batch)
+            for problem, index, v in verdicts
+        ]  # fmt: skip
+        return sorted(rows, key=_key)
+
+    def _verifier(self, name: str, version: str) -> int:
+        """Id of a verifier's version, which is added if it is not there."""
+        query = "SELECT id FROM verifiers WHERE name = ? AND version = ?"
+        row = self.connection.execute(query, (name, version)).fetchone()
+        if row is not None:
+            return row[0]
+        insert = "INSERT INTO verifiers (name, version, used) SELECT ?, ?, coalesce(max(used), 0) + 1 FROM verifiers"
+        added = self.connection.execute(insert, (name, version)).lastrowid
+        seal(self.connection, "verifiers")
+        assert added is not None
+        return added
+
+    def _insert(self, batch: int, samples: Sequence[tuple[Any, ...]], verdicts: Sequence[tuple[Any, ...]]) -> None:
+        """Insert the rows of a commit with their checksums."""
+        marks = ", ".join("?" * (NUM_FACTS + 1))
         self.connection.executemany(
-            "INSERT OR IGNORE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (verifier[v.verifier, v.version], run, problem, index, v.outcome, v.score, _plain_text(v.extracted),
-                 v.path, _plain_text(v.reason))
-                for problem, index, v in verdicts
-            ],
-        )  # fmt: skip
+            f"INSERT INTO samples ({FACTS['samples']}, batch, text, reasoning) VALUES ({marks}, ?, ?)", samples
+        )
+        self.connection.executemany(f"INSERT INTO verdicts VALUES ({marks})", verdicts)
+        add_batch(self.connection, batch, samples, verdicts)
 
     # --- internals
 
@@ -311,7 +372,13 @@ class SampleStore:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit all of the block or nothing. Raises WorkError where the disk fails; the store is then unchanged."""
+        """Commit all of the block or nothing.
+
+        Raises WorkError where the disk fails, and the store is then unchanged; and where somebody has removed the file
+        meanwhile, to which the system lets a process write all the same.
+        """
+        if not self._write:
+            raise WorkError(f"{self.path} was opened to be read: it is readonly")
         with self._mutex:
             try:
                 with sqlite_errors(self.path):
@@ -324,6 +391,28 @@ class SampleStore:
                         self.connection.execute("ROLLBACK")
                 self._texts.forget()
                 raise
+            self.check_place()
+
+    def check_place(self) -> None:
+        """Raises WorkError unless the store that was opened is still at its path, with its log."""
+        files = self._identities()
+        if files[0] != self._files[0] or (self._files[1] is not None and files[1] != self._files[1]):
+            raise WorkError(
+                f"{self.path} was removed or replaced while it was written: what was added to it since is lost. Put it "
+                "back and run the same command again"
+            )
+        self._files = files
+
+    def _identities(self) -> list[tuple[int, int] | None]:
+        """Device and number of the file and of its log; None for one that is not there."""
+        identities: list[tuple[int, int] | None] = []
+        for path in (str(self.path), f"{self.path}-wal"):
+            try:
+                status = os.stat(path)
+                identities.append((status.st_dev, status.st_ino))
+            except OSError:
+                identities.append(None)
+        return identities
 
     def _lock(self) -> None:
         """Lock the file until it is closed or the process ends, however it ends."""
@@ -347,11 +436,6 @@ def _content(problem: Problem) -> str:
 
 def _json(value: Mapping[str, Any]) -> str:
     return json.dumps(dict(value), sort_keys=True)
-
-
-def _facts(sample: Sample) -> tuple[Any, ...]:
-    completion = sample.completion
-    return completion.tokens, completion.logp, completion.finish, sample.seed, completion.note
 
 
 def _plain_text(text: str | None) -> str | None:

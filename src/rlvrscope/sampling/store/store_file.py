@@ -9,14 +9,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rlvrscope.errors import InputError, WorkError, file_errors
+from rlvrscope.files import open_ordinary
 
 FILE_NAME = "samples.sqlite"
 SUFFIXES = (".sqlite", ".db")
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+REASONING_SINCE, CHECKSUMS_SINCE = 2, 3
+"""Formats from which on samples have their reasoning, and rows have checksums."""
 APPLICATION_ID = int.from_bytes(b"RLVS", "big")
 """SQLite's application id, in bytes 68 to 71 of the file. The format version is SQLite's user_version."""
-UPGRADES = {1: "ALTER TABLE samples ADD COLUMN reasoning BLOB"}
+_CHECKSUM_TABLES = """
+CREATE TABLE batches (
+    id INTEGER PRIMARY KEY, samples INTEGER NOT NULL, samples_sum INTEGER NOT NULL, verdicts INTEGER NOT NULL,
+    verdicts_sum INTEGER NOT NULL
+);
+CREATE TABLE seals (name TEXT PRIMARY KEY, checksum INTEGER NOT NULL);
+"""
+UPGRADES = {
+    1: "ALTER TABLE samples ADD COLUMN reasoning BLOB",
+    2: "ALTER TABLE samples ADD COLUMN batch INTEGER NOT NULL DEFAULT 0;"
+    f"ALTER TABLE verdicts ADD COLUMN batch INTEGER NOT NULL DEFAULT 0; DROP INDEX outcomes; {_CHECKSUM_TABLES}",
+}
 """The change from each format to the next one."""
+LOCK_SECONDS = 60.0
+"""Time to wait for another connection that has locked the file: one that ends moves its log into it."""
 MAX_LOG_PAGES = 4_000
 """Size of the write-ahead log, in pages of 4 KiB, at which its pages are moved to the file."""
 NETWORK_FILE_SYSTEMS = (
@@ -24,7 +40,7 @@ NETWORK_FILE_SYSTEMS = (
     "fuse.sshfs", "fuse.glusterfs", "fuse.ceph",
 )  # fmt: skip
 MOUNTS = Path("/proc/self/mounts")
-SCHEMA = """
+SCHEMA = f"""
 CREATE TABLE runs (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, identity TEXT NOT NULL);
 CREATE TABLE problems (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, verifier TEXT NOT NULL, content TEXT NOT NULL
@@ -34,6 +50,7 @@ CREATE TABLE samples (
     run INTEGER NOT NULL, problem INTEGER NOT NULL, number INTEGER NOT NULL,
     text BLOB NOT NULL, dictionary INTEGER, tokens INTEGER, logp REAL,
     finish TEXT NOT NULL, seed INTEGER NOT NULL, note TEXT NOT NULL, reasoning BLOB,
+    batch INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (run, problem, number)
 );
 CREATE TABLE verifiers (
@@ -42,17 +59,18 @@ CREATE TABLE verifiers (
 CREATE TABLE verdicts (
     verifier INTEGER NOT NULL, run INTEGER NOT NULL, problem INTEGER NOT NULL, number INTEGER NOT NULL,
     outcome TEXT NOT NULL, score REAL NOT NULL, extracted TEXT, path TEXT NOT NULL, reason TEXT NOT NULL,
+    batch INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (verifier, run, problem, number)
 ) WITHOUT ROWID;
-CREATE INDEX outcomes ON verdicts (verifier, run, problem, outcome);
-"""
+{_CHECKSUM_TABLES}"""
 
 
 def store_path(path: Path | str) -> Path:
     """Return the store's file: the path itself, or samples.sqlite in that folder, which need not exist yet."""
     path = Path(path)
     named = path.suffix in SUFFIXES and not path.is_dir()
-    return path if named or path.is_file() else path / FILE_NAME
+    path = path if named or path.is_file() else path / FILE_NAME
+    return path.resolve() if path.is_symlink() else path  # SQLite's log is beside the file, not beside the link
 
 
 def is_store(path: Path) -> bool:
@@ -83,59 +101,52 @@ def create(path: Path) -> None:
         _flush_folder(path.parent)
 
 
-def examine(path: Path) -> None:
-    """Check the file without changing it.
-
-    Raises InputError for a foreign, newer or damaged file; WorkError if it can't be read.
-    """
-    with file_errors("read", path), path.open("rb") as file:
+def check_header(path: Path) -> None:
+    """Raises InputError for a file that is no store; WorkError if it can't be read."""
+    with open_ordinary(path) as file:
         header = file.read(100)
     if header[:16] != b"SQLite format 3\0" or int.from_bytes(header[68:72], "big") != APPLICATION_ID:
         raise InputError(f"{path} is not a store of samples: rlvrscope did not write it. Choose another path.")
-    connection = connect_to_read(path)
-    try:
-        version = format_version(connection, path)
-        if version > FORMAT_VERSION:
-            raise InputError(
-                f"{path} has format {version}; this version reads up to {FORMAT_VERSION}. Upgrade rlvrscope."
-            )
-        with sqlite_errors(path):
-            problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    finally:
-        connection.close()
-    if problem != "ok":
-        raise _damaged(path, problem)
 
 
 def format_version(connection: sqlite3.Connection, path: Path) -> int:
-    """Return the format; the file's header does not know what is still in the log."""
+    """Return the format; the file's header does not know what is still in the log.
+
+    Raises InputError for a newer one, and for none.
+    """
     with sqlite_errors(path):
-        return connection.execute("PRAGMA user_version").fetchone()[0]
-
-
-def upgrade(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a store of an earlier format to today's in one transaction. The caller holds the lock."""
-    version = format_version(connection, path)
-    if version == FORMAT_VERSION:
-        return
-    try:
-        with sqlite_errors(path):
-            connection.execute("BEGIN IMMEDIATE")
-            for earlier in range(version, FORMAT_VERSION):
-                connection.execute(UPGRADES[earlier])
-            connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-            connection.execute("COMMIT")
-    except BaseException:
-        connection.close()  # which rolls back
-        raise
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > FORMAT_VERSION:
+        raise InputError(f"{path} has format {version}; this version reads up to {FORMAT_VERSION}. Upgrade rlvrscope.")
+    if version < 1:
+        raise damaged(path, f"its header says format {version}")
+    return version
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """Open a read-only connection. Without a log no process is writing, and no helper files are created."""
+    """Open a connection that sees the store as it is now, however long it reads and whoever writes meanwhile.
+
+    The file is never changed. Where there is no log yet, a writer may begin one at any moment, so the reader takes part
+    in SQLite's locking, with helper files that go when it closes; only a file that can't be written to is read without.
+    """
     log = path.with_name(f"{path.name}-wal")
-    unused = not log.exists() or log.stat().st_size == 0
+    if log.exists() and log.stat().st_size > 0:
+        mode = "mode=ro"
+    else:
+        mode = "mode=rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "immutable=1"
     with sqlite_errors(path):
-        return sqlite3.connect(f"{path.resolve().as_uri()}?{'immutable=1' if unused else 'mode=ro'}", uri=True)
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=LOCK_SECONDS
+        )
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on it sees one snapshot
+        except BaseException:
+            connection.close()
+            raise
+    return connection
 
 
 def connect_to_write(path: Path) -> sqlite3.Connection:
@@ -145,8 +156,13 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
     """
     with sqlite_errors(path):
         connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
+            f"{path.resolve().as_uri()}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=LOCK_SECONDS,
         )
+        connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {MAX_LOG_PAGES}")
         return connection
@@ -192,12 +208,13 @@ def sqlite_errors(path: Path) -> Iterator[None]:
                 f"cannot write {path}: {error} ({name}): the disk is full or failing. What was committed before is "
                 "safe; make room and run the same command again"
             ) from error
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            raise _damaged(path, str(error)) from error
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "decode to UTF-8" in str(error):
+            raise damaged(path, str(error)) from error
         raise WorkError(f"cannot use {path}: {error}{f' ({name})' if name else ''}") from error
 
 
-def _damaged(path: Path, reason: str) -> InputError:
+def damaged(path: Path, reason: str) -> InputError:
+    """The error for a damaged store."""
     reason = " ".join(reason.split())[:200]
     return InputError(f"{path} is damaged ({reason}); nothing was changed. Restore a copy, or remove it and run again.")
 

@@ -13,8 +13,11 @@ from typing import Any
 
 from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
+from rlvrscope.sampling.store.integrity import seal
 
 MAX_DICTIONARY_BYTES = 16_384
+MAX_TEXT_BYTES = 1 << 24
+"""Size of a text, unpacked."""
 TRAINING_RATIO = 8
 """Bytes of training text for each byte of a dictionary."""
 
@@ -38,6 +41,9 @@ class Texts:
     def pack(self, texts: Sequence[str]) -> list[tuple[bytes, int | None]]:
         """Return (bytes, dictionary id) of each text, inside a transaction: the first call may add the dictionary."""
         raw = [text.encode("utf-8", "surrogatepass") for text in texts]
+        longest = max(map(len, raw), default=0)
+        if longest > MAX_TEXT_BYTES:
+            raise InputError(f"{self.path}: a text may have {MAX_TEXT_BYTES:,} bytes; one has {longest:,}")
         if self._current is None:
             self._current = self._latest() or self._train(raw)
             self._packer = self._zstd.ZstdCompressor(
@@ -55,7 +61,13 @@ class Texts:
         if dictionary not in self._unpackers:
             self._unpackers[dictionary] = self._zstd.ZstdDecompressor(dict_data=self._dictionary(dictionary))
         try:
-            return self._unpackers[dictionary].decompress(packed).decode("utf-8", "surrogatepass")
+            size = self._zstd.frame_content_size(packed)
+            if size > MAX_TEXT_BYTES:
+                raise InputError(
+                    f"{self.path} is damaged: a text of {size:,} bytes, and it may have {MAX_TEXT_BYTES:,}"
+                )
+            raw = self._unpackers[dictionary].decompress(packed, max_output_size=MAX_TEXT_BYTES)
+            return raw.decode("utf-8", "surrogatepass")
         except (self._zstd.ZstdError, UnicodeDecodeError) as error:
             raise InputError(f"{self.path} is damaged: a text can't be unpacked ({error})") from error
 
@@ -68,7 +80,9 @@ class Texts:
             content = self._zstd.train_dictionary(size, list(raw)).as_bytes()
         except (self._zstd.ZstdError, ValueError):  # too little text, or too uniform
             return None
-        return self.connection.execute("INSERT INTO dictionaries (content) VALUES (?)", (content,)).lastrowid
+        number = self.connection.execute("INSERT INTO dictionaries (content) VALUES (?)", (content,)).lastrowid
+        seal(self.connection, "dictionaries")
+        return number
 
     def _dictionary(self, number: int | None) -> Any:
         if number is None:
