@@ -74,8 +74,8 @@ def moved(model: Policy, direction_D: Tensor, length: float) -> Policy:
     return copied
 
 
-def measured_rate(model: Policy, solutions: SolutionSet, direction_D: Tensor) -> float:
-    """Change of pass@K over that of pass@1 after the step that gains GAIN, by bisection; nan if none does."""
+def measured_rate(model: Policy, solutions: SolutionSet, direction_D: Tensor) -> float | None:
+    """Change of pass@K over that of pass@1 after the step that gains GAIN, by bisection; None if none does."""
     start_N = success(model, solutions)
     low, high = 0.0, 1e-3 / float(direction_D.norm())
     for _ in range(20):
@@ -83,7 +83,7 @@ def measured_rate(model: Policy, solutions: SolutionSet, direction_D: Tensor) ->
             break
         low, high = high, 2.0 * high
     else:
-        return float("nan")
+        return None
     for _ in range(20):
         middle = 0.5 * (low + high)
         reached = success(moved(model, direction_D, middle), solutions).mean() - start_N.mean() >= GAIN
@@ -115,10 +115,11 @@ def report(model: Policy, recipe: Recipe, prompts: int, names: Sequence[str], ba
             change_N = (gradient_ND @ direction_D).numpy()
             within, beyond = change_N[inside_N], change_N[~inside_N]
             rate = (boundary_N * change_N).mean() / change_N.mean()
+            step = measured_rate(model, solutions, direction_D)
             lines.append(
                 f"| {name} | {kind} | {(within < 0.0).mean():.3f} | {(beyond < 0.0).mean():.3f} "
                 f"| {beyond.mean() / within.mean():.2f} | {rate:+.3f} "
-                f"| {measured_rate(model, solutions, direction_D):+.3f} |"
+                f"| {'none' if step is None else f'{step:+.3f}'} |"
             )
     return lines
 
