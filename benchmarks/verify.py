@@ -1,36 +1,38 @@
-"""Verdicts per second: rlvrscope against math-verify called plainly, on the same answers in the same run.
+"""rlvrscope against math-verify called plainly: verdicts per second, and errors of both kinds.
 
-    python benchmarks/verify.py [--repeats 3] [--workers 2]
+    python benchmarks/verify.py [--repeats 3] [--workers 2] [--outputs FILE]
 
-Answers like those of models to MATH problems: integers, fractions, decimals, radicals, polynomials, intervals, tuples,
-words; three in four right, half of those in another form than the gold answer. math-verify is called as in its readme,
-parse and verify, in this process. Every verdict of rlvrscope that is wrong is printed. Then: honest answers alone, next
-to answers that hang, and after answers that take long.
+Speed: answers like those of models to MATH problems: integers, fractions, decimals, radicals, polynomials, intervals,
+tuples, words; three in four right, half of those in another form than the gold answer. math-verify is called as in its
+readme, parse and verify, in this process. Then: honest answers alone, next to answers that hang, and after answers that
+take long.
+
+Agreement: right answers refused and wrong ones accepted, on these answers and on the cases of the tests. --outputs
+names a file of real outputs, as `rlvrscope verify` reads it; where the two differ, both verdicts are printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import statistics
 import time
 from collections import Counter
+from pathlib import Path
 
 from math_verify import parse
 from math_verify import verify as plain_verify
 
-from rlvrscope.problem import Problem, Verdict
+from rlvrscope.problem import Problem
+from rlvrscope.problems.answer_files import read_answers
 from rlvrscope.seeding import generator
 from rlvrscope.verify import VerifierPool
 
 ITEMS = 2_000
-KINDS = {
-    (True, True): "both right",
-    (True, False): "rlvrscope alone right",
-    (False, True): "math-verify alone right",
-    (False, False): "both wrong",
-}
-"""By (rlvrscope is right, math-verify is right)."""
+CASES = Path(__file__).resolve().parents[1] / "tests" / "verify" / "cases.jsonl"
+Outcomes = list[tuple[bool, bool, bool]]
+"""(the answer is right, rlvrscope says so, math-verify says so)."""
 HANGS = "def hang(text, problem):\n    while True:\n        pass\n"
 
 
@@ -69,13 +71,13 @@ def _forms(kind: str, a: int, b: int, c: int) -> list[str]:
     }[kind]()
 
 
-def math_verify_agrees(gold: str, answer: str) -> bool:
-    return plain_verify(parse(f"${gold}$"), parse(f"So the answer is $\\boxed{{{answer}}}$."))
+def math_verify_agrees(gold: str, text: str) -> bool:
+    return plain_verify(parse(f"${gold}$"), parse(text))
 
 
 def compare(repeats: int, workers: int) -> None:
     times: dict[str, list[float]] = {"rlvrscope": [], "math-verify": []}
-    rates, agreement = [], Counter()
+    rates, outcomes = list[float](), Outcomes()
     for repeat in range(repeats):
         drawn = pairs(repeat)
         problems = [Problem(f"p{n}", "", gold) for n, (gold, *_) in enumerate(drawn)]
@@ -86,28 +88,60 @@ def compare(repeats: int, workers: int) -> None:
             verdicts = pool.map(texts, problems)
             times["rlvrscope"].append(time.perf_counter() - started)
         started = time.perf_counter()
-        plain = [math_verify_agrees(gold, answer) for gold, answer, _ in drawn]
+        plain = [math_verify_agrees(gold, text) for (gold, *_), text in zip(drawn, texts, strict=True)]
         times["math-verify"].append(time.perf_counter() - started)
         rates.append(times["math-verify"][-1] / times["rlvrscope"][-1])
-        agreement.update(_agreement(drawn, verdicts, plain))
+        ours = [verdict.outcome == "correct" for verdict in verdicts]
+        outcomes += list(zip([right for *_, right in drawn], ours, plain, strict=True))
         if repeat == 0:
             print(f"decided by: {dict(Counter(verdict.path for verdict in verdicts).most_common())}")
     for name in times:
         seconds = statistics.median(times[name])
         print(f"{name:<12} {ITEMS / seconds:10,.0f} verdicts per second ({ITEMS:,} answers in {seconds:.2f} s)")
     print(f"ratio: {statistics.median(rates):.0f} (from {min(rates):.0f} to {max(rates):.0f} in {repeats} runs)")
-    for kind in KINDS.values():
-        print(f"{kind:<24} {agreement[kind]:,}")
+    _print_errors("drawn answers", outcomes)
 
 
-def _agreement(drawn: list[tuple[str, str, bool]], verdicts: list[Verdict], plain: list[bool]) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for (gold, answer, right), verdict, plain_agrees in zip(drawn, verdicts, plain, strict=True):
-        is_right = (verdict.outcome == "correct") == right
-        counts[KINDS[is_right, plain_agrees == right]] += 1
-        if not is_right:
-            print(f"  rlvrscope is wrong: gold {gold}, answer {answer}: {verdict.outcome}, {verdict.reason}")
-    return counts
+def on_cases(workers: int) -> None:
+    """Count the errors on the cases of the tests."""
+    cases = [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
+    forms = [{"forms": case["forms"]} if "forms" in case else {} for case in cases]
+    problems = [Problem(f"c{n}", case["prompt"], case["answer"], metadata=forms[n]) for n, case in enumerate(cases)]
+    with VerifierPool(workers) as pool:
+        verdicts = pool.map([case["text"] for case in cases], problems)
+    plain = [math_verify_agrees(case["answer"], case["text"]) for case in cases]
+    ours = [verdict.outcome == "correct" for verdict in verdicts]
+    _print_errors("cases of the tests", list(zip([case["right"] for case in cases], ours, plain, strict=True)))
+
+
+def on_outputs(path: Path, workers: int) -> None:
+    """Print where the two differ on real outputs."""
+    answers = read_answers(path)
+    with VerifierPool(workers) as pool:
+        verdicts = pool.map(answers.texts, answers.problems)
+    count = Counter[tuple[bool, bool]]()
+    for text, problem, verdict in zip(answers.texts, answers.problems, verdicts, strict=True):
+        pair = (verdict.outcome == "correct", math_verify_agrees(problem.answer, text))
+        count[pair] += 1
+        if pair[0] != pair[1]:
+            print(
+                f"  gold {problem.answer!r}, answer {verdict.extracted!r}: rlvrscope {pair[0]}, math-verify {pair[1]}"
+            )
+    print(
+        f"real outputs: {len(verdicts):,}; both say right {count[True, True]:,}, both wrong {count[False, False]:,}, "
+        f"rlvrscope alone right {count[True, False]:,}, math-verify alone right {count[False, True]:,}"
+    )
+
+
+def _print_errors(name: str, outcomes: Outcomes) -> None:
+    for place, who in ((1, "rlvrscope"), (2, "math-verify")):
+        refused = sum(outcome[0] and not outcome[place] for outcome in outcomes)
+        accepted = sum(outcome[place] and not outcome[0] for outcome in outcomes)
+        right = sum(outcome[0] for outcome in outcomes)
+        print(
+            f"{name}: {who:<12} right ones refused {refused:,} of {right:,}, "
+            f"wrong ones accepted {accepted:,} of {len(outcomes) - right:,}"
+        )
 
 
 def next_to_hanging(workers: int, folder: str) -> None:
@@ -153,9 +187,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--outputs", type=Path)
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     compare(arguments.repeats, arguments.workers)
+    on_cases(arguments.workers)
+    if arguments.outputs:
+        on_outputs(arguments.outputs, arguments.workers)
     with tempfile.TemporaryDirectory() as folder:
         next_to_hanging(arguments.workers, folder)
     after_long(arguments.workers)

@@ -60,7 +60,7 @@ def test_outcomes_and_rate():
     assert "correct: 0.3333" in output
     facts = json.loads(run("verify", "s.jsonl", "--json", "--workers", "1").stdout)
     assert facts["outcomes"] == {"correct": 2, "wrong": 1, "no_answer": 1, "rejected": 2, "timeout": 0, "error": 0}
-    assert facts["decided_by"] == {"rules": 2, "string": 1, "exact": 1, "extract": 1, "symbolic": 1}
+    assert facts["decided_by"] == {"rules": 2, "string": 1, "exact": 1, "extract": 1, "algebra": 1}
 
 
 def test_verdicts_can_be_read_by_boundary(at: Path):
@@ -116,10 +116,11 @@ def test_one_item_explained():
     output = run("verify", "s.jsonl", "--explain", "6").stdout
     assert "extracted    9^{9^{9^9}}" in output
     assert "outcome      rejected (score 0)" in output
-    assert "why          a power that is too large" in output
+    assert "read as      power(number 9, power(number 9, power(number 9, number 9)))" in output
+    assert "why          not evaluated: it has arithmetic left over" in output
     assert "ms" in output
     facts = json.loads(run("verify", "s.jsonl", "--explain", "4", "--json").stdout)
-    assert (facts["outcome"], facts["path"], facts["gold"]) == ("correct", "symbolic", "\\frac{\\sqrt{2}}{2}")
+    assert (facts["outcome"], facts["path"], facts["gold"]) == ("correct", "algebra", "\\frac{\\sqrt{2}}{2}")
     assert "\u202e" not in run("verify", "s.jsonl", "--explain", "5").stdout
     assert "there is no item 7" in refused("verify", "s.jsonl", "--explain", "7")
 
@@ -176,7 +177,17 @@ def test_what_was_done_to_gold_answers_is_shown(at: Path):
     for row in rows:
         row["answer"] = "it is about so many, more or less"
     (at / "g.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert "Note: 0 of 5 gold answers can be read as mathematics: they are" in run("verify", "g.jsonl").stdout
+    assert "Note: 5 of 5 gold answers are compared as text" in run("verify", "g.jsonl").stdout
+    assert "it is about so many, more or less" in run("verify", "g.jsonl", "--list-golds").stdout
+    facts = json.loads(run("verify", "g.jsonl", "--list-golds", "--json").stdout)
+    assert set(facts["compared_as_text"].values()) == {"it is about so many, more or less"}
+
+
+def test_a_tolerance_is_relative(at: Path):
+    (at / "t.jsonl").write_text(json.dumps({"text": "\\boxed{3.1416}", "answer": "3.14"}))
+    for words, correct in (((), 0), (("--tolerance", "0.01"), 1), (("--tolerance", "1e-4"), 0)):
+        assert json.loads(run("verify", "t.jsonl", "--json", *words).stdout)["outcomes"]["correct"] == correct
+    assert "tolerance must be a number from 0 to 1" in refused("verify", "t.jsonl", "--tolerance", "2")
 
 
 def test_texts_and_facts_reach_the_boundary(at: Path):

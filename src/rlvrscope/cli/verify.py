@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +18,7 @@ from rlvrscope.cli.shared.options import FieldOption, FormOption, JsonOption, Ve
 from rlvrscope.errors import InputError
 
 if TYPE_CHECKING:
-    from rlvrscope.problem import Verdict
+    from rlvrscope.problem import Problem, Verdict
     from rlvrscope.problems.answer_files import Answers
 
 PROGRESS_DELAY_SECONDS = 2.0
@@ -55,6 +55,12 @@ def verify(
         int | None, typer.Option("--workers", min=1, help="Worker processes; by default one per core.")
     ] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds an item may take in a worker.")] = 1.5,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", help="Relative difference of equal numbers, for golds that are rounded.")
+    ] = 0.0,
+    list_golds: Annotated[
+        bool, typer.Option("--list-golds", help="Show the gold answers that are compared as text, and verify nothing.")
+    ] = False,
     explain: Annotated[
         int | None, typer.Option("--explain", min=1, help="Show this item only, counted from 1: what decided, and why.")
     ] = None,
@@ -69,8 +75,8 @@ def verify(
     from rlvrscope.verify import VerifierPool
 
     if is_store(file):
-        if field or form or explain is not None or out is not None:
-            raise InputError("a store keeps its verdicts itself: leave out --field, --form, --explain and --out")
+        if field or form or tolerance or list_golds or explain is not None or out is not None:
+            raise InputError("a store keeps its verdicts itself: use only --verifier, --workers, --timeout and --json")
         _verify_store(file, verifier, workers, timeout, as_json)
         return
     defaults = Defaults(verifier or "math", tuple(form or ()))
@@ -78,6 +84,11 @@ def verify(
     with VerifierPool(workers, timeout) as pool:
         with MESSAGES.status("reading"):
             answers = read_answers(file, field or (), defaults, explain)
+        if tolerance:
+            answers.problems = _tolerant(answers.problems, tolerance)
+        if list_golds:
+            _list_golds(answers.problems, as_json)
+            return
         for note in () if as_json else answers.notes:
             say(f"Note: {note}")
         started = perf_counter()
@@ -96,6 +107,29 @@ def verify(
         )
     else:
         _print(summary, out)
+
+
+def _tolerant(problems: Sequence[Problem], tolerance: float) -> list[Problem]:
+    """Return the problems with the tolerance in their metadata; the same object for the same problem."""
+    changed = {
+        id(problem): replace(problem, metadata={**problem.metadata, "tolerance": tolerance}) for problem in problems
+    }
+    return [changed[id(problem)] for problem in problems]
+
+
+def _list_golds(problems: Sequence[Problem], as_json: bool) -> None:
+    """Print the gold answers that are compared as text, each once."""
+    from rlvrscope.report.text import one_line
+    from rlvrscope.verify.math.math_verifier import is_text
+
+    mathematical = (problem for problem in problems if problem.verifier in ("math", "arithmetic"))
+    golds = {problem.id: problem.answer for problem in mathematical if is_text(problem)}
+    if as_json:
+        print_json({"format_version": 1, "compared_as_text": golds})
+        return
+    for name, answer in golds.items():
+        say(f"{one_line(name, 100)}  {one_line(answer, 300)}")
+    say(f"{len(golds):,} gold answers are compared as text")
 
 
 def _check_out(out: Path | None, file: Path, explain: int | None) -> None:
@@ -170,17 +204,20 @@ def _advice_on_forms(summary: Summary) -> str:
 
 def _explain(row: int, answers: Answers, verdict: Verdict, as_json: bool) -> None:
     from rlvrscope.report.text import clipped, one_line
+    from rlvrscope.verify.math.math_verifier import read_as
 
     text, problem = answers.texts[0], answers.problems[0]
+    reading = read_as(verdict.extracted or "") if problem.verifier in ("math", "arithmetic") else "-"
     if as_json:
         facts = {"row": row, "problem": problem.id, "gold": problem.answer, "notes": answers.notes}
-        print_json({"format_version": 1, **facts, **asdict(verdict)})
+        print_json({"format_version": 1, **facts, "read_as": reading, **asdict(verdict)})
         return
     facts = {
         "row": str(row),
         "problem": one_line(problem.id, 200),
         "text ends": clipped(text[-300:], 300).replace("\n", " "),
         "extracted": "none" if verdict.extracted is None else one_line(verdict.extracted, 500),
+        "read as": one_line(reading, 500),
         "gold answer": one_line(problem.answer, 500),
         "outcome": f"{verdict.outcome} (score {verdict.score:g})",
         "decided by": verdict.path,

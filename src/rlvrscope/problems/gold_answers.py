@@ -15,8 +15,7 @@ from rlvrscope.problem import Problem
 from rlvrscope.tables.values import shorten, to_text
 from rlvrscope.verify.decision import Refused
 from rlvrscope.verify.extract import FORMS, extract
-from rlvrscope.verify.math.content import Content, Items, Labelled, Named, Opaque, Words
-from rlvrscope.verify.math.math_verifier import read_gold
+from rlvrscope.verify.math.math_verifier import is_text
 
 RULES = {
     "hashes": "are worked solutions: the part after #### is used",
@@ -26,10 +25,7 @@ RULES = {
 }
 WITH_SOLUTIONS = ("math", "arithmetic", "choice", "countdown")
 """Verifiers whose gold answers are short, so that a worked solution can be recognised."""
-MIN_SHARE_READ = 0.5
-"""Smallest share of gold answers read as mathematics that needs no word."""
 _HASHES = re.compile(r"(?:^|\n)[ \t]*####[ \t]*([^\n]*\S)\s*$")
-_SHORT_BOX = re.compile(r"\\(?:boxed|fbox)\s*(?:\{\s*)?(\\[A-Za-z]+|[^\s{}\\])")
 
 
 def gold_answer(value: Any, verifier: str) -> tuple[str, tuple[str, ...]]:
@@ -61,13 +57,10 @@ def gold_answer(value: Any, verifier: str) -> tuple[str, tuple[str, ...]]:
 def boxed_answer(solution: str) -> str | None:
     r"""Return the last \boxed{} of a solution, also when written \boxed 5 or \fbox{5}; None without one."""
     try:
-        answer = extract(solution.replace("\\fbox", "\\boxed"))
+        answers = extract(solution)
     except Refused as error:
         raise InputError(f"the answer of the solution can't be read: {error}") from error
-    if answer is not None and answer.strip():
-        return answer
-    short = _SHORT_BOX.findall(solution)
-    return short[-1] if short else None
+    return answers[-1] if answers and answers[-1].strip() else None
 
 
 def _only_item(items: list[Any]) -> Any:
@@ -95,44 +88,26 @@ def _from_solution(text: str) -> tuple[str, list[str]]:
     if "\\boxed" in text or "\\fbox" in text:
         answer = boxed_answer(text)
         if answer is not None:
-            contents = {re.sub(r"\s", "", content) for content in FORMS["boxed"](text.replace("\\fbox", "\\boxed"))}
+            contents = {re.sub(r"\s", "", content) for content in FORMS["boxed"](text)}
             return answer.strip(), ["boxes" if len(contents) > 1 else "boxed"]
     return text, []
 
 
-def _is_mathematics(content: Content) -> bool:
-    """Test for more than words and unread strings."""
-    if isinstance(content, Items):
-        return not content.parts or any(map(_is_mathematics, content.parts))
-    if isinstance(content, Named | Labelled):
-        return _is_mathematics(content.content)
-    return not isinstance(content, Opaque | Words)
-
-
 @dataclass
 class GoldCounts:
-    """Counts over gold answers: how many there are, by rule, and how many are read as mathematics."""
+    """Counts over gold answers: how many there are, by rule, and how many are compared as text only."""
 
     total: int = 0
     by_rule: Counter[str] = field(default_factory=Counter)
-    mathematical: int = 0
-    read: int = 0
+    as_text: int = 0
 
     def add(self, problem: Problem, rules: Iterable[str]) -> None:
         self.total += 1
         self.by_rule.update(rules)
-        if problem.verifier in ("math", "arithmetic"):
-            self.mathematical += 1
-            self.read += _is_mathematics(read_gold(problem.answer).content)
+        self.as_text += problem.verifier in ("math", "arithmetic") and is_text(problem)
 
     def notes(self) -> list[str]:
-        """Return one line for each rule that was applied, and one if few gold answers are read as mathematics."""
+        """Return one line for each rule that was applied, and one if there are gold answers compared as text."""
         counts = {text: self.by_rule[rule] for rule, text in RULES.items()}
-        notes = [f"{count:,} of {self.total:,} gold answers {text}" for text, count in counts.items() if count]
-        if self.read < MIN_SHARE_READ * self.mathematical:
-            others = "the others" if self.read else "they"
-            notes.append(
-                f"{self.read:,} of {self.mathematical:,} gold answers can be read as mathematics: {others} are "
-                "compared as strings"
-            )
-        return notes
+        counts["are compared as text: `rlvrscope verify --list-golds` shows them"] = self.as_text
+        return [f"{count:,} of {self.total:,} gold answers {text}" for text, count in counts.items() if count]

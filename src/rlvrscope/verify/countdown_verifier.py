@@ -1,8 +1,4 @@
-r"""Countdown: an arithmetic expression over given numbers that equals a target; parsed here, evaluated exactly.
-
-sum = product (("+" | "-") product)*     factor = "-"* (number | "(" sum ")")
-product = factor (("*" | "/") factor)*, with "*" or nothing before a bracket
-"""
+r"""Countdown: an expression over given numbers that equals a target, read by our parser, evaluated exactly."""
 
 from __future__ import annotations
 
@@ -14,20 +10,15 @@ from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.tables.values import shorten
 from rlvrscope.verify.decision import Decision, Refused, Unreadable, decided
-from rlvrscope.verify.math.latex import plain
+from rlvrscope.verify.math.expression import parse
+from rlvrscope.verify.math.latex import canonical
+from rlvrscope.verify.math.values import value_of
 
 MAX_CHARACTERS = 300
 MAX_DIGITS = 12
-MAX_NESTING = 20
-_TOKEN = re.compile(r"\s*(?:([0-9]+)|([-+*/()]))")
-_SPELLED = {
-    "\\times": "*", "\\cdot": "*", "\\div": "/", "\\left": "", "\\right": "", "\\,": "", "\\!": "", "\\;": "",
-    "{": "(", "}": ")", "[": "(", "]": ")", "$": "",
-}  # fmt: skip
-_DELIMITERS = re.compile(r"\\[()\[\]]")
-_SIGN_IN_BRACES = re.compile(r"\{\s*(\\(?:times|cdot|div)|[-+*/])\s*\}")
-_CLAIM = re.compile(r"[\s$]*-?[0-9]{1,12}[\s$]*")
-_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+_ALLOWED = ("number", "add", "multiply", "divide", "negate")
+_NOT_ARITHMETIC = re.compile(rf"[0-9],[0-9]|[0-9]\s+[0-9]|\)\s*[0-9]|\*\s*\*|\.|[0-9]{{{MAX_DIGITS + 1}}}")
+_CLAIM = re.compile(r"\s*-?[0-9]{1,12}\s*")
 
 
 def evaluate(text: str) -> tuple[Fraction, list[int]]:
@@ -38,22 +29,23 @@ def evaluate(text: str) -> tuple[Fraction, list[int]]:
     """
     if len(text) > MAX_CHARACTERS:
         raise Refused(f"an expression of {len(text)} characters; at most {MAX_CHARACTERS} are read")
-    text = plain(text)
-    while _FRACTION.search(text):
-        text = _FRACTION.sub(r"((\1)/(\2))", text)  # inner fractions first
-    for spelled, sign in _SPELLED.items():
-        text = text.replace(spelled, sign)
-    reader = _Reader(_tokens(text))
-    value = reader.sum()
-    if reader.tokens:
-        raise Unreadable(f"unexpected {reader.tokens[-1]!r}")
-    return value, reader.used
+    if _NOT_ARITHMETIC.search(text):
+        raise Unreadable("a number that is no whole number of at most 12 digits, or two in a row")
+    node = parse(canonical(text))
+    used: list[int] = []
+    for part in node.walk():
+        if part.op not in _ALLOWED or (part.op == "number" and Fraction(part.value).denominator > 1):
+            raise Unreadable("only + - * / and brackets are used")
+        used += [abs(int(Fraction(part.value)))] if part.op == "number" else []
+    return value_of(node), used
 
 
 def judge(answer: str, problem: Problem) -> Decision:
     """Evaluate the expression. metadata: `numbers`, each usable once per occurrence; `use` = "all" requires all."""
     numbers = _numbers(problem)
-    spelled = _SIGN_IN_BRACES.sub(r"\1 ", _DELIMITERS.sub("", answer)).strip().removesuffix(".")
+    if len(answer) > MAX_CHARACTERS:
+        raise Refused(f"an answer of {len(answer)} characters; at most {MAX_CHARACTERS} are read")
+    spelled = re.sub(r"\\[()\[\]]|\$", "", answer).strip().removesuffix(".")
     expression, equals, claim = spelled.partition("=")
     if equals and _CLAIM.fullmatch(expression):
         expression, claim = claim, expression  # 14 = 2(3+4)
@@ -68,7 +60,7 @@ def judge(answer: str, problem: Problem) -> Decision:
         return Decision(False, "exact", f"{next(iter(extra))} is not one of the numbers, or is used too often")
     if problem.metadata.get("use") == "all" and len(used) < len(numbers):
         return Decision(False, "exact", "not every number is used")
-    return decided(value == claimed == int(problem.answer), "exact", f"it equals {_shown(value)}")
+    return decided(value == claimed == int(problem.answer), "exact", f"it equals {shorten(str(value))}")
 
 
 def check(problem: Problem) -> None:
@@ -88,68 +80,3 @@ def _numbers(problem: Problem) -> list[int]:
             f"problem {problem.id!r}: countdown needs metadata numbers, such as [3, 5, 2]; got {shorten(numbers)}"
         )
     return list(numbers)
-
-
-def _shown(value: Fraction) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else "another value"
-
-
-def _tokens(text: str) -> list[str]:
-    """Tokens in reverse order, so that the next one can be popped."""
-    tokens, at, text = [], 0, text.strip()
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            raise Unreadable(f"unknown character {text[at]!r}")
-        if match[1] and len(match[1]) > MAX_DIGITS:
-            raise Refused(f"a number of more than {MAX_DIGITS} digits")
-        tokens.append(match[1] or match[2])
-        at = match.end()
-    return tokens[::-1]
-
-
-class _Reader:
-    def __init__(self, tokens: list[str]) -> None:
-        self.tokens, self.used, self.depth = tokens, [], 0
-
-    def _take(self, *tokens: str) -> str:
-        return self.tokens.pop() if self.tokens and self.tokens[-1] in tokens else ""
-
-    def sum(self) -> Fraction:
-        value = self._product()
-        while sign := self._take("+", "-"):
-            value = value + self._product() if sign == "+" else value - self._product()
-        return value
-
-    def _product(self) -> Fraction:
-        value = self._factor()
-        while sign := self._take("*", "/") or ("*" if self.tokens[-1:] == ["("] else ""):  # 2(3+4) is a product
-            right = self._factor()
-            if sign == "/" and not right:
-                raise Unreadable("a division by zero")
-            value = value * right if sign == "*" else value / right
-        return value
-
-    def _factor(self) -> Fraction:
-        negative = False
-        while self._take("-"):
-            negative = not negative
-        value = self._bracket() if self._take("(") else self._number()
-        return -value if negative else value
-
-    def _bracket(self) -> Fraction:
-        self.depth += 1
-        if self.depth > MAX_NESTING:
-            raise Refused(f"brackets nested more than {MAX_NESTING} deep")
-        value = self.sum()
-        self.depth -= 1
-        if not self._take(")"):
-            raise Unreadable("a bracket that does not close")
-        return value
-
-    def _number(self) -> Fraction:
-        if not self.tokens or not self.tokens[-1].isdigit():
-            raise Unreadable("a number is missing")
-        self.used.append(int(self.tokens.pop()))
-        return Fraction(self.used[-1])

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rlvrscope.verify.math.tree import Node
 
 
 class Refused(Exception):  # noqa: N818  not a program error: a verdict on a text
@@ -14,28 +10,26 @@ class Refused(Exception):  # noqa: N818  not a program error: a verdict on a tex
 
 
 class Unreadable(Exception):  # noqa: N818
-    """Not mathematics with a single reading: compared as a string."""
+    """Not mathematics with a single reading: compared as a string. token: the unknown LaTeX command, if that is why."""
+
+    def __init__(self, reason: str, token: str = "") -> None:
+        super().__init__(reason)
+        self.token = token
 
 
-class Broken(Unreadable):
-    """Malformed: it ends too early, or a bracket does not close. Gold answers must not be broken."""
+class NeedsAlgebra(Exception):  # noqa: N818
+    """Only computer algebra, in a worker, can decide."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Result of comparing an answer with its gold answer.
+    """Result of comparing an answer with its gold answer. path: the step that decided. reason: why it is not right."""
 
-    equal: None if computer algebra must still find every one of `pairs` (gold, answer) equal. path: the rule that
-    decided. reason: why the answer is not right. key: seed of the points at which the values of `pairs` are compared.
-    """
-
-    equal: bool | None
+    equal: bool
     path: str
     reason: str = ""
-    pairs: tuple[tuple[Node, Node], ...] = ()
-    key: str = ""
 
 
 def decided(equal: bool, path: str, reason: str) -> Decision:
-    """A final decision; the reason is kept only if not equal."""
+    """Return the decision; the reason is kept only if not equal."""
     return Decision(equal, path, "" if equal else reason)

@@ -1,4 +1,4 @@
-r"""Extraction of the answer from a text: the last complete \boxed{}, or another form where the task allows it."""
+r"""Extraction of answers from a text: the contents of \boxed{}, or another form where the task allows it."""
 
 from __future__ import annotations
 
@@ -15,43 +15,52 @@ TAIL = 20_000
 """Characters at the end of a text that are searched for an answer."""
 MAX_ANSWERS = 5
 """Different answers in the tail; more count as an enumeration."""
-
-_BOX = re.compile(r"\\boxed\s*\{|\\[\s\S]|[{}]")
+_MAX_MATCHES = 50
+"""Lines and phrases read, from the end."""
 _MAX_NESTED_BOXES = 3
-_MAX_PHRASES = 50
+
+_BOX = re.compile(
+    r"(?P<box>\\(?:boxed|fbox)(?![A-Za-z])\s*(?:(?P<brace>\{)|(?P<short>\\[A-Za-z]+|[^\s\\{}$.,;:)]))?)|\\[\s\S]|[{}]"
+)
+_IN_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _PHRASE = re.compile(r"\bthe\s{1,3}(?:final\s{1,3})?answer\s{1,3}is\b[: \t]*", re.IGNORECASE)
+_PHRASE_END = re.compile(
+    r"[.!?](?:\s|$)|[,;:]?\s+(?:because|since|as|so|which|where|for|given|and so|hence|thus|therefore|but)\b"
+    r"|\s[-\u2013\u2014]{1,2}\s|,\s+(?=[a-z]{2,} [a-z])"
+)
 _ANSWER = re.compile(
     r"^[ \t>#*_-]{0,20}(?:(?:the|my|your) )?(?:(?:final|correct) )?answer[*_ ]{0,5}[:\uff1a]",
     re.IGNORECASE | re.MULTILINE,
 )
-_BOX_LEAD = re.compile(r"^\s*(?:(\\text\{)\s*)?(?:final )?answer\s*:\s*(?(1)(\}\s*)?)", re.IGNORECASE)
+_LEAD = re.compile(r"^\s*(\\text\{)?\s*(?:the )?(?:final )?answer(?: is)?(?:\s*:\s*| )(?(1)(\}\s*)?)", re.IGNORECASE)
 _DISPLAY = re.compile(r"^(?:\$\$|\\\[)\s*\n\s*")
 """Opening of a displayed formula, followed by a line break."""
 _AROUND_A_BOX = " \t\n$*.()[]\\"
-_LEAD = re.compile(r"^(?:the )?(?:final )?answer(?: is)?(?: ?: ?| )", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
+_OPEN, _CLOSE = "<think>", "</think>"
 
 
-def extract(text: str, forms: Sequence[str] = ("boxed",)) -> str | None:
-    r"""Return the last answer in the first of these forms that occurs in the text; None without one.
+def extract(text: str, forms: Sequence[str] = ("boxed",)) -> list[str]:
+    r"""Return the answers in the first of these forms that occurs in the text, in order; the last one counts.
 
-    Raises InputError for a form not in FORMS; Refused for more than MAX_ANSWERS different answers and for a box inside
-    a box.
+    Reasoning between <think> and </think>, also if it has no end, is left out. Empty answers are left out if there are
+    others. Raises InputError for a form not in FORMS; Refused for more than MAX_ANSWERS different answers and for a box
+    inside a box.
 
     >>> extract(r"so \boxed{\frac{1}{2}}, that is \boxed{ .5 }")
-    ' .5 '
+    ['\\frac{1}{2}', ' .5 ']
     """
-    tail = text[-TAIL:]
+    tail = _without_reasoning(text)[-TAIL:]
     for form in forms:
         if form not in FORMS:
             check_forms([form])
         answers = FORMS[form](tail)
-        if not answers:
-            continue
+        answers = [answer for answer in answers if answer.strip()] or answers[-1:]
         if len({_SPACE.sub("", answer) for answer in set(answers)}) > MAX_ANSWERS:
             raise Refused(f"more than {MAX_ANSWERS} different answers")
-        return answers[-1]
-    return None
+        if answers:
+            return answers
+    return []
 
 
 def forms_with_answers(texts: Iterable[str]) -> dict[str, int]:
@@ -60,7 +69,7 @@ def forms_with_answers(texts: Iterable[str]) -> dict[str, int]:
     for text in texts:
         for form in counts:
             with contextlib.suppress(Refused):
-                counts[form] += bool((extract(text, [form]) or "").strip())
+                counts[form] += any(answer.strip() for answer in extract(text, [form]))
     return counts
 
 
@@ -74,57 +83,63 @@ def check_forms(forms: Any) -> None:
         raise InputError(f"forms must be a list of one or more of {', '.join(FORMS)}; got {shorten(forms)}")
 
 
+def _without_reasoning(text: str) -> str:
+    """Return what follows the last </think>, up to a <think> that does not end."""
+    after = text[text.rfind(_CLOSE) + len(_CLOSE) :] if _CLOSE in text else text
+    return after.partition(_OPEN)[0]
+
+
 def _boxed(tail: str) -> list[str]:
-    return [_BOX_LEAD.sub(lambda lead: "" if lead[2] else lead[1] or "", content) for content in _boxes(tail)]
+    r"""Contents of every \boxed{}, in order; of a box around a box, the inner content.
 
-
-def _boxes(tail: str) -> list[str]:
-    r"""Contents of every complete \boxed{}, in order of their ends; of a box around a box, the inner content."""
-    first = tail.find("\\boxed")
-    if first < 0:
-        return []
+    Without any if the last box is not finished, so that the text has no answer.
+    """
+    first = min((place for place in (tail.find("\\boxed"), tail.find("\\fbox")) if place >= 0), default=len(tail))
     while first and tail[first - 1] == "\\":  # start at the first backslash: pairs of them are line breaks
         first -= 1
+    contents: list[str] = []
     open_braces: list[int | None] = []
     """Start of the content for the brace of a box, None for other braces."""
-    spans: list[tuple[int, int]] = []
+    num_boxes, unfinished = 0, False
+    """Boxes around the current place; whether the last box outside of others has no end."""
     for match in _BOX.finditer(tail, first):
-        token = match[0]
-        if token == "}":
-            start = open_braces.pop() if open_braces else None
-            if start is not None:
-                spans.append((start, match.start()))
-        elif token == "{":
+        if match["box"]:
+            unfinished |= not num_boxes
+            if match["brace"]:
+                open_braces.append(match.end())
+                num_boxes += 1
+            elif match["short"] and not num_boxes:
+                contents.append(match["short"])
+                unfinished = False
+        elif match[0] == "{":
             open_braces.append(None)
-        elif token[-1] == "{" and len(token) > 2:
-            open_braces.append(match.end())
-    return _unwrapped([tail[start:end] for start, end in _without_deep_boxes(spans)])
+        elif match[0] == "}" and open_braces:
+            start = open_braces.pop()
+            num_boxes -= start is not None
+            if start is not None and not num_boxes:
+                contents.append(_unwrapped(tail[start : match.start()]))
+                unfinished = False
+    return [] if unfinished else [_without_lead(content) for content in contents]
 
 
-def _without_deep_boxes(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Drop boxes nested too deep: of a thousand boxes in one another, only the outer ones are read."""
-    outer: list[tuple[int, int]] = []
-    for start, end in reversed(spans):
-        depth = sum(1 for left, right in outer[-_MAX_NESTED_BOXES - 1 :] if left < start and end < right)
-        if depth <= _MAX_NESTED_BOXES:
-            outer.append((start, end))
-    return outer[::-1]
-
-
-def _unwrapped(answers: list[str]) -> list[str]:
-    """Drop final boxes that hold nothing but the box before them."""
+def _unwrapped(content: str) -> str:
+    """Return the content of a box; of one that holds nothing but a box, the content of that."""
     for _ in range(_MAX_NESTED_BOXES):
-        if not answers or "\\boxed" not in answers[-1]:
-            return answers
-        *answers, outer = answers
-        if not answers or _SPACE.sub("", outer) != f"\\boxed{{{_SPACE.sub('', answers[-1])}}}":
-            break
+        if not _IN_BOX.search(content):
+            return content
+        inner = content.strip()
+        content = _IN_BOX.sub("", inner, count=1)[:-1] if _IN_BOX.match(inner) and inner.endswith("}") else content
     raise Refused("a box within the box")
+
+
+def _without_lead(answer: str) -> str:
+    """Drop "Answer:" in front, also as a text of its own."""
+    return _LEAD.sub(lambda lead: "" if lead[2] or not lead[1] else lead[1], answer)
 
 
 def _answer_lines(tail: str) -> list[str]:
     """The rest of each line that starts with "Answer:", or the next line if that is empty."""
-    matches = list(_ANSWER.finditer(tail))[-_MAX_PHRASES:]
+    matches = list(_ANSWER.finditer(tail))[-_MAX_MATCHES:]
     followers = [_DISPLAY.sub("", tail[match.end() : match.end() + 1000].lstrip("*_ \t\r\n")) for match in matches]
     lines = [follower.partition("\n")[0] for follower in followers]
     return [(_phrase(line) or [_unboxed(line.strip("*_ \t\r").removesuffix(".").rstrip("*_ "))])[-1] for line in lines]
@@ -133,24 +148,25 @@ def _answer_lines(tail: str) -> list[str]:
 def _unboxed(answer: str) -> str:
     r"""The content of an answer that is nothing but a box: $\boxed{5}$."""
     box = answer.strip(_AROUND_A_BOX)
-    contents = _boxes(f"\\{box}") if box.startswith("boxed{") else []
+    contents = _boxed(f"\\{box}") if box.startswith("boxed{") else []
     return contents[0] if [box] == [f"boxed{{{content}}}" for content in contents] else answer
 
 
 def _hashes(tail: str) -> list[str]:
     parts = [part.partition("\n")[0].strip("* \t") for part in tail.split("####")[1:]]
-    return [_unboxed(_LEAD.sub("", part, count=1).strip("* ")) for part in parts]
+    return [_unboxed(_without_lead(part).strip("* ")) for part in parts]
 
 
 def _phrase(tail: str) -> list[str]:
-    matches = list(_PHRASE.finditer(tail))[-_MAX_PHRASES:]
+    """What follows each "the answer is", up to the end of the sentence or a reason: "42 because ..." is 42."""
+    matches = list(_PHRASE.finditer(tail))[-_MAX_MATCHES:]
     answers = [tail[match.end() : match.end() + 1000].partition("\n")[0] for match in matches]
-    return [_unboxed(re.split(r"\.(?:\s|$)", answer, maxsplit=1)[0].strip("* ")) for answer in answers]
+    return [_unboxed(_PHRASE_END.split(answer.strip(), maxsplit=1)[0].strip("* ")) for answer in answers]
 
 
 def _tag(tail: str) -> list[str]:
     parts = (part.partition("</answer>") for part in tail.split("<answer>")[1:])
-    return [_unboxed(content) for content, closed, _ in parts if closed]
+    return [_unboxed(_without_lead(content)) for content, closed, _ in parts if closed]
 
 
 def _whole(tail: str) -> list[str]:

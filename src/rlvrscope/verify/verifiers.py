@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +13,12 @@ from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.plugins import Plugin
 from rlvrscope.problem import Problem, Verdict
 from rlvrscope.verify import choice_verifier, countdown_verifier, exact_verifier
-from rlvrscope.verify.decision import Decision, Refused
+from rlvrscope.verify.decision import Decision, NeedsAlgebra, Refused
 from rlvrscope.verify.extract import check_forms, extract
 from rlvrscope.verify.math import math_verifier
-from rlvrscope.verify.math.tree import packed
+from rlvrscope.verify.math.equality import Algebra
 
-REVISION = 3
+REVISION = 4
 """Version of these rules; bump it whenever a verdict changes."""
 MAX_INLINE_CHARACTERS = 80
 """Longer answers, or answers to longer gold answers, are judged by a worker instead of the calling process."""
@@ -29,9 +27,12 @@ MAX_INLINE_PROMPT_CHARACTERS = 10_000
 
 @dataclass(frozen=True)
 class Verifier:
-    """judge: (answer, problem) -> Decision; raises Refused. check: raises InputError for an unusable gold answer."""
+    """judge: (answer, problem) -> Decision; raises Refused. check: raises InputError for an unusable gold answer.
 
-    judge: Callable[[str, Problem], Decision]
+    Those of ALGEBRAIC take computer algebra as a third argument; without it they raise NeedsAlgebra.
+    """
+
+    judge: Callable[..., Decision]
     check: Callable[[Problem], None]
     about: str
 
@@ -45,6 +46,7 @@ VERIFIERS: dict[str, Verifier] = {
     ),
     "exact": Verifier(exact_verifier.judge, exact_verifier.check, "the same text"),
 }
+ALGEBRAIC = ("math", "arithmetic")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Work:
 
     task: dict[str, Any]
     draft: Verdict
+    is_long: bool = False
 
     def finish(self, reply: dict[str, Any], seconds: float) -> Verdict:
         """Return the verdict for a worker's reply: {outcome, score, path, reason}."""
@@ -104,31 +107,38 @@ def start(text: str, problem: Problem) -> Verdict | Work:
         return _work_on_plugin(text, problem, plugin)
     started = time.perf_counter()
     try:
-        answer = extract(text, _forms(problem))
+        answers = extract(text, _forms(problem))
     except Refused as refusal:
         return _completed(Verdict("rejected", path="rules", reason=str(refusal)), None, problem, started)
+    answer = answers[-1] if answers else None
+    if len(answers) > 1 and problem.verifier in ALGEBRAIC:
+        answer = math_verifier.joined(answers, problem)
     if answer is not None and _is_long(answer, problem):
-        return _work_on_long(answer, problem)
+        draft = _completed(Verdict("error", path="algebra"), answer, problem, started)
+        return Work(_task(answer, problem), draft, is_long=True)
     return judged(answer, problem)
 
 
-def judged(answer: str | None, problem: Problem) -> Verdict | Work:
-    """Return the verdict on an extracted answer, or the comparison left for computer algebra."""
+def judged(answer: str | None, problem: Problem, algebra: Algebra | None = None) -> Verdict | Work:
+    """Return the verdict on an extracted answer, or, without computer algebra, the work left for a worker."""
     started = time.perf_counter()
-    decision = None
+    verifier = verifier_of(problem)
     try:
-        decision = None if answer is None or not answer.strip() else verifier_of(problem).judge(answer, problem)
+        if answer is None or not answer.strip():
+            verdict = Verdict("no_answer", path="extract", reason="no answer" if answer is None else "an empty answer")
+        else:
+            arguments = (algebra,) if problem.verifier in ALGEBRAIC else ()
+            decision = verifier.judge(answer, problem, *arguments)
+            outcome = "correct" if decision.equal else "wrong"
+            verdict = Verdict(outcome, float(decision.equal), path=decision.path, reason=decision.reason)
     except Refused as refusal:
         verdict = Verdict("rejected", path="rules", reason=str(refusal))
     except RecursionError:
         verdict = Verdict("rejected", path="rules", reason="nested too deep")
-    else:
-        verdict = _verdict(answer, decision)
-    verdict = _completed(verdict, answer, problem, started)
-    if decision is None or decision.equal is not None:
-        return verdict
-    pairs = [[packed(gold), packed(other)] for gold, other in decision.pairs]
-    return Work({"kind": "equal", "pairs": pairs, "key": decision.key}, verdict)
+    except NeedsAlgebra:
+        draft = _completed(Verdict("error", path="algebra"), answer, problem, started)
+        return Work(_task(answer or "", problem), draft)
+    return _completed(verdict, answer, problem, started)
 
 
 def _completed(verdict: Verdict, answer: str | None, problem: Problem, started: float) -> Verdict:
@@ -143,10 +153,8 @@ def _is_long(answer: str, problem: Problem) -> bool:
     return length > MAX_INLINE_CHARACTERS or len(problem.prompt) > MAX_INLINE_PROMPT_CHARACTERS
 
 
-def _work_on_long(answer: str, problem: Problem) -> Work:
-    task: dict[str, Any] = {"kind": "judge", "answer": answer, "problem": _fields(problem)}
-    task["key"] = hashlib.sha256(json.dumps(task, default=str).encode()).hexdigest()
-    return Work(task, _completed(Verdict("error", path="reading"), answer, problem, time.perf_counter()))
+def _task(answer: str, problem: Problem) -> dict[str, Any]:
+    return {"kind": "judge", "answer": answer, "problem": _fields(problem)}
 
 
 def _fields(problem: Problem) -> dict[str, Any]:
@@ -158,13 +166,6 @@ def _fields(problem: Problem) -> dict[str, Any]:
 def _forms(problem: Problem) -> Sequence[str]:
     forms = problem.metadata.get("forms", ("boxed",))
     return (forms,) if isinstance(forms, str) else forms
-
-
-def _verdict(answer: str | None, decision: Decision | None) -> Verdict:
-    if decision is None:
-        return Verdict("no_answer", path="extract", reason="no answer" if answer is None else "an empty answer")
-    outcome = "correct" if decision.equal else "wrong"
-    return Verdict(outcome, float(bool(decision.equal)), path=decision.path, reason=decision.reason)
 
 
 def _work_on_plugin(text: str, problem: Problem, plugin: Plugin) -> Work:
@@ -191,7 +192,7 @@ def _sha256(plugin: Plugin, changed: int, size: int) -> str:  # noqa: ARG001  ca
 
 
 def _rules(verifier: str) -> str:
-    return _version() if verifier in ("math", "arithmetic") else str(REVISION)
+    return _version() if verifier in ALGEBRAIC else str(REVISION)
 
 
 @cache

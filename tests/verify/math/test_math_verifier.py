@@ -1,7 +1,9 @@
-"""The math verifier on pairs decided by hand, and on random values compared by Python's Fraction."""
+"""The math verifier on cases decided by hand, and on random values compared by Python's Fraction."""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,63 +13,73 @@ from hypothesis import strategies as st
 
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
-from rlvrscope.verify.decision import Decision, Refused
-from rlvrscope.verify.math.equality import compare
-from rlvrscope.verify.math.math_verifier import check, judge, judge_number
+from rlvrscope.verify import VerifierPool
+from rlvrscope.verify.decision import Decision, NeedsAlgebra, Refused
+from rlvrscope.verify.math.algebra import equal
+from rlvrscope.verify.math.math_verifier import check, is_text, judge, judge_number, read_as
 from rlvrscope.verify.math.reading import read
 
-_LINES = Path(__file__).parents[1].joinpath("pairs.tsv").read_text(encoding="utf-8").splitlines()
+FOLDER = Path(__file__).parents[1]
+CASES = [json.loads(line) for line in FOLDER.joinpath("cases.jsonl").read_text(encoding="utf-8").splitlines()]
+"""Whole texts with a gold answer, by kind, each decided by hand."""
+_LINES = FOLDER.joinpath("pairs.tsv").read_text(encoding="utf-8").splitlines()
 PAIRS = [[*line.split("\t"), ""][:4] for line in _LINES]
-"""(decision, gold answer, answer, question or ""), each decided by hand."""
-
-
+"""(right or wrong, gold answer, answer, question or ""), each decided by hand."""
 CONTEXTS = ["\\frac{{7}}{{{}}}", "x={}", "{}\\pi", "3\\sqrt{{{}}}", "{}x+1", "x < {}", "y=x+{}"]
 SEPARATORS = [",", "{,}", ",\\!", "{,}\\,"]
 
 
-def pairs(kind: str) -> list[tuple[str, str, str]]:
-    return [(gold, answer, prompt) for decision, gold, answer, prompt in PAIRS if decision == kind]
+def decision_of(gold: str, answer: str, prompt: str = "", **metadata: object) -> Decision:
+    """Judge with computer algebra in this process."""
+    return judge(answer, Problem("p", prompt, gold, metadata=metadata), equal)
 
 
-def decision_of(gold: str, answer: str, prompt: str = "") -> Decision:
-    return judge(answer, Problem("p", prompt, gold))
+def is_right(gold: str, answer: str, prompt: str = "", **metadata: object) -> bool:
+    try:
+        return decision_of(gold, answer, prompt, **metadata).equal
+    except Refused:
+        return False
 
 
-@pytest.mark.parametrize(("gold", "answer", "prompt"), pairs("same"))
-def test_equal_answers(gold: str, answer: str, prompt: str):
-    decision = decision_of(gold, answer, prompt)
-    assert decision.equal is True, decision
+@pytest.fixture(scope="module")
+def verdicts() -> list[str]:
+    """The outcomes of all cases and pairs in one batch."""
+    problems = [
+        Problem(f"c{n}", case["prompt"], case["answer"], metadata={key: case[key] for key in case if key == "forms"})
+        for n, case in enumerate(CASES)
+    ]
+    problems += [Problem(f"p{n}", prompt, gold) for n, (_, gold, _, prompt) in enumerate(PAIRS)]
+    texts = [case["text"] for case in CASES] + [f"\\boxed{{{answer}}}" for _, _, answer, _ in PAIRS]
+    with VerifierPool(workers=2) as pool:
+        return [verdict.outcome for verdict in pool.map(texts, problems)]
 
 
-@pytest.mark.parametrize(("gold", "answer", "prompt"), pairs("other"))
-def test_different_answers(gold: str, answer: str, prompt: str):
-    decision = decision_of(gold, answer, prompt)
-    assert decision.equal is False, decision
-    assert decision.reason
+@pytest.mark.parametrize("n", range(len(CASES)), ids=lambda n: f"{n} {CASES[n]['kind'][:30]}")
+def test_cases(n: int, verdicts: list[str]):
+    assert (verdicts[n] == "correct") is CASES[n]["right"], CASES[n]
 
 
-@pytest.mark.parametrize(("gold", "answer", "prompt"), pairs("algebra"))
-def test_pairs_that_need_computer_algebra_are_left_open(gold: str, answer: str, prompt: str):
-    decision = decision_of(gold, answer, prompt)
-    assert decision.equal is None
-    assert len(decision.pairs) == 1
+def test_every_kind_has_right_and_wrong_cases():
+    counts = Counter((case["kind"], case["right"]) for case in CASES)
+    assert min(counts[kind, right] for kind, _ in counts for right in (True, False)) >= 1
 
 
-@pytest.mark.parametrize(("gold", "answer", "prompt"), pairs("candidates"))
-def test_candidates_are_refused(gold: str, answer: str, prompt: str):
-    with pytest.raises(Refused, match="asked for"):
-        decision_of(gold, answer, prompt)
-
-
-@pytest.mark.parametrize(("gold", "answer", "prompt"), pairs("unworked"))
-def test_unevaluated_answers_are_refused(gold: str, answer: str, prompt: str):
-    with pytest.raises(Refused, match=r"not evaluated|not expanded|repeats the question"):
-        decision_of(gold, answer, prompt)
+@pytest.mark.parametrize("n", range(len(PAIRS)))
+def test_pairs(n: int, verdicts: list[str]):
+    assert (verdicts[len(CASES) + n] == "correct") is (PAIRS[n][0] == "right"), PAIRS[n]
 
 
 @pytest.mark.parametrize(
-    "answer", ["17*23", "390+1", "\\frac{391}{1}+0", "391, 392", "\\text{three}", "\\sqrt{9}", "782/2"]
+    ("gold", "answer"),
+    [("\\frac{\\sqrt{2}}{2}", "\\frac{1}{\\sqrt{2}}"), ("\\sin 2x", "2\\sin x\\cos x"), ("m!", "m\\cdot(m-1)!")],
 )
+def test_what_only_computer_algebra_can_decide(gold: str, answer: str):
+    with pytest.raises(NeedsAlgebra):
+        judge(answer, Problem("p", "", gold))
+    assert decision_of(gold, answer) == Decision(True, "algebra")
+
+
+@pytest.mark.parametrize("answer", ["17*23", "390+1", "\\frac{391}{1}+0", "\\text{three}", "\\sqrt{9}", "782/2"])
 def test_an_expression_is_refused_where_a_number_is_asked_for(answer: str):
     with pytest.raises(Refused, match="a number is asked for"):
         judge_number(answer, Problem("p", "", "391"))
@@ -75,67 +87,87 @@ def test_an_expression_is_refused_where_a_number_is_asked_for(answer: str):
         judge(answer, Problem("p", "", "391", metadata={"evaluated": True}))
 
 
+def test_a_number_may_have_a_name_and_the_steps_before_it():
+    for answer in ("x=391", "391.0", "N = 391", "17*23=391"):
+        assert judge_number(answer, Problem("p", "", "391")).equal
+
+
+def test_more_answers_than_asked_for_are_refused():
+    for gold, answer in (("2", "1, 2"), ("2", "\\pm 2"), ("1,2", "1,2,3"), ("x^{2100}", "x^2,100")):
+        with pytest.raises(Refused, match="asked for"):
+            decision_of(gold, answer)
+
+
 def test_the_question_is_not_an_answer():
-    problem = Problem("p", "Write $\\dfrac{\\sqrt{8}}{2} + \\left(1+1\\right)$ simply.", "2+\\sqrt{2}")
-    with pytest.raises(Refused, match="not evaluated"):
-        judge("\\frac{\\sqrt{8}}{2}+(1+1)", problem)
     with pytest.raises(Refused, match="not expanded, factored"):
-        judge("(x+2)^2", Problem("p", "Expand $(x+2)^2$.", "x^2+4x+4"))
+        decision_of("x^2+4x+4", "(x+2)^2", "Expand $(x+2)^2$.")
     with pytest.raises(Refused, match="repeats the question"):
-        judge("(2+x)^2", Problem("p", "What is $(x+2)^2$?", "x^2+4x+4"))
-    assert judge("\\sqrt{2}+2", problem).equal is True
-    assert judge("2+\\sqrt{2}", problem).equal is True
-    equation = Problem("p", "Solve $2x-4=6$ for $x$.", "x=5")
-    assert judge("2x-4=6", equation).equal is False
-    quoted = Problem("p", "Which is larger, $2^3$ or $3^2$?", "3^2")
-    assert judge("3^2", quoted).equal is True  # the gold answer itself may be part of the question
-
-
-def test_a_unit_that_only_the_answer_has_must_be_asked_for():
-    assert judge("5\\text{ cm}", Problem("p", "How many centimeters is it?", "5")).equal
-    assert judge("\\$5", Problem("p", "How many dollars?", "5")).equal
-    assert judge("5 apples", Problem("p", "How many apples are left?", "5")).equal
-    assert judge("5^\\circ", Problem("p", "How many degrees?", "5")).equal
-    two = "A bag of 3 dollars and 40 cents. How many {} is that?"
-    assert judge("340 cents", Problem("p", two.format("cents"), "340")).equal
-    assert judge("340 dollars", Problem("p", two.format("cents"), "340")).equal is False
-    assert judge("340 cents", Problem("p", two.format("coins"), "340")).equal is False
-    assert judge("5 in", Problem("p", "How much is in it?", "5")).equal is False
-    area = Problem("p", "What is its area in square feet?", "5")
-    assert judge("5\\text{ square units}", area).equal
-    assert judge("5\\text{ units}", area).equal is False
-    assert judge("5\\text{ m}", Problem("p", "How many centimeters is it?", "5")).equal is False
-
-
-@pytest.mark.parametrize(
-    "gold", ["\\frac{1}{", "(1, 2", "\\frac{5}{0}", "{", "\\sqrt{}", "5\x00", "$$", "[1,2],(3", "\\{1, 2", "x=", "2+"]
-)
-def test_a_broken_gold_answer_is_reported(gold: str):
-    with pytest.raises(InputError, match=r"problem 'p7': the gold answer .* can't be read"):
-        check(Problem("p7", "", gold))
+        decision_of("x^2+4x+4", "(2+x)^2", "What is $(x+2)^2$?")
+    with pytest.raises(Refused, match="repeats the question"):
+        decision_of("\\ln 2+x", "\\int_1^2 \\frac{1}{t} dt+x", "Find $\\int_1^2 \\frac{1}{t} dt+x$.")
+    assert is_right("3^2", "3^2", "Which is larger, $2^3$ or $3^2$?")  # the gold answer may be part of the question
 
 
 @pytest.mark.parametrize(
     "gold",
     [
-        "\\sum_{k=1}^n k", "\\sum_{i=0}^{\\infty} \\frac{1}{2^i}", "\\int_{x=0}^{1} x", "\\{a_k\\}_{k=1}^n",
-        "\\left.\\frac12\\right|_{x=1}", "\\{x \\mid x > 3\\}", "\\{x \\mid x = 3\\}", "]1,2[", "[0,1[", "1000!",
-        "2008^{2009}", "\\log_3 3^{1000}", "1" * 400, "9^{9^{9^9}}", "(2008^{2009},3)",
-        "f(x)=\\left\\{\\begin{array}{ll}1&x=1\\\\2&x=2\\end{array}\\right.",
+        "\\frac{1}{", "(1, 2", "\\frac{5}{0}", "{", "\\sqrt{}", "5\x00", "$$", "[1,2],(3", "\\{1, 2", "x=", "2+",
+        "\\{a_k\\}_{k=1}^n", "\\{x \\mid x > 3\\}", "]1,2[", "[0,1[", "2008^{2009}", "1" * 400, "9^{9^{9^9}}",
+        "f(x)=\\left\\{\\begin{array}{ll}1&x=1\\\\2&x=2\\end{array}\\right.", "a" * 3_000,
     ],
 )  # fmt: skip
-def test_an_unread_gold_answer_equals_only_the_same_string(gold: str):
+def test_a_gold_answer_that_can_not_be_read_is_text(gold: str):
+    """It stops nothing, is counted as text, and equals only itself."""
     problem = Problem("p7", "", gold)
     check(problem)
-    assert judge(gold, problem) == Decision(True, "string")
+    assert is_text(problem)
     for other in ("5", "x", "\\sum_{k=2}^n k", "[1,2]", "(3,3)", "\\text{none}"):
-        assert judge(other, problem).equal is False
+        assert not is_right(gold, other)
+    if len(gold) < 1_000 and "\x00" not in gold and gold != "$$":
+        assert decision_of(gold, gold) == Decision(True, "string")
 
 
-def test_gold_answers_that_are_not_mathematics_are_strings():
-    for gold in ("\\overline{AB}", "No solution", "12:30 pm", "\\angle A", "\\lfloor x \\rfloor"):
-        check(Problem("p", "", gold))
-        assert compare(read(gold), read(gold)).equal is True
+def test_what_is_compared_as_text():
+    for gold in ("\\text{Evelyn}", "No solution", "12:30 pm"):
+        assert is_text(Problem("p", "", gold))
+    for gold in ("5", "\\angle A", "\\sum_{k=1}^n k", "B", "(1,2)", "\\lfloor x \\rfloor"):
+        assert not is_text(Problem("p", "", gold))
+
+
+def test_what_was_read_is_shown():
+    assert read_as("(1, \\frac{1}{2})") == "tuple ()(number 1, divide(number 1, number 2))"
+    assert read_as("\u202e5").startswith("hidden character")
+
+
+def test_tolerance_is_relative_and_off_by_default():
+    for gold, answer in (("3.14", "3.1416"), ("\\frac{1}{3}", "0.333"), ("\\sqrt{2}", "1.414"), ("1000", "1001")):
+        assert not is_right(gold, answer)
+        assert is_right(gold, answer, tolerance=0.002)
+        assert not is_right(gold, answer, tolerance=1e-5)
+    assert not is_right("0.0000001", "0.0000002", tolerance=0.01)
+    with pytest.raises(InputError, match="tolerance must be a number from 0 to 1"):
+        check(Problem("p", "", "5", metadata={"tolerance": "x"}))
+
+
+RELATION = (
+    -1151660980209362092162543378666674024383143153887656210674164612979899600203442947441462098,
+    -4060142156095735937033184169156048471764589289009398045867572609125769721769661338872387882,
+    -1851905231461134255028922860973236418807661076151865720558435136363402558685652807233469533,
+    -4509970535106146052786114759848714560194022841906294947699783333500506581800348380948108211,
+    12430967426187749644669633224984094759422612457209915227642303159434993914803893045755717804,
+    -3382948826829198137664914008723118257132398306062760209983005481720173919737441036912118149,
+    -11251107483676439425268768737451966999282956221186421010655266000359932820130053563581579982,
+    14543985756989693989700367226599973896911288856449128271054356490879109315625394886752748438,
+)
+"""Found by PSLQ: the sum of RELATION[n] sin(n), with ln 2 for n = 0, is zero to 640 digits."""
+
+
+def test_a_sum_made_to_agree_to_many_digits_is_wrong():
+    """What is compared grows with the length of the answer."""
+    answer = "+".join(f"\\frac{{{-c}}}{{{RELATION[0]}}}\\sin {n}" for n, c in enumerate(RELATION[1:], 1))
+    assert not is_right("\\ln 2", answer)
+    assert is_right("\\ln 2", "\\frac{\\ln 4}{2}")
+    assert not is_right("\\ln 2", "\\ln 2+10^{-45}\\sin 1")
 
 
 rationals = st.fractions(min_value=-10_000, max_value=10_000, max_denominator=2_000)
@@ -158,17 +190,8 @@ def forms(value: Fraction) -> st.SearchStrategy[str]:
     else:
         ways += [sign + decimal for decimal in repeating(n, d)]
     if d == 1:
-        ways += [f"{sign}{n}", f"{sign}{n:,}", f"{sign}{n}.0", f"{sign}{n:,}".replace(",", "{,}")]
+        ways = [f"{sign}{n}", f"{sign}{n:,}", f"{sign}{n}.0", f"{sign}{n:,}".replace(",", "{,}"), f"x = {sign}{n}"]
     return st.sampled_from(ways)
-
-
-@settings(max_examples=100)
-@given(rationals)
-def test_a_sum_with_the_right_value_is_unevaluated(value: Fraction):
-    n, d = value.numerator, value.denominator
-    assert compare(read(str(value)), read(f"1-\\frac{{{d - n}}}{{{d}}}")).equal is True
-    with pytest.raises(Refused, match="not evaluated"):
-        decision_of(str(value), f"1-\\frac{{{d - n}}}{{{d}}}")
 
 
 def _primes(number: int) -> list[int]:
@@ -187,34 +210,33 @@ def repeating(n: int, d: int) -> list[str]:
     return [f"{n // d}.{start}\\overline{{{period}}}", f"{n // d}.{start}\\overline{{{period * 2}}}"]
 
 
+@settings(max_examples=100)
+@given(rationals)
+def test_a_sum_with_the_right_value_is_unevaluated(value: Fraction):
+    n, d = value.numerator, value.denominator
+    with pytest.raises(Refused, match="not evaluated"):
+        decision_of(str(value), f"1-\\frac{{{d - n}}}{{{d}}}")
+
+
 @settings(max_examples=300)
-@given(st.data(), rationals)
-def test_equal_values_in_different_forms_agree(data: st.DataObject, value: Fraction):
-    gold, answer = data.draw(forms(value)), data.draw(forms(value))
-    assert compare(read(gold), read(answer)).equal is True
+@given(st.data(), rationals, rationals, st.booleans())
+def test_values_agree_only_if_they_are_equal(data: st.DataObject, left: Fraction, right: Fraction, same: bool):
+    right = left if same else right
+    assert is_right(data.draw(forms(left)), data.draw(forms(right))) is (left == right)
 
 
 @given(st.integers(1_000, 10**9), st.integers(1_000, 10**9), st.sampled_from(CONTEXTS), st.sampled_from(SEPARATORS))
 def test_thousands_separators_inside_expressions(number: int, other: int, context: str, separator: str):
-    gold = read(context.format(number))
     for value in (number, other):
         answer = context.format(f"{value:,}".replace(",", separator))
-        assert compare(gold, read(answer)).equal is (value == number)
-
-
-@settings(max_examples=300)
-@given(st.data(), rationals, rationals)
-def test_different_values_do_not_agree(data: st.DataObject, left: Fraction, right: Fraction):
-    gold, answer = data.draw(forms(left)), data.draw(forms(right))
-    assert compare(read(gold), read(answer)).equal is (left == right)
+        assert is_right(context.format(number), answer) is (value == number)
 
 
 @settings(max_examples=200)
 @given(st.data(), rationals, st.integers(2, 15), st.sampled_from([-1, 1]))
 def test_nearly_equal_values_differ(data: st.DataObject, value: Fraction, places: int, side: int):
     near = value + Fraction(side, 10**places)
-    gold, answer = data.draw(forms(value)), f"\\frac{{{near.numerator}}}{{{near.denominator}}}"
-    assert compare(read(gold), read(answer)).equal is False
+    assert not is_right(data.draw(forms(value)), f"\\frac{{{near.numerator}}}{{{near.denominator}}}")
 
 
 polynomials = st.lists(st.integers(-9, 9), min_size=1, max_size=4)
@@ -238,11 +260,13 @@ def written(coefficients: list[int]) -> str:
 @settings(max_examples=150)
 @given(st.lists(polynomials, min_size=1, max_size=3), st.integers(0, 6), st.integers(-2, 2))
 def test_polynomials_equal_only_their_own_expansion(factors: list[list[int]], place: int, change: int):
+    from rlvrscope.verify.math.values import are_equal
+
     whole = expanded(factors)
-    factored = "".join(f"({written(factor)})" for factor in factors)
-    assert compare(read(written(whole)), read(factored)).equal is True
+    factored = read("".join(f"({written(factor)})" for factor in factors))
+    assert are_equal(read(written(whole)), factored, "key")
     whole[place % len(whole)] += change
-    assert compare(read(written(whole)), read(factored)).equal is (change == 0)
+    assert are_equal(read(written(whole)), factored, "key") is (change == 0)
 
 
 _SYMBOLS = (
@@ -254,26 +278,15 @@ SYMBOLS = [" ", "\\begin{pmatrix}", "\\end{pmatrix}", *(symbol for line in _SYMB
 
 @settings(max_examples=200)
 @given(st.text(max_size=80) | st.lists(st.sampled_from(SYMBOLS), max_size=20).map("".join))
-def test_any_text_is_read_or_refused(text: str):
-    try:
-        reading = read(text)
-    except Refused:
-        return
+def test_any_text_is_judged_or_refused(text: str):
     for gold in ("5", "x+1", "(1,2)"):
         try:
-            compare(read(gold), reading)
-        except Refused:
+            judge(text, Problem("p", "", gold))
+        except (Refused, NeedsAlgebra):
             continue
-    assert compare(reading, reading).equal is True
 
 
-def test_the_docs_count_the_pairs():
-    page = (Path(__file__).parents[3] / "docs" / "verifying.md").read_text(encoding="utf-8")
-    assert f"`tests/verify/pairs.tsv` has {len(PAIRS)} such pairs" in page
-
-
-def test_a_number_may_have_a_name():
-    for answer in ("x=391", "391.0", "N = 391"):
-        assert judge_number(answer, Problem("p", "", "391")).equal
-    with pytest.raises(Refused, match="a number is asked for"):
-        judge_number("17*23=391", Problem("p", "", "391"))
+def test_the_docs_count_the_cases():
+    page = (FOLDER.parents[1] / "docs" / "verifying.md").read_text(encoding="utf-8")
+    assert f"{len(CASES)} cases" in page
+    assert f"{len(PAIRS)} pairs" in page

@@ -1,8 +1,7 @@
-"""Computer algebra, in a worker process: two answers are equal if their values agree and math-verify agrees.
+"""Computer algebra, in a worker process: math-verify's parser reads what ours does not, values decide.
 
-math-verify compares expressions built from our own parse tree: its parser, which reads (2)(3) as 5 and drops unknown
-input, never sees an answer. Its result alone is not trusted: values must also agree to as many digits as `separation`
-requires. Where that is a proof, as for radicals, math-verify is not asked.
+Two expressions are equal if their values agree at points that no answer can be made for, to more digits than two texts
+of their length can be made to agree without being equal. What has no value, such as a set, math-verify compares.
 """
 
 from __future__ import annotations
@@ -10,86 +9,171 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from collections.abc import Callable
+import re
 from fractions import Fraction
 from typing import Any
 
 import sympy
+from latex2sympy2_extended.latex2sympy2 import latex2sympy
 from math_verify import verify
+from math_verify.grader import should_treat_as_complex
 from mpmath import mp
 
-from rlvrscope.verify.decision import Refused
-from rlvrscope.verify.math.expression_value import TRIALS, Approximate, Point, point
-from rlvrscope.verify.math.separation import MARGIN, digits, is_algebraic
-from rlvrscope.verify.math.tree import Node, unpacked
+from rlvrscope.verify.decision import Refused, Unreadable
+from rlvrscope.verify.math.expression import Node
+from rlvrscope.verify.math.values import coordinate
 
-MIN_DIGITS = 500
-"""Digits to compare where no bound makes an agreement certain."""
+MIN_DIGITS, DIGITS_PER_DIGIT, MAX_DIGITS = 500, 2, 10_000
+"""Digits compared: at least MIN_DIGITS, and DIGITS_PER_DIGIT more for each digit that the two expressions have."""
 MIN_MAGNITUDE, MAX_MAGNITUDE = 1e-50, 1e50
-"""Limits of intermediate values there."""
+"""Limits of intermediate values."""
+MAX_ARGUMENT = 100
+"""Largest argument of a function: e^{-1000} can't be distinguished from nothing."""
+_MARGIN = 20
+_LONG_DECIMAL = re.compile(r"[0-9]*\.[0-9]{12,}")
+_AMBIGUOUS = re.compile(r"(?<![_0-9])[0-9]+ [0-9]|\)\([0-9]|\)[0-9]|[0-9]_|\\text|/[^/]*[A-Za-z0-9)}]\\[a-z]")
+"""What latex2sympy guesses: 2 3 and (2)(3) as sums, 1011_2 as 1011, 1/2\\sin x."""
+_SAME_NAME = {"Abs": "fabs", "ceiling": "ceil", "re": "re", "im": "im", "sign": "sign"}
 
 
-def all_equal(pairs: list[list[Any]], key: str) -> tuple[bool, str]:
-    """Compare each packed (gold, answer); return whether all are equal, with the reason if not."""
-    for gold, answer in ((unpacked(gold), unpacked(answer)) for gold, answer in pairs):
-        if not all(_values_agree(gold, answer, point(key, trial)) for trial in range(TRIALS)):
-            return False, "the values differ after the sixteenth digit"
-        proved = all(is_algebraic(node) and not node.variables() for node in (gold, answer))
-        if not proved and not _algebra_agrees(gold, answer):
-            return False, "the values agree, but math-verify does not find them equal"
-    return True, ""
-
-
-def _values_agree(gold: Node, answer: Node, at: Point) -> bool:
-    """Compare values at one point: a proof for algebraic ones, otherwise agreement to at least MIN_DIGITS digits."""
-    rough, difference = Approximate(at), Node("add", (gold, Node("negate", (answer,))))
-    size = abs(rough(gold))
-    rough(answer)
-    places = digits(difference, at, lambda node: max(abs(Approximate(at)(node)), 1.0))
-    if not is_algebraic(difference):
-        if rough.smallest < MIN_MAGNITUDE or rough.largest > MAX_MAGNITUDE:
-            raise Refused("values too large or too small to be distinguished")
-        places = max(places, MIN_DIGITS)
-    spare = math.ceil(math.log10(max(rough.largest, 1.0)) - math.log10(rough.smallest))
-    with mp.workdps(places + spare + MARGIN):  # spare digits may cancel
-        value = Approximate(at, mp)
-        return bool(abs(value(gold) - value(answer)) <= mp.mpf(10) ** (MARGIN // 2 - places) * min(size, 1.0))
-
-
-def _algebra_agrees(gold: Node, answer: Node) -> bool:
+def equal(gold: Node, answer: Node, key: str, tolerance: float = 0.0) -> bool:
+    """Test whether two expressions are equal. Raises Refused, and Unreadable for what math-verify can't read either."""
+    gold_tree, tree = _sympy(gold), _sympy(answer)
+    if all(isinstance(side, sympy.Expr) for side in (gold_tree, tree)):
+        try:
+            return _values_agree(gold_tree, tree, key, tolerance)
+        except _NoValueError:
+            pass
     logging.getLogger("math_verify.grader").setLevel(logging.ERROR)  # its warning about no time limit: the pool has one
-    return verify(_sympy(gold), _sympy(answer), numeric_precision=60, strict=True, timeout_seconds=None)
+    return verify(gold_tree, tree, float_rounding=50, numeric_precision=200, strict=True, timeout_seconds=None)
+
+
+class _NoValueError(Exception):
+    """A sum or an integral with symbols, an unknown function."""
+
+
+def _values_agree(gold: sympy.Expr, answer: sympy.Expr, key: str, tolerance: float) -> bool:
+    """Compare at points of both signs, and at a whole one; points where just one value is real are left out."""
+    num_digits = sum(len(str(part)) for side in (gold, answer) for part in side.atoms(sympy.Rational))
+    places = MIN_DIGITS + DIGITS_PER_DIGIT * num_digits
+    if places > MAX_DIGITS:
+        raise Refused("numbers that are too long to be distinguished")
+    agreements = 0
+    for trial in range(4):
+        sides = [_Value(key, trial) for _ in range(2)]
+        with mp.workdps(places + _MARGIN + 2 * math.ceil(math.log10(MAX_MAGNITUDE))):
+            try:
+                gold_value, value = (side(tree) for side, tree in zip(sides, (gold, answer), strict=True))
+            except (ZeroDivisionError, ValueError):
+                continue
+            if _is_real(gold_value) != _is_real(value):
+                continue
+            scale = min(abs(gold_value), mp.mpf(1)) or mp.mpf(1)
+            allowed = tolerance * abs(gold_value) if tolerance else mp.mpf(10) ** (_MARGIN - places) * scale
+            if abs(gold_value - value) > allowed:
+                return False
+            agreements += 1
+    return agreements > 1
+
+
+def _is_real(value: Any) -> bool:
+    return abs(mp.im(value)) <= mp.mpf(10) ** -MIN_DIGITS * max(abs(value), 1)
+
+
+class _Value:
+    """Evaluator of a sympy expression in mpmath. Raises Refused past the limits, _NoValueError for an unknown part."""
+
+    def __init__(self, key: str, trial: int) -> None:
+        self.key, self.trial = key, trial
+
+    def __call__(self, node: Any) -> Any:
+        value = self._value(node)
+        size = abs(value)
+        if not size <= MAX_MAGNITUDE or 0 < size < MIN_MAGNITUDE:
+            raise Refused("values too large or too small to be distinguished")
+        return value
+
+    def _value(self, node: Any) -> Any:
+        if node.is_Float:
+            node = sympy.Rational(str(node))
+        if node.is_Rational:
+            return mp.mpf(int(node.p)) / int(node.q)
+        if node.is_Symbol:
+            return self._point(re.sub(r"[\\{}]", "", node.name))
+        if node is sympy.I:
+            return mp.mpc(0, 1)
+        if node.is_NumberSymbol:
+            return mp.make_mpf(node._as_mpf_val(mp.prec))
+        args = [self(arg) for arg in node.args] if isinstance(node, sympy.Expr) and not _has_bound(node) else []
+        if node.is_Add or node.is_Mul:
+            return mp.fsum(args) if node.is_Add else mp.fprod(args)
+        if node.is_Pow:
+            return _power(args[0], args[1], node.args[1])
+        name = type(node).__name__
+        if name == "UnevaluatedExpr":
+            return args[0]
+        function = getattr(mp, _SAME_NAME.get(name, name), None)
+        if function is None or not args or name == "Function":
+            raise _NoValueError
+        if name not in ("log", "Abs") and max(map(abs, args)) > MAX_ARGUMENT:
+            raise Refused("an argument that is too large")
+        return function(*args)
+
+    def _point(self, symbol: str) -> Any:
+        """Return 0.25 to 2.25, the negative of that, or a whole number from 3 to 14."""
+        number = coordinate(self.key, self.trial, symbol)
+        if self.trial == 3:
+            return mp.mpf(3 + number % 12)
+        return mp.mpf((number + 2**28) * (-1 if self.trial == 2 else 1)) / 2**30
+
+
+def _has_bound(node: Any) -> bool:
+    return isinstance(node, sympy.Sum | sympy.Product | sympy.Integral | sympy.Limit | sympy.Derivative)
+
+
+def _power(base: Any, exponent: Any, written: Any) -> Any:
+    """Return the principal power; for a negative base and a fraction with an odd denominator, the real one."""
+    if written.is_Rational and written.q % 2 and written.q > 1 and mp.im(base) == 0 and mp.re(base) < 0:
+        return (-1) ** (int(written.p) % 2) * mp.power(-base, exponent)
+    return mp.power(base, exponent)
 
 
 def _sympy(node: Node) -> Any:
+    """Return the tree as sympy's; a raw text is read by math-verify's parser and worked out."""
+    if node.op == "raw":
+        return _parsed(str(node.value))
     if node.op == "number":
-        value = Fraction(node.value)
-        return sympy.Rational(value.numerator, value.denominator)
+        return sympy.Rational(Fraction(node.value).numerator, Fraction(node.value).denominator)
     if node.op == "symbol":
         known = {"\\pi": sympy.pi, "e": sympy.E, "i": sympy.I, "\\infty": sympy.oo}
         return known.get(str(node.value)) or sympy.Symbol(str(node.value).lstrip("\\"), real=True)
-    return _operations()[node.op](*map(_sympy, node.args))
-
-
-@functools.cache
-def _operations() -> dict[str, Callable[..., Any]]:
-    own: dict[str, Callable[..., Any]] = {
-        "add": sympy.Add,
-        "multiply": sympy.Mul,
-        "divide": lambda above, below: above / below,
-        "negate": lambda x: -x,
-        "power": sympy.Pow,
-        "root": lambda degree, x: sympy.Pow(x, 1 / degree),
-        "abs": sympy.Abs,
-        "floor": sympy.floor,
-        "ceil": sympy.ceiling,
-        "factorial": sympy.factorial,
+    args = list(map(_sympy, node.args))
+    operations = {
+        "add": sympy.Add, "multiply": sympy.Mul, "divide": lambda above, below: above / below, "negate": lambda x: -x,
+        "power": sympy.Pow, "root": lambda degree, x: sympy.Pow(x, 1 / degree), "factorial": sympy.factorial,
         "binomial": sympy.binomial,
-        "log": lambda base, x: sympy.log(x) / sympy.log(base),
-        "ln": sympy.log,
-        "arcsin": sympy.asin,
-        "arccos": sympy.acos,
-        "arctan": sympy.atan,
-    }
-    same = ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")
-    return own | {name: getattr(sympy, name) for name in same}
+    }  # fmt: skip
+    return operations[node.op](*args)
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str) -> Any:
+    if _AMBIGUOUS.search(text) or _LONG_DECIMAL.search(text):
+        raise Unreadable("not read as mathematics")
+    try:
+        tree: Any = latex2sympy(text, is_real=not should_treat_as_complex(text), convert_degrees=True)
+    except Exception as error:
+        raise Unreadable("not read as mathematics") from error
+    if _numbers(text) - {str(part) for part in tree.atoms(sympy.Number)} - {"2", "10"} and _is_dropped(text, tree):
+        raise Unreadable("not read as mathematics to its end")
+    return tree.doit() if tree.has(sympy.Sum, sympy.Product, sympy.Integral, sympy.Limit, sympy.Derivative) else tree
+
+
+def _numbers(text: str) -> set[str]:
+    return set(re.findall(r"[0-9]+", text))
+
+
+def _is_dropped(text: str, tree: Any) -> bool:
+    """Test whether fewer letters were read than written."""
+    letters = set(re.findall(r"(?<![A-Za-z\\])[a-zA-Z](?![A-Za-z])", text)) - {"d", "e", "i"}
+    return not letters <= set(re.findall("[A-Za-z]", " ".join(symbol.name for symbol in tree.atoms(sympy.Symbol))))

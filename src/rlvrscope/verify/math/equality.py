@@ -1,241 +1,235 @@
-"""Equality with the gold answer: by string, exact value or structure; the rest is left to computer algebra."""
+"""Equality with the gold answer, kind by kind; what rational arithmetic can't decide is left to computer algebra."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
-from rlvrscope.verify.decision import Decision, Refused, Unreadable, decided
-from rlvrscope.verify.math.content import (
-    Based,
-    Clock,
-    Content,
-    Items,
-    Labelled,
-    Named,
-    Opaque,
-    Reading,
-    Relation,
-    Value,
-    Words,
-)
-from rlvrscope.verify.math.expression_value import TRIALS, Approximate, Inexact, Point, exact, point
-from rlvrscope.verify.math.normalise import FLIPPED, is_solved, normalised_pair, same_letters, word_of
-from rlvrscope.verify.math.question import asks_for_percent
-from rlvrscope.verify.math.tree import Node, literal, skeleton
-from rlvrscope.verify.math.units import asked_for, is_known
+from rlvrscope.verify.decision import NeedsAlgebra, Refused, Unreadable
+from rlvrscope.verify.math import values
+from rlvrscope.verify.math.expression import CONSTANTS, Node, literal, number
+from rlvrscope.verify.math.names import in_one_order, is_name, renamed, stands_alone
+from rlvrscope.verify.math.reading import INFINITY
+from rlvrscope.verify.math.units import SINGLE_LETTERS, asks_for_percent, asks_for_ratio, is_asked_for
 
-TOLERANCE = 1e-9
-"""Largest difference of equal values in double precision, relative to the largest intermediate value."""
+Algebra = Callable[[Node, Node, str, float], bool]
+"""(gold, answer, key of the points, tolerance) -> whether they are equal; see `algebra.equal`."""
+_ABOUT_RANGES = re.compile(r"interval|inequalit|domain|range|solve|values? of|for (?:which|what)", re.IGNORECASE)
+_ORDERED, _UNORDERED = ("tuple", "matrix", "row"), ("list", "set", "union")
+_OTHER = ("relation", "ratio", "labelled", "text")
 
 
-def compare(gold: Reading, answer: Reading, prompt: str = "") -> Decision:
-    """Compare two readings. prompt: the question; a unit that only the answer has must be asked for in it.
+@dataclass(frozen=True)
+class Comparison:
+    """prompt: the question. key: seed of the points. tolerance: relative, 0 is exact. algebra: None in the caller."""
 
-    Raises Refused for an answer that lists candidates or is too large to evaluate.
-    """
-    if _without_list_spaces(gold.text) == _without_list_spaces(answer.text):  # 1,100 may also be the list 1, 100
-        return Decision(True, "string")
-    if isinstance(answer.content, Opaque) and not isinstance(gold.content, Opaque | Words):
-        return Decision(False, "string", f"not read as mathematics: {answer.content.why}")
-    letters = same_letters(gold, answer)
-    if letters is not None:
-        return decided(letters, "string", "different letters")
-    _refuse_candidates(gold.content, answer.content)
-    key = f"{gold.text}\x1f{answer.text}"
-    try:
-        return _Comparison(key, prompt).contents(gold.content, answer.content)
-    except Unreadable as error:
-        return Decision(False, "string", str(error))
+    prompt: str
+    key: str
+    tolerance: float = 0.0
+    algebra: Algebra | None = None
+
+    def same(self, gold: Node, answer: Node) -> bool:
+        """Test for equality. Raises NeedsAlgebra if only a worker can tell, and Refused and Unreadable."""
+        gold, answer = self.in_one_form(gold, answer)
+        if gold.op == "word" or answer.op == "word":
+            return word_of(gold) == word_of(answer) != ""
+        kinds = ["set" if node.op == "list" else node.op for node in (gold, answer)]
+        if not {gold.op, answer.op} & {*_ORDERED, *_UNORDERED, *_OTHER}:
+            return self._quantities(gold, answer)
+        if kinds[0] != kinds[1]:
+            return False
+        if gold.op == "text":
+            return squeezed(str(gold.value)) == squeezed(str(answer.value))
+        if gold.op in ("relation", "ratio"):
+            return self._relations(gold, answer) if gold.op == "relation" else self._ratios(gold, answer)
+        if len(gold.args) != len(answer.args) or gold.op == "labelled" or gold.value != answer.value:
+            return False
+        return all(map(self.same, gold.args, answer.args)) if gold.op in _ORDERED else self._any_order(gold, answer)
+
+    def in_one_form(self, gold: Node, answer: Node) -> tuple[Node, Node]:
+        """Return both without what only one of them has: labels, names, the steps of a calculation, set braces."""
+        gold, answer = in_one_order(_unlabelled(gold, answer), _unlabelled(answer, gold), self.prompt)
+        gold, answer = self._last_side(gold, answer), self._last_side(answer, gold)
+        gold, answer = _single(gold, answer), _single(answer, gold)
+        if gold.op == answer.op == "relation":
+            answer = renamed(gold, answer)
+        if "ratio" in (gold.op, answer.op) and gold.op != answer.op and (
+            gold.op == "ratio" or asks_for_ratio(self.prompt)
+        ):  # fmt: skip
+            gold, answer = (Node("divide", node.args) if node.op == "ratio" else node for node in (gold, answer))
+        is_point = gold.value == "()" and not any(INFINITY in part.walk() for part in gold.args)
+        if gold.op in ("tuple", "union") and _has_relation(answer) and not _has_relation(gold):
+            answer = answer if is_point and not _ABOUT_RANGES.search(self.prompt) else _as_interval(answer)
+        elif answer.op in ("tuple", "union") and _has_relation(gold) and not _has_relation(answer):
+            gold = _as_interval(gold)
+        return _with_letter_as_unit(gold, answer), _with_letter_as_unit(answer, gold)
+
+    def _last_side(self, node: Node, other: Node) -> Node:
+        """Return the last side of a true chain of equations, or its first and last if the other one is an equation.
+
+        Raises Unreadable if the chain is not true.
+        """
+        if node.op != "relation" or (node.value == "in" and other.value == "in"):
+            return node
+        sides, signs = list(node.args), str(node.value).split(" ")
+        if signs == ["in"]:
+            return sides[1]
+        while signs and signs[-1] == "\\approx" and not (len(sides) == 2 and is_name(sides[0])):
+            sides, signs = sides[:-1], signs[:-1]
+        if set(signs) - {"=", "\\approx"}:
+            return node
+        sides = sides[::-1] if len(sides) == 2 and is_name(sides[1]) and not is_name(sides[0]) else sides
+        is_named = len(sides) > 1 and (is_name(sides[0]) or stands_alone(sides[0], self.prompt))
+        keeps_name = other.op == "relation" and "=" in str(other.value)
+        if keeps_name and len(sides) == 2:
+            return Node("relation", tuple(sides), "=")
+        values_of_chain = sides[1:] if is_named else sides
+        if not all(map(self.same, values_of_chain, values_of_chain[1:])):
+            raise Unreadable("a chain of equations that is not true")
+        return Node("relation", (sides[0], sides[-1]), "=") if keeps_name and is_named else sides[-1]
+
+    def _relations(self, gold: Node, answer: Node) -> bool:
+        if gold.value != answer.value or (_is_solved(gold) and not _is_solved(answer)):
+            return False
+        if self._all_same(gold, answer):
+            return True
+        return len(gold.args) == 2 and self._are_multiples(gold, answer)
+
+    def _all_same(self, gold: Node, answer: Node) -> bool:
+        try:
+            return all(map(self.same, gold.args, answer.args))
+        except Unreadable:
+            return False
+
+    def _are_multiples(self, gold: Node, answer: Node) -> bool:
+        """Test whether left - right is a constant multiple of the gold one, of positive sign for inequalities."""
+        ratios = []
+        for trial in range(values.TRIALS):
+            try:
+                sides = [[values.value_of(side, self.key, trial) for side in node.args] for node in (gold, answer)]
+                ratios.append((sides[0][0] - sides[0][1]) / (sides[1][0] - sides[1][1]))
+            except (NeedsAlgebra, Unreadable, ZeroDivisionError):
+                return False
+        return ratios[0] == ratios[1] != 0 and (gold.value == "=" or ratios[0] > 0)
+
+    def _any_order(self, gold: Node, answer: Node) -> bool:
+        """Match the parts of the gold answer with those of the answer, one to one."""
+        unmatched = list(answer.args)
+        for part in gold.args:
+            pair = Node("tuple", (part,))
+            match = next((other for other in unmatched if self._all_same(pair, Node("tuple", (other,)))), None)
+            if match is None:
+                return False
+            unmatched.remove(match)
+        return True
+
+    def _ratios(self, gold: Node, answer: Node) -> bool:
+        pairs = zip(gold.args, answer.args, strict=False)
+        return len(gold.args) == len(answer.args) and all(
+            self._nodes(Node("multiply", (one, answer.args[0])), Node("multiply", (other, gold.args[0])))
+            for one, other in pairs
+        )
+
+    def _quantities(self, gold: Node, answer: Node) -> bool:
+        """Compare values with units; a percent may lack its sign where the gold answer or the question says percent."""
+        (gold, gold_unit), (answer, unit) = _split_unit(gold), _split_unit(answer)
+        if unit == gold_unit or (gold_unit and not unit):
+            hundredth = Node("divide", (gold, number(Fraction(100))))
+            return self._nodes(gold, answer) or (gold_unit == "%" != unit and self._nodes(hundredth, answer))
+        if unit == "%" and not gold_unit and asks_for_percent(self.prompt):
+            is_share = 0 < abs(literal(gold) or 0) < 1
+            return self._nodes(gold, Node("divide", (answer, number(Fraction(100)))) if is_share else answer)
+        return not gold_unit and unit != "%" and is_asked_for(unit, self.prompt) and self._nodes(gold, answer)
+
+    def _nodes(self, gold: Node, answer: Node) -> bool:
+        gold_value, value = literal(gold), literal(answer)
+        if gold_value is not None and value is not None:
+            return abs(gold_value - value) <= self.tolerance * abs(gold_value)
+        try:
+            if values.are_equal(gold, answer, self.key):
+                return True
+            if not self.tolerance:
+                return False
+        except NeedsAlgebra:
+            pass
+        if self.algebra is None:
+            raise NeedsAlgebra
+        return self.algebra(gold, answer, self.key, self.tolerance)
 
 
-def _without_list_spaces(text: str) -> str:
-    return text.replace(", ", ",")
-
-
-def _refuse_candidates(gold: Content, answer: Content) -> None:
-    num_answers = len(answer.parts) if isinstance(answer, Items) and not answer.ordered else 1
-    num_gold = max(1, len(gold.parts)) if isinstance(gold, Items) else 1
+def refuse_candidates(gold: Node, answer: Node) -> None:
+    """Raise Refused for a list of more answers than there are."""
+    num_answers = len(answer.args) if answer.op in ("list", "set") else 1
+    num_gold = max(1, len(gold.args)) if gold.op in (*_ORDERED, *_UNORDERED) else 1
     if num_answers > num_gold:
         raise Refused(f"{num_answers} answers where {'one is' if num_gold == 1 else f'{num_gold} are'} asked for")
 
 
-@dataclass(frozen=True)
-class _Comparison:
-    key: str
-    prompt: str
-    cache: dict[tuple[str, Node], Any] = field(default_factory=dict)
-    """Cache of node values at the points, because a list compares all parts with all."""
-
-    def contents(self, gold: Content, answer: Content) -> Decision:
-        gold, answer = normalised_pair(gold, answer, self.prompt)
-        if isinstance(gold, Words) or isinstance(answer, Words):
-            return decided(word_of(gold) == word_of(answer) != "", "string", "different words")
-        if type(gold) is not type(answer):
-            return Decision(False, "structure", f"{_kind(answer)} where {_kind(gold)} is expected")
-        return _BY_KIND[type(gold)](self, gold, answer)
-
-    def opaque(self, gold: Opaque, answer: Opaque) -> Decision:
-        return decided(gold.text == answer.text, "string", "a different string")
-
-    def based(self, gold: Based, answer: Based) -> Decision:
-        return decided(gold == answer, "exact", "different digits or base")
-
-    def clocks(self, gold: Clock, answer: Clock) -> Decision:
-        return decided(gold == answer, "exact", "a different time")
-
-    def named(self, gold: Named, answer: Named) -> Decision:
-        if gold.name != answer.name:
-            return Decision(False, "structure", "a different name")
-        return self.contents(gold.content, answer.content)
-
-    def labelled(self, gold: Labelled, answer: Labelled) -> Decision:
-        return Decision(False, "structure", f"{answer.letter} where {gold.letter} is expected")
-
-    def values(self, gold: Value, answer: Value) -> Decision:
-        if answer.unit != gold.unit and not self._unit_is_optional(gold, answer.unit):
-            return Decision(False, "structure", f"in {answer.unit or 'no unit'!r}, which is not asked for")
-        decision = self.nodes(gold.node, answer.node)
-        if decision.equal is False and gold.unit == "%" and not answer.unit:
-            return self.nodes(_hundredth(gold.node), answer.node)
-        return decision
-
-    def _unit_is_optional(self, gold: Value, unit: str) -> bool:
-        """Test whether a unit may be missing: a known one of the gold answer, or one that the question asks for.
-
-        A gold answer below 1 may be a share, so that it can't be taken for percent.
-        """
-        if gold.unit:
-            return not unit and (is_known(gold.unit) or asked_for(gold.unit, self.prompt))
-        if unit == "%":
-            return asks_for_percent(self.prompt) and not 0 < abs(gold.literal or 0) < 1
-        return asked_for(unit, self.prompt)
-
-    def nodes(self, gold: Node, answer: Node) -> Decision:
-        if gold == answer:
-            return Decision(True, "exact")
-        literals = literal(gold), literal(answer)
-        if None not in literals:
-            return decided(literals[0] == literals[1], "exact", "a different value")
-        gold_values, values = self._exact(gold), self._exact(answer)
-        if gold_values is not None and values is not None:
-            return decided(gold_values == values, "identity" if gold.symbols() else "exact", "a different value")
-        if self._cached("skeleton", gold, skeleton) == self._cached("skeleton", answer, skeleton):
-            return Decision(True, "exact")
-        return self._approximately(gold, answer)
-
-    def points(self) -> list[Point]:
-        return [point(self.key, trial) for trial in range(TRIALS)]
-
-    def _cached(self, kind: str, node: Node, compute: Callable[[Node], Any]) -> Any:
-        if (kind, node) not in self.cache:
-            self.cache[kind, node] = compute(node)
-        return self.cache[kind, node]
-
-    def _exact(self, node: Node) -> list[Fraction] | None:
-        def values(node: Node) -> list[Fraction] | None:
-            try:
-                return [exact(node, at) for at in self.points()]
-            except Inexact:
-                return None
-
-        return self._cached("exact", node, values)
-
-    def _doubles(self, node: Node) -> list[tuple[complex, float]]:
-        """(value, largest intermediate value) at each point."""
-        return self._cached(
-            "doubles", node, lambda node: [(value(node), value.largest) for value in map(Approximate, self.points())]
-        )
-
-    def _approximately(self, gold: Node, answer: Node) -> Decision:
-        for (gold_value, gold_size), (value, size) in zip(self._doubles(gold), self._doubles(answer), strict=True):
-            if not abs(gold_value - value) <= TOLERANCE * max(gold_size, size):
-                return Decision(False, "numeric", "a different value")
-        return Decision(None, "symbolic", pairs=((gold, answer),), key=self.key)
-
-    def relations(self, gold: Relation, answer: Relation) -> Decision:
-        if gold.sign == FLIPPED.get(answer.sign) and gold.sign != answer.sign:
-            answer = Relation(gold.sign, answer.right, answer.left)
-        if gold.sign != answer.sign:
-            return Decision(False, "structure", "a different relation")
-        if is_solved(gold) and not is_solved(answer):
-            return Decision(False, "structure", "an equation where its solution is expected")
-        sides = self.nodes(gold.left, answer.left), self.nodes(gold.right, answer.right)
-        if any(side.equal is False for side in sides):
-            return self._multiples(gold, answer)
-        return _all_of(sides)
-
-    def _multiples(self, gold: Relation, answer: Relation) -> Decision:
-        """Test whether left - right is a constant multiple of the gold one; a positive one for inequalities."""
-        try:
-            first, second = (_difference(gold, at) / _difference(answer, at) for at in self.points())
-        except (Inexact, ZeroDivisionError):
-            return Decision(False, "structure", "a different equation")
-        same = first == second != 0 and (first > 0 or gold.sign in ("=", "\\ne"))
-        return decided(same, "identity", "a different equation")
-
-    def items(self, gold: Items, answer: Items) -> Decision:
-        if _brackets(gold) != _brackets(answer):
-            return Decision(False, "structure", "different brackets")
-        if len(gold.parts) != len(answer.parts):
-            return Decision(False, "structure", f"{len(answer.parts)} parts where {len(gold.parts)} are expected")
-        if gold.variable and answer.variable and gold.variable != answer.variable:
-            return Decision(False, "structure", "a different variable")
-        if gold.ordered:
-            return _all_of([self.contents(g, a) for g, a in zip(gold.parts, answer.parts, strict=True)])
-        return self._any_order(gold, answer)
-
-    def _any_order(self, gold: Items, answer: Items) -> Decision:
-        """Match the parts of the gold answer with those of the answer, one to one."""
-        unmatched, decisions = list(answer.parts), []
-        for gold_part in gold.parts:
-            tried = [(self.contents(gold_part, part), part) for part in unmatched]
-            best = next((pair for equal in (True, None) for pair in tried if pair[0].equal is equal), None)
-            if best is None:
-                return Decision(False, "structure", "a part that matches no other")
-            decisions.append(best[0])
-            unmatched.remove(best[1])
-        return _all_of(decisions)
+def squeezed(text: str) -> str:
+    """Return a string without spaces, dots and text commands, to compare what is not read as mathematics."""
+    return re.sub("[ .]", "", re.sub(r"\\text\{([^{}]*)\}", r"\1", text)).lower()
 
 
-_BY_KIND: dict[type, Callable[[_Comparison, object, object], Decision]] = {
-    Value: _Comparison.values, Based: _Comparison.based, Opaque: _Comparison.opaque,
-    Relation: _Comparison.relations, Items: _Comparison.items, Clock: _Comparison.clocks, Named: _Comparison.named,
-    Labelled: _Comparison.labelled,
-}  # fmt: skip  # pyright: ignore[reportAssignmentType]
-_NAMES = {
-    Value: "a value", Based: "digits in a base", Words: "words", Relation: "a relation", Opaque: "a string",
-    Clock: "a time", Named: "an equation", Labelled: "an option",
-}  # fmt: skip
+def word_of(node: Node) -> str:
+    """Return the words, or the letters of a product that may be a word; else ""."""
+    if node.op in ("word", "text"):
+        return str(node.value) if node.op == "word" else re.sub(r"\\text\{([^{}]*)\}", r"\1", str(node.value)).lower()
+    letters = node.args if node.op == "multiply" else (node,)
+    word = "".join(str(letter.value) if letter.op == "symbol" else " " for letter in letters)
+    return "" if " " in word else word if len(word) == 1 else word.lower()
 
 
-def _all_of(decisions: list[Decision] | tuple[Decision, ...]) -> Decision:
-    """Combine decisions that must all be positive."""
-    for decision in decisions:
-        if decision.equal is False:
-            return decision
-    undecided = [decision for decision in decisions if decision.equal is None]
-    if not undecided:
-        return Decision(True, "structure")
-    pairs = tuple(pair for decision in undecided for pair in decision.pairs)
-    return Decision(None, "symbolic", pairs=pairs, key=undecided[0].key)
+def _unlabelled(node: Node, other: Node) -> Node:
+    r"""Read \text{(C)} 24 as C if the other answer is a letter, and as 24 otherwise."""
+    if node.op != "labelled" or (other.op == "labelled" and other.value != node.value):
+        return node
+    return Node("word", value=node.value) if len(word_of(other)) == 1 else node.args[0]
 
 
-def _kind(content: Content) -> str:
-    if isinstance(content, Items):
-        return {",": "a list", "{}": "a set"}.get(content.brackets, "a tuple, interval or matrix")
-    return _NAMES[type(content)]
+def _single(node: Node, other: Node) -> Node:
+    """Read a set or list of one as its part, unless the other answer is a set."""
+    return node.args[0] if node.op in ("set", "list") and len(node.args) == 1 and other.op != "set" else node
 
 
-def _brackets(items: Items) -> str:
-    return "{}" if items.brackets == "," else items.brackets
+def _split_unit(node: Node) -> tuple[Node, str]:
+    return (node.args[0], str(node.value)) if node.op == "quantity" else (node, "")
 
 
-def _hundredth(node: Node) -> Node:
-    return Node("divide", (node, Node("number", value=Fraction(100))))
+def _with_letter_as_unit(node: Node, other: Node) -> Node:
+    """Read 9 s as nine seconds, unless the other answer has the variable s."""
+    if node.op == "multiply" and len(node.args) == 2 and node.args[0].op == "number" and node.args[1].op == "symbol":
+        letter = str(node.args[1].value)
+        if letter in SINGLE_LETTERS and letter not in other.symbols():
+            return Node("quantity", node.args[:1], letter.lower())
+    return node
 
 
-def _difference(relation: Relation, at: Point) -> Fraction:
-    return exact(relation.left, at) - exact(relation.right, at)
+def _is_solved(relation: Node) -> bool:
+    """Test for a variable on one side and no variable on the other."""
+    left, right = relation.args[0], relation.args[-1]
+    return any(one.op == "symbol" and not other.variables() for one, other in ((left, right), (right, left)))
+
+
+def _has_relation(node: Node) -> bool:
+    return node.op == "relation" or (node.op == "union" and any(part.op == "relation" for part in node.args))
+
+
+def _as_interval(node: Node) -> Node:
+    """Read x > 2 as the interval from 2 to infinity."""
+    if node.op == "union":
+        return Node("union", tuple(map(_as_interval, node.args)))
+    signs, sides = str(node.value).split(" "), list(node.args)
+    is_variable = [side.op == "symbol" and side.value not in CONSTANTS for side in sides]
+    if node.op != "relation" or set(signs) - {"<", "\\le"} or is_variable not in _RANGES:
+        return node
+    if len(sides) == 2:
+        sides = [Node("negate", (INFINITY,)), *sides] if is_variable[0] else [*sides, INFINITY]
+        signs = ["<", *signs] if is_variable[0] else [*signs, "<"]
+    brackets = ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]")
+    return node if sides[0].variables() | sides[2].variables() else Node("tuple", (sides[0], sides[2]), brackets)
+
+
+_RANGES = ([True, False], [False, True], [False, True, False])
+"""Where the variable stands: x < 2, 1 < x, 1 < x < 2."""

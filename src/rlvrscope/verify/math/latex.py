@@ -9,57 +9,90 @@ from rlvrscope.verify.decision import Refused, Unreadable
 
 MAX_CHARACTERS = 2_000
 MAX_NESTING = 40
+FUNCTIONS = (
+    "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "exp",
+)  # fmt: skip
+GREEK = (
+    "alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu",
+    "nu", "xi", "pi", "rho", "sigma", "tau", "phi", "varphi", "chi", "psi", "omega", "Delta", "Omega", "infty", "ell",
+)  # fmt: skip
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """Control, format (zero-width, bidirectional), surrogate, private, unassigned, line separator."""
 _FULL_WIDTH = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
 _SIGNS = {
-    "−": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": r"\div ", "π": r"\pi ", "∞": r"\infty ",
-    "°": r"^\circ ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∈": r"\in ", "±": r"\pm ",
-    "≈": r"\approx ", "\u00a0": " ", "\u2009": " ", "\u202f": " ",
+    "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": r"\div ", "∞": r"\infty ",
+    "°": r"^\circ ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ",
+    "±": r"\pm ", "≈": r"\approx ", "√": r"\sqrt ", "∅": r"\emptyset ", "ℝ": r"\mathbb R", "∠": r"\angle ",
+    "€": r"\text{euros}", "£": r"\text{pounds}", "¥": r"\text{yen}", "\u00a0": " ", "\u2009": " ", "\u202f": " ",
 }  # fmt: skip
-_SPELLINGS = _FULL_WIDTH | {ord(sign): latex for sign, latex in _SIGNS.items()}
-_DROPPED = (
-    "left", "right", "displaystyle", "textstyle", "scriptstyle", "limits", "big", "Big", "bigg", "Bigg",
-    "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "bf", "rm", "it", "boldsymbol", "underline",
-)  # fmt: skip
+_GREEK_SIGNS = {
+    unicodedata.lookup(f"GREEK {'CAPITAL' if name[0].isupper() else 'SMALL'} LETTER {greek}"): f"\\{name} "
+    for name in GREEK
+    if (greek := {"lambda": "LAMDA"}.get(name, name.upper())) not in ("VAREPSILON", "VARPHI", "INFTY", "ELL")
+}
+_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", [f"^{{{digit}}}" for digit in range(10)], strict=True))
+_SPELLINGS = _FULL_WIDTH | {ord(sign): latex for sign, latex in (_SIGNS | _GREEK_SIGNS | _SUPERSCRIPTS).items()}
+_DROPPED = {
+    "left", "right", "displaystyle", "textstyle", "scriptstyle", "limits", "big", "Big", "bigg", "Bigg", "bigl", "bigr",
+    "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "bf", "rm", "it", "boldsymbol", "underline",
+}  # fmt: skip
 _CANONICAL = {
     "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac", "dbinom": "\\binom", "tbinom": "\\binom",
     "leq": "\\le", "geq": "\\ge", "leqslant": "\\le", "geqslant": "\\ge", "neq": "\\ne", "lt": "<", "gt": ">",
     "lbrace": "\\{", "rbrace": "\\}", "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "lbrack": "[",
     "rbrack": "]", "degree": "^\\circ", "varnothing": "\\emptyset", "ast": "\\cdot", "quad": " ", "qquad": " ",
-    "textrm": "\\text", "textbf": "\\text", "textit": "\\text", "textnormal": "\\text", "mathrm": "\\text",
-    "mathbf": "\\text", "mathit": "\\text", "mbox": "\\text", "hbox": "\\text", "textup": "\\text",
-    "operatorname": "\\text", "infin": "\\infty", "dots": "\\ldots",
-    "cdots": "\\ldots", "thinspace": " ", "space": " ",
-}  # fmt: skip
-_ROW_SKIP = re.compile(r"(\\\\) *\[-?[0-9.]{1,6} ?(?:pt|em|ex|mm|cm|in)\]")
-_COLON = re.compile(r"(?<![A-Za-z])\{:\}")
-_COLOR = re.compile(r"\\(?:text)?color ?\{[A-Za-z]{1,20}\}")
-_EMPTY_TEXT = re.compile(r"\\text ?\{[ .]*\}")
-_UPRIGHT = re.compile(
-    r"(\\[A-Za-z]+|[0-9])?\s{0,3}"
-    r"(?:\\mathrm(?:\s{0,3}\{\s{0,3}([ei])\s{0,3}\}|\s{1,3}([ei])(?![A-Za-z]))|\{\s{0,3}\\rm\s{1,3}([ei])\s{0,3}\})"
-)
-"""An upright e or i, with the command or digit before it: 2\\mathrm{e}3 is a product, not 2e3."""
-_SEPARATED = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:(?:\{,\}|,\\!)(?:\\,| )?[0-9]{3})+(?![0-9])")
+    "infin": "\\infty", "dots": "\\ldots", "cdots": "\\ldots", "thinspace": " ", "space": " ", "colon": ":",
+    "measuredangle": "\\angle", "vee": "\\text{or}", "lor": "\\text{or}",
+} | dict.fromkeys(
+    ("textrm", "textbf", "textit", "textnormal", "mathrm", "mathbf", "mathit", "mbox", "hbox", "textup",
+     "operatorname", "mathsf"), "\\text",
+)  # fmt: skip
+_NAMES = "|".join(sorted((*FUNCTIONS, *GREEK), key=len, reverse=True))
+_BARE = "|".join((*FUNCTIONS, "pi", "phi", *(name for name in GREEK if len(name) > 3 and name != "iota")))
+_REPLACED: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern), new) for pattern, new in (
+    (r"\\(?:text)?color ?\{[A-Za-z]{1,20}\}", " "),
+    (r"\\!", ""),
+    (r"\\%", "%"),
+    (r"(\\\\) *\[-?[0-9.]{1,6} ?(?:pt|em|ex|mm|cm|in)\]", r"\1"),
+    (r"\\&", " "),
+    (r"(?<![A-Za-z])\{:\}", ":"),
+    (r"<=|=<", r"\\le "), (r">=", r"\\ge "), (r"(?<![0-9)])!=", r"\\ne "), (r"\*\*", "^"),
+    (r"(?<!\\)\\[,;:> ]|~", " "),
+))  # fmt: skip
+"""Spellings replaced before commands are read."""
+_UPRIGHT: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern), new) for pattern, new in (
+    (rf"\\text ?\{{ ?\\?({_NAMES}) ?\}}", r"\\\1 "),
+    (rf"(?<![A-Za-z\\])({_BARE})(?![A-Za-z])", r"\\\1 "),
+    (r"(?<![A-Za-z\\])inf(?:inity)?(?![A-Za-z])", r"\\infty "),
+    (r"([0-9])? ?(?:\\text ?(?:\{ ?([ei]) ?\}|([ei])(?![A-Za-z]))|\{ ?\\rm ([ei]) ?\})", r"\1 \2\3\4"),
+    (r"(?<![A-Za-z\\])\\?sqrt ?\(([^()]{1,100})\)", r"\\sqrt{\1}"),
+    (r"\\text ?\{[ .]*\}", ""),
+    (r"\^ ?(?:\{ ?\\circ ?\}|\\circ(?![A-Za-z]))", r"^\\circ "),
+    (r"\\(overline|angle|triangle|vec|hat|bar|mathbb|mathcal|odot) ?\{ ?([A-Za-z]+) ?\}", r"\\\1 \2"),
+    (r"\\frac ?(\\pi|[0-9A-Za-z])", r"\\frac{\1}"),
+    (r"(\\frac\{[^{}]*\}) ?(\\pi|[0-9A-Za-z])", r"\1{\2}"),
+    (r"(\\sqrt(?:\[[^\[\]]*\])?) ?(\\pi|[0-9A-Za-z])", r"\1{\2}"),
+    (r"\{ ?(\\times|\\cdot|\\div|[-+*/]) ?\}", r"\1 "),
+    (r"\s+", " "),
+    (r" (?![A-Za-z0-9])|(?<![A-Za-z0-9,]) ", ""),
+    (r"([\^_])\{([A-Za-z0-9])\}(?![0-9])", r"\1\2"),
+    (r"([A-Za-z])\^([0-9]|\{[^{}]{1,9}\})_([A-Za-z0-9]|\{[A-Za-z0-9]{1,9}\})", r"\1_\3^\2"),
+))  # fmt: skip
+"""Upright names, bare names of functions, one spacing, index before power."""
+_SEPARATED = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:(?:\{,\}|,\\!|\\,)(?:\\,| )?[0-9]{3})+(?![0-9])")
 """Thousands separators that can't be commas of a list."""
-_ROOT = re.compile(r"(?<![A-Za-z\\])sqrt ?\(([^()]{1,100})\)")
+_INTEGER = re.compile("[+-]?[0-9]+")
 _COMMAND = re.compile(r"\\([A-Za-z]+)\s*")
-_TEXT_DOLLAR = re.compile(r"\\text ?\{ ?\\\$ ?\}")
-_THIN = re.compile(r"(?<!\\)\\[,;:> ]|~")
 _NESTING = re.compile(r"\\[{}]|[{}()\[\]]")
-_LOOSE_SPACE = re.compile(r" (?![A-Za-z0-9])|(?<![A-Za-z0-9,]) ")
-_ONE_TOKEN = re.compile(r"([\^_])\{([A-Za-z0-9])\}")
-_CIRCLE = re.compile(r"\^ ?(?:\{ ?\\circ ?\}|\\circ(?![A-Za-z]))")
 
 
 def plain(text: str) -> str:
-    r"""Replace full-width forms by ASCII and a few mathematical signs by LaTeX; keep all other characters.
+    r"""Replace full-width forms by ASCII and mathematical signs by LaTeX; keep all other characters.
 
-    Other compatibility forms stay (5² is not 52), and so do digits of other scripts, which then match nothing.
-    Raises Refused for control characters, invisible characters and bidirectional marks.
+    Digits of other scripts stay, and match nothing. Raises Refused for control characters, invisible characters and
+    bidirectional marks.
 
     >>> plain("\uff11\uff12−π")
     '12-\\pi '
@@ -68,7 +101,7 @@ def plain(text: str) -> str:
         raise Refused("control character in the answer")
     if text.isascii():
         return text
-    text = text.translate(_SPELLINGS)
+    text = re.sub("√ ?([0-9]+)", r"\\sqrt{\1}", text).translate(_SPELLINGS)
     for character in text:
         if character > "\x7f" and unicodedata.category(character) in _HIDDEN:
             raise Refused(f"hidden character U+{ord(character):04X} in the answer")
@@ -83,21 +116,20 @@ def canonical(text: str) -> str:
     """
     if len(text) > MAX_CHARACTERS:
         raise Refused(f"an answer of {len(text)} characters; at most {MAX_CHARACTERS} are read")
-    text = _COLOR.sub(" ", plain(text).strip())
+    text = plain(text).strip()
+    if _INTEGER.fullmatch(text):
+        return text
     if len(text) > 4 and text.startswith("**") and text.endswith("**"):
         text = text[2:-2].strip()
-    text = _SEPARATED.sub(lambda match: re.sub("[^0-9]", "", match[0]), text)
-    text = text.replace("\\!", "").replace("{,}", ",").replace("\\%", "%").replace("\\&", " ")
-    text = _dollars(_undelimited(_COLON.sub(":", text)))
-    text = _UPRIGHT.sub(_italic, text)
-    text = _ROOT.sub(r"\\sqrt{\1}", text).replace("**", "^")
-    text = _THIN.sub(" ", _ROW_SKIP.sub(r"\1", text))
+    text = _SEPARATED.sub(lambda match: re.sub("[^0-9]", "", match[0]), text).replace("{,}", ",")
+    text = _dollars(_undelimited(text.removesuffix(".")))
+    for pattern, new in _REPLACED:
+        text = pattern.sub(new, text)
     text = _COMMAND.sub(_command, text)
-    text = _EMPTY_TEXT.sub("", _CIRCLE.sub(r"^\\circ ", text))
     check_nesting(text)
-    text = re.sub(r"\s+", " ", text).strip()
-    text = _ONE_TOKEN.sub(r"\1\2", _LOOSE_SPACE.sub("", text).strip())
-    return _unbraced(text.removesuffix("."))
+    for pattern, new in _UPRIGHT:
+        text = pattern.sub(new, text)
+    return _unbraced(text.strip().removesuffix("."))
 
 
 def check_nesting(text: str) -> None:
@@ -107,16 +139,6 @@ def check_nesting(text: str) -> None:
         depth += 1 if match[0][-1] in "{([" else -1
         if depth > MAX_NESTING:
             raise Refused(f"brackets nested more than {MAX_NESTING} deep")
-
-
-def balanced(text: str) -> bool:
-    """Test whether braces close in order; round and square brackets need not, as in the interval [1, 2)."""
-    depth = 0
-    for match in re.finditer(r"\\[\s\S]|[{}]", text):
-        depth += {"{": 1, "}": -1}.get(match[0], 0)
-        if depth < 0:
-            return False
-    return depth == 0
 
 
 def split(text: str, separator: str) -> list[str]:
@@ -139,11 +161,6 @@ def cut(text: str, separator: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _italic(match: re.Match[str]) -> str:
-    before, letter = match[1], match[2] or match[3] or match[4]
-    return letter if before is None else f"{before} {letter}"
-
-
 def _command(match: re.Match[str]) -> str:
     name = match[1]
     if name in _DROPPED:
@@ -160,17 +177,21 @@ def _undelimited(text: str) -> str:
 
 
 def _dollars(text: str) -> str:
-    r"""Read an escaped or a single dollar sign before a number as the unit; drop pairs, which are delimiters."""
-    text = _TEXT_DOLLAR.sub(r"\\$", text)
-    signs = len(re.findall(r"(?<!\\)\$", text))
-    if signs % 2 == 0:
+    r"""Read an escaped or a single dollar sign, or another currency, next to a number as the unit; drop pairs."""
+    text = re.sub(r"\\text ?\{ ?\\\$ ?\}", r"\\$", text)
+    if len(re.findall(r"(?<!\\)\$", text)) % 2 == 0:
         text = re.sub(r"(?<!\\)\$", "", text)
-    text = re.sub(r"(?<=[0-9]) *\\\$$", r"\\text{dollars}", text)
-    return re.sub(r"^([+-]?) *\\?\$ *(?=[0-9.])(.*)$", r"\1\2\\text{dollars}", text, flags=re.DOTALL)
+    text = re.sub(r"(?<=[0-9]) *\\?\$$", r"\\text{dollars}", text)
+    text = re.sub(r"^([+-]?) *\\?\$ *(?=[0-9.])(.*)$", r"\1\2\\text{dollars}", text, flags=re.DOTALL)
+    return re.sub(r"^(\\text\{(?:euros|pounds|yen)\}) *([0-9.,]+)$", r"\2\1", text)
 
 
 def _unbraced(text: str) -> str:
     """Remove braces around the whole text."""
-    while text.startswith("{") and text.endswith("}") and balanced(text[1:-1]):
+    while text.startswith("{") and text.endswith("}"):
+        try:
+            split(text[1:-1], "$^")
+        except Unreadable:
+            return text
         text = text[1:-1].strip()
     return text

@@ -1,71 +1,87 @@
-"""The math verifier: read the gold answer, compare, require an evaluated answer; computer algebra does the rest."""
+"""The math verifier: read both answers, refuse what is not worked out, compare; workers use computer algebra."""
 
 from __future__ import annotations
 
 import importlib.util
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
 from rlvrscope.problem import Problem
 from rlvrscope.tables.values import shorten
-from rlvrscope.verify.decision import Broken, Decision, Refused, Unreadable
-from rlvrscope.verify.math.content import Content, Opaque, Reading, Value, nodes_of
-from rlvrscope.verify.math.equality import compare
-from rlvrscope.verify.math.expression_value import Approximate, Inexact, exact, point
+from rlvrscope.verify.decision import Decision, NeedsAlgebra, Refused, Unreadable, decided
+from rlvrscope.verify.math import unworked
+from rlvrscope.verify.math.equality import Algebra, Comparison, refuse_candidates
+from rlvrscope.verify.math.expression import Node
 from rlvrscope.verify.math.latex import canonical
-from rlvrscope.verify.math.normalise import normalised_pair
-from rlvrscope.verify.math.reading import read
-from rlvrscope.verify.math.simplified import check_evaluated, check_no_equation_of_question, is_number
-from rlvrscope.verify.math.tree import Node
+from rlvrscope.verify.math.reading import read_canonical
+from rlvrscope.verify.math.values import value_of
 
 LIBRARY = "math_verify"
-_TEXT = re.compile(r"\\text\{[^{}]*\}")
-_BRACKET = re.compile(r"\\[{}]|[()\[\]]")
-_EMPTY = re.compile(r"\\(?:sqrt|frac) ?\{ ?\}")
 
 
-def judge(answer: str, problem: Problem) -> Decision:
+class Gold(NamedTuple):
+    """A gold answer in canonical LaTeX, and as read."""
+
+    text: str
+    node: Node
+
+
+def judge(answer: str, problem: Problem, algebra: Algebra | None = None) -> Decision:
     """Compare an extracted answer with the gold answer.
 
-    metadata: `evaluated`, the answer must be a number, not an expression with that value. Raises Refused.
+    metadata: `evaluated`, the answer must be a number, not an expression; `tolerance`, relative. Raises Refused, and
+    NeedsAlgebra without `algebra` where only that can decide.
     """
-    gold = read_gold(problem.answer)
-    if isinstance(gold.content, Opaque) and canonical(answer) == gold.text:  # it may exceed the limits of the parser
+    gold, text = read_gold(problem.answer), canonical(answer)
+    if text == gold.text or _without_list_spaces(text) == _without_list_spaces(gold.text):
         return Decision(True, "string")
-    reading = read(answer)
-    gold_content, content = normalised_pair(gold.content, reading.content, problem.prompt)
-    if problem.metadata.get("evaluated") and not _is_evaluated(content):
-        raise Refused("an expression, a list or text where a number is asked for")
-    decision = compare(gold, reading, problem.prompt)
-    if decision.equal is not False and decision.path != "string":
-        check_no_equation_of_question(gold.content, reading, problem.prompt)
-        check_evaluated(gold_content, content, problem.prompt)
-    return decision
+    node = read_canonical(text)
+    refuse_candidates(gold.node, node)
+    tolerance = float(problem.metadata.get("tolerance", 0.0))
+    comparison = Comparison(problem.prompt, f"{gold.text}\x1f{text}", tolerance, algebra)
+    try:
+        forms = comparison.in_one_form(gold.node, node)
+        if problem.metadata.get("evaluated") and not unworked.is_number(forms[1]):
+            raise Refused("an expression, a list or text where a number is asked for")
+        unworked.check_no_equation_of_question(node, text, problem.prompt)
+        unworked.check(*forms, problem.prompt)
+        same = comparison.same(*forms)
+    except Unreadable as error:
+        return Decision(False, "exact", str(error))
+    return decided(same, "exact" if algebra is None else "algebra", _reason(node))
 
 
-def judge_number(answer: str, problem: Problem) -> Decision:
+def joined(answers: Sequence[str], problem: Problem) -> str:
+    """Return the last answer, or all different ones as a list if the gold answer is a list of that many."""
+    gold, distinct = read_gold(problem.answer).node, list(dict.fromkeys(answer.strip() for answer in answers))
+    is_list = gold.op in ("list", "set") and len(gold.args) == len(distinct) > 1
+    return ", ".join(distinct) if is_list and not any("," in answer for answer in distinct) else answers[-1]
+
+
+def _reason(node: Node) -> str:
+    return "compared as text" if node.op == "text" else "not the gold answer"
+
+
+def _without_list_spaces(text: str) -> str:
+    return text.replace(", ", ",")
+
+
+def judge_number(answer: str, problem: Problem, algebra: Algebra | None = None) -> Decision:
     """Compare for arithmetic problems: like `judge`, and the answer must be an evaluated number."""
-    return judge(answer, _requiring_number(problem))
+    return judge(answer, _requiring_number(problem), algebra)
 
 
 def check(problem: Problem) -> None:
-    """Raise InputError, naming the problem, for a gold answer that is broken or that no answer can match."""
-    try:
-        content = read_gold(problem.answer).content
-        if isinstance(content, Opaque) and content.broken:
-            raise Broken(content.why)
-        if problem.metadata.get("evaluated") and not _is_evaluated(content):
-            raise Broken("it is not a number, but `evaluated` asks for one")
-    except (Refused, Broken) as error:
-        gold = problem.answer if len(problem.answer) <= 60 else f"{problem.answer[:57]}..."
-        raise InputError(
-            f"problem {problem.id!r}: the gold answer {gold!r} can't be read: {error}. Correct it or drop the problem."
-        ) from error
+    """Raise InputError, naming the problem, for a gold answer that is not the number it must be."""
+    gold, tolerance = read_gold(problem.answer), problem.metadata.get("tolerance", 0.0)
+    if not isinstance(tolerance, int | float) or not 0.0 <= tolerance < 1.0:
+        raise InputError(f"problem {problem.id!r}: tolerance must be a number from 0 to 1; got {shorten(tolerance)}")
+    if problem.metadata.get("evaluated") and not unworked.is_number(gold.node):
+        raise InputError(f"problem {problem.id!r}: a number is needed; the gold answer is {shorten(problem.answer)}")
 
 
 def check_number(problem: Problem) -> None:
@@ -77,87 +93,68 @@ def _requiring_number(problem: Problem) -> Problem:
     return replace(problem, metadata={**problem.metadata, "evaluated": True})
 
 
-def _is_evaluated(content: Content) -> bool:
-    return isinstance(content, Value) and is_number(content.node)
-
-
 @lru_cache(maxsize=4096)
-def read_gold(text: str) -> Reading:
-    """Read a gold answer, cached. One past the limits, such as 1000!, is equal to the same string only.
-
-    Raises Refused for a text that no answer may be: forbidden characters, too long or nested too deep.
-    """
-    spelled = canonical(text)
+def read_gold(text: str) -> Gold:
+    """Read a gold answer, cached. One that can't be read, or is past the limits, is text: equal only to itself."""
+    spelled = text
     try:
-        _check_complete(spelled)
-        reading = read(text)
-        _check_values(reading.content)
-    except (Refused, Unreadable) as error:
-        return Reading(spelled, Opaque(spelled, str(error), isinstance(error, Broken)))
-    return reading
+        spelled = canonical(text)
+        node = read_canonical(spelled)
+        for scalar in unworked.scalars(node):
+            _is_rational(scalar)
+    except (Refused, Unreadable):
+        node = Node("text", value=spelled)
+    return Gold(spelled, node)
 
 
-def _check_complete(text: str) -> None:
-    """Raise Broken for an odd number of brackets; a system of equations may open one that it does not close."""
-    if len(_BRACKET.findall(_TEXT.sub("", text))) % 2 and "\\begin" not in text:
-        raise Broken("brackets that do not close")
-    if _EMPTY.search(text):
-        raise Broken("something is missing")
-
-
-def _check_values(content: Content) -> None:
-    """Raise Broken for a division by zero, and Refused for numbers past the limits."""
-    for node in nodes_of(content):
-        if not node.symbols():
-            _check_value(node)
-
-
-def _check_value(node: Node) -> None:
-    at = point("gold", 0)
+def read_as(answer: str) -> str:
+    """Return the kinds and values in an answer as read, such as "tuple(number 1, number 2)", or why it is refused."""
     try:
-        try:
-            exact(node, at)
-        except Inexact:
-            Approximate(at)(node)
-    except Broken:
-        raise
-    except Unreadable:
-        pass  # no value that can be computed: compared as a string
+        return _shown(read_canonical(canonical(answer)))
+    except Refused as error:
+        return str(error)
+
+
+def _shown(node: Node) -> str:
+    args = f"({', '.join(map(_shown, node.args))})" if node.args else ""
+    return f"{node.op}{' ' if node.value != '' else ''}{node.value}{args}"
+
+
+def is_text(problem: Problem) -> bool:
+    """Test for a gold answer that is compared as a string only: words, or what can't be read as mathematics."""
+    return _is_text(read_gold(problem.answer).node)
+
+
+def _is_text(node: Node) -> bool:
+    is_list = node.op in ("list", "set", "tuple") and len(node.args) > 0
+    return (
+        node.op == "text"
+        or (node.op == "word" and len(str(node.value)) > 1)
+        or (is_list and all(map(_is_text, node.args)))
+    )
 
 
 def check_algebra(problems: Sequence[Problem]) -> None:
     """Raise MissingExtraError, naming the problem, for the first gold answer that needs the missing math-verify.
 
-    These are gold answers with a root, a logarithm or the like. An irrational answer to a rational gold answer is rare:
+    These are gold answers with a root, a function or the like. An irrational answer to a rational gold answer is rare:
     without the library its verdict is an error.
     """
     if importlib.util.find_spec(LIBRARY) is not None:
         return
     for problem in problems:
-        if problem.verifier in ("math", "arithmetic") and any(map(_is_inexact, _all_nodes(read_gold(problem.answer)))):
+        scalars = unworked.scalars(read_gold(problem.answer).node) if problem.verifier in ("math", "arithmetic") else ()
+        if not all(map(_is_rational, scalars)):
             with needs_extra(
                 "math", f"problem {shorten(problem.id)}: comparing answers with {shorten(problem.answer)}"
             ):
                 raise ModuleNotFoundError(LIBRARY, name="math-verify")
 
 
-def _all_nodes(content: Any) -> Iterator[Node]:
-    """Yield every expression in a reading, names included."""
-    if isinstance(content, Node):
-        yield content
-    elif isinstance(content, tuple):
-        for part in content:
-            yield from _all_nodes(part)
-    elif is_dataclass(content):
-        for field in fields(content):
-            yield from _all_nodes(getattr(content, field.name))
-
-
-def _is_inexact(node: Node) -> bool:
+def _is_rational(scalar: Node) -> bool:
+    """Test for an expression that needs no computer algebra. Raises Refused and Unreadable for one without a value."""
     try:
-        exact(node, point("gold", 0))
-    except Inexact:
-        return True
-    except (Refused, Unreadable):
+        value_of(scalar)
+    except NeedsAlgebra:
         return False
-    return False
+    return True

@@ -1,46 +1,29 @@
-r"""Reading of an answer: its kind and content, or an opaque string."""
+r"""Reading of a whole answer: a value with its unit, words, a list, tuple, interval, set or matrix, a relation.
+
+The result is a `Node` with an op of `expression` or: quantity (value: the unit), word, list, set, tuple (value: its
+brackets), union, matrix, row, relation (value: its signs), ratio, labelled (value: the letter), raw (value: LaTeX for
+math-verify), text (value: a string, equal only to itself).
+"""
 
 from __future__ import annotations
 
-import contextlib
 import re
-from dataclasses import replace
+from fractions import Fraction
 
-from rlvrscope.verify.decision import Broken, Refused, Unreadable
-from rlvrscope.verify.math.content import (
-    Based,
-    Clock,
-    Content,
-    Items,
-    Labelled,
-    Named,
-    Opaque,
-    Reading,
-    Relation,
-    Value,
-    Words,
-)
-from rlvrscope.verify.math.expression import MAX_DIGITS, parse, plain_number
-from rlvrscope.verify.math.latex import balanced, canonical, cut, split
-from rlvrscope.verify.math.question import names
-from rlvrscope.verify.math.tree import CONSTANTS, Node, number
-from rlvrscope.verify.math.units import unit_of
+from rlvrscope.verify.decision import Refused, Unreadable
+from rlvrscope.verify.math.expression import Node, number, parse
+from rlvrscope.verify.math.latex import canonical, cut, split
+from rlvrscope.verify.math.units import is_known, scale_and_name
 
 MAX_ITEMS = 50
-
-_WHOLE = re.compile(r"[+-]?[0-9]+")
-_BASED = re.compile(r"([0-9][0-9A-F]*)_(?:\{([0-9]+)\}|([0-9]))")
-_CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?: ?([ap])\.?m\.?)?", re.IGNORECASE)
-_MATRIX = re.compile(r"\\begin\{([pb]?)matrix\}(.*)\\end\{\1matrix\}", re.DOTALL)
-_SIGN = r"\\le(?![a-z])|\\ge(?![a-z])|\\ne(?![a-z])|=|<|>"
-_ARRAY = re.compile(
-    r"(\(|\[) ?\\begin\{(matrix|array)\}(?:(?<=y\}) ?\{[clr| ]{1,40}\})?((?:(?!\\begin).)*)\\end\{\2\} ?(\)|\])",
-    re.DOTALL,
+_TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
+INFINITY = Node("symbol", value="\\infty")
+_MATRIX = re.compile(
+    r"([(\[]?) ?\\begin\{([pb]?matrix|array)\}(?:\{[clr| ]{1,40}\})?((?:(?!\\begin).)*)\\end\{\2\} ?([)\]]?)", re.DOTALL
 )
-"""Other spellings of pmatrix and bmatrix."""
-_ALL_REALS = ("\\mathbb{R}", "\\mathbb R")
-_INEQUALITIES = ("<", ">", "\\le", "\\ge")
-_MEMBER = re.compile(r"([A-Za-z])\\in ?(?![a-z])")
+_SIGN = r"\\le(?![a-z])|\\ge(?![a-z])|\\ne(?![a-z])|\\approx(?![a-z])|=|<|>"
+_FLIPPED = {">": "<", "\\ge": "\\le", "<": ">", "\\le": "\\ge"}
+_MEMBER = re.compile(r"[A-Za-z]\\in ?(?![a-z])")
 _WORDS = re.compile(r"\\text\{([^{}\\]*)\}|([A-Za-z]{2,}(?:[ '][A-Za-z]+)+|[A-Z]{2,}|[A-Z][a-z]{2,}|[A-Za-z]{2,})")
 _SHORT_WORDS = re.compile(r"yes|no|odd|red|mon|tue|wed|thu|fri|sat|sun|[a-z]*([a-z])\1[a-z]*", re.IGNORECASE)
 """Words of two or three letters; others are products (xy, abc), in which no letter occurs twice in a row."""
@@ -52,17 +35,26 @@ _GROUPED = re.compile(
 _THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 _LABEL = re.compile(r"(?:\\text\{ ?\(?([A-J])\)[ .]*\}|\(([A-J])\)(?=[0-9]))(.+)", re.DOTALL)
 _JOIN = r",|;|\\text\{,? ?(?:and|or)\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|\\cup"
-_NO_OR = re.compile(r",|;|and(?![A-Za-z])|\\cup")
-_BLANK = re.compile(r"\s+")
+_RATIO = re.compile(r"[^:]+(?::[^:]+)+")
+_TEXT_UNIT = r"\\text\{[^{}\\]*\}(?:\^(?:[23]|\{[23]\}))?"
+_UNIT = re.compile(
+    rf"(?P<value>.*?[^\\{{\s])\s*(?P<unit>(?:{_TEXT_UNIT} ?/? ?)+|\^\\circ ?(?:\\text\{{[CF]\}}|[CF])?|%"
+    rf"|\\frac\{{{_TEXT_UNIT}\}}\{{{_TEXT_UNIT}\}}"
+    r"|(?<=[0-9}]) ?(?:[A-Za-z]{2,}|m(?=/s))(?:(?: |/)[A-Za-z]+){0,3}(?:\^[23])?)",
+    re.DOTALL,
+)
 
 
-def read(text: str) -> Reading:
+def read(text: str) -> Node:
     """Read an answer. Raises Refused for one past the limits or with forbidden characters."""
-    spelled = canonical(text)
+    return read_canonical(canonical(text))
+
+
+def read_canonical(text: str) -> Node:
     try:
-        return Reading(spelled, _content(_ungrouped(spelled)))
-    except Unreadable as error:
-        return Reading(spelled, Opaque(spelled, str(error), isinstance(error, Broken)))
+        return _content(_ungrouped(text))
+    except Unreadable:
+        return Node("text", value=text)
 
 
 def _ungrouped(text: str) -> str:
@@ -80,196 +72,146 @@ def _ungrouped(text: str) -> str:
     return _GROUPED.sub(plain, text)
 
 
-def _content(text: str) -> Content:
+def _content(text: str) -> Node:
     if not text:
-        raise Broken("it is empty")
-    if _WHOLE.fullmatch(text) and len(text) <= MAX_DIGITS:
-        return Value(number(int(text)))
-    if not balanced(text):
-        raise Broken("braces that do not close")
+        raise Unreadable("it is empty")
+    if text.isdigit() and text.isascii() and len(text) < 300:
+        return number(int(text))
     if label := _LABEL.fullmatch(text):
-        return Labelled(label[1] or label[2], _content(label[3].strip()))
-    return _words(text) or _single(text) or _several(text) or _relation(text) or _value(text)
+        return Node("labelled", (_content(label[3].strip()),), label[1] or label[2])
+    split(text, "$^")  # brackets must close
+    return _words(text) or _several(text) or _relation(text) or _scalar(text)
 
 
-def _words(text: str) -> Content | None:
+def _words(text: str) -> Node | None:
     match = _WORDS.fullmatch(text)
     if match is None or _CAPITALISED.fullmatch(text):
         return None
-    if match[1] is not None and (re.search("[0-9]", match[1]) or _CAPITALISED.fullmatch(match[1].strip())):
-        with contextlib.suppress(Unreadable):
-            return _content(match[1].strip())
+    inside = match[1].strip() if match[1] is not None else ""
+    if re.search("[0-9]", inside) or _CAPITALISED.fullmatch(inside):
+        return _content(inside)
     short = len(text) < 4 and not text.isupper() and not (len(text) == 3 and text.istitle())
     if short and not _SHORT_WORDS.fullmatch(text):
         return None
-    words = _BLANK.sub(" ", match[1] if match[1] is not None else match[2]).strip(" ().")
-    return Words(words.lower() if len(words) > 1 else words)
+    words = " ".join((inside or text).split()).strip("().")
+    return Node("word", value=words if words.isupper() and len(words) < 5 else words.lower())
 
 
-def _single(text: str) -> Content | None:
-    """Read a single number, possibly with commas, spaces, a unit or a base; a time of day."""
-    plain = plain_number(text)
-    if plain is not None:
-        return Value(number(plain))
-    if based := _BASED.fullmatch(text):
-        return Based(based[1].lstrip("0") or "0", based[2] or based[3])
-    if clock := _CLOCK.fullmatch(text.replace("\\text{", "").replace("}", "")):
-        return Clock(f"{int(clock[1])}:{clock[2]}", f"{clock[3].lower()}m" if clock[3] else "")
-    before_unit, scale, unit = _split_unit(text)
-    value = plain_number(before_unit) if before_unit != text else None
-    return Value(number(value * scale), unit) if value is not None else None
-
-
-def _several(text: str) -> Content | None:
+def _several(text: str) -> Node | None:
     if member := _MEMBER.match(text):
         inside = _content(text[member.end() :])
-        return replace(inside, variable=member[1]) if isinstance(inside, Items) else inside
+        return Node("relation", (Node("symbol", value=text[0]), inside), "in")
     if text == "\\emptyset":
-        return Items("{}", ())
-    if text in _ALL_REALS:
-        infinity = Node("symbol", value="\\infty")
-        return Items("()", (Value(Node("negate", (infinity,))), Value(infinity)))
-    if match := _MATRIX.fullmatch(text):
-        return _matrix(match[2])
-    if (match := _ARRAY.fullmatch(text)) and match[1] + match[4] in ("()", "[]"):
-        return _matrix(match[3])
+        return Node("set")
+    if text == "\\mathbb R":
+        return Node("tuple", (Node("negate", (INFINITY,)), INFINITY), "()")
+    if (match := _MATRIX.fullmatch(text)) and match[1] + match[4] in ("", "()", "[]"):
+        rows = split(match[3].strip().removesuffix("\\\\"), r"\\\\")
+        return Node("matrix", tuple(Node("row", _parts(split(row, "&"))) for row in rows))
     joined = split(text, _JOIN)
     if len(joined) > 1:
         return _joined(text, joined)
-    if "\\pm" in text and "=" not in text:
-        return _both_signs(text)
+    if text.count("\\pm") == 1:
+        before, _, after = text.partition("\\pm")
+        plus = "" if not before or before[-1] in "({=" else "+"
+        return Node("list", (_content(f"{before}{plus}{after.strip()}"), _content(f"{before}-{after.strip()}")))
     return _bracketed(text)
 
 
-def _matrix(inside: str) -> Items:
-    rows = split(inside.strip().removesuffix("\\\\"), r"\\\\")
-    return Items("matrix", tuple(Items("row", _parts(split(row, "&"))) for row in rows))
-
-
-def _bracketed(text: str) -> Content | None:
-    brackets = re.fullmatch(r"(\\\{|\(|\[)(.*)(\\\}|\)|\])", text, flags=re.DOTALL)
-    if brackets is None or not _closes(brackets[2]):
-        return None
-    kind = (brackets[1] + brackets[3]).replace("\\", "")
-    if kind == "{}" and not brackets[2].strip():
-        return Items("{}", ())
-    inside = split(brackets[2], "[,;]")
-    if len(inside) == 1 and kind == "()":
-        return _content(brackets[2])
-    if kind in ("{]", "[}", "(}", "{)") or (len(inside) == 1 and kind != "{}"):
-        raise Unreadable("brackets of different kinds")
-    return Items(kind, _parts(inside))
-
-
-def _closes(inside: str) -> bool:
-    """Test whether the brackets around this text match each other."""
-    try:
-        split(inside, "$^")
-    except Unreadable:
-        return False
-    return True
-
-
-def _joined(text: str, joined: list[str]) -> Content:
+def _joined(text: str, joined: list[str]) -> Node:
     cups = text.count("\\cup")
+    joined = [re.sub(r"^\{(.*)\}$", r"\\{\1\\}", part.strip()) for part in joined] if cups else joined
     if cups and cups != len(joined) - 1:
         raise Unreadable("a union within a list")
     parts = [part for part in joined if part.strip()] if not cups else joined  # "1, 2, and 3" has an empty part
-    items = _flattened(_parts(parts))
-    if cups and all(isinstance(item, Items) and item.brackets == "{}" for item in items):
-        return Items("{}", tuple(part for item in items if isinstance(item, Items) for part in item.parts))
-    if not _NO_OR.search(text) and all(map(_is_range, items)):  # x < 1 or x > 2
-        return Items("union", items)
-    return Items("union" if cups else ",", items)
+    nodes = _parts(parts)
+    if cups and all(node.op == "set" for node in nodes):
+        return Node("set", tuple(part for node in nodes for part in node.args))
+    only_or = not re.search(r",|;|and(?![A-Za-z])", text)
+    if cups or (only_or and all(node.op == "relation" and node.value != "=" for node in nodes)):
+        return Node("union", nodes)
+    lists = [node.args if node.op == "list" else (node,) for node in nodes]
+    return Node("list", tuple(part for parts in lists for part in parts))
 
 
-def _is_range(part: Content) -> bool:
-    return (isinstance(part, Relation) and part.sign in _INEQUALITIES) or (
-        isinstance(part, Items) and bool(part.variable)
-    )
+def _bracketed(text: str) -> Node | None:
+    match = re.fullmatch(r"(\\?\{|\(|\[)(.*?)(\\?\}|\)|\])", text, flags=re.DOTALL)
+    if match is None:
+        return None
+    try:
+        inside = split(match[2], "[,;]")
+    except Unreadable:  # the brackets do not match each other: (1)(2)
+        return None
+    kind = (match[1] + match[3]).replace("\\", "")
+    if kind == "{}" and (match[1] == "\\{" or len(inside) > 1):
+        return Node("set", _parts(inside) if match[2].strip() else ())
+    if len(inside) == 1 and kind == "()":
+        return _content(match[2].strip())
+    if kind not in ("()", "[]", "(]", "[)") or len(inside) == 1:
+        raise Unreadable("brackets of different kinds")
+    return Node("tuple", _parts(inside), kind)
 
 
-def _flattened(parts: tuple[Content, ...]) -> tuple[Content, ...]:
-    """Merge lists within the list, which come from plus-minus signs."""
-    lists = [part.parts if isinstance(part, Items) and part.brackets == "," else (part,) for part in parts]
-    return tuple(part for parts in lists for part in parts)
-
-
-def _both_signs(text: str) -> Content:
-    if text.count("\\pm") != 1:
-        raise Unreadable("more than one plus-minus")
-    before, _, after = text.partition("\\pm")
-    plus = f"{before}+{after.strip()}" if before and before[-1] not in "({" else f"{before}{after.strip()}"
-    return Items(",", (_content(plus), _content(f"{before}-{after.strip()}")))
-
-
-def _parts(texts: list[str]) -> tuple[Content, ...]:
+def _parts(texts: list[str]) -> tuple[Node, ...]:
     if len(texts) > MAX_ITEMS:
         raise Refused(f"a list of more than {MAX_ITEMS}")
     return tuple(_content(text.strip()) for text in texts)
 
 
-def _relation(text: str) -> Content | None:
+def _relation(text: str) -> Node | None:
     sides = [side.strip() for side in cut(text, _SIGN)]
     if len(sides) == 1:
         return None
-    if any(side.count("|") % 2 for side in sides):
-        raise Unreadable("a bar that does not close or means such that")
-    if len(sides) == 5 and sides[1] in ("<", "\\le") and sides[3] in ("<", "\\le"):
-        low, high = _node(sides[0]), _node(sides[4])
-        middle = parse(sides[2])
-        if middle.op == "symbol":  # a < x < b is an interval
-            brackets = ("(" if sides[1] == "<" else "[") + (")" if sides[3] == "<" else "]")
-            return Items(brackets, (Value(low), Value(high)), str(middle.value))
-    if len(sides) != 3:
-        raise Unreadable("a chain of equations")
-    left, sign, right = sides
+    if not all(sides) or any(side.count("|") % 2 for side in sides):
+        raise Unreadable("a side that is missing, or a bar that means such that")
+    nodes, signs = tuple(map(_side, sides[::2])), sides[1::2]
+    if ">" in signs or "\\ge" in signs:  # every range is written upwards
+        nodes, signs = nodes[::-1], [_FLIPPED.get(sign, sign) for sign in signs[::-1]]
+    return Node("relation", nodes, " ".join(signs))
+
+
+def _side(text: str) -> Node:
+    """Read one side; a name such as f(x), \\angle ABC or (x,y) that is not an expression stays a text."""
     try:
-        return Relation(sign, _left_side(left), _node(right), left)
-    except Broken:
-        raise
+        node = _words(text) or _several(text) or _scalar(text)
     except Unreadable:
-        if sign != "=":
-            raise
-        return _named(left, right)
+        return Node("text", value=text)
+    return Node("text", value=text) if node.op == "word" else node
 
 
-def _left_side(text: str) -> Node:
-    """Read f(x) alone as the name of a value."""
-    return Node("symbol", value=text) if names(text) and "(" in text else _node(text)
+def _scalar(text: str) -> Node:
+    """Read an expression or a quantity; unknown commands are left to math-verify."""
+    if _RATIO.fullmatch(text) and text[-1:] != "m" and "\\" not in text.replace("\\frac", "").replace("\\sqrt", ""):
+        return Node("ratio", tuple(parse(part.strip()) for part in text.split(":")))
+    if (quantity := _quantity(text)) is not None:
+        return quantity
+    try:
+        if "\\infty" in text and text.lstrip("+-") != "\\infty":
+            raise Unreadable("arithmetic with infinity")
+        return parse(text)
+    except Unreadable as error:
+        is_command = error.token.startswith("\\") and error.token[1:].isalpha() and "\\text{" not in text
+        if text.isascii() and (is_command or (error.token == "|" and text.count("|") % 2 == 0)):
+            return Node("raw", value=text)
+        raise
 
 
-def _named(name: str, text: str) -> Content:
-    """Read a named answer; x = \\pm 2 becomes the list x = 2, x = -2."""
-    content = _content(text)
-    if isinstance(content, Items) and content.brackets == "," and len(name) == 1:
-        symbol = Node("symbol", value=name)
-        parts = [part for part in content.parts if isinstance(part, Value) and not part.unit]
-        if len(parts) == len(content.parts) and name not in CONSTANTS:
-            return Items(",", tuple(Relation("=", symbol, part.node, name) for part in parts))
-    return Named(name, content)
-
-
-def _value(text: str) -> Value:
-    if text.endswith("%"):
-        return Value(_node(text[:-1]), "%")
-    before_unit, scale, unit = _split_unit(text)
-    node = _node(before_unit)
-    return Value(node if scale == 1 else Node("multiply", (number(scale), node)), unit)
-
-
-def _split_unit(text: str) -> tuple[str, int, str]:
-    r"""Split like `unit_of`, also where a scale precedes the unit: \$5 million."""
-    before, scale, unit = unit_of(text)
-    if not unit or before == text:
-        return before, scale, unit
-    inner, inner_scale, inner_unit = unit_of(before)
-    return (before, scale, unit) if inner_unit else (inner, scale * inner_scale, unit)
-
-
-def _node(text: str) -> Node:
-    text = text.strip()
-    if "\\infty" in text and text not in ("\\infty", "+\\infty", "-\\infty"):
-        raise Unreadable("arithmetic with infinity")
-    plain = plain_number(text)
-    return parse(text) if plain is None else number(plain)
+def _quantity(text: str) -> Node | None:
+    match = _UNIT.fullmatch(text)
+    if match is None:
+        return None
+    unit = re.sub(rf"\\frac\{{({_TEXT_UNIT})\}}\{{({_TEXT_UNIT})\}}", r"\1/\2", match["unit"].strip())
+    named = scale_and_name(re.sub(r"\\text\{([^{}]*)\}", r" \1 ", unit).replace("^\\circ", "degrees "))
+    is_product = unit[:1].isalpha() and len(unit.split("/")[0]) < 4 and not is_known((named or (1, ""))[1])  # 2 yx
+    if named is None or is_product or _TRIGONOMETRY.search(match["value"]):
+        return None
+    scale, name = named
+    inner = _scalar(match["value"].strip())
+    if inner.op == "quantity" and not inner.value:  # 5 million dollars, in two texts
+        inner = inner.args[0]
+    if inner.op in ("raw", "quantity", "ratio"):
+        return None
+    value = inner if scale == 1 else Node("multiply", (number(Fraction(scale)), inner))
+    if scale > 1 and inner.op == "number":
+        value = number(Fraction(inner.value) * scale)
+    return Node("quantity", (value,), name) if name else value

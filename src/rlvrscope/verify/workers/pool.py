@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import atexit
+import json
 import math
 import os
 import queue
 import threading
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rlvrscope.errors import InputError, WorkError
 from rlvrscope.problem import Problem, Verdict
 from rlvrscope.verify.math.math_verifier import check_algebra
-from rlvrscope.verify.verifiers import check_problem, start
-from rlvrscope.verify.workers.batch import Batch, OnProgress
-from rlvrscope.verify.workers.worker_process import Message
-from rlvrscope.verify.workers.worker_slot import WorkerSlot
+from rlvrscope.verify.verifiers import Work, check_problem, start
+from rlvrscope.verify.workers.worker_process import WorkerProcess
 
 DEFAULT_TIMEOUT = 1.5
 """Seconds an item may take in a worker."""
 DEFAULT_MEMORY = 1 << 30
 """Address space of a worker, in bytes (no limit on Windows)."""
-_MAX_TASKS_PER_WORKER = 2_000
-"""A worker is then replaced: computer algebra caches grow without bound."""
+OnProgress = Callable[[int, int], None]
+"""Called with (items done, items in all)."""
 
 
 @dataclass
@@ -40,10 +38,12 @@ class VerifierPool:
     workers: int | None = None
     timeout: float = DEFAULT_TIMEOUT
     memory: int = DEFAULT_MEMORY
-    _slots: list[WorkerSlot] = field(default_factory=list, init=False, repr=False)
-    _messages: queue.Queue[Message] = field(default_factory=queue.Queue, init=False, repr=False)
-    _sent: int = field(default=0, init=False, repr=False)
-    _closed: int = field(default=0, init=False, repr=False)
+    _processes: list[WorkerProcess] = field(default_factory=list, init=False, repr=False)
+    _tasks: queue.PriorityQueue[tuple[int, int, Any]] = field(
+        default_factory=queue.PriorityQueue, init=False, repr=False
+    )
+    """(characters of the answer, number, task): the shortest first, as long answers more often reach the timeout."""
+    _results: queue.Queue[Any] = field(default_factory=queue.Queue, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.workers = (os.cpu_count() or 1) if self.workers is None else self.workers
@@ -60,9 +60,12 @@ class VerifierPool:
 
     def close(self) -> None:
         """Kill the workers; a `map` running in another thread raises WorkError."""
-        self._closed += 1
-        while self._slots:
-            self._slots.pop().close()
+        for _ in self._processes:
+            self._tasks.put((-1, 0, None))
+        self._results.put(WorkError("the pool was closed while it verified"))
+        while self._processes:
+            self._processes.pop().close()
+        self._tasks, self._results = queue.PriorityQueue(), queue.Queue()
 
     def map(
         self, texts: Sequence[str], problems: Sequence[Problem], on_progress: OnProgress | None = None
@@ -81,76 +84,90 @@ class VerifierPool:
         for problem in distinct:
             check_problem(problem)
         check_algebra(distinct)
-        batch, closed = Batch(len(texts), on_progress), self._closed
         try:
-            for index, (text, problem) in enumerate(zip(texts, problems, strict=True)):
-                batch.add(index, start(text, problem))
-                if batch.ready or any(slot.item for slot in self._slots):
-                    self._advance(batch, wait=False)
-            batch.all_added = True
-            while batch.pending:
-                if self._closed != closed:
-                    raise WorkError("the pool was closed while it verified")
-                self._advance(batch, wait=True)
+            return self._verdicts(texts, problems, on_progress)
         except BaseException:
             self.close()  # drop the items in progress
             raise
-        return batch.verdicts()
 
-    def _advance(self, batch: Batch, wait: bool) -> None:
-        """Give work to free workers, handle one message, and kill workers past their deadline."""
-        self._assign(batch)
-        now = time.monotonic()
-        wait_seconds = max(0.0, min((slot.deadline for slot in self._slots), default=now) - now) if wait else 0.0
-        try:
-            message = self._messages.get(timeout=wait_seconds) if wait_seconds else self._messages.get_nowait()
-            self._handle(message, batch)
-        except queue.Empty:
-            pass
-        now = time.monotonic()
-        for slot in self._slots:
-            if now >= slot.deadline:
-                self._on_deadline(slot, batch)
+    def _verdicts(
+        self, texts: Sequence[str], problems: Sequence[Problem], on_progress: OnProgress | None
+    ) -> list[Verdict]:
+        batch = _Batch([None] * len(texts), on_progress)
+        results, long = self._results, list[int]()
+        for index, (text, problem) in enumerate(zip(texts, problems, strict=True)):
+            result = start(text, problem)
+            if isinstance(result, Verdict):
+                batch.settle(index, result)
+            elif batch.add(index, result):
+                long.append(index) if result.is_long else self._queue(index, result)
+            while not results.empty():
+                batch.finish(results.get())
+        for index in long:
+            self._queue(index, batch.work[index])
+        while batch.waiting:
+            batch.finish(results.get())
+        return [verdict for verdict in batch.verdicts if verdict is not None]
 
-    def _assign(self, batch: Batch) -> None:
+    def _queue(self, index: int, work: Work) -> None:
+        """Queue a task, and start a worker for it if none is idle."""
         assert self.workers is not None
-        free = [slot for slot in self._slots if slot.ready and slot.item is None]
-        starting = sum(not slot.ready for slot in self._slots)
-        while starting + len(free) < batch.ready and len(self._slots) < self.workers:
-            self._slots.append(WorkerSlot(self._messages, self.memory))
-            self._slots[-1].start()
-            starting += 1
-        while free and batch.ready:
-            self._sent += 1
-            free.pop().begin(batch.next(), self._sent, self.timeout)
+        self._tasks.put((len(work.draft.extracted or ""), index, work.task))
+        if len(self._processes) < min(self.workers, self._tasks.qsize()):
+            process = WorkerProcess(self.memory)
+            self._processes.append(process)
+            arguments = (process, self._tasks, self._results, self.timeout)
+            threading.Thread(target=_serve, args=arguments, daemon=True).start()
 
-    def _handle(self, message: Message, batch: Batch) -> None:
-        worker, reply = message
-        slot = next((slot for slot in self._slots if slot.worker is worker), None)
-        if slot is None:
+
+def _serve(process: WorkerProcess, tasks: queue.PriorityQueue[Any], results: queue.Queue[Any], timeout: float) -> None:
+    """Give the tasks to one process, until there is none or the process fails."""
+    while (entry := tasks.get())[-1] is not None:
+        try:
+            results.put((entry[1], *process.ask(entry[-1], timeout)))
+        except BaseException as error:  # noqa: BLE001  raised again by the calling thread
+            results.put(error)
             return
-        if reply is None:
-            batch.retry(slot.drop_item())
-            slot.on_death(batch.finished)
-        elif "ready" in reply:
-            batch.retry(slot.drop_item())
-            slot.on_ready(reply["ready"])
-        elif slot.item is not None and reply["id"] == slot.task_id:
-            item, seconds = slot.end()
-            batch.done(item, reply, seconds)
-            if slot.tasks >= _MAX_TASKS_PER_WORKER:
-                slot.kill()
 
-    def _on_deadline(self, slot: WorkerSlot, batch: Batch) -> None:
-        """Handle the end of a pause, of the time to start, or of the time of an item."""
-        if slot.worker is None:
-            slot.start()
-        elif slot.item is None:
-            raise slot.start_timeout()
+
+@dataclass
+class _Batch:
+    """The verdicts of one call. waiting: the items of each task that a worker has or will have, by its first item."""
+
+    verdicts: list[Verdict | None]
+    on_progress: OnProgress | None
+    work: dict[int, Work] = field(default_factory=dict)
+    waiting: dict[int, list[int]] = field(default_factory=dict)
+    num_settled: int = 0
+    _first: dict[str, int] = field(default_factory=dict)
+
+    def add(self, index: int, work: Work) -> bool:
+        """Add an item; return False if the same task is waiting or done already."""
+        self.work[index] = work
+        key = json.dumps(work.task) if work.task["kind"] == "judge" else str(index)
+        first = self._first.setdefault(key, index)
+        verdict = self.verdicts[first]
+        if verdict is not None:
+            self.settle(index, replace(verdict, extracted=work.draft.extracted))
         else:
-            item, seconds = slot.end()
-            batch.done(item, {"outcome": "timeout", "reason": f"took more than {self.timeout:g} s"}, seconds)
-            slot.kill()
+            self.waiting.setdefault(first, []).append(index)
+        return first == index
+
+    def finish(self, result: Any) -> None:
+        """Settle all items of a task. Raises what ended a worker; InputError if a user's verifier does not load."""
+        if isinstance(result, BaseException):
+            raise result
+        first, reply, seconds = result
+        if reply.get("fatal"):
+            raise InputError(reply["reason"])
+        for index in self.waiting.pop(first):
+            self.settle(index, self.work[index].finish(reply, seconds))
+
+    def settle(self, index: int, verdict: Verdict) -> None:
+        self.verdicts[index] = verdict
+        self.num_settled += 1
+        if self.on_progress:
+            self.on_progress(self.num_settled, len(self.verdicts))
 
 
 def verify_answer(text: str, problem: Problem) -> Verdict:

@@ -12,14 +12,15 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rlvrscope.errors import RlvrscopeError
+from rlvrscope.errors import InputError, RlvrscopeError
 
 _SPARE_SECONDS = 2
+"""Processor time beyond the timeout, so that the pool's timeout comes first."""
 
 
 def main() -> None:
@@ -64,7 +65,7 @@ def _serve(answers: BinaryIO, memory: int) -> None:
             task = json.loads(line)
         except ValueError:
             continue  # the rest of a task whose start a killed worker had read
-        _limit_processor(task["seconds"])
+        _limit("RLIMIT_CPU", int(time.process_time() + task["seconds"]) + _SPARE_SECONDS)
         reply = _reply(task) | {"id": task["id"]}
         answers.write(json.dumps(reply).encode() + b"\n")
 
@@ -81,7 +82,7 @@ def _read_line(requests: BinaryIO) -> bytes:
 
 def _reply(task: dict[str, Any]) -> dict[str, Any]:
     try:
-        return _KINDS[task["kind"]](task)
+        return _own(task) if task["kind"] == "own" else _judge(task)
     except MemoryError:
         return {"outcome": "rejected", "reason": "needs more memory than a worker may have"}
     except RecursionError:
@@ -95,35 +96,24 @@ def _reply(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _judge(task: dict[str, Any]) -> dict[str, Any]:
-    """Judge a long answer, which may take its time here."""
+    """Judge an answer, with computer algebra where that must decide."""
     from rlvrscope.problem import Problem
-    from rlvrscope.verify.verifiers import Work, judged
+    from rlvrscope.verify.verifiers import judged
 
-    result = judged(task["answer"], Problem(**task["problem"]))
-    if isinstance(result, Work):
-        return {"path": result.draft.path, **_equal(result.task)}
-    return {"outcome": result.outcome, "score": result.score, "path": result.path, "reason": result.reason}
+    verdict = judged(task["answer"], Problem(**task["problem"]), _algebra)
+    return {name: getattr(verdict, name) for name in ("outcome", "score", "path", "reason")}
 
 
-def _equal(task: dict[str, Any]) -> dict[str, Any]:
-    """Compare (gold, answer) pairs by computer algebra."""
+def _algebra(*arguments: Any) -> bool:
     from rlvrscope.extras import needs_extra
-    from rlvrscope.verify.decision import Refused, Unreadable
 
     with needs_extra("math", "comparing this answer with its gold answer"):
-        from rlvrscope.verify.math.algebra import all_equal
-    try:
-        equal, reason = all_equal(task["pairs"], task["key"])
-    except Refused as refusal:
-        return {"outcome": "rejected", "reason": str(refusal)}
-    except Unreadable as error:
-        return {"outcome": "wrong", "reason": str(error)}
-    return {"outcome": "correct" if equal else "wrong", "reason": reason}
+        from rlvrscope.verify.math.algebra import equal
+    return equal(*arguments)
 
 
 def _own(task: dict[str, Any]) -> dict[str, Any]:
     """Call the user's verifier: it returns True, False, a score from 0 to 1, or None for no answer."""
-    from rlvrscope.errors import InputError
     from rlvrscope.plugins import Plugin
     from rlvrscope.problem import Problem
 
@@ -140,24 +130,12 @@ def _own(task: dict[str, Any]) -> dict[str, Any]:
     return {"outcome": "correct" if score >= 0.5 else "wrong", "score": score}
 
 
-_KINDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"equal": _equal, "judge": _judge, "own": _own}
-
-
 def _limit(name: str, limit: int) -> None:
     with contextlib.suppress(ImportError, AttributeError, ValueError, OSError):  # Windows has no such limits
         import resource
 
-        resource.setrlimit(getattr(resource, name), (limit, limit))
-
-
-def _limit_processor(seconds: float) -> None:
-    """Limit processor time from now on, with a reserve so that the pool's timeout comes first."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        soft = int(used.ru_utime + used.ru_stime + seconds) + _SPARE_SECONDS
-        resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        hard = limit if name != "RLIMIT_CPU" else resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(getattr(resource, name), (limit, hard))
 
 
 if __name__ == "__main__":
