@@ -16,7 +16,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
 from rlvrscope.errors import InputError, did_you_mean
-from rlvrscope.files import MAX_DEPTH, check_depth, read_bounded
+from rlvrscope.files import parse_toml, read_bounded
 
 
 class Section(BaseModel):
@@ -42,25 +42,6 @@ def load(path: Path, model: type[AnySection], overrides: Sequence[str] = ()) -> 
     for override in overrides:
         _apply(values, override)
     return parse(values, model, f"{path} with --set {' '.join(overrides)}" if overrides else str(path))
-
-
-def parse_toml(text: str) -> dict[str, Any]:
-    """Parse TOML. Raises ValueError with the reason, also for deep nesting and whole numbers beyond TOML's 64 bits."""
-    try:
-        values = tomllib.loads(text)
-    except RecursionError:
-        raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
-    check_depth(values)
-    _check_integers(values, "")
-    return values
-
-
-def _check_integers(value: Any, key: str) -> None:
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ValueError(f"{key}: a whole number must fit 64 bits; this one has {value.bit_length()}")
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, item in inner:
-        _check_integers(item, f"{key}.{name}" if key else str(name))
 
 
 def parse(values: dict[str, Any], model: type[AnySection], where: str) -> AnySection:
@@ -111,7 +92,7 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"{key}: missing. It must be given.{more}"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    value = "" if first["type"] == "value_error" else f"; got {first['input']!r}"
+    value = "" if first["type"] == "value_error" else f"; got {first['input']!r:.200}"
     return f"{key}: {message}{value}{more}" if key else f"{message}{more}"
 
 

@@ -14,6 +14,7 @@ from rlvrscope.experiment import runner as experiment
 from rlvrscope.experiment.plan import Plan, PlannedRun
 from rlvrscope.experiment.tuning import Tuning, choose_rates
 from rlvrscope.experiment.workers import Event, Job, OnEvent
+from rlvrscope.lab import checkpoint
 from rlvrscope.lab.recipe import CompareConfig, Recipe, TuneConfig
 from rlvrscope.runs import EvaluationRow, PromptScores, RunFolder, TelemetryRow
 
@@ -60,8 +61,7 @@ def run(recipe: Recipe, folder: Path, success: list[list[float]] | None) -> Plan
         if step:
             planned.folder.append(TelemetryRow(step=step, reward=0.0))
     if success:
-        planned.folder.final_checkpoint.parent.mkdir()
-        planned.folder.final_checkpoint.touch()
+        checkpoint.save_header(planned.folder.final_checkpoint, kind=checkpoint.NO_WEIGHTS)
     return planned
 
 

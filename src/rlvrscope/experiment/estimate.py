@@ -13,6 +13,7 @@ from rlvrscope.experiment.runner import raise_failures
 from rlvrscope.experiment.workers import Event, Job, Report, run_jobs
 from rlvrscope.lab.device import check_device, run_threads
 from rlvrscope.lab.evaluate import Evaluator
+from rlvrscope.lab.memory import check_memory
 from rlvrscope.lab.model import Transformer
 from rlvrscope.lab.policy import Policy
 from rlvrscope.lab.pretrain import base_path, load_base
@@ -34,6 +35,8 @@ def estimated_seconds(planned: Sequence[PlannedRun], workers: int, device: str) 
     if not planned:
         return 0.0
     torch_device = check_device(device)
+    for recipe in {_cost_key(run.recipe): run.recipe for run in planned}.values():
+        check_memory(recipe, min(workers, len(planned)), torch_device)
     pretrained = {base_path(run.recipe, torch_device): run.recipe.pretrain for run in planned}
     bases = {path: settings.steps for path, settings in pretrained.items() if settings is not None}
     kinds = {_cost_key(run.recipe): run.recipe for run in planned}

@@ -77,6 +77,8 @@ def ensure_bases(recipes: Sequence[Recipe], workers: int, device: str, on_event:
 def base_jobs(recipes: Sequence[Recipe], device: str) -> dict[Path, Job]:
     """Jobs for the bases that are not in the cache, by path. Raises InputError if a cached one is damaged."""
     torch_device = check_device(device)
+    for recipe in {repr((recipe.model, recipe.pretrain)): recipe for recipe in recipes}.values():
+        check_memory(recipe, 1, torch_device)
     by_path = {base_path(recipe, torch_device): recipe for recipe in recipes}
     missing = {path: recipe for path, recipe in by_path.items() if not path.exists()}
     for path in by_path.keys() - missing.keys():

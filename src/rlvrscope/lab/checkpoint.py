@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from rlvrscope.errors import InputError, file_errors
+from rlvrscope.errors import InputError
+from rlvrscope.files import open_ordinary, parse_json
 from rlvrscope.lab.model import Transformer
 from rlvrscope.lab.policy import Policy
 from rlvrscope.lab.recipe import ModelConfig, PretrainedConfig
@@ -34,7 +36,7 @@ def save(path: Path, model: Policy, extra: dict[str, Tensor] | None = None, **fa
     tensors = {f"model.{name}": tensor for name, tensor in model.module.named_parameters()}
     tensors |= {f"extra.{name}": tensor for name, tensor in (extra or {}).items()}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _write(path, plain, header)
+    _write(path, plain, {**header, "crc32": _crc32(plain)})
 
 
 def save_header(path: Path, **facts: Any) -> None:
@@ -53,10 +55,11 @@ def load(path: Path, device: torch.device, kind: str | None = None) -> tuple[Pol
     """Read a checkpoint: the model, the extra tensors and the header.
 
     kind: the kind it must be of, if given. Raises InputError for a damaged or foreign file, a newer format or another
-    kind; WorkError if it can't be read.
+    kind, and for weights that differ from their checksum (files of earlier versions have none); WorkError if it can't
+    be read.
     """
-    with file_errors("read", path):
-        path.open("rb").close()  # safetensors does not say why a file can't be opened
+    with open_ordinary(path):
+        pass  # safetensors does not say why a file can't be opened
     try:
         with safetensors.safe_open(path, framework="pt", device=str(device)) as file:
             metadata = file.metadata() or {}
@@ -64,9 +67,9 @@ def load(path: Path, device: torch.device, kind: str | None = None) -> tuple[Pol
     except safetensors.SafetensorError as error:
         raise InputError(f"{path} is not a whole safetensors file ({error}). Remove it and run again.") from error
     try:
-        header = json.loads(metadata["rlvrscope"])
+        header = parse_json(metadata["rlvrscope"])
         version = int(header["format_version"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path} was not written by rlvrscope: it has no rlvrscope header") from error
     if version > FORMAT_VERSION:
         raise InputError(f"{path} has format {version}; this version reads up to {FORMAT_VERSION}. Upgrade rlvrscope.")
@@ -74,19 +77,39 @@ def load(path: Path, device: torch.device, kind: str | None = None) -> tuple[Pol
         raise InputError(f"{path} is a checkpoint of kind {header.get('kind')!r}, not {kind!r}")
     if header.get("kind") == NO_WEIGHTS:
         raise InputError(f"{path} holds no weights: its run has train.keep_weights = false")
+    if header.get("crc32", checksum := _crc32(tensors)) != checksum:
+        raise InputError(f"{path} is damaged: its weights differ from their checksum. Remove it and run again.")
     try:
-        model = _empty(header, device)
+        model = _model(header, _under("model.", tensors), device)
         _fill(model, _under("model.", tensors))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: its weights do not fit the model in its header ({reason})") from error
     return model, _under("extra.", tensors), header
 
 
-def _empty(header: dict[str, Any], device: torch.device) -> Policy:
-    """Model of the header's shape, whose weights are to be filled in."""
+def _crc32(tensors: dict[str, Tensor]) -> int:
+    """CRC-32 of names and values."""
+    checksum = 0
+    for name in sorted(tensors):
+        checksum = zlib.crc32(name.encode(), checksum)
+        checksum = zlib.crc32(tensors[name].cpu().reshape(-1).view(torch.uint8).numpy().data, checksum)
+    return checksum
+
+
+def _model(header: dict[str, Any], tensors: dict[str, Tensor], device: torch.device) -> Policy:
+    """Model of the header's shape, whose weights are to be filled in.
+
+    Raises ValueError for a shape that is not that of the tensors, before memory is allocated for it.
+    """
     if "pretrained" not in header["model"]:
-        return Transformer(ModelConfig(**header["model"]), header["vocab_size"], header["context"]).to(device)
+        config = ModelConfig(**header["model"])
+        if config.layers > len(tensors):
+            raise ValueError(f"the header names {config.layers} layers, and there are {len(tensors)} tensors")
+        with torch.device("meta"):
+            model = Transformer(config, header["vocab_size"], header["context"])
+        _check_shapes(model, tensors)
+        return model.to_empty(device=device)
     from rlvrscope.lab.tree_policy import TreePolicy
 
     model = TreePolicy.load(PretrainedConfig(**header["model"]), device)
@@ -98,13 +121,17 @@ def _empty(header: dict[str, Any], device: torch.device) -> Policy:
 @torch.no_grad()
 def _fill(model: Policy, tensors: dict[str, Tensor]) -> None:
     """Raises ValueError unless names and shapes are the model's."""
+    _check_shapes(model, tensors)
+    for name, weight in model.module.named_parameters():
+        weight.copy_(tensors[name])
+
+
+def _check_shapes(model: Policy, tensors: dict[str, Tensor]) -> None:
     weights = dict(model.module.named_parameters())
     wrong = weights.keys() ^ tensors.keys()
     wrong |= {name for name in weights.keys() & tensors.keys() if weights[name].shape != tensors[name].shape}
     if wrong:
         raise ValueError(f"{min(wrong)} is missing, not wanted or of another shape")
-    for name, weight in weights.items():
-        weight.copy_(tensors[name])
 
 
 def optimizer_tensors(model: Policy, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -114,11 +141,23 @@ def optimizer_tensors(model: Policy, optimizer: torch.optim.Optimizer) -> dict[s
 
 
 def restore_optimizer(model: Policy, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Restore the state that `optimizer_tensors` returned. Raises InputError if a parameter has none."""
+    """Restore the state that `optimizer_tensors` returned. Raises InputError unless it fits every parameter."""
     for name, weights in model.module.named_parameters():
-        optimizer.state[weights] = _under(f"{name}.", tensors)
-        if not optimizer.state[weights]:
+        state = _under(f"{name}.", tensors)
+        shapes = {key: tuple(value.shape) for key, value in state.items()}
+        if shapes != {"step": (), "exp_avg": tuple(weights.shape), "exp_avg_sq": tuple(weights.shape)}:
             raise InputError(f"the checkpoint to resume from lacks the optimizer state of {name}. Remove it.")
+        optimizer.state[weights] = state
+
+
+def step_of(path: Path, header: dict[str, Any], last: int) -> int:
+    """Step of a checkpoint to resume from. Raises InputError unless it is one of a run of `last` steps."""
+    step = header.get("step")
+    if type(step) is not int or not 1 <= step <= last:
+        raise InputError(
+            f"{path} is damaged: its step must be from 1 to {last}; got {step!r:.40}. Remove it, run again."
+        )
+    return step
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

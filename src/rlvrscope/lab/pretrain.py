@@ -38,9 +38,10 @@ def pretrain(
     assert isinstance(size, ModelConfig)
     start, moments = 0, {}
     if resume is not None and resume.exists():
-        model, moments, header = checkpoint.load(resume, device, kind="resume")
-        assert isinstance(model, Transformer)
-        start = header["step"]
+        loaded, moments, header = checkpoint.load(resume, device, kind="resume")
+        if not isinstance(loaded, Transformer) or loaded.config != size:
+            raise InputError(f"{resume} is the checkpoint of another model. Remove it and run again.")
+        model, start = loaded, checkpoint.step_of(resume, header, config.steps)
     else:
         model = Transformer(size, task.vocab_size, task.prompt_length + task.completion_length)
         model.initialise(generator(config.seed, "weights")).to(device)

@@ -27,18 +27,23 @@ BOUNDARY_K = 256
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # names become folders
 
 
-Seed = Annotated[int, Field(ge=0)]
+MAX_COUNT = 10_000_000
+"""Largest number of steps, prompts, rollouts and the like."""
+MAX_PROMPTS = 1_000_000
+MAX_LIST = 10_000
+"""Length of a list."""
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Temperature = Annotated[float, Field(ge=0.01, le=100.0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 
 
 class ModelConfig(Section):
     """[model]: size of the transformer."""
 
-    width: Count = 96
-    layers: Count = 2
+    width: int = Field(default=96, ge=1, le=1 << 16)
+    layers: int = Field(default=2, ge=1, le=1 << 10)
     heads: Count = 4
 
     @model_validator(mode="after")
@@ -76,7 +81,7 @@ class PretrainConfig(Section):
     steps: Count = 1500
     batch_size: Count = 128
     learning_rate: Positive = 2e-3
-    warmup_steps: int = Field(default=100, ge=0)
+    warmup_steps: int = Field(default=100, ge=0, le=MAX_COUNT)
     final_rate: float = Field(default=0.1, ge=0.0, le=1.0)
     weight_decay: float = Field(default=0.01, ge=0.0)
     beta2: float = Field(default=0.98, gt=0.0, lt=1.0)
@@ -128,15 +133,15 @@ class TrainConfig(Section):
     """Number of the base; its seed, if it is trained from scratch. Runs on different bases draw different prompts and
     rollouts. Set by comparisons."""
     steps: Count = 200
-    prompts: Count = 2000
+    prompts: int = Field(default=2000, ge=1, le=MAX_PROMPTS)
     """Number of distinct training prompts; each epoch visits them in a new order."""
     prompts_per_step: Count = 32
-    group_size: int = Field(default=8, ge=2)
+    group_size: int = Field(default=8, ge=2, le=MAX_COUNT)
     minibatches: Count = 2
     """Updates per epoch over the rollouts of a step."""
     epochs: Count = 1
     learning_rate: Positive = 1e-4
-    warmup_steps: int = Field(default=10, ge=0)
+    warmup_steps: int = Field(default=10, ge=0, le=MAX_COUNT)
     gradient_clip: Positive = 1.0
     temperature: Temperature = 1.0
     """Temperature of the rollouts. They are off-policy if it differs from loss_temperature, or if top_p < 1."""
@@ -246,20 +251,20 @@ class SelectConfig(Section):
 class EvaluateConfig(Section):
     """[evaluate]: exact evaluation on held-out prompts."""
 
-    prompts: int = Field(default=300, ge=2)
+    prompts: int = Field(default=300, ge=2, le=MAX_PROMPTS)
     every: Count = 20
     """Steps between evaluations, which are also the points that a killed run resumes from."""
-    also: tuple[Count, ...] = ()
+    also: tuple[Count, ...] = Field(default=(), max_length=MAX_LIST)
     """Further steps after which to evaluate."""
-    temperatures: tuple[Temperature, ...] = (1.0,)
+    temperatures: tuple[Temperature, ...] = Field(default=(1.0,), max_length=100)
     """Temperatures at which each evaluation scores the model; must contain 1.0."""
-    wise: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = ()
+    wise: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = Field(default=(), max_length=100)
     """Alphas at which weights between the base (0) and the final model (1) are scored as well."""
     entropy_samples: Count = 4
     """Completions per prompt for the token entropy."""
-    train_prompts: int = Field(default=0, ge=0)
+    train_prompts: int = Field(default=0, ge=0, le=MAX_PROMPTS)
     """Number of training prompts that are scored as well."""
-    avoid: int = Field(default=0, ge=0)
+    avoid: int = Field(default=0, ge=0, le=MAX_PROMPTS)
     """Exclude the prompts that an evaluation of this many would use, so that tuning has its own. Set by [tune]."""
 
     def at(self, step: int, last: int) -> bool:
@@ -268,7 +273,8 @@ class EvaluateConfig(Section):
 
     def count(self, steps: int) -> int:
         """Number of evaluations in a run, including that of its base."""
-        return 1 + sum(self.at(step, steps) for step in range(1, steps + 1))
+        others = {step for step in (*self.also, steps) if step % self.every and step <= steps}
+        return 1 + steps // self.every + len(others)
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:
@@ -286,10 +292,10 @@ class TuneConfig(Section):
     is chosen. An arm that sets its own learning rate is not tuned.
     """
 
-    rates: tuple[Positive, ...] = Field(min_length=2)
-    bases: tuple[Seed, ...] = Field(default=(1000, 1001), min_length=1)
+    rates: tuple[Positive, ...] = Field(min_length=2, max_length=100)
+    bases: tuple[Seed, ...] = Field(default=(1000, 1001), min_length=1, max_length=MAX_LIST)
     seed: Seed = 1000
-    prompts: int = Field(default=150, ge=2)
+    prompts: int = Field(default=150, ge=2, le=MAX_PROMPTS)
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
@@ -309,10 +315,10 @@ class CompareConfig(Section):
     """One arm per objective, named after it."""
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Further arms: the [train] keys that each changes, by name."""
-    bases: tuple[Seed, ...] = Field(default=(0,), min_length=1)
+    bases: tuple[Seed, ...] = Field(default=(0,), min_length=1, max_length=MAX_LIST)
     """Bases, by seed of pre-training. A pretrained model is one base: its numbers stand for different training prompts
     and rollouts."""
-    seeds: tuple[Seed, ...] = Field(default=(0, 1), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0, 1), min_length=1, max_length=MAX_LIST)
     """Seeds of RL."""
     gains: tuple[Positive, ...] = Field(default=(0.02,), min_length=1)
     """Gains in pass@1 over the base at which arms are compared, declared before the runs."""

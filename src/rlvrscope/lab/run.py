@@ -52,7 +52,7 @@ def train(
     if recipe.train.policy == "tabular":
         train_tabular(recipe, base, folder, on_progress)
         return
-    model, start, tensors = _resume(folder, base)
+    model, start, tensors = _resume(folder, base, recipe)
     task = tokenised(recipe.task, base)
     trainer = Trainer(model, base, task, recipe.train, recipe.select)
     evaluator = Evaluator(task, recipe.evaluate, base, recipe.select, trainer.prompts_PT)
@@ -155,17 +155,23 @@ def _naming(step: int) -> Iterator[None]:
         raise WorkError(f"step {step}: {type(error).__name__}: {error}") from error
 
 
-def _resume(folder: RunFolder, base: Policy) -> tuple[Policy, int, dict[str, Tensor]]:
+def _resume(folder: RunFolder, base: Policy, recipe: Recipe) -> tuple[Policy, int, dict[str, Tensor]]:
     """Return the policy to continue, its step and its optimizer state; drop the folder's rows after that step."""
     step, tensors = 0, {}
     if folder.resume_checkpoint.exists():
         model, tensors, header = checkpoint.load(folder.resume_checkpoint, base.device, kind="resume")
-        step = int(header["step"])
+        step = checkpoint.step_of(folder.resume_checkpoint, header, recipe.train.steps)
+        if "ledger" not in tensors:
+            raise InputError(f"{folder.resume_checkpoint} lacks the ledger of its prompts. Remove it and run again.")
     else:
         model = copy.deepcopy(base)
     for kind in ROW_TYPES:
         folder.keep_until(kind, step if step else -1)
-    if [row.step for row in folder.rows(TelemetryRow)] != list(range(1, step + 1)):
-        path: Path = folder.file(TelemetryRow)
-        raise InputError(f"{path} must have one row per step up to {step}. Remove {folder.path} and run again.")
+    every = list(range(1, step + 1))
+    evaluated = [0, *(number for number in every if recipe.evaluate.at(number, recipe.train.steps))] if step else []
+    for kind, steps in ((TelemetryRow, every), (LedgerRow, every), (EvaluationRow, evaluated)):
+        if [row.step for row in folder.rows(kind)] != steps:
+            path: Path = folder.file(kind)
+            what = "evaluation" if kind is EvaluationRow else "step"
+            raise InputError(f"{path} must have one row per {what} up to {step}. Remove {folder.path} and run again.")
     return model, step, tensors

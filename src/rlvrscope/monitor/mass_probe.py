@@ -13,12 +13,15 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from rlvrscope.arrays import Floats
-from rlvrscope.errors import InputError, file_errors
+from rlvrscope.errors import InputError
+from rlvrscope.files import parse_json, read_bounded
 from rlvrscope.problem import Problem
 from rlvrscope.runs.rows import ClassMass, ProbeRow
 from rlvrscope.scoring import Fact, Scorer, ScoreRequest, TokenScores
 
 FORMAT_VERSION = 1
+MAX_BANK_BYTES = 1 << 30
+"""Size of a bank, which is read whole."""
 Kind = Literal["dominant", "other", "rare", "discovered", "wrong"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """Classes of stored completions. dominant: the right one of a prompt that is likeliest under the base; rare: right, not
@@ -94,10 +97,9 @@ class Bank:
     @classmethod
     def load(cls, path: Path) -> Bank:
         """Raises InputError for a file that is no bank, is damaged or has a newer format."""
-        with file_errors("read", path, InputError):
-            texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        texts = read_bounded(path, MAX_BANK_BYTES, InputError).splitlines()
         try:
-            header, *lines = map(json.loads, texts)
+            header, *lines = map(parse_json, texts)
             if header["rlvrscope"] != "bank":
                 raise KeyError("rlvrscope")
             if header["format_version"] > FORMAT_VERSION:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvrscope.errors import InputError, file_errors
+from rlvrscope.files import MAX_LINE_BYTES, parse_json, read_bounded
 from rlvrscope.runs.files import write_atomic
 from rlvrscope.stats.counts import GroupCounts
 
@@ -31,10 +32,9 @@ def read_evaluation(run: Path, step: int | None = None) -> GroupCounts:
             f"{run} was not evaluated after step {step}; it was after {', '.join(map(str, steps)) or 'none'}"
         )
     path = _path(run, step)
-    with file_errors("read", path, InputError):
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_bounded(path, MAX_LINE_BYTES, InputError).splitlines()
     try:
-        rows: Sequence[Any] = [json.loads(line) for line in lines]
+        rows: Sequence[Any] = [parse_json(line) for line in lines]
         columns = [[row[name] for row in rows] for name in ("problem", "n", "c")]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged: its rows must have problem, n and c") from error

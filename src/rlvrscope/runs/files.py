@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvrscope.errors import InputError, file_errors
+from rlvrscope.files import parse_json, read_bounded
 
 
 @contextlib.contextmanager
@@ -42,12 +42,14 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises InputError for a damaged file, WorkError for one that can't be read."""
-    with file_errors("read", path):
-        text = path.read_text(encoding="utf-8")
+    content = read_bounded(path)
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
+        value = parse_json(content)
+    except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} is damaged: it must hold an object, and holds {type(value).__name__}")
+    return value
 
 
 def environment(**facts: Any) -> dict[str, Any]:

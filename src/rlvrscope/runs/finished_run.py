@@ -47,8 +47,10 @@ class Run:
     def read(cls, folder: RunFolder, *, arm: str, base: int, seed: int, steps: int, tabular: bool = False) -> Run:
         """Read a run folder. Raises InputError if the run is not finished or its rows do not reach the last step."""
         if not folder.done:
-            raise InputError(f"{folder.path} is not finished: run the command that made it again, it resumes")
-        return cls(
+            cut = folder.final_checkpoint.exists()
+            reason = f": {folder.final_checkpoint.name} is empty or cut short" if cut else " is not finished"
+            raise InputError(f"{folder.path}{reason}: run the command that made it again, it resumes")
+        run = cls(
             path=folder.path,
             arm=arm,
             base=base,
@@ -60,6 +62,20 @@ class Run:
             timing=folder.rows(TimingRow),
             interpolation=sorted(folder.rows(InterpolationRow), key=lambda row: row.alpha),
         )
+        run._check()
+        return run
+
+    def _check(self) -> None:
+        """Raises InputError unless the base was evaluated, and all evaluations scored what the first one did."""
+        first = self.evaluation[0]
+        if first.step != 0:
+            raise InputError(f"{self.path}: evaluation.jsonl lacks row 0, of the base. Remove {self.path}, run again.")
+        for row in [*self.evaluation, *self.interpolation]:
+            if _scored(row) != _scored(first):
+                raise InputError(
+                    f"{self.path}: {row.FILE}.jsonl, step {row.step}: it scores other prompts or temperatures than the "
+                    f"evaluation of the base. Remove {self.path} and run again."
+                )
 
     @property
     def name(self) -> str:
@@ -109,6 +125,8 @@ class Run:
 
     def mass_SP(self, mass_class: str) -> Floats:
         """Mass of correct completions of one class under the base."""
+        if any(mass_class not in score.mass for score in self.scores()):
+            raise InputError(f"{self.path}: evaluation.jsonl lacks the mass class {mass_class}. Run again.")
         return np.array([score.mass[mass_class] for score in self.scores()])
 
     @property
@@ -124,3 +142,11 @@ class Run:
             return None
         until = self.evaluation_steps
         return np.array([sum(seconds[step] for step in range(1, end + 1)) for end in until], dtype=np.float64)
+
+
+def _scored(row: EvaluationRow | InterpolationRow) -> list[tuple[float, int, int, frozenset[str], bool]]:
+    """What a row has scores of: temperatures, k, number of prompts, classes, and whether rewards are graded."""
+    return [
+        (one.temperature, one.k, len(one.success_P), frozenset(one.mass), one.optimal_P is None)
+        for one in (*row.held_out, *row.training)
+    ]

@@ -12,10 +12,10 @@ environment.json     versions and machine
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -23,10 +23,14 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from rlvrscope.errors import InputError, file_errors
+from rlvrscope.files import lines_in, open_ordinary, parse_toml, read_bounded
 from rlvrscope.runs.files import write_atomic
 from rlvrscope.runs.growing_lines import GrowingLines
 from rlvrscope.runs.rows import Row
+from rlvrscope.runs.whole import is_whole
 
+MAX_REASON_BYTES = 4096
+"""Length of the reason of a failure that is read."""
 _TEMPORARY = re.compile(r"\.(recipe\.toml|\w+\.jsonl|\w+\.json|\w+\.safetensors)\.\d+\.tmp")
 """Names that `files.replacing` gives to files of this folder while it writes them."""
 AnyRow = TypeVar("AnyRow", bound=Row)
@@ -50,7 +54,8 @@ class RunFolder:
 
     @property
     def done(self) -> bool:
-        return self.final_checkpoint.exists()
+        """Whether the run has its final checkpoint, and that is whole."""
+        return is_whole(self.final_checkpoint)
 
     @property
     def error_log(self) -> Path:
@@ -62,8 +67,8 @@ class RunFolder:
         """Why the run failed; None for any other run."""
         if self.done or not self.error_log.exists():
             return None
-        with file_errors("read", self.error_log):
-            return self.error_log.read_text(encoding="utf-8").partition("\n")[0]
+        with open_ordinary(self.error_log) as file:
+            return file.readline(MAX_REASON_BYTES).decode("utf-8", "replace").rstrip("\n")
 
     def claim(self, recipe_toml: str) -> None:
         """Create the folder for this recipe, or accept it if it was created for the same one.
@@ -73,8 +78,7 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file, and a run needs a folder. Choose another --out.")
         recipe = self.path / "recipe.toml"
-        with file_errors("read", recipe):
-            existing = recipe.read_text(encoding="utf-8") if recipe.exists() else None
+        existing = read_bounded(recipe).decode("utf-8", "replace") if recipe.exists() else None
         if existing is None:
             others = self.path.is_dir() and [item for item in self.path.iterdir() if not item.name.startswith(".")]
             if others:
@@ -117,16 +121,24 @@ class RunFolder:
     def rows(self, kind: type[AnyRow]) -> list[AnyRow]:
         """All rows of a kind; a last line cut short by a kill does not count. Raises InputError for damage."""
         path = self.file(kind)
-        with file_errors("read", path):
-            text = path.read_bytes() if path.exists() else b""
-        return [_parse(line, kind, path, number) for number, line in enumerate(_whole_lines(text), start=1)]
+        if not path.exists():
+            return []
+        with open_ordinary(path) as file:
+            lines = enumerate(lines_in(file, path), start=1)
+            return [_parse(line, kind, path, number) for number, line in lines if line.endswith(b"\n")]
 
     def complete_rows(self, kind: type[AnyRow], last_step: int) -> list[AnyRow]:
-        """Rows of a finished run. Raises InputError if they do not reach its last step."""
+        """Rows of a finished run. Raises InputError unless their steps rise, up to its last step."""
         rows = self.rows(kind)
+        name = self.file(kind).name
         if not rows or rows[-1].step != last_step:
-            name = self.file(kind).name
             raise InputError(f"{self.path}: {name} does not reach step {last_step}. Remove {self.path}, run again.")
+        for before, after in itertools.pairwise(rows):
+            if before.step >= after.step:
+                raise InputError(
+                    f"{self.path / name} is damaged: step {after.step} follows step {before.step}. Remove {self.path} "
+                    "and run again."
+                )
         return rows
 
     def keep_until(self, kind: type[Row], step: int) -> None:
@@ -171,18 +183,14 @@ def _line(row: Row) -> str:
     return json.dumps({name: value for name, value in values.items() if value is not None}, allow_nan=False) + "\n"
 
 
-def _whole_lines(text: bytes) -> list[bytes]:
-    return [line for line in text.splitlines(keepends=True) if line.endswith(b"\n")]
-
-
 def _parse(line: bytes, kind: type[AnyRow], path: Path, number: int) -> AnyRow:
     try:
-        return kind.model_validate_json(line)
+        return kind.model_validate_json(line, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
+        where, reason = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
         raise InputError(
-            f"{path} is damaged: line {number}: {f'{where}: ' if where else ''}{first['msg']}. "
+            f"{path} is damaged: line {number}: {f'{where}: ' if where else ''}{reason}. "
             f"Remove {path.parent} and run again."
         ) from error
 
@@ -190,10 +198,10 @@ def _parse(line: bytes, kind: type[AnyRow], path: Path, number: int) -> AnyRow:
 def _difference(existing: str, recipe_toml: str) -> str:
     """Name the first key in which two recipes differ, with both values."""
     try:
-        before = _flat(tomllib.loads(existing))
-    except tomllib.TOMLDecodeError:
+        before = _flat(parse_toml(existing))
+    except ValueError:
         return "it can't be read"
-    after = _flat(tomllib.loads(recipe_toml))
+    after = _flat(parse_toml(recipe_toml))
     key = next((key for key in {**after, **before} if after.get(key) != before.get(key)), None)
     if key is None:
         return "the order of its keys"

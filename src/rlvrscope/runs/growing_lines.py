@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rlvrscope.errors import file_errors
+from rlvrscope.files import lines_in, open_ordinary
 
 
 @dataclass
@@ -29,15 +30,14 @@ class GrowingLines:
         with file_errors("read", self.path):
             if not self.path.exists():
                 return []
-            with self.path.open("rb") as file:
+            with open_ordinary(self.path) as file:
                 status = os.fstat(file.fileno())
                 if status.st_ino != self._inode or status.st_size < self._offset:
                     self.restarts += self._inode is not None
                     self._offset, self.number, self._inode = 0, 0, status.st_ino
                 file.seek(self._offset)
-                appended = file.read()
-        lines = appended.splitlines(keepends=True)
+                lines = list(lines_in(file, self.path))
         self.unfinished = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
-        self._offset += len(appended) - len(self.unfinished)
+        self._offset += sum(map(len, lines))
         start, self.number = self.number + 1, self.number + len(lines)
         return list(enumerate(lines, start))

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    model_validator,
+)
 
 from rlvrscope.arrays import Floats
 from rlvrscope.errors import InputError
@@ -19,8 +28,18 @@ from rlvrscope.errors import InputError
 NAN = math.nan
 
 
+TOLERANCE = 1e-6
+"""Distance from 0 to 1 within which a share counts as one: some are sums in float32."""
+
+
 def _vector(values: Any) -> Floats:
-    vector_P = np.asarray(values, dtype=np.float64)
+    plain = isinstance(values, np.ndarray) or (
+        isinstance(values, list | tuple) and all(type(value) in (int, float) for value in values)
+    )
+    try:
+        vector_P = np.asarray(values if plain else [], dtype=np.float64)
+    except OverflowError:
+        raise ValueError("must be a list of finite numbers, not empty") from None
     if vector_P.ndim != 1 or not len(vector_P) or not np.isfinite(vector_P).all():
         raise ValueError("must be a list of finite numbers, not empty")
     return vector_P
@@ -33,14 +52,44 @@ def _probabilities(values: Any) -> Floats:
     return vector_P
 
 
+def _masses(values: Any) -> Floats:
+    vector_P = _vector(values)
+    if vector_P.min() < -TOLERANCE or vector_P.max() > 1.0 + TOLERANCE:
+        raise ValueError("must be a list of masses from 0 to 1")
+    return vector_P
+
+
+def _metric(low: float = -math.inf, high: float = math.inf) -> BeforeValidator:
+    """Null is NaN. In a file, numbers must be finite and in range; a run that measures another number goes on."""
+
+    def check(value: Any, info: ValidationInfo) -> Any:
+        if value is None:
+            return NAN
+        if info.mode != "json" or isinstance(value, bool) or not isinstance(value, int | float):
+            return value
+        if not (math.isfinite(value) and low - TOLERANCE <= value <= high + TOLERANCE):
+            raise ValueError(f"must be a finite number{_range(low, high)}; got {value:g}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _range(low: float, high: float) -> str:
+    if high < math.inf:
+        return f" from {low:g} to {high:g}"
+    return f" of at least {low:g}" if low > -math.inf else ""
+
+
 _to_list = PlainSerializer(lambda vector_P: vector_P.tolist())
-Metric = Annotated[
-    float,
-    BeforeValidator(lambda value: NAN if value is None else value),
-    PlainSerializer(lambda value: value if math.isfinite(value) else None),
-]
+_finite_or_none = PlainSerializer(lambda value: value if math.isfinite(value) else None)
+Metric = Annotated[float, _metric(), _finite_or_none]
+Share = Annotated[float, _metric(0.0, 1.0), _finite_or_none]
+AtLeastZero = Annotated[float, _metric(0.0), _finite_or_none]
 Vector = Annotated[Floats, PlainValidator(_vector), _to_list]
 Probabilities = Annotated[Floats, PlainValidator(_probabilities), _to_list]
+Masses = Annotated[Floats, PlainValidator(_masses), _to_list]
+MAX_COUNT = 2**53
+"""Largest step or count that a row may hold."""
 
 
 class _Values(BaseModel):
@@ -51,7 +100,7 @@ class Row(_Values):
     """A row of NAME.jsonl; `step` counts training steps from 1, 0 is the model before training."""
 
     FILE: ClassVar[str]
-    step: int = Field(ge=0)
+    step: int = Field(ge=0, le=MAX_COUNT)
 
 
 class TelemetryRow(Row):
@@ -70,31 +119,31 @@ class TelemetryRow(Row):
     """Mean entropy of the next-token distribution over the rollouts' tokens, at temperature 1."""
     answer_entropy: Metric = NAN
     """Entropy over whole answers, nats per prompt: tabular policies only."""
-    all_correct_share: Metric = NAN
+    all_correct_share: Share = NAN
     """Share of groups in which every rollout is correct."""
-    all_wrong_share: Metric = NAN
-    equal_reward_share: Metric = NAN
+    all_wrong_share: Share = NAN
+    equal_reward_share: Share = NAN
     """Share of groups whose rewards are all equal, so that a relative advantage is zero."""
-    positive_share: Metric = NAN
+    positive_share: Share = NAN
     """Share of rollouts with a positive advantage."""
-    positive_norm: Metric = NAN
+    positive_norm: AtLeastZero = NAN
     """Root mean square of max(advantage, 0) over the rollouts."""
-    negative_share: Metric = NAN
-    negative_norm: Metric = NAN
+    negative_share: Share = NAN
+    negative_norm: AtLeastZero = NAN
     loss: Metric = NAN
     """Policy loss without anchor and entropy bonus."""
     actor_entropy: Metric = NAN
     """Entropy on the completions that an update was made from, those of nonzero advantage."""
     ratio_max: Metric = NAN
-    clip_low_fraction: Metric = NAN
-    clip_high_fraction: Metric = NAN
-    dual_clip_fraction: Metric = NAN
+    clip_low_fraction: Share = NAN
+    clip_high_fraction: Share = NAN
+    dual_clip_fraction: Share = NAN
     reference_kl: Metric = NAN
     """KL(policy || reference) on the tokens of an update, where the objective has a KL term."""
     sampler_kl: Metric = NAN
     """KL(sampler || old policy), where rollouts come from another distribution than the trained one."""
     anchor_loss: Metric = NAN
-    grad_norm: Metric = NAN
+    grad_norm: AtLeastZero = NAN
     """Norm of the gradient before clipping."""
     kl: Metric = NAN
     """KL(policy || base) estimated on the rollouts; NaN where they are not samples of the policy."""
@@ -104,19 +153,19 @@ class LedgerRow(Row):
     """What the rewards of one step's groups tell (`rlvrscope.monitor.GroupLedger`)."""
 
     FILE = "ledger"
-    groups: int = Field(ge=1)
-    group_size: int = Field(ge=1)
-    pass_at_1: Metric
+    groups: int = Field(ge=1, le=MAX_COUNT)
+    group_size: int = Field(ge=1, le=MAX_COUNT)
+    pass_at_1: Share
     """Share of right rollouts."""
-    pass_at_group: Metric
+    pass_at_group: Share
     """Share of groups with a right rollout: pass@G, for G the group's size."""
-    pass_hat_group: Metric
+    pass_hat_group: Share
     """Share of groups in which all rollouts are right."""
     levels: dict[float, float] = Field(default_factory=dict)
     """Share of the rollouts at each reward level; empty for continuous rewards."""
     top_level: Metric = NAN
     """The highest reward so far."""
-    top_at_group: Metric = NAN
+    top_at_group: Share = NAN
     """Share of groups with a rollout at the highest reward so far."""
     returned: int = 0
     """Prompts that were visited before."""
@@ -155,11 +204,11 @@ class TimingRow(Row):
     """Times of one training step, in seconds. A separate file, because times differ from run to run."""
 
     FILE = "timing"
-    sample: Metric = NAN
-    reference: Metric = NAN
-    update: Metric = NAN
-    evaluate: Metric = NAN
-    cpu: Metric = NAN
+    sample: AtLeastZero = NAN
+    reference: AtLeastZero = NAN
+    update: AtLeastZero = NAN
+    evaluate: AtLeastZero = NAN
+    cpu: AtLeastZero = NAN
     """Processor time of the training step, all threads; the phases above are wall time."""
 
     PHASES: ClassVar[tuple[str, ...]] = ("sample", "reference", "update", "evaluate")
@@ -171,19 +220,19 @@ class PromptScores(_Values):
     `k` is the number of samples that `pass_at_k`, `distinct_P` and `optimal_pass_at_k` refer to.
     """
 
-    temperature: float
-    k: int = Field(ge=1)
-    pass_at_1: Metric
-    pass_at_k: Metric
-    distinct_correct: Metric
+    temperature: float = Field(gt=0.0, allow_inf_nan=False)
+    k: int = Field(ge=1, le=MAX_COUNT)
+    pass_at_1: Share
+    pass_at_k: Share
+    distinct_correct: AtLeastZero
     """Mean of `distinct_P`."""
     success_P: Probabilities
     """Probability of a correct completion."""
     distinct_P: Vector
     """Expected number of different correct completions in k samples."""
-    mass: dict[str, Vector]
+    mass: dict[str, Masses]
     """Probability mass on correct completions by class, (P,) each: dominant, other and rare under the base."""
-    optimal_pass_at_k: Metric = NAN
+    optimal_pass_at_k: Share = NAN
     optimal_P: Probabilities | None = None
     """Probability of a completion with reward 1; None where rewards are not graded."""
     unlisted_P: Probabilities | None = None
@@ -192,15 +241,26 @@ class PromptScores(_Values):
     None where all spellings were.
     """
 
+    @model_validator(mode="after")
+    def _same_prompts(self) -> Self:
+        optional = {"optimal_P": self.optimal_P, "unlisted_P": self.unlisted_P}
+        vectors = {"distinct_P": self.distinct_P, **{f"mass.{name}": values for name, values in self.mass.items()}}
+        for name, values_P in {**vectors, **optional}.items():
+            if values_P is not None and len(values_P) != len(self.success_P):
+                raise ValueError(
+                    f"{name} must have a value for each of {len(self.success_P)} prompts; got {len(values_P)}"
+                )
+        return self
+
 
 class EvaluationRow(Row):
     """Scores of the model after a step, one entry per temperature, on held-out and (if asked for) training prompts."""
 
     FILE = "evaluation"
-    greedy_accuracy: Metric = NAN
+    greedy_accuracy: Share = NAN
     entropy: Metric = NAN
     """Mean entropy of the next-token distribution, nats, at temperature 1."""
-    well_formed: Metric = NAN
+    well_formed: Share = NAN
     """Share of sampled completions that have the form of an answer and stop after it: text tasks only."""
     held_out: tuple[PromptScores, ...]
     training: tuple[PromptScores, ...] = ()
@@ -213,8 +273,8 @@ class EvaluationRow(Row):
         if not self.training:
             return NAN
         scores = at_temperature(self.training)
-        mass_P = scores.mass["rare"] if scores.optimal_P is None else scores.optimal_P
-        return float(np.log(mass_P[mass_P > 0.0]).mean()) if (mass_P > 0.0).any() else NAN
+        mass_P = scores.mass.get("rare") if scores.optimal_P is None else scores.optimal_P
+        return NAN if mass_P is None or not (mass_P > 0.0).any() else float(np.log(mass_P[mass_P > 0.0]).mean())
 
 
 class InterpolationRow(Row):

@@ -11,7 +11,7 @@ from rlvrscope.objectives import objective_from
 from rlvrscope.objectives.recipe_field import ObjectiveField
 
 FORMAT_VERSION = 1
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class ModelConfig(Section):

@@ -13,7 +13,7 @@ from rlvrscope.objectives.recipe_field import ObjectiveField
 
 FORMAT_VERSION = 1
 Instruction = Literal["user", "system", "none"]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0.0)]
 TopP = Annotated[float, Field(gt=0.0, le=1.0)]
 
