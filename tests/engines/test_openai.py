@@ -8,8 +8,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,106 +17,27 @@ import pytest
 pytest.importorskip("httpx")
 pytest.importorskip("zstandard")
 
+from answering_server import Server
 from rlvrscope.engines import Completion, Failure, Request, Settings, open_engine
-from rlvrscope.engines.openai import API_KEY_VARIABLE, CUT_HERE, OpenAIEngine
+from rlvrscope.engines.openai import CUT_HERE, OpenAIEngine
+from rlvrscope.engines.openai_key import API_KEY_VARIABLE
 from rlvrscope.engines.openai_reply import HopelessError, RefusedError, TroubleError, read_reply, retry_after
 from rlvrscope.errors import InputError, WorkError
 from rlvrscope.problem import Problem
 from rlvrscope.sampling import SampleStore, fill
 
-Behave = Callable[[Any], bool]
-"""Handles a request by itself and returns True, or returns False for the default reply."""
-
-
-class Server(ThreadingHTTPServer):
-    """Answers each choice with a different text, so that a repeated one shows. sent: choices sent so far."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, behave: Behave = lambda handler: False) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.behave, self.lock = behave, threading.Lock()
-        self.bodies: list[dict[str, Any]] = []
-        self.keys: list[str | None] = []
-        self.sent = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are part of the test."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        server: Any = self.server
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with server.lock:
-            server.bodies.append({**body, "path": self.path})
-            server.keys.append(self.headers["Authorization"])
-            self.body, self.number = body, len(server.bodies)
-        if not server.behave(self):
-            self.choices(body["n"])
-
-    def choices(self, count: int, same_index: bool = False) -> None:
-        server: Any = self.server
-        with server.lock:
-            first, server.sent = server.sent, server.sent + count
-        choices = [
-            {"index": 0 if same_index else place, "finish_reason": "stop"} | self.text(f"{server.url} {first + place}")
-            for place in range(count)
-        ]  # fmt: skip
-        self.reply(200, json.dumps({"choices": choices[::-1]}).encode())
-
-    def text(self, text: str) -> dict[str, Any]:
-        if "messages" in self.body:
-            logps = {"content": [{"logprob": -0.5}, {"logprob": -0.25}]}
-            return {"message": {"role": "assistant", "content": text}, "logprobs": logps}
-        return {"text": text, "logprobs": {"token_logprobs": [-0.5, -0.25]} if "logprobs" in self.body else None}
-
-    def reply(
-        self, status: int, content: bytes, headers: dict[str, str] | None = None, length: int | None = None
-    ) -> None:
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content) if length is None else length))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def hang_up(self) -> bool:
-        self.close_connection = True
-        return True
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        """Silent."""
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., Server]]:
-    servers: list[Server] = []
-
-    def start(behave: Behave = lambda handler: False) -> Server:
-        servers.append(server := Server(behave))
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        return server
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
 
 def engine_of(
-    *urls: str, temperature: float = 1.0, batch: int = 4, timeout: float = 10.0, chat: bool = False
+    *urls: str,
+    temperature: float = 1.0,
+    batch: int = 4,
+    timeout: float = 10.0,
+    chat: bool = False,
+    patience: float = 1.0,
 ) -> OpenAIEngine:
     settings = Settings(temperature, max_tokens=16, chat=chat, batch=batch, urls=urls)
     opened: Any = open_engine("openai", "tiny", settings)
-    return dataclasses.replace(opened, pause=0.001, timeout=timeout)
+    return dataclasses.replace(opened, pause=0.001, timeout=timeout, patience=patience)
 
 
 def requests_of(problems: int = 3, samples: int = 10) -> list[Request]:
@@ -195,7 +115,7 @@ def test_an_answer_without_end_is_cut_off(serve: Callable[..., Server]) -> None:
     results = list(engine_of(server.url).run(iter(requests_of(1, 4))))
     assert [type(completion) for _, completion in results] == [Failure] * 4
     assert all("more than 1 MB" in completion.reason for _, completion in results if isinstance(completion, Failure))
-    assert [body["n"] for body in server.bodies] == [4, 4, 1]
+    assert [body["n"] for body in server.bodies] == [4, 2, 1]
 
 
 def test_log_probabilities_are_asked_for_only_where_their_kind_is_known(serve: Callable[..., Server]) -> None:
@@ -491,7 +411,9 @@ MESSAGES: dict[str, tuple[dict[str, Any], str, Completion | None]] = {
     "Mistral, end of the context": ({"content": "It"}, "model_length", Completion("It", finish="length")),
     "a gateway's limit": ({"content": "It"}, "MAX_TOKENS", Completion("It", finish="length")),
     "refusal": ({"content": None, "refusal": "I can't."}, "stop", Completion("I can't.", note="refusal")),
-    "filtered": ({"content": "It"}, "content_filter", Completion("It", finish="content_filter")),
+    "filtered": ({"content": "It"}, "content_filter", None),
+    "filtered by Gemini": ({"content": "It"}, "SAFETY", None),
+    "a finish that is half a pair": ({"content": "It"}, "stop\ud800", Completion("It", finish="stop\ufffd")),
     "tool calls": (
         {"content": None, "tool_calls": [{"type": "function"}]},
         "tool_calls",

@@ -74,6 +74,9 @@ def sample(
     ] = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu, or cuda if available.")] = None,
     url: Annotated[list[str] | None, typer.Option("--url", help="A server's base URL (repeatable).")] = None,
+    patience: Annotated[
+        float | None, typer.Option("--patience", help="Seconds that a server in trouble is tried again; 120.")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Verifier processes; by default one for each core.")
     ] = None,
@@ -92,7 +95,7 @@ def sample(
     display = SamplingProgress()
     settings = Settings(
         temperature, top_p, max_tokens, chat, batch, device, tuple(url or ()), tuple(map(_unescaped, stop or ())),
-        on_tokens=display.count_tokens,
+        patience=patience, on_tokens=display.count_tokens, on_wait=display.wait, stopped=lambda: display.stopped,
     )  # fmt: skip
     with MESSAGES.status(f"loading {task}"):
         loaded = problems_of_task(task, split, count, task_seed, source, field or ())

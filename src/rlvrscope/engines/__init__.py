@@ -17,6 +17,7 @@ ENGINES = {"lab": "lab", "transformers": "hf", "openai": "sample"}
 """Engines by name, with the extra that each needs. Module `rlvrscope.engines.<name>` has `open_engine(model, settings)`
 and, for those in SCORERS, `open_scorer(model, settings)`."""
 SCORERS = ("lab", "transformers")
+MAX_PATIENCE = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Settings:
 
     max_tokens: of a completion. chat: apply the model's own chat template to prompts. batch: samples drawn at a time.
     urls: of servers. stop: texts that end a completion, which ends before the first of them. requested: samples of the
-    whole run, which bounds the default batch. on_tokens: called with the number of tokens just drawn.
+    whole run, which bounds the default batch. patience: seconds that a server in trouble is tried again. on_tokens:
+    called with the number of tokens just drawn. on_wait: called with a line before the engine waits for a server.
+    stopped: true after Ctrl-C.
     """
 
     temperature: float = 1.0
@@ -37,7 +40,10 @@ class Settings:
     urls: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
     requested: int | None = None
+    patience: float | None = None
     on_tokens: Callable[[int], None] | None = None
+    on_wait: Callable[[str], None] = lambda line: None
+    stopped: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
         if not 0.0 < self.temperature <= 100.0:
@@ -48,6 +54,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} must be 1 or more; got {value}")
+        if self.patience is not None and not 0.0 < self.patience <= MAX_PATIENCE:
+            raise InputError(f"patience must be above 0 and at most {MAX_PATIENCE:g} seconds; got {self.patience}")
         if not all(self.stop):
             raise InputError("a stop string must not be empty")
 

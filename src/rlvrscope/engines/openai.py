@@ -10,10 +10,10 @@ import concurrent.futures
 import contextlib
 import itertools
 import json
-import os
 import random
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from rlvrscope.engines.engine import Completion, Failure, Request, Result
+from rlvrscope.engines.openai_body import TooLargeError, max_bytes, read_body
+from rlvrscope.engines.openai_key import API_KEY_VARIABLE, ApiKey, is_loopback
 from rlvrscope.engines.openai_reply import HopelessError, RefusedError, TroubleError, UnreachedError, read_reply
 from rlvrscope.errors import InputError, WorkError
 from rlvrscope.scoring import Fact
@@ -28,28 +30,31 @@ from rlvrscope.scoring import Fact
 if TYPE_CHECKING:
     from rlvrscope.engines import Settings
 
-API_KEY_VARIABLE = "RLVRSCOPE_API_KEY"
-"""The environment variable with the key, if one is needed. The name is our own, so that no other key is sent."""
 DEFAULT_CHUNK, MAX_IN_FLIGHT = 64, 8
 """Samples of one HTTP request; HTTP requests at a time to each server."""
-MAX_TRIES = 8
-"""Failures in a row after which a chunk is given up."""
+DEFAULT_PATIENCE = 120.0
+"""Seconds from a failure on after which a request without a success is given up."""
+STOP_SECONDS = 10.0
+"""Time for open requests to end after Ctrl-C."""
+POLL_SECONDS = 0.2
 MAX_LOST_PROBLEMS = 3
 """Problems in a row without any answer, or refused for the same reason, after which the run ends."""
 MAX_UNREACHED = 4
 """Failures to connect in a row after which the run ends, if no server has ever answered."""
-MAX_RETRY_AFTER = 300.0
-"""Seconds that a server's Retry-After is heeded."""
 MAX_BACKOFF = 60.0
 """Seconds between two tries."""
-BASE_BYTES, TOKEN_BYTES = 1 << 20, 1 << 10
-"""Largest accepted reply: a base, plus room for each token's text and log-probability."""
+MAX_REASON = 300
+"""Characters of a failure's reason."""
 OPTIONAL_FIELDS = "logprobs", "seed"
 """Fields that are left out if the server refuses the request with them."""
 CUT_HERE = "the server returned a stop string: cut before it"
 """Note of such a completion."""
 WITHOUT_OPTIONAL, ONE_CHOICE = 1, 2
 """Fallback levels after a refusal: without the optional fields, then with n = 1 as well."""
+
+
+Reply = tuple[int, Mapping[str, str], bytes]
+"""Status, headers and body."""
 
 
 @dataclass
@@ -64,7 +69,10 @@ class _Server:
 
 @dataclass
 class _Run:
-    """State that the requests of one run share. refused: problems by the reason, before anything was answered."""
+    """State that the requests of one run share. refused: problems by the reason, before anything was answered.
+
+    troubled_since: time of the first failure since the last success, None without one. stopping: set after Ctrl-C.
+    """
 
     client: httpx.AsyncClient
     servers: list[_Server]
@@ -72,6 +80,8 @@ class _Run:
     lost: set[str] = field(default_factory=set)
     refused: dict[str, set[str]] = field(default_factory=dict)
     fatal: str = ""
+    troubled_since: float | None = None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def least_busy(self) -> _Server:
         """Choose a server; one that failed is tried when the others have much more to do."""
@@ -96,15 +106,16 @@ class _Run:
 @dataclass(frozen=True, eq=False)
 class OpenAIEngine:
     """urls: complete endpoints, all of one kind. pause: seconds before the second try, doubled each time. timeout:
-    seconds for one reply."""
+    seconds for one reply. patience: seconds that a request is tried again from its first failure on."""
 
     urls: tuple[str, ...]
     settings: Settings
     identity: Mapping[str, Fact]
     chunk: int = DEFAULT_CHUNK
-    key: str = field(default="", repr=False)
+    key: ApiKey = field(default_factory=ApiKey)
     pause: float = 1.0
     timeout: float = 1800.0
+    patience: float = DEFAULT_PATIENCE
     honours_seeds: bool = False
 
     def run(self, requests: Iterator[Request]) -> Iterator[Result]:
@@ -120,7 +131,11 @@ class OpenAIEngine:
                         waiting.add(asyncio.run_coroutine_threadsafe(self._fill(run, chunk), loop))
                     if not waiting:
                         break
-                    done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
+                    done, waiting = concurrent.futures.wait(
+                        waiting, POLL_SECONDS, return_when=concurrent.futures.FIRST_COMPLETED
+                    )
+                    if self.settings.stopped() and not run.stopping.is_set():
+                        loop.call_soon_threadsafe(run.stopping.set)
                     for future in done:
                         results = future.result()
                         self._report(results)
@@ -129,7 +144,7 @@ class OpenAIEngine:
                 for future in waiting:
                     future.cancel()
                 with contextlib.suppress(Exception):  # an error raised before matters more
-                    asyncio.run_coroutine_threadsafe(run.client.aclose(), loop).result(5.0)
+                    asyncio.run_coroutine_threadsafe(run.client.aclose(), loop).result(1.0)
             if run.fatal:
                 raise WorkError(f"{run.fatal}. Samples drawn before are kept; the same command resumes")
 
@@ -146,22 +161,31 @@ class OpenAIEngine:
                 yield chunk
 
     async def _open(self) -> _Run:
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip", **self.key.headers}
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IN_FLIGHT * len(self.urls))
-        client = httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(None, connect=10.0), limits=limits)
+        here = {httpx.URL(url).netloc.decode() for url in self.urls if is_loopback(urlsplit(url).hostname or "")}
+        client = httpx.AsyncClient(
+            headers=headers, timeout=httpx.Timeout(None, connect=10.0), limits=limits,
+            mounts={f"all://{host}": None for host in here},  # no proxy reaches this machine's own servers
+        )  # fmt: skip
         return _Run(client, [_Server(url) for url in self.urls])
 
     async def _fill(self, run: _Run, chunk: Sequence[Request]) -> list[Result]:
         """Return a result for each request. If a reply has fewer choices than asked, the rest is asked for again."""
         results: list[Result] = []
         problem = chunk[0].problem.id
-        missing, max_choices, tries, fallback, reason = list(chunk), len(chunk), 0, 0, ""
+        missing, max_choices, fallback, reason = list(chunk), len(chunk), 0, ""
+        trouble = _Trouble(self.patience, self.pause)
         while missing:
             server = run.least_busy()
             fallback = max(fallback, server.fallback)
             requests = missing[: 1 if fallback == ONE_CHOICE else max_choices]
             try:
                 completions = await self._ask(run, server, requests, fallback)
+            except TooLargeError as error:
+                reason, max_choices = str(error), len(requests) // 2
+                if not max_choices:
+                    break
             except RefusedError as error:
                 reason, fallback = str(error), fallback + 1
                 if fallback > ONE_CHOICE:
@@ -172,33 +196,36 @@ class OpenAIEngine:
                 reason = run.fatal
                 break
             except TroubleError as error:
-                reason, tries = str(error), tries + 1
-                if tries == MAX_UNREACHED and isinstance(error, UnreachedError) and not run.answered:
-                    run.end(f"no server can be reached; the last: {reason}")
-                if tries == MAX_TRIES:
-                    run.lose(problem, reason)
-                if tries == MAX_TRIES or run.fatal:
+                reason = str(error)
+                wait = trouble.next_wait(run, error)
+                if run.fatal or run.stopping.is_set():
                     break
-                backoff = min(MAX_BACKOFF, self.pause * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)
-                await asyncio.sleep(max(backoff, min(error.wait, MAX_RETRY_AFTER)))
+                if wait is None:
+                    run.lose(problem, reason)
+                    break
+                self.settings.on_wait(f"{reason}; next try in {wait:.0f} s, given up in {trouble.left:.0f} s")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(run.stopping.wait(), wait)
             else:
-                run.answered = True
+                run.answered, run.troubled_since = True, None
                 run.lost.clear()
-                server.fallback, tries, max_choices = fallback, 0, len(completions)
+                server.fallback, max_choices = fallback, len(completions)
+                trouble = _Trouble(self.patience, self.pause)
                 results += zip(requests, completions, strict=False)
                 missing = missing[len(completions) :]
-        return results + [(request, Failure(self._redacted(reason))) for request in missing]
+        return results + [(request, Failure(reason)) for request in missing]
 
     async def _ask(self, run: _Run, server: _Server, requests: Sequence[Request], fallback: int) -> list[Completion]:
         """Send one HTTP request; return at least one completion and at most one for each sample."""
         server.busy += 1
-        max_bytes = BASE_BYTES + len(requests) * TOKEN_BYTES * (self.settings.max_tokens or 0)
+        limit = max_bytes(len(requests), self.settings.max_tokens or 0)
         try:
-            async with asyncio.timeout(self.timeout):
-                body = json.dumps(self._body(requests, fallback))
-                async with run.client.stream("POST", server.url, content=body) as reply:
-                    content = await _read_limited(reply, max_bytes)
-            completions = read_reply(reply.status_code, reply.headers, content, len(requests))
+            body = json.dumps(self._body(requests, fallback))
+            status, headers, content = await self._unless_stopped(run, self._exchange(run, server, body, limit))
+            completions = read_reply(status, headers, content, len(requests))
+            completions = [one for one in completions if not self.key.is_in(f"{one.text}\0{one.reasoning}{one.finish}")]
+            if not completions:
+                raise TroubleError("the answer repeats the key")
         except TroubleError as error:
             server.failures += 1
             raise TroubleError(self._message(server, error), error.wait) from None
@@ -206,8 +233,8 @@ class OpenAIEngine:
             raise type(error)(self._message(server, error)) from None
         except TimeoutError:
             server.failures += 1
-            raise TroubleError(f"{server.url}: no whole answer within {self.timeout:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise TroubleError(f"{server.url}: no whole answer within {self.timeout:g} s", spent=self.timeout) from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             server.failures += 1
             kind = UnreachedError if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else TroubleError
             raise kind(self._message(server, f"{type(error).__name__} {error}".strip())) from None
@@ -215,6 +242,24 @@ class OpenAIEngine:
             server.busy -= 1
         server.failures = 0
         return [self._cut(completion) for completion in completions]
+
+    async def _exchange(self, run: _Run, server: _Server, body: str, limit: int) -> Reply:
+        async with asyncio.timeout(self.timeout), run.client.stream("POST", server.url, content=body) as reply:
+            return reply.status_code, reply.headers, await read_body(reply, limit)
+
+    async def _unless_stopped(self, run: _Run, exchange: Coroutine[Any, Any, Reply]) -> Reply:
+        """Wait for a reply; after Ctrl-C, for STOP_SECONDS more."""
+        request, stop = asyncio.ensure_future(exchange), asyncio.ensure_future(run.stopping.wait())
+        try:
+            await asyncio.wait({request, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not request.done():
+                await asyncio.wait({request}, timeout=STOP_SECONDS)
+            if not request.done():
+                raise TroubleError("stopped before it had answered")
+            return request.result()
+        finally:
+            request.cancel()
+            stop.cancel()
 
     def _cut(self, completion: Completion) -> Completion:
         """End it before a stop string, which servers may ignore or return: its tokens and logp are then unknown."""
@@ -237,11 +282,33 @@ class OpenAIEngine:
         return {name: value for name, value in body.items() if fallback == 0 or name not in OPTIONAL_FIELDS}
 
     def _message(self, server: _Server, error: object) -> str:
-        return self._redacted(f"{server.url}: {error}")
+        return f"{server.url}: {self.key.hide(str(error))}"[:MAX_REASON]
 
-    def _redacted(self, text: str) -> str:
-        """Remove the key, which a server may quote in its errors."""
-        return text.replace(self.key, "***") if self.key else text
+
+@dataclass
+class _Trouble:
+    """Failures of a chunk since its last success."""
+
+    patience: float
+    pause: float
+    tries: int = 0
+    since: float | None = None
+    left: float = 0.0
+    """Seconds of patience left."""
+
+    def next_wait(self, run: _Run, error: TroubleError) -> float | None:
+        """Seconds to wait before the next try; None where patience is at its end, for this chunk or for all."""
+        now = time.monotonic() - error.spent
+        self.tries += 1
+        self.since = now if self.since is None else self.since
+        run.troubled_since = now if run.troubled_since is None else run.troubled_since
+        if self.tries == MAX_UNREACHED and isinstance(error, UnreachedError) and not run.answered:
+            run.end(f"no server can be reached; the last: {error}")
+        self.left = self.patience - (time.monotonic() - min(self.since, run.troubled_since))
+        if self.left <= 0.0:
+            return None
+        backoff = min(MAX_BACKOFF, self.pause * 2.0 ** min(self.tries - 1, 30)) * random.uniform(0.5, 1.0)
+        return min(max(backoff, error.wait), self.left)
 
 
 def open_engine(model: str, settings: Settings) -> OpenAIEngine:
@@ -264,17 +331,10 @@ def open_engine(model: str, settings: Settings) -> OpenAIEngine:
         "logprobs": "raw" if plain else None,  # the API does not define which: only where both are the same
         **settings.stop_facts,
     }  # fmt: skip
-    return OpenAIEngine(urls, settings, identity, settings.batch or DEFAULT_CHUNK, _api_key())
-
-
-async def _read_limited(reply: httpx.Response, max_bytes: int) -> bytes:
-    """Read the reply's bytes. Raises RefusedError beyond `max_bytes`, without reading on."""
-    content = bytearray()
-    async for part in reply.aiter_bytes():
-        content += part
-        if len(content) > max_bytes:
-            raise RefusedError(f"an answer of more than {max_bytes / BASE_BYTES:.0f} MB, more than its tokens can fill")
-    return bytes(content)
+    key = ApiKey.read()
+    key.check_proxies(urls)
+    patience = DEFAULT_PATIENCE if settings.patience is None else settings.patience
+    return OpenAIEngine(urls, settings, identity, settings.batch or DEFAULT_CHUNK, key, patience=patience)
 
 
 def _endpoint(url: str, chat: bool) -> str:
@@ -293,13 +353,6 @@ def _endpoint(url: str, chat: bool) -> str:
     return f"{base.removesuffix('/chat')}/{'chat/' if chat else ''}completions"
 
 
-def _api_key() -> str:
-    key = os.environ.get(API_KEY_VARIABLE, "").strip()
-    if not (key.isascii() and key.isprintable()):
-        raise InputError(f"{API_KEY_VARIABLE} holds characters that no key has")
-    return key
-
-
 @contextlib.contextmanager
 def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
     """An event loop in its own thread: requests continue while a batch is committed, also in a notebook."""
@@ -310,6 +363,6 @@ def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
         yield loop
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(5.0)
+        thread.join(2.0)
         if not thread.is_alive():
             loop.close()

@@ -7,21 +7,24 @@ make every rate conditional on finishing.
 from __future__ import annotations
 
 import email.utils
-import json
 import math
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rlvrscope.engines.engine import LIMIT_WORDS, NO_TEXT, TRUNCATED, Completion
+from rlvrscope.files import parse_json
 
-MAX_EXCERPT, MAX_FINISH = 200, 40
-"""Maximum length of a bad reply that is shown, and of a finish reason that is stored, in characters."""
+MAX_EXCERPT, MAX_FINISH = 4096, 40
+"""Characters of a bad reply that its reason is made of, and of a finish reason that is stored."""
+MAX_COUNT, MAX_LOGP = 1 << 31, 1e9
+"""Largest number of tokens, and size of a token's log-probability; a choice with larger ones is no sample."""
 ABORTED = (
     "abort", "aborted", "error", "timeout", "cancelled", "canceled", "insufficient_system_resource", "network_error",
+    "content_filter", "content-filter", "safety", "recitation", "blocklist", "prohibited_content", "spii", "sensitive",
 )  # fmt: skip
-"""Finish reasons of a text that the server cut short, which is no sample of the model. The last two are of DeepSeek and
-Z.ai."""
+"""Finish reasons of a text that the server cut short or changed, which is no sample of the model: of DeepSeek and Z.ai,
+and of filters (OpenAI's, Gemini's, Z.ai's)."""
 MESSAGE_FIELDS = {"content", "reasoning_content", "reasoning", "refusal", "tool_calls"}
 """Fields of a chat's message, at least one of which must be there."""
 REFUSAL, TOOL_CALLS = "refusal", "tool calls, not kept"
@@ -29,11 +32,14 @@ REFUSAL, TOOL_CALLS = "refusal", "tool calls, not kept"
 
 
 class TroubleError(Exception):
-    """The same request may succeed later. wait: seconds that the server asks for."""
+    """The same request may succeed later.
 
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
+    wait: seconds that the server asks for. spent: seconds of patience that the request has used up already.
+    """
+
+    def __init__(self, reason: str, wait: float = 0.0, spent: float = 0.0) -> None:
         super().__init__(reason)
-        self.wait = wait
+        self.wait, self.spent = wait, spent
 
 
 class UnreachedError(TroubleError):
@@ -60,8 +66,8 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes, limit: int)
             raise TroubleError(reason, retry_after(headers.get("retry-after", "")))
         raise (HopelessError if status < 400 or status in (401, 402, 403, 404, 405) else RefusedError)(reason)
     try:
-        reply = json.loads(body)
-    except (ValueError, RecursionError):
+        reply = parse_json(body)
+    except ValueError:
         raise TroubleError(f"no JSON: {_excerpt(body)}") from None
     choices = reply.get("choices") if isinstance(reply, dict) else None
     if not isinstance(choices, list) or not choices:
@@ -88,7 +94,7 @@ def retry_after(value: str, now: float | None = None) -> float:
     except ValueError:
         try:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, TypeError, IndexError):
             return 0.0
     return seconds if 0.0 <= seconds < math.inf else 0.0
 
@@ -115,11 +121,14 @@ def _completion(choice: Any, usage: Any) -> Completion | None:
     tokens = None if logps is None else len(logps)
     if tokens is None and isinstance(usage, dict) and type(usage.get("completion_tokens")) is int:
         tokens = max(0, usage["completion_tokens"])
-    finite = logps is not None and all(type(logp) in (int, float) and math.isfinite(logp) for logp in logps)
+    numbers = [logp for logp in logps or () if type(logp) in (int, float)]
+    if (tokens or 0) > MAX_COUNT or any(MAX_LOGP < abs(number) < math.inf for number in numbers):
+        return None
+    finite = logps is not None and len(numbers) == len(logps) and all(map(math.isfinite, numbers))
     logp = math.fsum(logps) if logps and finite else None
     silent = finish != TRUNCATED and message.reasoning and not message.text.strip()
     note = message.note or (NO_TEXT if silent else "")
-    return Completion(_storable(message.text), tokens, finish, logp, note, _storable(message.reasoning))
+    return Completion(_storable(message.text), tokens, _storable(finish), logp, note, _storable(message.reasoning))
 
 
 def _plain_message(text: Any) -> _Message | None:
@@ -180,5 +189,4 @@ def _storable(text: str) -> str:
 
 
 def _excerpt(body: bytes) -> str:
-    text = " ".join(body[: 4 * MAX_EXCERPT].decode("utf-8", "replace").split())
-    return text[:MAX_EXCERPT] or "(nothing)"
+    return " ".join(body[:MAX_EXCERPT].decode("utf-8", "replace").split()) or "(nothing)"

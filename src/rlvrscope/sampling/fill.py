@@ -166,6 +166,7 @@ def fill(
         committer = _Committer(store, run, workers, progress, on_progress, engine.honours_seeds)
         _draw(engine, requests(committer), committer)
     store.check_place()
+    progress.stopped = progress.stopped or (stop() and progress.done < progress.total)
     return progress
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,10 +13,13 @@ from rlvrscope.cli.shared.console import MESSAGES
 from rlvrscope.cli.shared.guard import on_interrupt
 from rlvrscope.cli.shared.progress import duration, progress_bar
 from rlvrscope.cli.shared.truncation import finished_rate
+from rlvrscope.report.text import one_line
 
 if TYPE_CHECKING:
     from rlvrscope.sampling import FillProgress
 
+WAIT_SECONDS = 10.0
+"""Pause between lines on a server that is waited for, in seconds."""
 LINE_SECONDS = 30.0
 """Longest pause between progress lines where there is no terminal, in seconds."""
 
@@ -31,6 +35,7 @@ class SamplingProgress:
         self._console = console
         self._progress: FillProgress | None = None
         self._tokens = 0
+        self._waited = -WAIT_SECONDS
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -52,6 +57,13 @@ class SamplingProgress:
         self._tokens += count
         if self._progress is not None:
             self.show(self._progress)
+
+    def wait(self, line: str) -> None:
+        """Say what is waited for, at most every WAIT_SECONDS."""
+        now = time.monotonic()
+        if now - self._waited >= WAIT_SECONDS:
+            self._waited = now
+            self._console.print(f"waiting: {one_line(line)} (--patience)")
 
     def _interrupt(self, *_: Any) -> None:
         if self.stopped:
