@@ -83,7 +83,7 @@ def compare(repeats: int, workers: int) -> None:
         problems = [Problem(f"p{n}", "", gold) for n, (gold, *_) in enumerate(drawn)]
         texts = [f"So the answer is $\\boxed{{{answer}}}$." for _, answer, _ in drawn]
         with VerifierPool(workers) as pool:
-            pool.map(["\\boxed{\\sqrt{8}}"] * workers, [Problem(f"w{n}", "", "2\\sqrt{2}") for n in range(workers)])
+            _warm_up(pool)
             started = time.perf_counter()
             verdicts = pool.map(texts, problems)
             times["rlvrscope"].append(time.perf_counter() - started)
@@ -100,6 +100,14 @@ def compare(repeats: int, workers: int) -> None:
         print(f"{name:<12} {ITEMS / seconds:10,.0f} verdicts per second ({ITEMS:,} answers in {seconds:.2f} s)")
     print(f"ratio: {statistics.median(rates):.0f} (from {min(rates):.0f} to {max(rates):.0f} in {repeats} runs)")
     _print_errors("drawn answers", outcomes)
+
+
+def _warm_up(pool: VerifierPool) -> None:
+    """Start every worker and wait until all are ready."""
+    roots = [Problem(f"w{n}", "", f"\\sqrt{{{n}}}+\\sqrt{{2}}") for n in range(3, 503)]
+    for _ in range(2):
+        pool.map(["\\boxed{\\sqrt{2}-\\sqrt{3}}"] * len(roots), roots)
+        time.sleep(1.0)
 
 
 def on_cases(workers: int) -> None:
@@ -153,7 +161,7 @@ def next_to_hanging(workers: int, folder: str) -> None:
     root = Problem("honest", "", "\\frac{\\sqrt{2}}{2}")
     with VerifierPool(workers, timeout=1.5) as pool:
         for num_hanging in (0, workers - 1):
-            pool.map(honest[:50], [root] * 50)
+            _warm_up(pool)
             started = time.perf_counter()
             verdicts = pool.map(["hang"] * num_hanging + honest, [hanging] * num_hanging + [root] * len(honest))
             seconds = time.perf_counter() - started
@@ -172,7 +180,7 @@ def after_long(workers: int) -> None:
         gold, answer = (",".join([f"{form}+\\ln({n + 2})"] * 22) for form in ("2\\sqrt{2}", "\\sqrt{8}"))
         hostile.append((f"\\boxed{{{answer}}}", Problem(f"x{n}", "", gold)))
     with VerifierPool(workers) as pool:
-        pool.map(["\\boxed{\\sqrt{8}}"] * workers, [Problem(f"w{n}", "", "2\\sqrt{2}") for n in range(workers)])
+        _warm_up(pool)
         for items, name in ((honest, "honest alone"), (hostile + honest, "after 50 long ones")):
             times: list[float] = []
             started = time.perf_counter()

@@ -20,13 +20,13 @@ _MAX_MATCHES = 50
 _MAX_NESTED_BOXES = 3
 
 _BOX = re.compile(
-    r"(?P<box>\\(?:boxed|fbox)(?![A-Za-z])\s*(?:(?P<brace>\{)|(?P<short>\\[A-Za-z]+|[^\s\\{}$.,;:)]))?)|\\[\s\S]|[{}]"
+    r"(?P<box>\\(?:boxed|fbox)(?![A-Za-z])\s*(?:(?P<brace>\{)|(?P<short>\\[A-Za-z]+|[0-9]+(?:\.[0-9]+)?|[^\s\\{}$.,;:)]))?)|\\[\s\S]|[{}]"
 )
 _IN_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_PHRASE = re.compile(r"\bthe\s{1,3}(?:final\s{1,3})?answer\s{1,3}is\b[: \t]*", re.IGNORECASE)
+_PHRASE = re.compile(r"\bthe\s{1,3}(?:(?:final|correct)\s{1,3})?answer\s{1,3}is\b[: \t]*\n?", re.IGNORECASE)
 _PHRASE_END = re.compile(
     r"[.!?](?:\s|$)|[,;:]?\s+(?:because|since|as|so|which|where|for|given|and so|hence|thus|therefore|but)\b"
-    r"|\s[-\u2013\u2014]{1,2}\s|,\s+(?=[a-z]{2,} [a-z])"
+    r"|\s[-\u2013\u2014]{1,2}\s|\s\((?=[a-z]{2})|,\s+(?=[a-z]{2,} [a-z])"
 )
 _ANSWER = re.compile(
     r"^[ \t>#*_-]{0,20}(?:(?:the|my|your) )?(?:(?:final|correct) )?answer[*_ ]{0,5}[:\uff1a]",

@@ -288,5 +288,5 @@ def test_any_text_is_judged_or_refused(text: str):
 
 def test_the_docs_count_the_cases():
     page = (FOLDER.parents[1] / "docs" / "verifying.md").read_text(encoding="utf-8")
-    assert f"{len(CASES)} cases" in page
+    assert f"{len(CASES):,} cases" in page
     assert f"{len(PAIRS)} pairs" in page

@@ -18,6 +18,7 @@ from latex2sympy2_extended.latex2sympy2 import latex2sympy
 from math_verify import verify
 from math_verify.grader import should_treat_as_complex
 from mpmath import mp
+from sympy.core.function import AppliedUndef
 
 from rlvrscope.verify.decision import Refused, Unreadable
 from rlvrscope.verify.math.expression import Node
@@ -30,10 +31,11 @@ MIN_MAGNITUDE, MAX_MAGNITUDE = 1e-50, 1e50
 MAX_ARGUMENT = 100
 """Largest argument of a function: e^{-1000} can't be distinguished from nothing."""
 _MARGIN = 20
-_LONG_DECIMAL = re.compile(r"[0-9]*\.[0-9]{12,}")
-_AMBIGUOUS = re.compile(r"(?<![_0-9])[0-9]+ [0-9]|\)\([0-9]|\)[0-9]|[0-9]_|\\text|/[^/]*[A-Za-z0-9)}]\\[a-z]")
-"""What latex2sympy guesses: 2 3 and (2)(3) as sums, 1011_2 as 1011, 1/2\\sin x."""
-_SAME_NAME = {"Abs": "fabs", "ceiling": "ceil", "re": "re", "im": "im", "sign": "sign"}
+_GUESSED = re.compile(r"(?<![_0-9])[0-9]+ [0-9]|\)\([0-9]|\)[0-9]|[0-9]_|\\text|/[^/]*[A-Za-z0-9)}]\\[a-z]|\.[0-9]{12}")
+"""What latex2sympy guesses: 2 3 and (2)(3) as sums, 1011_2 as 1011, 1/2\\sin x; and decimals that it rounds."""
+_BOUND = (sympy.Sum, sympy.Product, sympy.Integral, sympy.Limit, sympy.Derivative)
+_NAMES = {"Abs": "fabs", "ceiling": "ceil"}
+"""Functions that mpmath calls otherwise than sympy."""
 
 
 def equal(gold: Node, answer: Node, key: str, tolerance: float = 0.0) -> bool:
@@ -104,7 +106,9 @@ class _Value:
             return mp.mpc(0, 1)
         if node.is_NumberSymbol:
             return mp.make_mpf(node._as_mpf_val(mp.prec))
-        args = [self(arg) for arg in node.args] if isinstance(node, sympy.Expr) and not _has_bound(node) else []
+        if isinstance(node, (*_BOUND, AppliedUndef)) or not isinstance(node, sympy.Expr):
+            raise _NoValueError
+        args = list(map(self, node.args))
         if node.is_Add or node.is_Mul:
             return mp.fsum(args) if node.is_Add else mp.fprod(args)
         if node.is_Pow:
@@ -112,8 +116,9 @@ class _Value:
         name = type(node).__name__
         if name == "UnevaluatedExpr":
             return args[0]
-        function = getattr(mp, _SAME_NAME.get(name, name), None)
-        if function is None or not args or name == "Function":
+        is_function = type(node).__module__.startswith("sympy.functions")  # never a name that the answer chose
+        function = getattr(mp, _NAMES.get(name, name), None) if is_function else None
+        if function is None or not args:
             raise _NoValueError
         if name not in ("log", "Abs") and max(map(abs, args)) > MAX_ARGUMENT:
             raise Refused("an argument that is too large")
@@ -125,10 +130,6 @@ class _Value:
         if self.trial == 3:
             return mp.mpf(3 + number % 12)
         return mp.mpf((number + 2**28) * (-1 if self.trial == 2 else 1)) / 2**30
-
-
-def _has_bound(node: Any) -> bool:
-    return isinstance(node, sympy.Sum | sympy.Product | sympy.Integral | sympy.Limit | sympy.Derivative)
 
 
 def _power(base: Any, exponent: Any, written: Any) -> Any:
@@ -158,22 +159,14 @@ def _sympy(node: Node) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def _parsed(text: str) -> Any:
-    if _AMBIGUOUS.search(text) or _LONG_DECIMAL.search(text):
-        raise Unreadable("not read as mathematics")
+    """Return what math-verify's parser reads. Raises Unreadable for what it guesses, and for a letter it drops."""
     try:
+        if _GUESSED.search(text):
+            raise Unreadable("not read as mathematics")
         tree: Any = latex2sympy(text, is_real=not should_treat_as_complex(text), convert_degrees=True)
-    except Exception as error:
+    except Exception as error:  # its parser raises bare exceptions
         raise Unreadable("not read as mathematics") from error
-    if _numbers(text) - {str(part) for part in tree.atoms(sympy.Number)} - {"2", "10"} and _is_dropped(text, tree):
-        raise Unreadable("not read as mathematics to its end")
-    return tree.doit() if tree.has(sympy.Sum, sympy.Product, sympy.Integral, sympy.Limit, sympy.Derivative) else tree
-
-
-def _numbers(text: str) -> set[str]:
-    return set(re.findall(r"[0-9]+", text))
-
-
-def _is_dropped(text: str, tree: Any) -> bool:
-    """Test whether fewer letters were read than written."""
     letters = set(re.findall(r"(?<![A-Za-z\\])[a-zA-Z](?![A-Za-z])", text)) - {"d", "e", "i"}
-    return not letters <= set(re.findall("[A-Za-z]", " ".join(symbol.name for symbol in tree.atoms(sympy.Symbol))))
+    if not letters <= set("".join(symbol.name for symbol in tree.atoms(sympy.Symbol, AppliedUndef) if symbol.name)):
+        raise Unreadable("not read as mathematics to its end")
+    return tree.doit() if tree.has(*_BOUND) else tree

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -17,6 +17,7 @@ from rlvrscope.verify.math.units import SINGLE_LETTERS, asks_for_percent, asks_f
 Algebra = Callable[[Node, Node, str, float], bool]
 """(gold, answer, key of the points, tolerance) -> whether they are equal; see `algebra.equal`."""
 _ABOUT_RANGES = re.compile(r"interval|inequalit|domain|range|solve|values? of|for (?:which|what)", re.IGNORECASE)
+_ABOUT_POINTS = re.compile(r"\bpoint|coordinate|ordered pair|vertex|intersection", re.IGNORECASE)
 _ORDERED, _UNORDERED = ("tuple", "matrix", "row"), ("list", "set", "union")
 _OTHER = ("relation", "ratio", "labelled", "text")
 
@@ -51,22 +52,30 @@ class Comparison:
     def in_one_form(self, gold: Node, answer: Node) -> tuple[Node, Node]:
         """Return both without what only one of them has: labels, names, the steps of a calculation, set braces."""
         gold, answer = in_one_order(_unlabelled(gold, answer), _unlabelled(answer, gold), self.prompt)
-        gold, answer = self._last_side(gold, answer), self._last_side(answer, gold)
+        gold, answer = self._last_side(gold, answer, is_gold=True), self._last_side(answer, gold)
         gold, answer = _single(gold, answer), _single(answer, gold)
         if gold.op == answer.op == "relation":
             answer = renamed(gold, answer)
         if "ratio" in (gold.op, answer.op) and gold.op != answer.op and (
             gold.op == "ratio" or asks_for_ratio(self.prompt)
         ):  # fmt: skip
-            gold, answer = (Node("divide", node.args) if node.op == "ratio" else node for node in (gold, answer))
+            gold, answer = _quotient(gold), _quotient(answer)
         is_point = gold.value == "()" and not any(INFINITY in part.walk() for part in gold.args)
         if gold.op in ("tuple", "union") and _has_relation(answer) and not _has_relation(gold):
             answer = answer if is_point and not _ABOUT_RANGES.search(self.prompt) else _as_interval(answer)
         elif answer.op in ("tuple", "union") and _has_relation(gold) and not _has_relation(answer):
             gold = _as_interval(gold)
-        return _with_letter_as_unit(gold, answer), _with_letter_as_unit(answer, gold)
+        return self._with_letter_as_unit(gold, answer), self._with_letter_as_unit(answer, gold)
 
-    def _last_side(self, node: Node, other: Node) -> Node:
+    def _with_letter_as_unit(self, node: Node, other: Node) -> Node:
+        """Read 9 s as nine seconds if the question asks for seconds and the other answer has no variable s."""
+        ops = [part.op for part in node.args] if node.op == "multiply" else []
+        letter = str(node.args[1].value) if ops == ["number", "symbol"] else ""
+        is_unit = letter in SINGLE_LETTERS and letter not in other.symbols()
+        is_named = is_unit and (other.op == "quantity" or is_asked_for(letter.lower(), self.prompt))
+        return Node("quantity", node.args[:1], letter.lower()) if is_named else node
+
+    def _last_side(self, node: Node, other: Node, is_gold: bool = False) -> Node:
         """Return the last side of a true chain of equations, or its first and last if the other one is an equation.
 
         Raises Unreadable if the chain is not true.
@@ -75,20 +84,28 @@ class Comparison:
             return node
         sides, signs = list(node.args), str(node.value).split(" ")
         if signs == ["in"]:
-            return sides[1]
+            return node if other.value == "()" and _ABOUT_POINTS.search(self.prompt) else sides[1]
         while signs and signs[-1] == "\\approx" and not (len(sides) == 2 and is_name(sides[0])):
             sides, signs = sides[:-1], signs[:-1]
         if set(signs) - {"=", "\\approx"}:
             return node
         sides = sides[::-1] if len(sides) == 2 and is_name(sides[1]) and not is_name(sides[0]) else sides
-        is_named = len(sides) > 1 and (is_name(sides[0]) or stands_alone(sides[0], self.prompt))
+        is_named = len(sides) > 1 and self._is_name(sides, is_gold)
         keeps_name = other.op == "relation" and "=" in str(other.value)
         if keeps_name and len(sides) == 2:
             return Node("relation", tuple(sides), "=")
         values_of_chain = sides[1:] if is_named else sides
+        values_of_chain = [_split_unit(side)[0] for side in values_of_chain]
         if not all(map(self.same, values_of_chain, values_of_chain[1:])):
             raise Unreadable("a chain of equations that is not true")
         return Node("relation", (sides[0], sides[-1]), "=") if keeps_name and is_named else sides[-1]
+
+    def _is_name(self, sides: Sequence[Node], is_gold: bool) -> bool:
+        """Test whether the first side is a name: or an expression of the question, or a formula with its value."""
+        first, last = sides[0], sides[-1]
+        is_formula = len(sides) > 2 and bool(first.variables()) and not last.variables()
+        is_unread = first.op in ("raw", "text") and (is_gold or "\\ldots" in str(first.value))
+        return is_name(first) or is_formula or is_unread or stands_alone(first, self.prompt)
 
     def _relations(self, gold: Node, answer: Node) -> bool:
         if gold.value != answer.value or (_is_solved(gold) and not _is_solved(answer)):
@@ -193,17 +210,17 @@ def _single(node: Node, other: Node) -> Node:
     return node.args[0] if node.op in ("set", "list") and len(node.args) == 1 and other.op != "set" else node
 
 
+def _quotient(node: Node) -> Node:
+    """Read a:b as a/b, which is a number if both are."""
+    if node.op != "ratio" or len(node.args) != 2:
+        return node
+    quotient = Node("divide", node.args)
+    value = literal(quotient)
+    return quotient if value is None else number(value)
+
+
 def _split_unit(node: Node) -> tuple[Node, str]:
     return (node.args[0], str(node.value)) if node.op == "quantity" else (node, "")
-
-
-def _with_letter_as_unit(node: Node, other: Node) -> Node:
-    """Read 9 s as nine seconds, unless the other answer has the variable s."""
-    if node.op == "multiply" and len(node.args) == 2 and node.args[0].op == "number" and node.args[1].op == "symbol":
-        letter = str(node.args[1].value)
-        if letter in SINGLE_LETTERS and letter not in other.symbols():
-            return Node("quantity", node.args[:1], letter.lower())
-    return node
 
 
 def _is_solved(relation: Node) -> bool:

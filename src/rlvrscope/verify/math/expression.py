@@ -153,7 +153,7 @@ def _as_python(text: str) -> tuple[str, list[Node]]:
         if len(words) > MAX_TOKENS or len(token) > MAX_DIGITS:
             raise Refused(f"more than {MAX_TOKENS} symbols, or {MAX_DIGITS} digits in a number")
         if last in ("number", "symbol", "close", "factorial") and kind in ("number", "symbol", "open"):
-            if after_slash[-1] or token == "{" or (kind == "number" and words[-1] != ")"):
+            if after_slash[-1] or token == "{" or (kind == "number" and words[-1] not in (")", "**factorial")):
                 raise Unreadable("a product with two readings")
             words.append("*")
             after_power[-1] = False

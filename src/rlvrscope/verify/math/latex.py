@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from rlvrscope.verify.decision import Refused, Unreadable
 
@@ -25,7 +26,8 @@ _SIGNS = {
     "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": r"\div ", "∞": r"\infty ",
     "°": r"^\circ ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ",
     "±": r"\pm ", "≈": r"\approx ", "√": r"\sqrt ", "∅": r"\emptyset ", "ℝ": r"\mathbb R", "∠": r"\angle ",
-    "€": r"\text{euros}", "£": r"\text{pounds}", "¥": r"\text{yen}", "\u00a0": " ", "\u2009": " ", "\u202f": " ",
+    "€": r"\text{euros}", "£": r"\text{pounds}", "¥": r"\text{yen}", "₹": r"\text{rupees}",
+    "\u00a0": " ", "\u2009": " ", "\u202f": " ",
 }  # fmt: skip
 _GREEK_SIGNS = {
     unicodedata.lookup(f"GREEK {'CAPITAL' if name[0].isupper() else 'SMALL'} LETTER {greek}"): f"\\{name} "
@@ -54,6 +56,9 @@ _BARE = "|".join((*FUNCTIONS, "pi", "phi", *(name for name in GREEK if len(name)
 _REPLACED: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern), new) for pattern, new in (
     (r"\\(?:text)?color ?\{[A-Za-z]{1,20}\}", " "),
     (r"\\!", ""),
+    (r"\{([^{}]*)\\choose\b ?([^{}]*)\}", r"\\binom{\1}{\2}"),
+    (r"\\pounds? ?([0-9.,]+)", r"\1\\text{pounds}"),
+    (r"(?<=[0-9.])\\(?:bar|dot) ?\{?([0-9]+)\}?", r"\\overline{\1}"),
     (r"\\%", "%"),
     (r"(\\\\) *\[-?[0-9.]{1,6} ?(?:pt|em|ex|mm|cm|in)\]", r"\1"),
     (r"\\&", " "),
@@ -64,8 +69,13 @@ _REPLACED: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern),
 """Spellings replaced before commands are read."""
 _UPRIGHT: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern), new) for pattern, new in (
     (rf"\\text ?\{{ ?\\?({_NAMES}) ?\}}", r"\\\1 "),
+    (r"(?<![A-Za-z\\])log([0-9]{1,2})(?=\()", r"\\log_{\1}"),
     (rf"(?<![A-Za-z\\])({_BARE})(?![A-Za-z])", r"\\\1 "),
-    (r"(?<![A-Za-z\\])inf(?:inity)?(?![A-Za-z])", r"\\infty "),
+    (r"(?<![A-Za-z\\])(?:inf(?:inity)?|oo)(?![A-Za-z])", r"\\infty "),
+    (r"(?<![A-Za-z\\])a(sin|cos|tan)(?![A-Za-z])", r"\\arc\1 "),
+    (r"(?<![A-Za-z\\])abs ?\(([^()]{1,100})\)", r"|\1|"),
+    (r"\\exp ?(?:\(([^()]{1,100})\)|\{([^{}]{1,100})\})", r"e^{\1\2}"),
+    (r"\\text ?\{ ?(gcd|lcm|max|min|det|sup|inf) ?\}", r"\\\1 "),
     (r"([0-9])? ?(?:\\text ?(?:\{ ?([ei]) ?\}|([ei])(?![A-Za-z]))|\{ ?\\rm ([ei]) ?\})", r"\1 \2\3\4"),
     (r"(?<![A-Za-z\\])\\?sqrt ?\(([^()]{1,100})\)", r"\\sqrt{\1}"),
     (r"\\text ?\{[ .]*\}", ""),
@@ -81,9 +91,10 @@ _UPRIGHT: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern), 
     (r"([A-Za-z])\^([0-9]|\{[^{}]{1,9}\})_([A-Za-z0-9]|\{[A-Za-z0-9]{1,9}\})", r"\1_\3^\2"),
 ))  # fmt: skip
 """Upright names, bare names of functions, one spacing, index before power."""
-_SEPARATED = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:(?:\{,\}|,\\!|\\,)(?:\\,| )?[0-9]{3})+(?![0-9])")
+_SEPARATED = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:(?:\{,\}|,\\!|\\,|\\text\{,\})(?:\\,| )?[0-9]{3})+(?![0-9])")
 """Thousands separators that can't be commas of a list."""
-_INTEGER = re.compile("[+-]?[0-9]+")
+_ARITHMETIC = re.compile(r"[-+0-9 .,()\[\]/:;]*")
+"""Texts without letters and commands, which have one spelling up to white space."""
 _COMMAND = re.compile(r"\\([A-Za-z]+)\s*")
 _NESTING = re.compile(r"\\[{}]|[{}()\[\]]")
 
@@ -108,6 +119,7 @@ def plain(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)
 def canonical(text: str) -> str:
     r"""Return the canonical spelling. Raises Refused for length, nesting or forbidden characters.
 
@@ -117,10 +129,11 @@ def canonical(text: str) -> str:
     if len(text) > MAX_CHARACTERS:
         raise Refused(f"an answer of {len(text)} characters; at most {MAX_CHARACTERS} are read")
     text = plain(text).strip()
-    if _INTEGER.fullmatch(text):
-        return text
     if len(text) > 4 and text.startswith("**") and text.endswith("**"):
         text = text[2:-2].strip()
+    if _ARITHMETIC.fullmatch(text):
+        check_nesting(text)
+        return re.sub(r" (?![0-9])|(?<![0-9,]) ", "", " ".join(text.split())).removesuffix(".")
     text = _SEPARATED.sub(lambda match: re.sub("[^0-9]", "", match[0]), text).replace("{,}", ",")
     text = _dollars(_undelimited(text.removesuffix(".")))
     for pattern, new in _REPLACED:
@@ -183,7 +196,7 @@ def _dollars(text: str) -> str:
         text = re.sub(r"(?<!\\)\$", "", text)
     text = re.sub(r"(?<=[0-9]) *\\?\$$", r"\\text{dollars}", text)
     text = re.sub(r"^([+-]?) *\\?\$ *(?=[0-9.])(.*)$", r"\1\2\\text{dollars}", text, flags=re.DOTALL)
-    return re.sub(r"^(\\text\{(?:euros|pounds|yen)\}) *([0-9.,]+)$", r"\2\1", text)
+    return re.sub(r"^(\\text\{(?:euros|pounds|yen|rupees)\}) *([0-9.,]+)$", r"\2\1", text)
 
 
 def _unbraced(text: str) -> str:

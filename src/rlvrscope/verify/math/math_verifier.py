@@ -37,14 +37,14 @@ def judge(answer: str, problem: Problem, algebra: Algebra | None = None) -> Deci
     NeedsAlgebra without `algebra` where only that can decide.
     """
     gold, text = read_gold(problem.answer), canonical(answer)
-    if text == gold.text or _without_list_spaces(text) == _without_list_spaces(gold.text):
+    if text.replace(", ", ",") == gold.text.replace(", ", ","):
         return Decision(True, "string")
     node = read_canonical(text)
-    refuse_candidates(gold.node, node)
     tolerance = float(problem.metadata.get("tolerance", 0.0))
     comparison = Comparison(problem.prompt, f"{gold.text}\x1f{text}", tolerance, algebra)
     try:
         forms = comparison.in_one_form(gold.node, node)
+        refuse_candidates(*forms)
         if problem.metadata.get("evaluated") and not unworked.is_number(forms[1]):
             raise Refused("an expression, a list or text where a number is asked for")
         unworked.check_no_equation_of_question(node, text, problem.prompt)
@@ -52,7 +52,8 @@ def judge(answer: str, problem: Problem, algebra: Algebra | None = None) -> Deci
         same = comparison.same(*forms)
     except Unreadable as error:
         return Decision(False, "exact", str(error))
-    return decided(same, "exact" if algebra is None else "algebra", _reason(node))
+    reason = "compared as text" if "text" in (gold.node.op, node.op) else "not the gold answer"
+    return decided(same, "exact" if algebra is None else "algebra", reason)
 
 
 def joined(answers: Sequence[str], problem: Problem) -> str:
@@ -60,14 +61,6 @@ def joined(answers: Sequence[str], problem: Problem) -> str:
     gold, distinct = read_gold(problem.answer).node, list(dict.fromkeys(answer.strip() for answer in answers))
     is_list = gold.op in ("list", "set") and len(gold.args) == len(distinct) > 1
     return ", ".join(distinct) if is_list and not any("," in answer for answer in distinct) else answers[-1]
-
-
-def _reason(node: Node) -> str:
-    return "compared as text" if node.op == "text" else "not the gold answer"
-
-
-def _without_list_spaces(text: str) -> str:
-    return text.replace(", ", ",")
 
 
 def judge_number(answer: str, problem: Problem, algebra: Algebra | None = None) -> Decision:
@@ -122,16 +115,14 @@ def _shown(node: Node) -> str:
 
 def is_text(problem: Problem) -> bool:
     """Test for a gold answer that is compared as a string only: words, or what can't be read as mathematics."""
-    return _is_text(read_gold(problem.answer).node)
 
+    def is_text_only(node: Node) -> bool:
+        is_list = node.op in ("list", "set", "tuple") and node.args
+        return node.op == "text" or (node.op == "word" and len(str(node.value)) > 1) or (
+            bool(is_list) and all(map(is_text_only, node.args))
+        )  # fmt: skip
 
-def _is_text(node: Node) -> bool:
-    is_list = node.op in ("list", "set", "tuple") and len(node.args) > 0
-    return (
-        node.op == "text"
-        or (node.op == "word" and len(str(node.value)) > 1)
-        or (is_list and all(map(_is_text, node.args)))
-    )
+    return is_text_only(read_gold(problem.answer).node)
 
 
 def check_algebra(problems: Sequence[Problem]) -> None:

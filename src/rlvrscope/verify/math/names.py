@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from functools import lru_cache
 
@@ -99,44 +100,39 @@ def renamed(gold: Node, answer: Node) -> Node:
 
 def stands_alone(side: Node, prompt: str) -> bool:
     """Test whether the question has this expression, and not only as part of another one: m+n."""
-    return bool(side.variables()) and skeleton(side) in whole_expressions(prompt)
+    return bool(side.variables() or side.op in ("raw", "text")) and skeleton(side) in whole_expressions(prompt)
 
 
 @lru_cache(maxsize=1024)
 def expressions(prompt: str) -> frozenset[str]:
-    """Return the skeletons of all readable expressions in the prompt and of their parts, and all formulas as text."""
-    pieces = _pieces(prompt)
-    nodes = [part for piece in pieces for node in _read(piece) for part in node.walk()]
-    return frozenset(skeleton(part) for part in nodes if part.args or part.op == "number") | frozenset(
-        map(_squashed, pieces)
-    )
+    """Return the skeletons of all formulas in the prompt and of their parts."""
+    nodes = [part for node in _formulas(prompt) for part in node.walk()]
+    return frozenset(skeleton(part) for part in nodes if part.op != "symbol")
 
 
 @lru_cache(maxsize=1024)
 def whole_expressions(prompt: str) -> frozenset[str]:
     """Return the skeletons of whole formulas and of whole sides of equations."""
-    return frozenset(skeleton(node) for piece in _pieces(prompt) for node in _read(piece))
+    return frozenset(map(skeleton, _formulas(prompt)))
 
 
-def _pieces(prompt: str) -> list[str]:
-    """Return formulas between dollar signs, and text outside that looks like a formula."""
+def _formulas(prompt: str) -> list[Node]:
+    """Read formulas between dollar signs, and text outside that looks like one: as a whole, and side by side."""
     tail = _DELIMITER.sub("$", prompt[-MAX_PROMPT_CHARACTERS:])
     pieces = [*_FORMULA.findall(tail), *_PROSE.findall(_FORMULA.sub(" ; ", tail))]
-    return [piece.strip(" .,") for piece in pieces[:_MAX_PIECES]]
-
-
-def _read(piece: str) -> list[Node]:
     nodes = []
-    try:
-        text = canonical(piece)
-    except Refused:
-        return []
-    for side in [text, *_SIGNS.split(text)]:
-        try:
-            nodes.append(parse(side.strip()))
-        except (Refused, Unreadable):
-            continue
+    for piece in pieces[:_MAX_PIECES]:
+        with contextlib.suppress(Refused):
+            text = canonical(piece.strip(" .,"))
+            nodes += [_formula(side.strip()) for side in (text, *_SIGNS.split(text))]
     return nodes
+
+
+def _formula(text: str) -> Node:
+    try:
+        return parse(text)
+    except Unreadable:
+        return Node("raw", value=text)
 
 
 def _squashed(text: str) -> str:

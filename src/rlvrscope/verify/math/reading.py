@@ -101,6 +101,8 @@ def _several(text: str) -> Node | None:
     if member := _MEMBER.match(text):
         inside = _content(text[member.end() :])
         return Node("relation", (Node("symbol", value=text[0]), inside), "in")
+    if re.fullmatch(r"[A-Z]\(.*,.*\)", text):  # a point with its name
+        return _content(text[1:])
     if text == "\\emptyset":
         return Node("set")
     if text == "\\mathbb R":
@@ -176,7 +178,8 @@ def _side(text: str) -> Node:
         node = _words(text) or _several(text) or _scalar(text)
     except Unreadable:
         return Node("text", value=text)
-    return Node("text", value=text) if node.op == "word" else node
+    is_letter = node.op == "word" and len(str(node.value)) == 1
+    return Node("symbol", value=node.value) if is_letter else Node("text", value=text) if node.op == "word" else node
 
 
 def _scalar(text: str) -> Node:

@@ -14,10 +14,10 @@ _SYNONYMS = {
     "mg": "milligram", "lb": "pound", "oz": "ounce", "s": "second sec", "min": "minute", "h": "hour hr", "day": "day",
     "week": "week wk", "month": "month", "year": "year yr", "l": "liter litre", "ml": "milliliter millilitre",
     "dollar": "dollar usd buck", "cent": "cent", "euro": "euro", "degree": "degree deg", "%": "percent",
-    "rad": "radian", "unit": "unit", "hz": "hertz",
+    "rad": "radian", "unit": "unit", "hz": "hertz", "n": "newton", "j": "joule", "v": "volt", "w": "watt",
 }  # fmt: skip
 _NAME_OF = {word: name for name, words in _SYNONYMS.items() for word in (name, *words.split())}
-SINGLE_LETTERS = {"m", "g", "s", "h", "l", "L"}
+SINGLE_LETTERS = {"m", "g", "s", "h", "l", "L", "N", "J", "V", "W"}
 _SCALES = {
     "hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
 }  # fmt: skip
@@ -73,7 +73,8 @@ def is_asked_for(unit: str, prompt: str) -> bool:
     if unit == "people" and " many " in request:
         return True
     if not is_known(unit):
-        return bool(re.search(rf"\b(?:many|number of|much)(?: \w+){{0,5}}? {re.escape(unit)}(?!\w)", request))
+        counted = rf"(?:many|number of|much)(?: \w+){{0,5}}?|in(?: the)?) {re.escape(unit)}"
+        return bool(re.search(rf"\b(?:{counted}(?!\w)", request))
     words = re.sub(r"(?<!\^)\b[0-9][0-9.,]* \S+", "#", request).split(" ")
     if unit in words and not (unit == "in" and words.count("in") < 2):
         return True
@@ -84,7 +85,7 @@ def is_asked_for(unit: str, prompt: str) -> bool:
     if any(map(is_known, named - {"in", ""})) or is_other_dimension:
         return False
     if unit in _MONEY:
-        return bool(request) and not {"many", "number", "cent"} & set(words)
+        return not {"many", "number", "cent"} & set(words)
     if unit in ("degree", "year"):
         return bool({"angle", "degree", "old", "age"} & set(everything.split(" "))) and "rad" not in words
     return base == "unit" or set(re.split(r"[/^]", unit)) - {"2", "3"} <= set(re.split(r"[ /]", everything))

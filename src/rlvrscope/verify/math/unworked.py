@@ -46,7 +46,8 @@ def check(gold: Node, answer: Node, prompt: str) -> None:
 
 def check_no_equation_of_question(answer: Node, text: str, prompt: str) -> None:
     """Raise Refused for an equation of the question: x+1=25 is not 25."""
-    if answer.op == "relation" and not is_name(answer.args[0]) and re.sub(r"\s", "", text) in expressions(prompt):
+    is_equation = answer.op == "relation" and not is_name(answer.args[0])
+    if is_equation and skeleton(Node("raw", value=text)) in expressions(prompt):
         raise Refused("the answer repeats the question")
 
 
@@ -70,18 +71,14 @@ def _repeats(gold_nodes: list[Node], nodes: list[Node], prompt: str) -> bool:
 
     A number may occur in the question, unless the question asks to write it in another form.
     """
-    known, other_form = set(map(_spelled, gold_nodes)), _OTHER_FORM.search(prompt[-MAX_PROMPT_CHARACTERS:].lower())
+    known, other_form = set(map(skeleton, gold_nodes)), _OTHER_FORM.search(prompt[-MAX_PROMPT_CHARACTERS:].lower())
     nodes = [node for node in nodes if node.op != "symbol"]
     return bool(nodes) and all(
-        _spelled(node) not in known
+        skeleton(node) not in known
         and (other_form or literal(node) is None)
-        and _spelled(node) in (whole_expressions(prompt) if _is_power_of_ten(node) else expressions(prompt))
+        and skeleton(node) in (whole_expressions(prompt) if _is_power_of_ten(node) else expressions(prompt))
         for node in nodes
     )
-
-
-def _spelled(node: Node) -> str:
-    return re.sub(r"[\s{}]", "", str(node.value)) if node.op == "raw" else skeleton(node)
 
 
 def _any(condition: Callable[[Node], bool | int], nodes: list[Node]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
@@ -88,7 +89,7 @@ _OPERATIONS: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
 def skeleton(node: Node) -> str:
     r"""Return a text that ignores order and spelling: one for 17*23 and 23 \cdot 17, \sqrt{72} and 72^{1/2}."""
     if node.op in ("symbol", "raw"):
-        return str(node.value)
+        return str(node.value) if node.op == "symbol" else re.sub(r"[\s{}]", "", str(node.value))
     if node.op == "add":
         terms = sorted(text for text in map(skeleton, node.args) if text != "0")
         return f"({'+'.join(terms)})" if len(terms) > 1 else (terms or ["0"])[0]

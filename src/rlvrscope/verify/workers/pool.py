@@ -110,10 +110,10 @@ class VerifierPool:
         return [verdict for verdict in batch.verdicts if verdict is not None]
 
     def _queue(self, index: int, work: Work) -> None:
-        """Queue a task, and start a worker for it if none is idle."""
+        """Queue a task, and start a worker for it unless there are enough."""
         assert self.workers is not None
         self._tasks.put((len(work.draft.extracted or ""), index, work.task))
-        if len(self._processes) < min(self.workers, self._tasks.qsize()):
+        if len(self._processes) < self.workers:
             process = WorkerProcess(self.memory)
             self._processes.append(process)
             arguments = (process, self._tasks, self._results, self.timeout)
