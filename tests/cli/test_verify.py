@@ -206,7 +206,7 @@ def test_texts_and_facts_reach_the_boundary(at: Path):
     assert "Note: 6 completions, in lists in 3 rows" in done.stdout
     written = [json.loads(line) for line in (at / "v.jsonl").read_text().splitlines()]
     assert [row["level"] for row in written] == ["0", "0", "1", "1", "2", "2"]
-    assert written[3]["text"] == "\u202eNo ?."
+    assert written[3]["text"] == "\u202eNo \\ud800."
     (model,) = read_models("v.jsonl")
     assert (model.counts.n.tolist(), model.counts.c.tolist()) == ([2, 2, 2], [1, 1, 1])
     output = run("boundary", "v.jsonl", "v.jsonl", "--problem", "p1").stdout

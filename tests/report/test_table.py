@@ -86,3 +86,12 @@ def test_hostile_cells_stay_text():
     table = Table((Column("a", align="left"),), [(evil,)])
     assert printed(table) == ["a", "[bold]x[/] [/] <script>\\x1b[31m\\nnext"]
     assert "&lt;script&gt;\\x1b[31m" in to_html(table)
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_quoted():
+    names = ["=cmd|' /C calc'!A1", "+1", "-x", "@SUM(A1)", "\t=1", "plain", "1=1"]
+    table = Table((Column("=name"), Column("n")), [(name, -1.5) for name in names])
+    header, *rows = csv.reader(io.StringIO(to_csv(table)))
+    assert header == ["'=name", "n"]
+    assert [row[0] for row in rows] == [f"'{name}" for name in names[:5]] + names[5:]
+    assert {row[1] for row in rows} == {"-1.5"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -141,3 +142,27 @@ def test_a_folder_belongs_to_one_recipe(tmp_path: Path):
     with pytest.raises(InputError, match=r"another recipe \(steps is 1 there, 2 here\)"):
         folder.claim("steps = 2\nseed = 0\n")
     assert (folder.path / "recipe.toml").read_text() == "steps = 1\nseed = 0\n"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from rlvrscope.runs.files import replacing
+with replacing(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_what_a_killed_write_leaves_is_removed_by_the_next(tmp_path: Path):
+    path = tmp_path / "out [1].jsonl"
+    assert subprocess.run([sys.executable, "-c", KILLED, str(path)]).returncode == -9
+    assert len(list(tmp_path.iterdir())) == 1
+    own = tmp_path / f".{path.name}.{os.getpid()}.tmp"
+    others = [tmp_path / f".{path.name}.x.tmp", tmp_path / f".{path.name}.1.tmp", tmp_path / f".other.{2**21}.tmp"]
+    for other in others:
+        other.touch()
+    write_atomic(path, "whole")
+    assert sorted(tmp_path.iterdir()) == sorted([path, *others])
+    assert not own.exists()

@@ -220,9 +220,9 @@ def _explain(row: int, answers: Answers, verdict: Verdict, as_json: bool) -> Non
         "read as": one_line(reading, 500),
         "gold answer": one_line(problem.answer, 500),
         "outcome": f"{verdict.outcome} (score {verdict.score:g})",
-        "decided by": verdict.path,
-        "why": verdict.reason or "-",
-        "verifier": f"{verdict.verifier} {verdict.version}",
+        "decided by": one_line(verdict.path, 200),
+        "why": one_line(verdict.reason, 500) or "-",
+        "verifier": one_line(f"{verdict.verifier} {verdict.version}", 200),
         "took": f"{verdict.seconds * 1e3:.2f} ms",
     }
     for name, value in facts.items():

@@ -7,7 +7,6 @@ round differently. Sample i of a problem is always row i mod ROWS of its prompt,
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,8 @@ import torch
 from rlvrscope import config
 from rlvrscope.arrays import Ints
 from rlvrscope.engines.engine import Completion, Request, Result
-from rlvrscope.errors import InputError, file_errors
+from rlvrscope.errors import InputError
+from rlvrscope.files import sha256_of
 from rlvrscope.lab import checkpoint
 from rlvrscope.lab.device import check_device
 from rlvrscope.lab.model import Transformer, token_logp
@@ -196,9 +196,7 @@ def _open(model: str, settings: Settings) -> tuple[Transformer | TreePolicy, dic
             f"there is no {path}. `rlvrscope lab pretrain RECIPE` prints where a base is."
         )
     loaded: Any = checkpoint.load(path, device)[0]
-    with file_errors("read", path), path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return loaded, {"engine": "lab", "model": str(path), "model_hash": sha256}
+    return loaded, {"engine": "lab", "model": str(path), "model_hash": sha256_of(path)}
 
 
 def _problem(task: TokenTasks, prompt_T: Ints) -> Problem:

@@ -15,7 +15,8 @@ import transformers
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
-from rlvrscope.errors import InputError, file_errors
+from rlvrscope.errors import InputError
+from rlvrscope.files import sha256_of
 from rlvrscope.tables.values import shorten
 
 FILES = (
@@ -152,8 +153,7 @@ def _sha256(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.is_file() and any(fnmatch(path.name, pattern) for pattern in FILES):
-            with file_errors("read", path), path.open("rb") as file:
-                digest.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+            digest.update(f"{path.name}\0{sha256_of(path)}\n".encode())
     return digest.hexdigest()
 
 

@@ -7,7 +7,6 @@ entries began again from the first: a document is read again whenever it changes
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,13 +14,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from rlvrscope.errors import InputError, file_errors
+from rlvrscope.files import parse_json
 from rlvrscope.readers.log_names import STEP_NAMES
 from rlvrscope.runs.folder import RunFolder
 from rlvrscope.runs.growing_lines import GrowingLines
 from rlvrscope.runs.rows import EvaluationRow, LedgerRow, ProbeRow, TelemetryRow
 from rlvrscope.tables.csv_table import DELIMITERS
 from rlvrscope.tables.json_table import is_lines
-from rlvrscope.tables.stream import head_of, lines_of
+from rlvrscope.tables.stream import document_of, head_of, lines_of
 
 Entry = dict[str, Any]
 LAB_ROWS = (TelemetryRow, LedgerRow, ProbeRow)
@@ -239,7 +239,7 @@ def _json_line(line: str) -> Entry | None:
     """The object of a line, with verl's {"step", "data"} merged into one."""
     if not line.strip():
         return None
-    entry = json.loads(line)
+    entry = parse_json(line)
     if not isinstance(entry, dict):
         raise ValueError("no JSON object")
     data = entry.get("data")
@@ -258,8 +258,10 @@ def _console_line(line: str) -> Entry | None:
 def _document(path: Path) -> tuple[list[Entry], list[str]]:
     """The log_history of transformers' trainers, or a list of objects."""
     try:
-        document = json.loads("".join(text for _, text in lines_of(path)))
-    except (ValueError, RecursionError) as error:
+        document = document_of(path)
+    except InputError:
+        raise
+    except ValueError as error:
         raise InputError(f"{path}: damaged JSON: {error}") from error
     entries = document.get("log_history", [document]) if isinstance(document, dict) else document
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):

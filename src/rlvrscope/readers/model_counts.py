@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from rlvrscope.errors import InputError
+from rlvrscope.files import sha256_of
 from rlvrscope.readers.account import Account
 from rlvrscope.readers.counting import Count, Key, Tally
 from rlvrscope.readers.evaluations import evaluated_steps, read_evaluation
@@ -29,7 +30,6 @@ from rlvrscope.stats.counts import GroupCounts
 from rlvrscope.tables.folders import FolderTables, files_in
 from rlvrscope.tables.formats import open_table
 from rlvrscope.tables.inspect_log import log_note
-from rlvrscope.tables.stream import sha256_of
 from rlvrscope.tables.table import Table, collector_paused
 from rlvrscope.tables.values import join_names, shorten
 

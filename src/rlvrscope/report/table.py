@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import rich.table
 from rich.console import Group
@@ -19,6 +19,7 @@ from rlvrscope.report.text import fitted, interval, number, one_line, printable
 Cell = str | int | float | Estimate | Bounded | None
 """None and NaN are missing."""
 Plain = str | int | float | None
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,17 @@ def to_rich(table: Table) -> Group:
 
 
 def to_csv(table: Table) -> str:
-    """Every number in full; missing ones are empty."""
-    rows = records(table)
+    """Every number in full; missing ones are empty. A text that a spreadsheet would run as a formula is quoted."""
+    rows = [{_plain_text(key): _plain_text(value) for key, value in row.items()} for row in records(table)]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _plain_text(value: Plain) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def records(table: Table) -> list[dict[str, Plain]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import platform
 from collections.abc import Iterator
@@ -18,12 +19,14 @@ from rlvrscope.files import parse_json, read_bounded
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary file beside `path` to write to; on success it is flushed to disk and replaces `path`.
 
-    Raises WorkError (no space, no permission) and then leaves `path` unchanged.
+    Temporary files that killed processes have left are removed. Raises WorkError (no space, no permission), and then
+    leaves `path` unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with file_errors("write", path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(path)
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -32,6 +35,26 @@ def replacing(path: Path) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of processes that no longer run."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        number = leftover.name.split(".")[-2]
+        if number.isascii() and number.isdigit() and not _runs(int(number)):
+            leftover.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    if os.name != "posix":  # elsewhere a signal of 0 would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 from rlvrscope.engines.engine import LIMIT_WORDS, TRUNCATED, UNKNOWN_FINISH, Completion
 from rlvrscope.errors import InputError
+from rlvrscope.files import sha256_of
 from rlvrscope.problem import Problem
 from rlvrscope.problems.answer_files import Answer, AnswerReader
 from rlvrscope.problems.problem_files import Defaults
 from rlvrscope.sampling.store.sample_store import BATCH, IMPORTED, RUN, UNKNOWN_SEED, Sample, SampleStore
 from rlvrscope.scoring import Fact
-from rlvrscope.tables.stream import sha256_of
 from rlvrscope.tables.values import join_names, shorten, to_label, to_number, to_text
 
 RUN_LABELS = ("model", "step", "base", "seed")

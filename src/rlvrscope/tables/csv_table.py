@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlvrscope.errors import InputError
+from rlvrscope.files import MAX_LINE_BYTES
 from rlvrscope.tables.stream import lines_of
 from rlvrscope.tables.table import BATCH_ROWS, Batch, Numbered, in_batches, take_rows
 
 DELIMITERS = ",\t;"
-_MAX_FIELD_CHARACTERS = 2**31 - 1
+_MAX_FIELD_CHARACTERS = MAX_LINE_BYTES
 _CSV_LIMIT = threading.RLock()
 
 
@@ -91,7 +92,7 @@ def _records(path: Path, delimiter: str) -> Iterator[Numbered]:
 
 @contextlib.contextmanager
 def _long_fields() -> Iterator[None]:
-    """Allow CSV fields of any length. The csv module's limit is global, so it is restored at once."""
+    """Allow CSV fields as long as a line. The csv module's limit is global, so it is restored at once."""
     with _CSV_LIMIT:
         before = csv.field_size_limit(_MAX_FIELD_CHARACTERS)
         try:

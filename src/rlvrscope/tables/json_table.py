@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from rlvrscope.errors import InputError
+from rlvrscope.files import parse_json
 from rlvrscope.tables.nested import at_path, is_chat, leaf_names
-from rlvrscope.tables.stream import lines_of
+from rlvrscope.tables.stream import document_of, lines_of
 from rlvrscope.tables.table import BATCH_ROWS, Batch, UnknownTableError, collector_paused, in_batches
 from rlvrscope.tables.values import join_names, shorten
 
@@ -114,15 +115,17 @@ def is_lines(path: Path) -> bool:
     if any(suffix in _LINES_SUFFIXES for suffix in path.suffixes):
         return True
     try:
-        return isinstance(json.loads(first), dict) and second is not None
-    except (ValueError, RecursionError):
+        return isinstance(parse_json(first), dict) and second is not None
+    except ValueError:
         return False
 
 
 def _document_objects(path: Path) -> Generator[NumberedObject]:
     try:
-        document = json.loads("".join(text for _, text in lines_of(path)))
-    except (ValueError, RecursionError) as error:
+        document = document_of(path)
+    except InputError:
+        raise
+    except ValueError as error:
         raise InputError(f"{path}: damaged JSON: {_reason(error, document=True)}") from error
     try:
         rows = document_rows(document)
@@ -139,8 +142,8 @@ def _line_objects(path: Path) -> Generator[NumberedObject]:
         if not text.strip():
             continue
         try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            row = parse_json(text)
+        except ValueError as error:
             raise InputError(f"{path}: line {line}: damaged JSON: {_reason(error)}") from error
         if not isinstance(row, dict):
             raise InputError(f"{path}: line {line}: needs a JSON object ({{...}}); got {shorten(row)}")
@@ -157,4 +160,4 @@ def _reason(error: Exception, document: bool = False) -> str:
     if isinstance(error, json.JSONDecodeError):
         line = f"line {error.lineno}, " if document else ""
         return f"{error.msg} at {line}character {error.colno}"
-    return "nested too deep" if isinstance(error, RecursionError) else str(error)
+    return str(error)

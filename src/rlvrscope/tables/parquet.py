@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from rlvrscope.errors import InputError, file_errors
+from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
+from rlvrscope.files import open_ordinary
 from rlvrscope.tables.table import BATCH_ROWS, Batch, Column
 
 
@@ -53,7 +54,7 @@ def _reading(path: Path) -> Iterator[Any]:
     with needs_extra("parquet", "reading Parquet"):
         import pyarrow as pa
         import pyarrow.parquet as pq
-    with file_errors("read", path, InputError), path.open("rb") as opened:
+    with open_ordinary(path, InputError) as opened:
         try:
             with pq.ParquetFile(opened) as file:
                 yield file

@@ -13,13 +13,13 @@ _WORDS = {"true": 1.0, "false": 0.0}
 
 
 def to_text(value: Any) -> str:
-    """Any value as printable text; lone surrogates become question marks."""
+    """Any value as text that UTF-8 can hold. Half a surrogate pair becomes its escape, so no two texts merge."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # many tools read whole numbers with gaps as floats
     text = value if isinstance(value, str) else to_json(value) if isinstance(value, list | dict) else str(value)
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def to_label(value: Any) -> str | None:

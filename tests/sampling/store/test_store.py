@@ -384,7 +384,7 @@ def test_the_export_holds_what_is_needed_to_verify_anew(tmp_path: Path, monkeypa
         "tokens": None,
         "cluster": "c",
     }
-    assert rows[4] == last | {"prompt": "??", "choices": None, "level": None}
+    assert rows[4] == last | {"prompt": "\\ud800?", "choices": None, "level": None}
 
 
 def test_datasets_reads_the_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

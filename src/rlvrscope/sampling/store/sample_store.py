@@ -439,7 +439,7 @@ def _json(value: Mapping[str, Any]) -> str:
 
 
 def _plain_text(text: str | None) -> str | None:
-    """Replace half a surrogate pair, which SQLite does not take as text, by a question mark."""
+    """Replace half a surrogate pair, which SQLite does not take as text, by its escape."""
     return text if text is None or text.isascii() else to_text(text)
 
 
