@@ -120,6 +120,8 @@ def _print_run(name: str, run: RunStats) -> None:
     outcomes = {**run.outcomes, "without a verdict": run.without_verdict}
     shares = [f"{outcome} {n:,} ({n / run.samples:.1%})" for outcome, n in outcomes.items() if n]
     say(f"  outcomes: {', '.join(shares)}")
+    for version, counts in run.by_version.items() if len(run.by_version) > 1 else ():
+        say(f"  by {one_line(version, 100)}: {', '.join(f'{outcome} {n:,}' for outcome, n in counts.items())}")
     print_truncation(run)
     ends = ", ".join(f"{one_line(finish, 40) or 'not known'} {n:,}" for finish, n in run.finish.items())
     unknown = f" (not reported for {run.without_tokens:,} samples)" if run.without_tokens else ""

@@ -194,6 +194,9 @@ def test_verdicts_of_another_version_stand_beside_the_first(store: SampleStore):
         assert store.unverified("samples", "p") == [3]
     store.use_verifier("math", "1")
     assert store.counts("samples") == {"p": {"wrong": 3, "": 1}}
+    facts = stats(store)["samples"]
+    assert (facts.outcomes["wrong"], facts.outcomes["correct"]) == (3, 0)
+    assert facts.by_version == {"math 1": {"wrong": 3}, "math 2": {"correct": 3}}
 
 
 def test_samples_without_a_verdict_are_verified_and_not_changed(tmp_path: Path):

@@ -31,12 +31,20 @@ WHERE r.name = ? GROUP BY 1, 2, 3
 """
 
 
+_VERSIONS = """
+SELECT k.name || ' ' || k.version, v.outcome, count(*)
+FROM runs r JOIN verdicts v ON v.run = r.id JOIN verifiers k ON k.id = v.verifier
+WHERE r.name = ? GROUP BY 1, 2
+"""
+
+
 @dataclass(frozen=True)
 class RunStats:
     """Statistics of a run. samples_per_problem: fewest and most; notes: samples by their note; without_tokens: samples
     whose length the engine did not report.
 
-    truncated_outcomes: outcomes of the samples that the token limit cut off; "": without a verdict.
+    truncated_outcomes: outcomes of the samples that the token limit cut off; "": without a verdict. by_version: outcomes
+    by verifier with its version, also of versions used before; `outcomes` are those of the current ones.
     """
 
     identity: Mapping[str, Fact]
@@ -51,6 +59,7 @@ class RunStats:
     outcomes: Mapping[str, int]
     truncated_outcomes: Mapping[str, int]
     without_verdict: int
+    by_version: Mapping[str, Mapping[str, int]]
 
     @property
     def lacking(self) -> int:
@@ -93,6 +102,7 @@ def _run_stats(store: SampleStore, run: str, identity: Mapping[str, Fact]) -> Ru
     """  # a query without groups, since SQLite copies the texts of rows that it groups
     with sqlite_errors(store.path):
         rows = store.connection.execute(_GROUPS, (run,)).fetchall()
+        versions = store.connection.execute(_VERSIONS, (run,)).fetchall()
         tokens, without_tokens, text_bytes = store.connection.execute(sums, (run,)).fetchone()
     finish: Counter[str] = Counter()
     notes: Counter[str] = Counter()
@@ -117,4 +127,8 @@ def _run_stats(store: SampleStore, run: str, identity: Mapping[str, Fact]) -> Ru
         outcomes={outcome: outcomes[outcome] for outcome in OUTCOMES},
         truncated_outcomes=dict(+truncated),
         without_verdict=outcomes[""],
+        by_version={
+            version: {outcome: count for other, outcome, count in versions if other == version}
+            for version, _, _ in versions
+        },
     )
