@@ -133,7 +133,7 @@ def _unwrapped(content: str) -> str:
 
 
 def _without_lead(answer: str) -> str:
-    """Drop "Answer:" in front, also as a text of its own."""
+    r"""Drop a leading "Answer:", also as \text{Answer:}."""
     return _LEAD.sub(lambda lead: "" if lead[2] or not lead[1] else lead[1], answer)
 
 
@@ -158,7 +158,7 @@ def _hashes(tail: str) -> list[str]:
 
 
 def _phrase(tail: str) -> list[str]:
-    """What follows each "the answer is", up to the end of the sentence or a reason: "42 because ..." is 42."""
+    """The text after each "the answer is", to the end of the sentence or a reason: "42 because ..." is 42."""
     matches = list(_PHRASE.finditer(tail))[-_MAX_MATCHES:]
     answers = [tail[match.end() : match.end() + 1000].partition("\n")[0] for match in matches]
     return [_unboxed(_PHRASE_END.split(answer.strip(), maxsplit=1)[0].strip("* ")) for answer in answers]

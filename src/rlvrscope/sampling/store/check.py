@@ -43,8 +43,8 @@ class RunStats:
     """Statistics of a run. samples_per_problem: fewest and most; notes: samples by their note; without_tokens: samples
     whose length the engine did not report.
 
-    truncated_outcomes: outcomes of the samples that the token limit cut off; "": without a verdict. by_version: outcomes
-    by verifier with its version, also of versions used before; `outcomes` are those of the current ones.
+    truncated_outcomes: outcomes of the samples that the token limit cut off; "": without a verdict. by_version:
+    outcomes by verifier and version, also of versions used before; `outcomes` are those of the current ones.
     """
 
     identity: Mapping[str, Fact]

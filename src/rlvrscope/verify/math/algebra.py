@@ -32,7 +32,7 @@ MAX_ARGUMENT = 100
 """Largest argument of a function: e^{-1000} can't be distinguished from nothing."""
 _MARGIN = 20
 _GUESSED = re.compile(r"(?<![_0-9])[0-9]+ [0-9]|\)\([0-9]|\)[0-9]|[0-9]_|\\text|/[^/]*[A-Za-z0-9)}]\\[a-z]|\.[0-9]{12}")
-"""What latex2sympy guesses: 2 3 and (2)(3) as sums, 1011_2 as 1011, 1/2\\sin x; and decimals that it rounds."""
+"""Input that latex2sympy guesses: 2 3 and (2)(3) as sums, 1011_2 as 1011, 1/2\\sin x; and decimals that it rounds."""
 _BOUND = (sympy.Sum, sympy.Product, sympy.Integral, sympy.Limit, sympy.Derivative)
 _NAMES = {"Abs": "fabs", "ceiling": "ceil"}
 """Functions that mpmath calls otherwise than sympy."""
@@ -140,7 +140,7 @@ def _power(base: Any, exponent: Any, written: Any) -> Any:
 
 
 def _sympy(node: Node) -> Any:
-    """Return the tree as sympy's; a raw text is read by math-verify's parser and worked out."""
+    """Return the tree as sympy's; a raw text is read by math-verify's parser and evaluated."""
     if node.op == "raw":
         return _parsed(str(node.value))
     if node.op == "number":

@@ -54,6 +54,7 @@ class Comparison:
         gold, answer = in_one_order(_unlabelled(gold, answer), _unlabelled(answer, gold), self.prompt)
         gold, answer = self._last_side(gold, answer, is_gold=True), self._last_side(answer, gold)
         gold, answer = _single(gold, answer), _single(answer, gold)
+        gold, answer = _as_point(gold, answer), _as_point(answer, gold)
         if gold.op == answer.op == "relation":
             answer = renamed(gold, answer)
         if "ratio" in (gold.op, answer.op) and gold.op != answer.op and (
@@ -210,6 +211,12 @@ def _single(node: Node, other: Node) -> Node:
     return node.args[0] if node.op in ("set", "list") and len(node.args) == 1 and other.op != "set" else node
 
 
+def _as_point(node: Node, other: Node) -> Node:
+    """Read a matrix of one column as a tuple if the other answer is one."""
+    is_column = node.op == "matrix" and all(len(row.args) == 1 for row in node.args)
+    return Node("tuple", tuple(row.args[0] for row in node.args), "()") if is_column and other.op == "tuple" else node
+
+
 def _quotient(node: Node) -> Node:
     """Read a:b as a/b, which is a number if both are."""
     if node.op != "ratio" or len(node.args) != 2:
@@ -249,4 +256,4 @@ def _as_interval(node: Node) -> Node:
 
 
 _RANGES = ([True, False], [False, True], [False, True, False])
-"""Where the variable stands: x < 2, 1 < x, 1 < x < 2."""
+"""Positions of the variable in x < 2, 1 < x, 1 < x < 2."""

@@ -1,4 +1,4 @@
-"""The math verifier: read both answers, refuse what is not worked out, compare; workers use computer algebra."""
+"""The math verifier: read both answers, refuse unevaluated ones, compare; workers use computer algebra."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of values: x = 5, \\angle ABC = 30, (x, y) = (3, 4); and names and expressions that stand in the question."""
+"""Names of values: x = 5, \\angle ABC = 30, (x, y) = (3, 4); and names and expressions in the question."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ _THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 _LABEL = re.compile(r"(?:\\text\{ ?\(?([A-J])\)[ .]*\}|\(([A-J])\)(?=[0-9]))(.+)", re.DOTALL)
 _JOIN = r",|;|\\text\{,? ?(?:and|or)\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|\\cup"
 _RATIO = re.compile(r"[^:]+(?::[^:]+)+")
+_HALF_DAY = re.compile(r"[ap]\.?m\}?$", re.IGNORECASE)
 _TEXT_UNIT = r"\\text\{[^{}\\]*\}(?:\^(?:[23]|\{[23]\}))?"
 _UNIT = re.compile(
     rf"(?P<value>.*?[^\\{{\s])\s*(?P<unit>(?:{_TEXT_UNIT} ?/? ?)+|\^\\circ ?(?:\\text\{{[CF]\}}|[CF])?|%"
@@ -129,11 +130,23 @@ def _joined(text: str, joined: list[str]) -> Node:
     nodes = _parts(parts)
     if cups and all(node.op == "set" for node in nodes):
         return Node("set", tuple(part for node in nodes for part in node.args))
+    only_and = not re.search(r",|;|or(?![A-Za-z])|\\cup", text)
     only_or = not re.search(r",|;|and(?![A-Za-z])", text)
     if cups or (only_or and all(node.op == "relation" and node.value != "=" for node in nodes)):
         return Node("union", nodes)
+    if only_and and len(nodes) == 2 and (between := _between(*nodes)):
+        return between
     lists = [node.args if node.op == "list" else (node,) for node in nodes]
     return Node("list", tuple(part for parts in lists for part in parts))
+
+
+def _between(first: Node, second: Node) -> Node | None:
+    """Return 2 < x < 5 for 2 < x and x < 5, in either order; None for other parts."""
+    low, high = (first, second) if len(first.args) == 2 and first.args[1].op == "symbol" else (second, first)
+    is_range = {low.value, high.value} <= {"<", "\\le"} and len(low.args) == len(high.args) == 2
+    if not is_range or low.args[1] != high.args[0] or low.args[1].op != "symbol":
+        return None
+    return Node("relation", (*low.args, high.args[1]), f"{low.value} {high.value}")
 
 
 def _bracketed(text: str) -> Node | None:
@@ -184,14 +197,19 @@ def _side(text: str) -> Node:
 
 def _scalar(text: str) -> Node:
     """Read an expression or a quantity; unknown commands are left to math-verify."""
-    if _RATIO.fullmatch(text) and text[-1:] != "m" and "\\" not in text.replace("\\frac", "").replace("\\sqrt", ""):
+    if (
+        _RATIO.fullmatch(text)
+        and not _HALF_DAY.search(text)
+        and "\\" not in text.replace("\\frac", "").replace("\\sqrt", "")
+    ):
         return Node("ratio", tuple(parse(part.strip()) for part in text.split(":")))
     if (quantity := _quantity(text)) is not None:
         return quantity
     try:
-        if "\\infty" in text and text.lstrip("+-") != "\\infty":
+        node = parse(text)
+        if INFINITY in node.walk() and text.lstrip("+-") != "\\infty":
             raise Unreadable("arithmetic with infinity")
-        return parse(text)
+        return node
     except Unreadable as error:
         is_command = error.token.startswith("\\") and error.token[1:].isalpha() and "\\text{" not in text
         if text.isascii() and (is_command or (error.token == "|" and text.count("|") % 2 == 0)):

@@ -121,7 +121,7 @@ class VerifierPool:
 
 
 def _serve(process: WorkerProcess, tasks: queue.PriorityQueue[Any], results: queue.Queue[Any], timeout: float) -> None:
-    """Give the tasks to one process, until there is none or the process fails."""
+    """Pass tasks to one process until the pool closes or the process fails."""
     while (entry := tasks.get())[-1] is not None:
         try:
             results.put((entry[1], *process.ask(entry[-1], timeout)))
