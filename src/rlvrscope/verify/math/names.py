@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import re
+from fractions import Fraction
 from functools import lru_cache
 
 from rlvrscope.verify.decision import Refused, Unreadable
-from rlvrscope.verify.math.expression import CONSTANTS, Node, parse
+from rlvrscope.verify.math.expression import CONSTANTS, Node, literal, parse
 from rlvrscope.verify.math.latex import canonical
 from rlvrscope.verify.math.units import MAX_PROMPT_CHARACTERS
 from rlvrscope.verify.math.values import skeleton
@@ -108,6 +109,12 @@ def expressions(prompt: str) -> frozenset[str]:
     """Return the skeletons of all formulas in the prompt and of their parts."""
     nodes = [part for node in _formulas(prompt) for part in node.walk()]
     return frozenset(skeleton(part) for part in nodes if part.op != "symbol")
+
+
+@lru_cache(maxsize=1024)
+def numbers(prompt: str) -> frozenset[Fraction | None]:
+    """Return the values of the numbers and fractions in the prompt."""
+    return frozenset(literal(part) for node in _formulas(prompt) for part in node.walk())
 
 
 @lru_cache(maxsize=1024)

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from rlvrscope.verify.decision import Refused
 from rlvrscope.verify.math.expression import Node, literal
-from rlvrscope.verify.math.names import expressions, is_name, whole_expressions
+from rlvrscope.verify.math.names import expressions, is_name, numbers, whole_expressions
 from rlvrscope.verify.math.units import MAX_PROMPT_CHARACTERS
 from rlvrscope.verify.math.values import base_and_exponent, skeleton
 
@@ -36,7 +36,7 @@ def check(gold: Node, answer: Node, prompt: str) -> None:
     if len(nodes) == len(gold_nodes) == 1 and "raw" not in (gold.op, answer.op):
         if nodes[0].variables() - gold_nodes[0].variables():
             raise Refused("not evaluated: it has a variable that the gold answer does not have")
-        if _is_in_another_form(gold_nodes[0], nodes[0], prompt[-MAX_PROMPT_CHARACTERS:].lower()):
+        if _is_in_another_form(gold_nodes[0], nodes[0], prompt):
             raise Refused("not expanded, factored or simplified as the question asks")
     if _any(_is_arithmetic, nodes) and not _any(_is_arithmetic, gold_nodes):
         raise Refused("not evaluated: it has arithmetic left over that the gold answer does not have")
@@ -85,15 +85,16 @@ def _any(condition: Callable[[Node], bool | int], nodes: list[Node]) -> bool:
     return any(condition(part) for node in nodes for part in node.walk())
 
 
-def _is_in_another_form(gold: Node, answer: Node, question: str) -> bool:
+def _is_in_another_form(gold: Node, answer: Node, prompt: str) -> bool:
     """Test for a form that the question asks to change and the gold answer does not have.
 
-    To simplify: larger numbers than the gold answer's, as in sqrt(72) for 6 sqrt(2); to write a decimal: a fraction; to
-    expand: a product of sums; to factor: fewer factors than the gold answer.
+    To simplify: larger numbers than the gold answer's, as in sqrt(72) for 6 sqrt(2); to write a decimal: a fraction of
+    the question; to expand: a product of sums; to factor: fewer factors than the gold answer.
     """
+    question = prompt[-MAX_PROMPT_CHARACTERS:].lower()
     if _SIMPLIFY.search(question) and _largest(answer) > _largest(gold):
         return True
-    if _DECIMAL.search(question) and answer.op == "divide" and gold.op != "divide":
+    if _DECIMAL.search(question) and answer.op == "divide" != gold.op and literal(answer) in numbers(prompt):
         return True
     if _EXPAND.search(question) and _any(_sums_in_product, [answer]) and not _any(_sums_in_product, [gold]):
         return True

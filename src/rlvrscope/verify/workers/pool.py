@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import math
 import os
@@ -122,12 +123,13 @@ class VerifierPool:
 
 def _serve(process: WorkerProcess, tasks: queue.PriorityQueue[Any], results: queue.Queue[Any], timeout: float) -> None:
     """Pass tasks to one process until the pool closes or the process fails."""
-    while (entry := tasks.get())[-1] is not None:
-        try:
-            results.put((entry[1], *process.ask(entry[-1], timeout)))
-        except BaseException as error:  # noqa: BLE001  raised again by the calling thread
-            results.put(error)
-            return
+    with contextlib.closing(process):
+        while (entry := tasks.get())[-1] is not None:
+            try:
+                results.put((entry[1], *process.ask(entry[-1], timeout)))
+            except BaseException as error:  # noqa: BLE001  raised again by the calling thread
+                results.put(error)
+                return
 
 
 @dataclass
