@@ -117,9 +117,9 @@ def _boxed(tail: str) -> list[str]:
             start = open_braces.pop()
             num_boxes -= start is not None
             if start is not None and not num_boxes:
-                contents.append(_unwrapped(tail[start : match.start()]))
+                contents.append(tail[start : match.start()])
                 unfinished = False
-    return [] if unfinished else [_without_lead(content) for content in contents]
+    return [] if unfinished else [_without_lead(_unwrapped(content)) for content in contents]
 
 
 def _unwrapped(content: str) -> str:
