@@ -102,7 +102,7 @@ class Comparison:
         return Node("relation", (sides[0], sides[-1]), "=") if keeps_name and is_named else sides[-1]
 
     def _is_name(self, sides: Sequence[Node], is_gold: bool) -> bool:
-        """Test whether the first side is a name: or an expression of the question, or a formula with its value."""
+        """Test whether the first side is a name, an expression of the question, or a formula with its value."""
         first, last = sides[0], sides[-1]
         is_formula = len(sides) > 2 and bool(first.variables()) and not last.variables()
         is_unread = first.op in ("raw", "text") and (is_gold or "\\ldots" in str(first.value))
