@@ -51,7 +51,7 @@ bench: $(STAMPS)/dev
 	$(BIN)/python benchmarks/monitor.py
 
 soak: $(STAMPS)/dev
-	RLVRSCOPE_KILLS=100 $(BIN)/pytest tests/sampling/test_power.py
+	RLVRSCOPE_KILLS=100 RLVRSCOPE_FUZZ=3000 $(BIN)/pytest tests/sampling/store/test_power.py tests/fuzz
 
 docs: $(STAMPS)/dev
 	$(BIN)/mkdocs build --strict --quiet

@@ -18,6 +18,9 @@ from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 from rlvrscope.errors import InputError, did_you_mean
 from rlvrscope.files import parse_toml, read_bounded
 
+MAX_MESSAGE = 1000
+"""Characters of a reason: it may quote a value of any length."""
+
 
 class Section(BaseModel):
     """Base of recipe models: frozen, unknown keys refused, numbers finite."""
@@ -41,7 +44,7 @@ def load(path: Path, model: type[AnySection], overrides: Sequence[str] = ()) -> 
         raise InputError(f"{path}: not valid TOML: {error}") from error
     for override in overrides:
         _apply(values, override)
-    return parse(values, model, f"{path} with --set {' '.join(overrides)}" if overrides else str(path))
+    return parse(values, model, f"{path} with --set {' '.join(overrides):.300}" if overrides else str(path))
 
 
 def parse(values: dict[str, Any], model: type[AnySection], where: str) -> AnySection:
@@ -92,6 +95,7 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"{key}: missing. It must be given.{more}"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}..."
     value = "" if first["type"] == "value_error" else f"; got {first['input']!r:.200}"
     return f"{key}: {message}{value}{more}" if key else f"{message}{more}"
 

@@ -164,7 +164,7 @@ def objective_from(value: object) -> Objective:
         return value
     if isinstance(value, str):
         if value not in OBJECTIVES:
-            raise InputError(f"no objective is called {value!r}. {did_you_mean(value, list(OBJECTIVES))}")
+            raise InputError(f"no objective is called {value!r:.100}. {did_you_mean(value, list(OBJECTIVES))}")
         return OBJECTIVES[value]
     if not isinstance(value, dict):
         raise InputError(f"an objective is a name or a table; got {value!r}")

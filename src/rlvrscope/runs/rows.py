@@ -7,6 +7,7 @@ left out of a row, and a key that is absent or null is read as NaN. Unknown keys
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
@@ -67,8 +68,8 @@ def _metric(low: float = -math.inf, high: float = math.inf) -> BeforeValidator:
             return NAN
         if info.mode != "json" or isinstance(value, bool) or not isinstance(value, int | float):
             return value
-        if not (math.isfinite(value) and low - TOLERANCE <= value <= high + TOLERANCE):
-            raise ValueError(f"must be a finite number{_range(low, high)}; got {value:g}")
+        if not max(low - TOLERANCE, -MAX_METRIC) <= value <= min(high + TOLERANCE, MAX_METRIC):
+            raise ValueError(f"must be a finite number{_range(low, high)}; got {value!r:.40}")
         return value
 
     return BeforeValidator(check)
@@ -88,6 +89,7 @@ AtLeastZero = Annotated[float, _metric(0.0), _finite_or_none]
 Vector = Annotated[Floats, PlainValidator(_vector), _to_list]
 Probabilities = Annotated[Floats, PlainValidator(_probabilities), _to_list]
 Masses = Annotated[Floats, PlainValidator(_masses), _to_list]
+MAX_METRIC = sys.float_info.max
 MAX_COUNT = 2**53
 """Largest step or count that a row may hold."""
 

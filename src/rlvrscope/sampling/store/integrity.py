@@ -15,7 +15,7 @@ from typing import Any
 
 from rlvrscope.errors import InputError
 from rlvrscope.problem import OUTCOMES
-from rlvrscope.sampling.store.store_file import CHECKSUMS_SINCE, damaged, sqlite_errors
+from rlvrscope.sampling.store.store_file import CHECKSUMS_SINCE, REASONING_SINCE, damaged, sqlite_errors
 from rlvrscope.tables.values import shorten
 
 FACTS = {
@@ -96,9 +96,14 @@ def verify_rows(connection: sqlite3.Connection, path: Path, version: int) -> Non
         if problem != "ok":
             raise damaged(path, problem)
         for table, condition in _WRONG_TYPES.items():
-            numbers = _INTEGERS.get(table, "").split()
-            wrong = " OR ".join([condition, *(f"typeof({name}) <> 'integer'" for name in numbers)])
-            (count,) = connection.execute(f"SELECT count(*) FROM {table} WHERE {wrong}").fetchone()
+            wrong = [f"typeof({name}) <> 'integer'" for name in _INTEGERS.get(table, "").split()]
+            if table == "samples" and version >= REASONING_SINCE:
+                wrong.append("typeof(reasoning) NOT IN ('blob', 'null')")
+            if table in FACTS and version >= CHECKSUMS_SINCE:
+                wrong.append("typeof(batch) <> 'integer'")
+            (count,) = connection.execute(
+                f"SELECT count(*) FROM {table} WHERE {' OR '.join([condition, *wrong])}"
+            ).fetchone()
             if count:
                 raise damaged(path, f"{count} rows of {table} hold values of another type or out of range")
         if version >= CHECKSUMS_SINCE:

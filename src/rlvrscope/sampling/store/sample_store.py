@@ -306,6 +306,8 @@ class SampleStore:
         with sqlite_errors(self.path):
             counts = {name: Counter({"": count}) for name, count in self.connection.execute(totals, (run,))}
             for name, outcome, count in self.connection.execute(query, (run,)):
+                if name not in counts:
+                    raise damaged(self.path, f"problem {shorten(name)} has verdicts and no samples")
                 counts[name][outcome] += count
                 counts[name][""] -= count
         return {name: +counter for name, counter in counts.items()}
