@@ -38,6 +38,7 @@ from rlvrscope.lab.recipe import Recipe
 from rlvrscope.problem import Problem, Verdict
 from rlvrscope.readers import read_models
 from rlvrscope.readers.monitored_log import MonitoredLog
+from rlvrscope.report.runs.view import read_runs
 from rlvrscope.runs import RunFolder, read_json
 from rlvrscope.sampling import Sample, SampleStore, fill
 from rlvrscope.sampling.store.check import check, stats
@@ -53,8 +54,9 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def _bounded_memory() -> Iterator[None]:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2 << 20, "a process over 2 GB"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20, "a gigabyte more than before"
 
 
 @contextlib.contextmanager
@@ -119,6 +121,7 @@ def test_run_folders(run: Path, tmp_path: Path):
             ends["refused"] += 1
         outcome(what, read_models, str(folder))
         outcome(what, MonitoredLog(folder).poll, True)
+        outcome(what, read_runs, [folder])
         outcome(what, RunFolder(folder).claim, "x = 1\n")
         outcome(what, getattr, RunFolder(folder), "failure")
         shutil.rmtree(folder)

@@ -53,11 +53,19 @@ class Experiment:
         if recipe.compare is None or not folders:
             raise InputError(f"{folder} holds no runs to compare: create them with `rlvrscope lab compare`")
         arm_of = {run.name: run.recipe.train.label for run in Plan.of(recipe, folder).runs()}
+        unknown = [run.path.name for run in folders if run.path.name not in arm_of]
+        if unknown:
+            raise InputError(
+                f"{folder / 'runs'} holds {unknown[0]!r}, which is no run of its recipe: move it elsewhere"
+            )
         reasons = {run.path.name: run.failure for run in folders if run.failure is not None}
         failed = [Failure(name, arm_of[name], reason) for name, reason in reasons.items()]
         runs = [read_run(run.path) for run in folders if run.path.name not in reasons]
         if not runs:
             raise InputError(f"{folder}: every run failed; {failed[0].run}: {failed[0].reason}")
+        for run in runs:
+            if run.arm != arm_of[run.name]:
+                raise InputError(f"{run.path} holds a run of arm {run.arm!r:.60}: its name says {arm_of[run.name]!r}")
         order = recipe.compare.labels
         runs.sort(key=lambda run: (order.index(run.arm), run.base, run.seed))
         network, tabular = ([run for run in runs if run.tabular == kind] for kind in (False, True))

@@ -12,10 +12,10 @@ from transformers import TrainerCallback
 
 from rlvrscope.adapters.trl.rollouts import Rollouts, watch_rollouts
 from rlvrscope.adapters.trl.run_rows import RunRows, log_means, log_sums
-from rlvrscope.errors import InputError, file_errors
+from rlvrscope.errors import InputError
 from rlvrscope.monitor import GroupLedger
 from rlvrscope.monitor.group_ledger import numbered
-from rlvrscope.runs import write_atomic
+from rlvrscope.runs import read_json, write_atomic
 from rlvrscope.runs.rows import LedgerRow
 
 STATE = "rlvrscope_ledger.json"
@@ -80,7 +80,11 @@ class LedgerCallback(TrainerCallback):
                 stacklevel=2,
             )
             return
-        with file_errors("read", path, InputError):
-            saved = json.loads(path.read_text(encoding="utf-8"))
-        self.ledger.step, self.ledger.solved = saved["step"], saved["solved"]
-        self.ledger.levels = None if saved["levels"] is None else set(saved["levels"])
+        saved = read_json(path)
+        step, solved, levels = (saved.get(name) for name in ("step", "solved", "levels"))
+        if type(step) is not int or not isinstance(solved, dict) or not isinstance(levels, list | None):
+            raise InputError(
+                f"{path} is damaged: it must hold step, solved and levels. Resume from another checkpoint."
+            )
+        self.ledger.step, self.ledger.solved = step, solved
+        self.ledger.levels = None if levels is None else set(levels)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import operator
 import os
@@ -220,13 +219,13 @@ class SampleStore:
             ids = {name: self._id("problems", name) for name in {sample.problem for sample in samples}}
             places = self._new(run, samples)
             new = [samples[place] for place in places]
-            texts, reasonings = self._pack([sample.completion for sample in new])
+            texts, reasonings, dictionary = self._pack([sample.completion for sample in new])
             number = next_batch(connection)
             rows = [  # numbers of the types that SQLite returns, so that the checksum is that of what is read
                 (run_id, ids[one.problem], one.index, dictionary, None if said.tokens is None else int(said.tokens),
                  None if said.logp is None else float(said.logp), said.finish, one.seed, said.note, number, text,
                  reasoning)
-                for one, (text, dictionary), reasoning in zip(new, texts, reasonings, strict=True)
+                for one, text, reasoning in zip(new, texts, reasonings, strict=True)
                 for said in (one.completion,)
             ]  # fmt: skip
             judged = [(ids[samples[at].problem], samples[at].index, verdicts[at]) for at in places] if verdicts else []
@@ -243,14 +242,17 @@ class SampleStore:
                 places.pop(index, None)
         return sorted(place for places in places_of.values() for place in places.values())
 
-    def _pack(self, completions: Sequence[Completion]) -> tuple[list[tuple[bytes, int | None]], list[bytes | None]]:
-        """Return the packed texts, and the packed reasoning where there is any, with the same dictionary."""
+    def _pack(self, completions: Sequence[Completion]) -> tuple[list[bytes], list[bytes | None], int | None]:
+        """Return the packed texts, the packed reasoning where there is any, and the id of their dictionary."""
         if not completions:
-            return [], []
+            return [], [], None
         reasonings = [completion.reasoning for completion in completions if completion.reasoning]
-        packed = iter(self._texts.pack([completion.text for completion in completions] + reasonings))
-        texts = list(itertools.islice(packed, len(completions)))
-        return texts, [next(packed)[0] if completion.reasoning else None for completion in completions]
+        packed, dictionary = self._texts.pack([completion.text for completion in completions] + reasonings)
+        if not reasonings:
+            return packed, [None] * len(completions), dictionary
+        rest = iter(packed[len(completions) :])
+        thoughts = [next(rest) if completion.reasoning else None for completion in completions]
+        return packed[: len(completions)], thoughts, dictionary
 
     def samples(self, run: str, problem: str | None = None, indices: range = range(1 << 62)) -> Iterator[Sample]:
         """Yield the samples of a run (of one problem), problem by problem, lazily."""

@@ -38,8 +38,8 @@ class Texts:
             import zstandard
         self._zstd = zstandard
 
-    def pack(self, texts: Sequence[str]) -> list[tuple[bytes, int | None]]:
-        """Return (bytes, dictionary id) of each text, inside a transaction: the first call may add the dictionary."""
+    def pack(self, texts: Sequence[str]) -> tuple[list[bytes], int | None]:
+        """Return the bytes of each text and the id of their dictionary, which the first call may add."""
         raw = [text.encode("utf-8", "surrogatepass") for text in texts]
         longest = max(map(len, raw), default=0)
         if longest > MAX_TEXT_BYTES:
@@ -49,7 +49,7 @@ class Texts:
             self._packer = self._zstd.ZstdCompressor(
                 dict_data=self._dictionary(self._current), write_checksum=True, write_dict_id=False
             )
-        return [(self._packer.compress(text), self._current) for text in raw]
+        return list(map(self._packer.compress, raw)), self._current
 
     def forget(self) -> None:
         """Forget the dictionary after a rollback, which may have removed it."""
