@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import operator
-import os
 import sqlite3
 import threading
 from collections import Counter
@@ -18,8 +17,8 @@ from typing import Any, Self
 from rlvrscope.engines.engine import Completion
 from rlvrscope.errors import InputError, WorkError, file_errors
 from rlvrscope.extras import needs_extra
-from rlvrscope.files import parse_json
 from rlvrscope.problem import Problem, Verdict
+from rlvrscope.sampling.store.contents import problem_content, read_object, read_problem, to_json
 from rlvrscope.sampling.store.integrity import FACTS, NUM_FACTS, add_batch, next_batch, seal, verify_rows
 from rlvrscope.sampling.store.store_file import (
     REASONING_SINCE,
@@ -28,6 +27,7 @@ from rlvrscope.sampling.store.store_file import (
     connect_to_write,
     create,
     damaged,
+    file_identities,
     format_version,
     refuse_network,
     sqlite_errors,
@@ -66,9 +66,9 @@ class SampleStore:
 
     Within a process, one thread may add samples while another calls `existing`.
 
-    path: the file, or a folder for samples.sqlite; created if missing. write: False reads the store as it is when it is
-    opened, whoever writes to it later. A store of an earlier format is upgraded when it is opened to write, and only
-    read otherwise. reasoning: SQL of a sample's packed reasoning, which the first format did not keep.
+    path: the file, or a folder for samples.sqlite; created if missing. write: False reads the state at the time of
+    opening, even if another process writes later. A store of an earlier format is upgraded when it is opened to write,
+    and only read otherwise. reasoning: SQL of a sample's packed reasoning, which the first format did not keep.
 
     All pages, types and checksums are verified, but those of the texts, which follow when a text is read. Raises
     InputError for a damaged, foreign or newer file and on a network file system, and changes nothing; WorkError where
@@ -93,7 +93,7 @@ class SampleStore:
             self._texts = Texts(self.connection, self.path)
             version = format_version(self.connection, self.path)
             self.reasoning = "s.reasoning" if version >= REASONING_SINCE else "NULL"
-            self._files = self._identities()
+            self._files = file_identities(self.path)
         except BaseException:
             self._lock_stack.close()
             raise
@@ -127,14 +127,16 @@ class SampleStore:
         """Return the identity of every run, by name, in the order they were begun."""
         with sqlite_errors(self.path):
             rows = self.connection.execute("SELECT name, identity FROM runs ORDER BY id").fetchall()
-        return {name: self._object(identity, f"run {shorten(name)}") for name, identity in rows}
+        return {name: read_object(self.path, identity, f"run {shorten(name)}") for name, identity in rows}
 
     def begin(self, run: str, identity: Mapping[str, Fact], problems: Sequence[Problem]) -> None:
         """Add a run and its problems unless they exist. Raises InputError as `check_identity` does."""
         self.check_identity(run, identity, problems)
         runs, stored = self.runs(), self._contents()
-        facts = _json(identity)
-        new = [(problem.id, problem.verifier, _content(problem)) for problem in problems if problem.id not in stored]
+        facts = to_json(identity)
+        new = [
+            (problem.id, problem.verifier, problem_content(problem)) for problem in problems if problem.id not in stored
+        ]
         with self._transaction() as connection:
             if run not in runs:
                 connection.execute("INSERT INTO runs (name, identity) VALUES (?, ?)", (run, facts))
@@ -160,7 +162,7 @@ class SampleStore:
             raise InputError(f"{self.path}: run {run!r} was sampled with another model or settings: {changes}")
         contents = self._contents()
         for problem in problems:
-            before, now = contents.get(problem.id), _content(problem)
+            before, now = contents.get(problem.id), problem_content(problem)
             if before is not None and before != now:
                 changes = _changes(json.loads(before), json.loads(now))
                 raise InputError(f"{self.path}: problem {shorten(problem.id)} has changed: {changes}")
@@ -172,26 +174,7 @@ class SampleStore:
 
     def problems(self) -> dict[str, Problem]:
         """Return every problem, by id, in the order they were added."""
-        return {name: self._problem(name, content) for name, content in self._contents().items()}
-
-    def _problem(self, name: str, content: str) -> Problem:
-        fields = self._object(content, what := f"problem {shorten(name)}")
-        texts = {key: fields.get(key) for key in ("prompt", "answer", "verifier")}
-        cluster, metadata = fields.get("cluster"), fields.get("metadata")
-        sound = all(isinstance(text, str) for text in [*texts.values(), cluster or ""]) and isinstance(metadata, dict)
-        if not sound or fields.keys() - {*texts, "cluster", "metadata"}:
-            raise damaged(self.path, f"{what} is not as it was written")
-        return Problem(id=name, **fields)
-
-    def _object(self, text: str, what: str) -> dict[str, Any]:
-        """A JSON object of the store."""
-        try:
-            value = parse_json(text)
-        except ValueError as error:
-            raise damaged(self.path, f"{what}: {error}") from error
-        if not isinstance(value, dict):
-            raise damaged(self.path, f"{what} is not an object")
-        return value
+        return {name: read_problem(self.path, name, content) for name, content in self._contents().items()}
 
     def _contents(self) -> dict[str, str]:
         with sqlite_errors(self.path):
@@ -399,24 +382,13 @@ class SampleStore:
 
     def check_place(self) -> None:
         """Raises WorkError unless the store that was opened is still at its path, with its log."""
-        files = self._identities()
+        files = file_identities(self.path)
         if files[0] != self._files[0] or (self._files[1] is not None and files[1] != self._files[1]):
             raise WorkError(
                 f"{self.path} was removed or replaced while it was written: what was added to it since is lost. Put it "
                 "back and run the same command again"
             )
         self._files = files
-
-    def _identities(self) -> list[tuple[int, int] | None]:
-        """Device and number of the file and of its log; None for one that is not there."""
-        identities: list[tuple[int, int] | None] = []
-        for path in (str(self.path), f"{self.path}-wal"):
-            try:
-                status = os.stat(path)
-                identities.append((status.st_dev, status.st_ino))
-            except OSError:
-                identities.append(None)
-        return identities
 
     def _lock(self) -> None:
         """Lock the file until it is closed or the process ends, however it ends."""
@@ -431,15 +403,6 @@ class SampleStore:
                 raise WorkError(
                     f"another process is writing to {self.path}: wait until it ends, or choose another --out"
                 ) from error
-
-
-def _content(problem: Problem) -> str:
-    fields = {name: getattr(problem, name) for name in ("prompt", "answer", "verifier", "cluster")}
-    return _json(fields | {"metadata": dict(problem.metadata)})
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(dict(value), sort_keys=True)
 
 
 def _plain_text(text: str | None) -> str | None:

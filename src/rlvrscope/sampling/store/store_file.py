@@ -124,7 +124,7 @@ def format_version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """Open a connection that sees the store as it is now, however long it reads and whoever writes meanwhile.
+    """Open a connection that sees the present state of the store, however long it reads and whatever is written later.
 
     The file is never changed. Where there is no log yet, a writer may begin one at any moment, so the reader takes part
     in SQLite's locking, with helper files that go when it closes; only a file that can't be written to is read without.
@@ -227,3 +227,15 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def file_identities(path: Path) -> list[tuple[int, int] | None]:
+    """Device and number of a store's file and of its log; None for one that does not exist."""
+    identities: list[tuple[int, int] | None] = []
+    for name in (str(path), f"{path}-wal"):
+        try:
+            status = os.stat(name)
+            identities.append((status.st_dev, status.st_ino))
+        except OSError:
+            identities.append(None)
+    return identities
