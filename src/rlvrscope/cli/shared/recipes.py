@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from rlvrscope import config
 from rlvrscope.config import AnySection
 from rlvrscope.errors import InputError
-from rlvrscope.objectives import FunctionShape, Objective
+
+if TYPE_CHECKING:
+    from rlvrscope.objectives import Objective
 
 RUN_FILES = ("telemetry.jsonl", "evaluation.jsonl", "environment.json", "checkpoints", "runs")
 """Files and folders beside the recipe.toml of a run or an experiment."""
@@ -23,6 +25,8 @@ def load_to_run(path: Path, model: type[AnySection], overrides: Sequence[str]) -
     Raises InputError as `config.load` does, for a function that can't be loaded, and for one that only the recipe of
     a run's folder names: data must not choose code to run.
     """
+    from rlvrscope.objectives import FunctionShape
+
     recipe = config.load(path, model, overrides)
     arms: Any = getattr(recipe, "arms", dict)
     for objective in _objectives([recipe, arms()]):
@@ -42,6 +46,8 @@ def _is_of_run(path: Path) -> bool:
 
 
 def _objectives(value: Any) -> Iterator[Objective]:
+    from rlvrscope.objectives import Objective
+
     if isinstance(value, Objective):
         yield value
     elif isinstance(value, BaseModel):
