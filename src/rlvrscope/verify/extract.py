@@ -20,8 +20,10 @@ _MAX_MATCHES = 50
 _MAX_NESTED_BOXES = 3
 
 _BOX = re.compile(
-    r"(?P<box>\\(?:boxed|fbox)(?![A-Za-z])\s*(?:(?P<brace>\{)|(?P<short>\\[A-Za-z]+|[0-9]+(?:\.[0-9]+)?|[^\s\\{}$.,;:)]))?)|\\[\s\S]|[{}]"
+    r"(?<!\\)(?:\\\\)*\\(?:boxed|fbox)(?![A-Za-z])\s*"
+    r"(?:(?P<brace>\{)|(?P<short>\\[A-Za-z]+|[0-9]+(?:\.[0-9]+)?|[^\s\\{}$.,;:)]))?"
 )
+_BRACE = re.compile(r"\\[\s\S]|[{}]")
 _IN_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _PHRASE = re.compile(r"\bthe\s{1,3}(?:(?:final|correct)\s{1,3})?answer\s{1,3}is\b[: \t]*\n?", re.IGNORECASE)
 _PHRASE_END = re.compile(
@@ -94,32 +96,26 @@ def _boxed(tail: str) -> list[str]:
 
     Without any if the last box is not finished, so that the text has no answer.
     """
-    first = min((place for place in (tail.find("\\boxed"), tail.find("\\fbox")) if place >= 0), default=len(tail))
-    while first and tail[first - 1] == "\\":  # start at the first backslash: pairs of them are line breaks
-        first -= 1
-    contents: list[str] = []
-    open_braces: list[int | None] = []
-    """Start of the content for the brace of a box, None for other braces."""
-    num_boxes, unfinished = 0, False
-    """Boxes around the current place; whether the last box outside of others has no end."""
-    for match in _BOX.finditer(tail, first):
-        if match["box"]:
-            unfinished |= not num_boxes
-            if match["brace"]:
-                open_braces.append(match.end())
-                num_boxes += 1
-            elif match["short"] and not num_boxes:
-                contents.append(match["short"])
-                unfinished = False
-        elif match[0] == "{":
-            open_braces.append(None)
-        elif match[0] == "}" and open_braces:
-            start = open_braces.pop()
-            num_boxes -= start is not None
-            if start is not None and not num_boxes:
-                contents.append(tail[start : match.start()])
-                unfinished = False
-    return [] if unfinished else [_without_lead(_unwrapped(content)) for content in contents]
+    contents, end, finished = list[str](), 0, True
+    for box in _BOX.finditer(tail):
+        if box.start() < end:  # inside the box before
+            continue
+        end = _end_of_group(tail, box.end()) if box["brace"] else box.end()
+        finished = bool(end and (box["brace"] or box["short"]))
+        if not end:
+            break
+        contents += [box["short"] or tail[box.end() : end - 1]] if finished else []
+    return [_without_lead(_unwrapped(content)) for content in contents] if finished else []
+
+
+def _end_of_group(text: str, start: int) -> int:
+    """Return the place after the brace that closes the one before `start`; 0 without one."""
+    depth = 1
+    for match in _BRACE.finditer(text, start):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if not depth:
+            return match.end()
+    return 0
 
 
 def _unwrapped(content: str) -> str:

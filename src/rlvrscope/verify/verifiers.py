@@ -39,7 +39,7 @@ class Verifier:
 
 VERIFIERS: dict[str, Verifier] = {
     "math": Verifier(math_verifier.judge, math_verifier.check, "the same mathematical value as the gold answer"),
-    "arithmetic": Verifier(math_verifier.judge_number, math_verifier.check_number, "the same number, fully evaluated"),
+    "arithmetic": Verifier(math_verifier.judge, math_verifier.check, "the same number, fully evaluated"),
     "choice": Verifier(choice_verifier.judge, choice_verifier.check, "the letter of the right option"),
     "countdown": Verifier(
         countdown_verifier.judge, countdown_verifier.check, "an expression over given numbers that equals the target"

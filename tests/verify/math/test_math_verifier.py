@@ -16,7 +16,7 @@ from rlvrscope.problem import Problem
 from rlvrscope.verify import VerifierPool
 from rlvrscope.verify.decision import Decision, NeedsAlgebra, Refused
 from rlvrscope.verify.math.algebra import equal
-from rlvrscope.verify.math.math_verifier import check, is_text, judge, judge_number, read_as
+from rlvrscope.verify.math.math_verifier import check, is_text, judge, read_as
 from rlvrscope.verify.math.reading import read
 
 FOLDER = Path(__file__).parents[1]
@@ -82,14 +82,14 @@ def test_what_only_computer_algebra_can_decide(gold: str, answer: str):
 @pytest.mark.parametrize("answer", ["17*23", "390+1", "\\frac{391}{1}+0", "\\text{three}", "\\sqrt{9}", "782/2"])
 def test_an_expression_is_refused_where_a_number_is_asked_for(answer: str):
     with pytest.raises(Refused, match="a number is asked for"):
-        judge_number(answer, Problem("p", "", "391"))
+        judge(answer, Problem("p", "", "391", "arithmetic"))
     with pytest.raises(Refused, match="a number is asked for"):
         judge(answer, Problem("p", "", "391", metadata={"evaluated": True}))
 
 
 def test_a_number_may_have_a_name_and_the_steps_before_it():
     for answer in ("x=391", "391.0", "N = 391", "17*23=391"):
-        assert judge_number(answer, Problem("p", "", "391")).equal
+        assert judge(answer, Problem("p", "", "391", "arithmetic")).equal
 
 
 def test_more_answers_than_asked_for_are_refused():

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from rlvrscope.verify.decision import NeedsAlgebra, Refused, Unreadable
 from rlvrscope.verify.math import values
-from rlvrscope.verify.math.expression import CONSTANTS, Node, literal, number
+from rlvrscope.verify.math.expression import Node, literal, number
 from rlvrscope.verify.math.names import in_one_order, is_name, renamed, stands_alone
 from rlvrscope.verify.math.reading import INFINITY
 from rlvrscope.verify.math.units import SINGLE_LETTERS, asks_for_percent, asks_for_ratio, is_asked_for
@@ -51,21 +51,17 @@ class Comparison:
 
     def in_one_form(self, gold: Node, answer: Node) -> tuple[Node, Node]:
         """Return both without what only one of them has: labels, names, the steps of a calculation, set braces."""
-        gold, answer = in_one_order(_unlabelled(gold, answer), _unlabelled(answer, gold), self.prompt)
+        gold, answer = in_one_order(_unwrapped(gold, answer), _unwrapped(answer, gold), self.prompt)
         gold, answer = self._last_side(gold, answer, is_gold=True), self._last_side(answer, gold)
-        gold, answer = _single(gold, answer), _single(answer, gold)
-        gold, answer = _as_point(gold, answer), _as_point(answer, gold)
+        gold, answer = _unwrapped(gold, answer), _unwrapped(answer, gold)
         if gold.op == answer.op == "relation":
             answer = renamed(gold, answer)
-        if "ratio" in (gold.op, answer.op) and gold.op != answer.op and (
-            gold.op == "ratio" or asks_for_ratio(self.prompt)
-        ):  # fmt: skip
+        elif gold.op == "ratio" != answer.op or (answer.op == "ratio" != gold.op and asks_for_ratio(self.prompt)):
             gold, answer = _quotient(gold), _quotient(answer)
-        is_point = gold.value == "()" and not any(INFINITY in part.walk() for part in gold.args)
-        if gold.op in ("tuple", "union") and _has_relation(answer) and not _has_relation(gold):
-            answer = answer if is_point and not _ABOUT_RANGES.search(self.prompt) else _as_interval(answer)
-        elif answer.op in ("tuple", "union") and _has_relation(gold) and not _has_relation(answer):
-            gold = _as_interval(gold)
+        elif {gold.op, answer.op} & {"tuple", "union"} and _has_relation(gold) != _has_relation(answer):
+            is_point = gold.value == "()" and not any(INFINITY in part.walk() for part in gold.args)
+            if not is_point or _ABOUT_RANGES.search(self.prompt):
+                gold, answer = _as_interval(gold), _as_interval(answer)
         return self._with_letter_as_unit(gold, answer), self._with_letter_as_unit(answer, gold)
 
     def _with_letter_as_unit(self, node: Node, other: Node) -> Node:
@@ -199,22 +195,15 @@ def word_of(node: Node) -> str:
     return "" if " " in word else word if len(word) == 1 else word.lower()
 
 
-def _unlabelled(node: Node, other: Node) -> Node:
-    r"""Read \text{(C)} 24 as C if the other answer is a letter, and as 24 otherwise."""
-    if node.op != "labelled" or (other.op == "labelled" and other.value != node.value):
-        return node
-    return Node("word", value=node.value) if len(word_of(other)) == 1 else node.args[0]
-
-
-def _single(node: Node, other: Node) -> Node:
-    """Read a set or list of one as its part, unless the other answer is a set."""
-    return node.args[0] if node.op in ("set", "list") and len(node.args) == 1 and other.op != "set" else node
-
-
-def _as_point(node: Node, other: Node) -> Node:
-    """Read a matrix of one column as a tuple if the other answer is one."""
-    is_column = node.op == "matrix" and all(len(row.args) == 1 for row in node.args)
-    return Node("tuple", tuple(row.args[0] for row in node.args), "()") if is_column and other.op == "tuple" else node
+def _unwrapped(node: Node, other: Node) -> Node:
+    r"""Drop what only one answer has: the label of \text{(C)} 24, or its value; braces of a single value; columns."""
+    if node.op == "labelled" and (other.op != "labelled" or other.value == node.value):
+        return Node("word", value=node.value) if len(word_of(other)) == 1 else node.args[0]
+    if node.op in ("set", "list") and len(node.args) == 1 and other.op != "set":
+        return node.args[0]
+    if node.op == "matrix" and other.op == "tuple" and all(len(row.args) == 1 for row in node.args):
+        return Node("tuple", tuple(row.args[0] for row in node.args), "()")
+    return node
 
 
 def _quotient(node: Node) -> Node:
@@ -244,16 +233,12 @@ def _as_interval(node: Node) -> Node:
     """Read x > 2 as the interval from 2 to infinity."""
     if node.op == "union":
         return Node("union", tuple(map(_as_interval, node.args)))
-    signs, sides = str(node.value).split(" "), list(node.args)
-    is_variable = [side.op == "symbol" and side.value not in CONSTANTS for side in sides]
-    if node.op != "relation" or set(signs) - {"<", "\\le"} or is_variable not in _RANGES:
+    signs, sides = str(node.value).split(" "), node.args
+    if node.op == "relation" and len(sides) == 2:
+        is_above = bool(sides[0].variables())
+        sides = (Node("negate", (INFINITY,)), *sides) if is_above else (*sides, INFINITY)
+        signs = ["<", *signs] if is_above else [*signs, "<"]
+    is_range = node.op == "relation" and len(sides) == 3 and not set(signs) - {"<", "\\le"}
+    if not is_range or sides[1].op != "symbol" or sides[0].variables() | sides[2].variables():
         return node
-    if len(sides) == 2:
-        sides = [Node("negate", (INFINITY,)), *sides] if is_variable[0] else [*sides, INFINITY]
-        signs = ["<", *signs] if is_variable[0] else [*signs, "<"]
-    brackets = ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]")
-    return node if sides[0].variables() | sides[2].variables() else Node("tuple", (sides[0], sides[2]), brackets)
-
-
-_RANGES = ([True, False], [False, True], [False, True, False])
-"""Positions of the variable in x < 2, 1 < x, 1 < x < 2."""
+    return Node("tuple", (sides[0], sides[2]), ("(" if signs[0] == "<" else "[") + (")" if signs[1] == "<" else "]"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -33,8 +32,8 @@ class Gold(NamedTuple):
 def judge(answer: str, problem: Problem, algebra: Algebra | None = None) -> Decision:
     """Compare an extracted answer with the gold answer.
 
-    metadata: `evaluated`, the answer must be a number, not an expression; `tolerance`, relative. Raises Refused, and
-    NeedsAlgebra without `algebra` where only that can decide.
+    metadata: `evaluated`, the answer must be a number, not an expression (always for the verifier `arithmetic`);
+    `tolerance`, relative. Raises Refused, and NeedsAlgebra without `algebra` where only that can decide.
     """
     gold, text = read_gold(problem.answer), canonical(answer)
     if text.replace(", ", ",") == gold.text.replace(", ", ","):
@@ -45,7 +44,7 @@ def judge(answer: str, problem: Problem, algebra: Algebra | None = None) -> Deci
     try:
         forms = comparison.in_one_form(gold.node, node)
         refuse_candidates(*forms)
-        if problem.metadata.get("evaluated") and not unworked.is_number(forms[1]):
+        if _needs_number(problem) and not unworked.is_number(forms[1]):
             raise Refused("an expression, a list or text where a number is asked for")
         unworked.check_no_equation_of_question(node, text, problem.prompt)
         unworked.check(*forms, problem.prompt)
@@ -63,27 +62,17 @@ def joined(answers: Sequence[str], problem: Problem) -> str:
     return ", ".join(distinct) if is_list and not any("," in answer for answer in distinct) else answers[-1]
 
 
-def judge_number(answer: str, problem: Problem, algebra: Algebra | None = None) -> Decision:
-    """Compare for arithmetic problems: like `judge`, and the answer must be an evaluated number."""
-    return judge(answer, _requiring_number(problem), algebra)
-
-
 def check(problem: Problem) -> None:
     """Raise InputError, naming the problem, for a gold answer that is not the number it must be."""
     gold, tolerance = read_gold(problem.answer), problem.metadata.get("tolerance", 0.0)
     if not isinstance(tolerance, int | float) or not 0.0 <= tolerance < 1.0:
         raise InputError(f"problem {problem.id!r}: tolerance must be a number from 0 to 1; got {shorten(tolerance)}")
-    if problem.metadata.get("evaluated") and not unworked.is_number(gold.node):
+    if _needs_number(problem) and not unworked.is_number(gold.node):
         raise InputError(f"problem {problem.id!r}: a number is needed; the gold answer is {shorten(problem.answer)}")
 
 
-def check_number(problem: Problem) -> None:
-    """Check like `check`; the gold answer must also be a number."""
-    check(_requiring_number(problem))
-
-
-def _requiring_number(problem: Problem) -> Problem:
-    return replace(problem, metadata={**problem.metadata, "evaluated": True})
+def _needs_number(problem: Problem) -> bool:
+    return problem.verifier == "arithmetic" or bool(problem.metadata.get("evaluated"))
 
 
 @lru_cache(maxsize=4096)

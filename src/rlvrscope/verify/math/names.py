@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
 
@@ -40,24 +41,20 @@ def is_name(side: Node) -> bool:
 
 
 def in_one_order(gold: Node, answer: Node, prompt: str) -> tuple[Node, Node]:
-    """Return both as points if one names its values: in the order of the names in the question, else alphabetical.
-
-    A bare list of values must be in the gold answer's order.
-    """
+    """Return both as points if one names its values: in the order of the names in the question, else alphabetical."""
     gold_values, values = _values_by_name(gold), _values_by_name(answer)
-    if gold_values and values and set(gold_values) == set(values):
-        return _point(gold_values, list(gold_values)), _point(values, list(gold_values))
-    if gold_values and not values and answer.op in ("list", "set", "tuple"):
-        in_order = answer.op == "list" or gold.op == "relation"
-        is_plain = answer.op == "list" and all(part.op != "relation" for part in answer.args)
-        order = list(gold_values) if in_order else _order_of_names(gold_values, prompt)
-        return _point(gold_values, order), Node("tuple", answer.args, "()") if is_plain else answer
-    if values and not gold_values and gold.op == "tuple" and gold.value == "()":
-        return gold, _point(values, _order_of_names(values, prompt))
+    if gold_values and values and set(gold_values) != set(values):
+        return gold, answer
+    if gold_values and answer.op == "list" and not any(part.op == "relation" for part in answer.args):
+        return _point(gold_values, gold_values), Node("tuple", answer.args, "()")
+    if gold_values or (values and gold.value == "()"):
+        order = _order_of_names(gold_values or values, prompt)
+        gold = _point(gold_values, order) if gold_values else gold
+        answer = _point(values, order) if values else answer
     return gold, answer
 
 
-def _point(values: Values, order: list[str]) -> Node:
+def _point(values: Values, order: Iterable[str]) -> Node:
     return Node("tuple", tuple(values[name] for name in order), "()")
 
 
@@ -80,7 +77,7 @@ def _text(name: Node) -> str:
 
 def _order_of_names(values: Values, prompt: str) -> list[str]:
     """Return the names in the order of the last tuple of them in the question, else in alphabetical order."""
-    for inside in reversed(_TUPLE.findall(_squashed(prompt[-MAX_PROMPT_CHARACTERS:]))):
+    for inside in reversed(_TUPLE.findall(_DECORATION.sub("", prompt[-MAX_PROMPT_CHARACTERS:]))):
         if sorted(order := inside.split(",")) == sorted(values):
             return order
     return sorted(values, key=lambda name: (name.startswith("\\"), name))
@@ -140,7 +137,3 @@ def _formula(text: str) -> Node:
         return parse(text)
     except Unreadable:
         return Node("raw", value=text)
-
-
-def _squashed(text: str) -> str:
-    return _DECORATION.sub("", text)
