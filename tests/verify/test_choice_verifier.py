@@ -42,7 +42,6 @@ def outcome(answer: str, gold: str = "B", choices=CHOICES) -> str:
         "B green",
         "\\text{B} \\quad \\text{green}",
         "\\text{Answer: B}",
-        "B. Green is the colour",
     ],
 )
 def test_the_right_letter(answer: str):
@@ -72,6 +71,7 @@ def test_another_letter_or_no_letter(answer: str):
         "B) red",
         "A B",
         "B. red is the colour",
+        "B. Green is the colour",
         "B) not green",
         "B) green or red",
         "B. (C)",

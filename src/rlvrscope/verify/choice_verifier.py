@@ -9,19 +9,14 @@ from collections.abc import Sequence
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.tables.values import shorten
-from rlvrscope.verify.decision import Decision, NeedsAlgebra, Refused, Unreadable, decided
-from rlvrscope.verify.math.equality import Comparison
+from rlvrscope.verify.decision import Decision, Refused, decided
 from rlvrscope.verify.math.latex import canonical
-from rlvrscope.verify.math.reading import read
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MAX_CHARACTERS = 500
 _LABEL = r"(?:(?:[Oo]ption|[Cc]hoice) ?)?[(\[]?([A-Za-z]|[1-9])"
 _LABEL_ONLY = re.compile(rf"{_LABEL}[)\].:]*")
 _WITH_TEXT = re.compile(rf"{_LABEL}(?P<mark> ?[)\].:]+| ?[-\u2013\u2014]| ?(?=\()| )\s*(?P<text>.+)", re.DOTALL)
-_SEVERAL = re.compile(r"[A-Z]{2,10}|(?:[(\[]?[A-Za-z1-9][)\].]?(?:\s*(?:[,/;&+|]|\band\b|\bor\b)\s*|\s+|(?=\()|$)){2,}")
-_LEAD = re.compile(r"^(?:the )?(?:(?:final|correct) )?answer(?: is)? ?:? ?", re.IGNORECASE)
-_DENIAL = re.compile(r"\b(?:not?|n?or|neither|never|either|but|wrong|false|incorrect|except)\b", re.IGNORECASE)
 
 
 def letter_of(label: str, numbered: bool = False) -> str | None:
@@ -39,7 +34,7 @@ def letter_of(label: str, numbered: bool = False) -> str | None:
 def judge(answer: str, problem: Problem) -> Decision:
     """Compare the letter. metadata: `choices`, the options' texts; the letter may be followed by that of its option.
 
-    Raises Refused for several letters, and for a letter with another text than its option's.
+    Raises Refused for a letter with another text than its option's.
     """
     if len(answer) > MAX_CHARACTERS:
         raise Refused(f"an answer of {len(answer)} characters where a letter is expected")
@@ -70,35 +65,21 @@ def gold_letter(problem: Problem) -> str:
 
 
 def _letter_with_text(answer: str, choices: Sequence[str], numbered: bool) -> str | None:
-    if _SEVERAL.fullmatch(answer):
-        raise Refused("several letters")
     match = _WITH_TEXT.fullmatch(answer)
     letter = letter_of(match[1], numbered) if match else None
     if match is None or letter is None or LETTERS.index(letter) >= len(choices):
         return None
-    option, text = str(choices[LETTERS.index(letter)]), match["text"]
-    others = [other for other in map(_squeezed, map(str, choices)) if other and other not in _squeezed(option)]
-    named = _squeezed(option) in _squeezed(text) and not any(other in _squeezed(text) for other in others)
-    if named and (_squeezed(option) == _squeezed(text) or not _DENIAL.search(text)):
-        return letter
-    if _is_same_mathematics(option, text):
+    if _squeezed(str(choices[LETTERS.index(letter)])) == _squeezed(match["text"]):
         return letter
     if match["mark"] == " ":  # the first word may be a single letter: "a book"
         return None
     raise Refused("a letter with a text that is not its option's")
 
 
-def _is_same_mathematics(option: str, text: str) -> bool:
-    try:
-        return Comparison("", text).same(read(option), read(text))
-    except (Refused, Unreadable, NeedsAlgebra):
-        return False
-
-
 def _unwrapped(text: str) -> str:
     r"""Remove markup: \textbf{(B)}\ \text{London} becomes (B) London."""
     spelled = re.sub(r"\\text ?\{([^{}]*)\}", r" \1 ", canonical(text)).replace("\\%", "%")
-    return _LEAD.sub("", " ".join(spelled.split()).strip(" *"), count=1)
+    return " ".join(spelled.split()).strip(" *")
 
 
 def _squeezed(text: str) -> str:

@@ -34,17 +34,14 @@ class Verifier:
 
     judge: Callable[..., Decision]
     check: Callable[[Problem], None]
-    about: str
 
 
 VERIFIERS: dict[str, Verifier] = {
-    "math": Verifier(math_verifier.judge, math_verifier.check, "the same mathematical value as the gold answer"),
-    "arithmetic": Verifier(math_verifier.judge, math_verifier.check, "the same number, fully evaluated"),
-    "choice": Verifier(choice_verifier.judge, choice_verifier.check, "the letter of the right option"),
-    "countdown": Verifier(
-        countdown_verifier.judge, countdown_verifier.check, "an expression over given numbers that equals the target"
-    ),
-    "exact": Verifier(exact_verifier.judge, exact_verifier.check, "the same text"),
+    "math": Verifier(math_verifier.judge, math_verifier.check),
+    "arithmetic": Verifier(math_verifier.judge, math_verifier.check),
+    "choice": Verifier(choice_verifier.judge, choice_verifier.check),
+    "countdown": Verifier(countdown_verifier.judge, countdown_verifier.check),
+    "exact": Verifier(exact_verifier.judge, exact_verifier.check),
 }
 ALGEBRAIC = ("math", "arithmetic")
 
@@ -93,7 +90,9 @@ def verifier_of(problem: Problem) -> Verifier:
 def version_of(problem: Problem) -> str:
     """Return the version that verdicts on this problem carry. Raises InputError if a plug-in file can't be read."""
     plugin = Plugin.parse(problem.verifier)
-    return _pin(plugin, problem)[:12] if plugin else _rules(problem.verifier)
+    if plugin is None:
+        return _rules_with_algebra() if problem.verifier in ALGEBRAIC else str(REVISION)
+    return _pin(plugin, problem)[:12]
 
 
 def start(text: str, problem: Problem) -> Verdict | Work:
@@ -114,8 +113,7 @@ def start(text: str, problem: Problem) -> Verdict | Work:
     if len(answers) > 1 and problem.verifier in ALGEBRAIC:
         answer = math_verifier.joined(answers, problem)
     if answer is not None and _is_long(answer, problem):
-        draft = _completed(Verdict("error", path="algebra"), answer, problem, started)
-        return Work(_task(answer, problem), draft, is_long=True)
+        return _work(answer, problem, is_long=True)
     return judged(answer, problem)
 
 
@@ -131,30 +129,29 @@ def judged(answer: str | None, problem: Problem, algebra: Algebra | None = None)
             decision = verifier.judge(answer, problem, *arguments)
             outcome = "correct" if decision.equal else "wrong"
             verdict = Verdict(outcome, float(decision.equal), path=decision.path, reason=decision.reason)
-    except Refused as refusal:
-        verdict = Verdict("rejected", path="rules", reason=str(refusal))
-    except RecursionError:
-        verdict = Verdict("rejected", path="rules", reason="nested too deep")
+    except (Refused, RecursionError) as refusal:
+        reason = str(refusal) if isinstance(refusal, Refused) else "nested too deep"
+        verdict = Verdict("rejected", path="rules", reason=reason)
     except NeedsAlgebra:
-        draft = _completed(Verdict("error", path="algebra"), answer, problem, started)
-        return Work(_task(answer or "", problem), draft)
+        return _work(answer or "", problem)
     return _completed(verdict, answer, problem, started)
 
 
 def _completed(verdict: Verdict, answer: str | None, problem: Problem, started: float) -> Verdict:
-    version = _rules(problem.verifier)
+    version = version_of(problem)
     seconds = time.perf_counter() - started
     return replace(verdict, extracted=answer, verifier=problem.verifier, version=version, seconds=seconds)
+
+
+def _work(answer: str, problem: Problem, is_long: bool = False) -> Work:
+    draft = _completed(Verdict("error", path="algebra"), answer, problem, time.perf_counter())
+    return Work({"kind": "judge", "answer": answer, "problem": _fields(problem)}, draft, is_long)
 
 
 def _is_long(answer: str, problem: Problem) -> bool:
     """Long input may take any time, so it needs a worker with a timeout; short input takes milliseconds."""
     length = max(len(answer.strip()), len(problem.answer))
     return length > MAX_INLINE_CHARACTERS or len(problem.prompt) > MAX_INLINE_PROMPT_CHARACTERS
-
-
-def _task(answer: str, problem: Problem) -> dict[str, Any]:
-    return {"kind": "judge", "answer": answer, "problem": _fields(problem)}
 
 
 def _fields(problem: Problem) -> dict[str, Any]:
@@ -191,12 +188,8 @@ def _sha256(plugin: Plugin, changed: int, size: int) -> str:  # noqa: ARG001  ca
     return plugin.sha256()
 
 
-def _rules(verifier: str) -> str:
-    return _version() if verifier in ALGEBRAIC else str(REVISION)
-
-
 @cache
-def _version() -> str:
+def _rules_with_algebra() -> str:
     """Version of the rules and of math-verify, which may decide."""
     try:
         return f"{REVISION}+math-verify-{metadata.version('math-verify')}"

@@ -106,10 +106,9 @@ def is_text(problem: Problem) -> bool:
     """Test for a gold answer that is compared as a string only: words, or what can't be read as mathematics."""
 
     def is_text_only(node: Node) -> bool:
-        is_list = node.op in ("list", "set", "tuple") and node.args
-        return node.op == "text" or (node.op == "word" and len(str(node.value)) > 1) or (
-            bool(is_list) and all(map(is_text_only, node.args))
-        )  # fmt: skip
+        is_list = node.op in ("list", "set", "tuple") and bool(node.args)
+        is_word = node.op == "text" or (node.op == "word" and len(str(node.value)) > 1)
+        return is_word or (is_list and all(map(is_text_only, node.args)))
 
     return is_text_only(read_gold(problem.answer).node)
 
