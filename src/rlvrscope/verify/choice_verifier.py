@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.tables.values import shorten
-from rlvrscope.verify.decision import Decision, Refused, decided
+from rlvrscope.verify.decision import Decision, Refused
 from rlvrscope.verify.math.latex import canonical
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -46,7 +46,7 @@ def judge(answer: str, problem: Problem) -> Decision:
         return Decision(False, "choice", "no letter of an option")
     if choices and LETTERS.index(letter) >= len(choices):
         return Decision(False, "choice", f"there is no option {letter}")
-    return decided(letter == gold, "choice", f"{letter} is not the right option")
+    return Decision(letter == gold, "choice", f"{letter} is not the right option")
 
 
 def check(problem: Problem) -> None:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.tables.values import shorten
-from rlvrscope.verify.decision import Decision, Refused, Unreadable, decided
+from rlvrscope.verify.decision import Decision, Refused, Unreadable
 from rlvrscope.verify.math.expression import parse
 from rlvrscope.verify.math.latex import canonical
 from rlvrscope.verify.math.values import value_of
@@ -58,7 +58,7 @@ def judge(answer: str, problem: Problem) -> Decision:
         return Decision(False, "exact", f"{next(iter(extra))} is not one of the numbers, or is used too often")
     if problem.metadata.get("use") == "all" and len(used) < len(numbers):
         return Decision(False, "exact", "not every number is used")
-    return decided(value == claimed == int(problem.answer), "exact", f"it equals {shorten(str(value))}")
+    return Decision(value == claimed == int(problem.answer), "exact", f"it equals {shorten(str(value))}")
 
 
 def check(problem: Problem) -> None:

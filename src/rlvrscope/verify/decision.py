@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class Refused(Exception):  # noqa: N818  not a program error: a verdict on a text
@@ -23,13 +23,8 @@ class NeedsAlgebra(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Decision:
-    """Result of comparing an answer with its gold answer. path: the step that decided. reason: why it is not right."""
+    """Result of comparing an answer with its gold answer. path: the step that decided. reason: why, if not equal."""
 
     equal: bool
     path: str
-    reason: str = ""
-
-
-def decided(equal: bool, path: str, reason: str) -> Decision:
-    """Return the decision; the reason is kept only if not equal."""
-    return Decision(equal, path, "" if equal else reason)
+    reason: str = field(default="", compare=False)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from rlvrscope.errors import InputError
 from rlvrscope.problem import Problem
 from rlvrscope.tables.values import shorten
-from rlvrscope.verify.decision import Decision, Refused, decided
+from rlvrscope.verify.decision import Decision, Refused
 from rlvrscope.verify.math.latex import plain
 
 MAX_CHARACTERS = 10_000
@@ -21,8 +21,8 @@ def judge(answer: str, problem: Problem) -> Decision:
     if len(answer) > MAX_CHARACTERS:
         raise Refused(f"an answer of {len(answer)} characters; at most {MAX_CHARACTERS} are compared")
     if problem.metadata.get("verbatim"):
-        return decided(answer in (problem.answer, *problem.metadata.get("also", ())), "string", "another text")
-    return decided(_words(answer) in _gold_texts(problem), "string", "another text")
+        return Decision(answer in (problem.answer, *problem.metadata.get("also", ())), "string", "another text")
+    return Decision(_words(answer) in _gold_texts(problem), "string", "another text")
 
 
 def check(problem: Problem) -> None:

@@ -127,8 +127,8 @@ def judged(answer: str | None, problem: Problem, algebra: Algebra | None = None)
         else:
             arguments = (algebra,) if problem.verifier in ALGEBRAIC else ()
             decision = verifier.judge(answer, problem, *arguments)
-            outcome = "correct" if decision.equal else "wrong"
-            verdict = Verdict(outcome, float(decision.equal), path=decision.path, reason=decision.reason)
+            outcome, reason = ("correct", "") if decision.equal else ("wrong", decision.reason)
+            verdict = Verdict(outcome, float(decision.equal), path=decision.path, reason=reason)
     except (Refused, RecursionError) as refusal:
         reason = str(refusal) if isinstance(refusal, Refused) else "nested too deep"
         verdict = Verdict("rejected", path="rules", reason=reason)

@@ -36,10 +36,6 @@ _GREEK_SIGNS = {
 }
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", [f"^{{{digit}}}" for digit in range(10)], strict=True))
 _SPELLINGS = _FULL_WIDTH | {ord(sign): latex for sign, latex in (_SIGNS | _GREEK_SIGNS | _SUPERSCRIPTS).items()}
-_DROPPED = {
-    "left", "right", "displaystyle", "textstyle", "scriptstyle", "limits", "big", "Big", "bigg", "Bigg", "bigl", "bigr",
-    "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "bf", "rm", "it", "boldsymbol", "underline",
-}  # fmt: skip
 _CANONICAL = {
     "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac", "dbinom": "\\binom", "tbinom": "\\binom",
     "leq": "\\le", "geq": "\\ge", "leqslant": "\\le", "geqslant": "\\ge", "neq": "\\ne", "lt": "<", "gt": ">",
@@ -47,13 +43,13 @@ _CANONICAL = {
     "rbrack": "]", "degree": "^\\circ", "varnothing": "\\emptyset", "ast": "\\cdot", "quad": " ", "qquad": " ",
     "infin": "\\infty", "dots": "\\ldots", "cdots": "\\ldots", "thinspace": " ", "space": " ", "colon": ":",
     "measuredangle": "\\angle", "langle": "(", "rangle": ")", "bmod": "\\mod", "vee": "\\text{or}", "lor": "\\text{or}",
-} | dict.fromkeys(
-    ("textrm", "textbf", "textit", "textnormal", "mathrm", "mathbf", "mathit", "mbox", "hbox", "textup",
-     "operatorname", "mathsf"), "\\text",
-)  # fmt: skip
+}  # fmt: skip
 _NAMES = "|".join(sorted((*FUNCTIONS, *GREEK), key=len, reverse=True))
 _BARE = "|".join((*FUNCTIONS, "pi", "phi", *(name for name in GREEK if len(name) > 3 and name != "iota")))
 _REPLACED: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern), new) for pattern, new in (
+    (r"\\(?:left|right|[bB]igg?[lr]?|limits|(?:display|text|script)style)(?![A-Za-z])\s*", ""),
+    (r"\\(?:bf|rm|it|boldsymbol|underline)(?![A-Za-z])\s*", ""),
+    (r"\\(?:text(?:rm|bf|it|up|normal)|math(?:rm|bf|it|sf)|[mh]box|operatorname)(?![A-Za-z])\s*", r"\\text "),
     (r"\\(?:text)?color ?\{[A-Za-z]{1,20}\}", " "),
     (r"\\!", ""),
     (r"\{([^{}]*)\\choose\b ?([^{}]*)\}", r"\\binom{\1}{\2}"),
@@ -176,10 +172,7 @@ def cut(text: str, separator: str) -> list[str]:
 
 
 def _command(match: re.Match[str]) -> str:
-    name = match[1]
-    if name in _DROPPED:
-        return ""
-    spelled = _CANONICAL.get(name, f"\\{name}")
+    spelled = _CANONICAL.get(match[1], f"\\{match[1]}")
     return f"{spelled} " if spelled[-1].isalpha() else spelled
 
 

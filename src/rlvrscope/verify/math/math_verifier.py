@@ -11,7 +11,7 @@ from rlvrscope.errors import InputError
 from rlvrscope.extras import needs_extra
 from rlvrscope.problem import Problem
 from rlvrscope.tables.values import shorten
-from rlvrscope.verify.decision import Decision, NeedsAlgebra, Refused, Unreadable, decided
+from rlvrscope.verify.decision import Decision, NeedsAlgebra, Refused, Unreadable
 from rlvrscope.verify.math import unworked
 from rlvrscope.verify.math.equality import Algebra, Comparison, refuse_candidates
 from rlvrscope.verify.math.expression import Node
@@ -52,7 +52,7 @@ def judge(answer: str, problem: Problem, algebra: Algebra | None = None) -> Deci
     except Unreadable as error:
         return Decision(False, "exact", str(error))
     reason = "compared as text" if "text" in (gold.node.op, node.op) else "not the gold answer"
-    return decided(same, "exact" if algebra is None else "algebra", reason)
+    return Decision(same, "exact" if algebra is None else "algebra", reason)
 
 
 def joined(answers: Sequence[str], problem: Problem) -> str:

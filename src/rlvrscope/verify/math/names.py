@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 from rlvrscope.verify.decision import Refused, Unreadable
 from rlvrscope.verify.math.expression import CONSTANTS, Node, literal, parse
@@ -98,38 +99,29 @@ def renamed(gold: Node, answer: Node) -> Node:
 
 def stands_alone(side: Node, prompt: str) -> bool:
     """Test whether the question has this expression, and not only as part of another one: m+n."""
-    return bool(side.variables() or side.op in ("raw", "text")) and skeleton(side) in whole_expressions(prompt)
+    return bool(side.variables() or side.op in ("raw", "text")) and skeleton(side) in formulas(prompt).whole
+
+
+class Formulas(NamedTuple):
+    """Skeletons of whole formulas and sides of equations; also those of all their parts; the values of numbers."""
+
+    whole: frozenset[str]
+    parts: frozenset[str]
+    numbers: frozenset[Fraction | None]
 
 
 @lru_cache(maxsize=1024)
-def expressions(prompt: str) -> frozenset[str]:
-    """Return the skeletons of all formulas in the prompt and of their parts."""
-    nodes = [part for node in _formulas(prompt) for part in node.walk()]
-    return frozenset(skeleton(part) for part in nodes if part.op != "symbol")
-
-
-@lru_cache(maxsize=1024)
-def numbers(prompt: str) -> frozenset[Fraction | None]:
-    """Return the values of the numbers and fractions in the prompt."""
-    return frozenset(literal(part) for node in _formulas(prompt) for part in node.walk())
-
-
-@lru_cache(maxsize=1024)
-def whole_expressions(prompt: str) -> frozenset[str]:
-    """Return the skeletons of whole formulas and of whole sides of equations."""
-    return frozenset(map(skeleton, _formulas(prompt)))
-
-
-def _formulas(prompt: str) -> list[Node]:
+def formulas(prompt: str) -> Formulas:
     """Read formulas between dollar signs, and text outside that looks like one: as a whole, and side by side."""
     tail = _DELIMITER.sub("$", prompt[-MAX_PROMPT_CHARACTERS:])
     pieces = [*_FORMULA.findall(tail), *_PROSE.findall(_FORMULA.sub(" ; ", tail))]
-    nodes = []
+    nodes = list[Node]()
     for piece in pieces[:_MAX_PIECES]:
         with contextlib.suppress(Refused):
             text = canonical(piece.strip(" .,"))
             nodes += [_formula(side.strip()) for side in (text, *_SIGNS.split(text))]
-    return nodes
+    parts = [part for node in nodes for part in node.walk() if part.op != "symbol"]
+    return Formulas(frozenset(map(skeleton, nodes)), frozenset(map(skeleton, parts)), frozenset(map(literal, parts)))
 
 
 def _formula(text: str) -> Node:

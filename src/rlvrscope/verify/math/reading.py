@@ -16,7 +16,6 @@ from rlvrscope.verify.math.latex import canonical, cut, split
 from rlvrscope.verify.math.units import is_known, scale_and_name
 
 MAX_ITEMS = 50
-_TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 INFINITY = Node("symbol", value="\\infty")
 _MATRIX = re.compile(
     r"([(\[]?) ?\\begin\{([pb]?matrix|array)\}(?:\{[clr| ]{1,40}\})?((?:(?!\\begin).)*)\\end\{\2\} ?([)\]]?)", re.DOTALL
@@ -224,7 +223,7 @@ def _quantity(text: str) -> Node | None:
     unit = re.sub(rf"\\frac\{{({_TEXT_UNIT})\}}\{{({_TEXT_UNIT})\}}", r"\1/\2", match["unit"].strip())
     named = scale_and_name(re.sub(r"\\text\{([^{}]*)\}", r" \1 ", unit).replace("^\\circ", "degrees "))
     is_product = unit[:1].isalpha() and len(unit.split("/")[0]) < 4 and not is_known((named or (1, ""))[1])  # 2 yx
-    if named is None or is_product or _TRIGONOMETRY.search(match["value"]):
+    if named is None or is_product:
         return None
     scale, name = named
     inner = _scalar(match["value"].strip())

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from rlvrscope.verify.decision import Refused
 from rlvrscope.verify.math.expression import Node, literal
-from rlvrscope.verify.math.names import expressions, is_name, numbers, whole_expressions
+from rlvrscope.verify.math.names import formulas, is_name
 from rlvrscope.verify.math.units import MAX_PROMPT_CHARACTERS
 from rlvrscope.verify.math.values import base_and_exponent, skeleton
 
@@ -47,7 +47,7 @@ def check(gold: Node, answer: Node, prompt: str) -> None:
 def check_no_equation_of_question(answer: Node, text: str, prompt: str) -> None:
     """Raise Refused for an equation of the question: x+1=25 is not 25."""
     is_equation = answer.op == "relation" and not is_name(answer.args[0])
-    if is_equation and skeleton(Node("raw", value=text)) in expressions(prompt):
+    if is_equation and skeleton(Node("raw", value=text)) in formulas(prompt).parts:
         raise Refused("the answer repeats the question")
 
 
@@ -76,7 +76,7 @@ def _repeats(gold_nodes: list[Node], nodes: list[Node], prompt: str) -> bool:
     return bool(nodes) and all(
         skeleton(node) not in known
         and (other_form or literal(node) is None)
-        and skeleton(node) in (whole_expressions(prompt) if _is_power_of_ten(node) else expressions(prompt))
+        and skeleton(node) in (formulas(prompt).whole if _is_power_of_ten(node) else formulas(prompt).parts)
         for node in nodes
     )
 
@@ -94,7 +94,7 @@ def _is_in_another_form(gold: Node, answer: Node, prompt: str) -> bool:
     question = prompt[-MAX_PROMPT_CHARACTERS:].lower()
     if _SIMPLIFY.search(question) and _largest(answer) > _largest(gold):
         return True
-    if _DECIMAL.search(question) and answer.op == "divide" != gold.op and literal(answer) in numbers(prompt):
+    if _DECIMAL.search(question) and answer.op == "divide" != gold.op and literal(answer) in formulas(prompt).numbers:
         return True
     if _EXPAND.search(question) and _any(_sums_in_product, [answer]) and not _any(_sums_in_product, [gold]):
         return True

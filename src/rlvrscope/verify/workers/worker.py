@@ -31,23 +31,13 @@ def main() -> None:
     with contextlib.suppress(ImportError):
         import rlvrscope.verify.math.algebra
         import rlvrscope.verify.verifiers  # noqa: F401  slow: imported once, before the fork
-    if not hasattr(os, "fork"):
-        _serve_until_pool_ends(answers, memory)
-        return
-    while True:
-        child = os.fork()
-        if child == 0:
-            _serve_until_pool_ends(answers, memory)
-            os._exit(0)
+    while hasattr(os, "fork") and (child := os.fork()):
         _, status = os.waitpid(child, 0)
         if os.waitstatus_to_exitcode(status) == 0:
             return
-
-
-def _serve_until_pool_ends(answers: BinaryIO, memory: int) -> None:
-    """Serve; a pool that has died is not an error, so that the keeper starts no further worker."""
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError):  # the pool has died: the keeper starts no further worker
         _serve(answers, memory)
+    os._exit(0)
 
 
 def _serve(answers: BinaryIO, memory: int) -> None:
@@ -59,8 +49,8 @@ def _serve(answers: BinaryIO, memory: int) -> None:
     _limit("RLIMIT_CORE", 0)
     # the leading newline ends a line that a killed worker left half written
     answers.write(b"\n" + json.dumps({"ready": os.getpid()}).encode() + b"\n")
-    requests = os.fdopen(os.dup(0), "rb", buffering=0)
-    while line := _read_line(requests):
+    requests = os.fdopen(os.dup(0), "rb")
+    while line := requests.readline():
         try:
             task = json.loads(line)
         except ValueError:
@@ -68,16 +58,6 @@ def _serve(answers: BinaryIO, memory: int) -> None:
         _limit("RLIMIT_CPU", int(time.process_time() + task["seconds"]) + _SPARE_SECONDS)
         reply = _reply(task) | {"id": task["id"]}
         answers.write(json.dumps(reply).encode() + b"\n")
-
-
-def _read_line(requests: BinaryIO) -> bytes:
-    """Return the next whole line. The pool sends one task at a time, so no later data is lost."""
-    parts: list[bytes] = []
-    while part := requests.read(1 << 16):
-        parts.append(part)
-        if part.endswith(b"\n"):
-            break
-    return b"".join(parts)
 
 
 def _reply(task: dict[str, Any]) -> dict[str, Any]:

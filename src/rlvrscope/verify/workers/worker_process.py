@@ -52,16 +52,17 @@ class WorkerProcess:
             self._make_ready()
             started = time.monotonic()
             self._tasks += 1
-            self._send(task | {"id": self._tasks, "seconds": timeout})
-            while True:
+            line = json.dumps(task | {"id": self._tasks, "seconds": timeout}).encode() + b"\n"
+            with contextlib.suppress(OSError, AttributeError):  # the end of the process arrives as a message
+                self.process.stdin.write(line)  # pyright: ignore[reportOptionalMemberAccess]
+                self.process.stdin.flush()  # pyright: ignore[reportOptionalMemberAccess]
+            reply: dict[str, Any] | None = {"id": None}
+            while reply is not None and reply.get("id", self._tasks) != self._tasks:  # of a task that was given up
                 try:
                     reply = self._messages.get(timeout=max(0.0, started + timeout - time.monotonic()))
                 except queue.Empty:
                     self._kill()
                     return {"outcome": "timeout", "reason": f"took more than {timeout:g} s"}, time.monotonic() - started
-                if reply is not None and reply.get("id", self._tasks) != self._tasks:
-                    continue  # of a task that was given up
-                break
             if reply is not None and "ready" not in reply:
                 self._deaths = 0
                 if self._tasks >= _MAX_TASKS:
@@ -108,12 +109,6 @@ class WorkerProcess:
                 start_new_session=True,
             )
         threading.Thread(target=_listen, args=(self.process.stdout, self._messages), daemon=True).start()
-
-    def _send(self, task: dict[str, Any]) -> None:
-        """Write a task. A broken pipe is ignored: the end of the process arrives as a message."""
-        with contextlib.suppress(OSError, AttributeError):
-            self.process.stdin.write(json.dumps(task).encode() + b"\n")  # pyright: ignore[reportOptionalMemberAccess]
-            self.process.stdin.flush()  # pyright: ignore[reportOptionalMemberAccess]
 
     def _kill(self) -> None:
         """Kill the working process. Its keeper, where there is one, starts the next."""
