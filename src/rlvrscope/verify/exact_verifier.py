@@ -22,7 +22,7 @@ def judge(answer: str, problem: Problem) -> Decision:
         raise Refused(f"an answer of {len(answer)} characters; at most {MAX_CHARACTERS} are compared")
     if problem.metadata.get("verbatim"):
         return Decision(answer in (problem.answer, *problem.metadata.get("also", ())), "string", "another text")
-    return Decision(_words(answer) in _gold_texts(problem), "string", "another text")
+    return Decision(" ".join(plain(answer).split()) in _gold_texts(problem), "string", "another text")
 
 
 def check(problem: Problem) -> None:
@@ -34,12 +34,8 @@ def check(problem: Problem) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _gold_texts(problem: Problem) -> frozenset[tuple[str, ...]]:
+def _gold_texts(problem: Problem) -> frozenset[str]:
     also = problem.metadata.get("also", ())
     if not isinstance(also, list | tuple) or not all(isinstance(text, str) for text in also):
         raise InputError(f"problem {problem.id!r}: metadata also must be a list of texts; got {shorten(also)}")
-    return frozenset(map(_words, (problem.answer, *also)))
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(plain(text).split())
+    return frozenset(" ".join(plain(text).split()) for text in (problem.answer, *also))

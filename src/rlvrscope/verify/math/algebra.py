@@ -62,10 +62,9 @@ def _values_agree(gold: sympy.Expr, answer: sympy.Expr, key: str, tolerance: flo
         raise Refused("numbers that are too long to be distinguished")
     agreements = 0
     for trial in range(4):
-        sides = [_Value(key, trial) for _ in range(2)]
         with mp.workdps(places + _MARGIN + 2 * math.ceil(math.log10(MAX_MAGNITUDE))):
             try:
-                gold_value, value = (side(tree) for side, tree in zip(sides, (gold, answer), strict=True))
+                gold_value, value = (_value(side, key, trial) for side in (gold, answer))
             except (ZeroDivisionError, ValueError):
                 continue
             if _is_real(gold_value) != _is_real(value):
@@ -82,54 +81,47 @@ def _is_real(value: Any) -> bool:
     return abs(mp.im(value)) <= mp.mpf(10) ** -MIN_DIGITS * max(abs(value), 1)
 
 
-class _Value:
-    """Evaluator of a sympy expression in mpmath. Raises Refused past the limits, _NoValueError for an unknown part."""
+def _value(node: Any, key: str, trial: int) -> Any:
+    """Return the value in mpmath. Raises Refused past the limits, _NoValueError for a part without a value."""
+    value = _unbounded(node, key, trial)
+    if not abs(value) <= MAX_MAGNITUDE or 0 < abs(value) < MIN_MAGNITUDE:
+        raise Refused("values too large or too small to be distinguished")
+    return value
 
-    def __init__(self, key: str, trial: int) -> None:
-        self.key, self.trial = key, trial
 
-    def __call__(self, node: Any) -> Any:
-        value = self._value(node)
-        size = abs(value)
-        if not size <= MAX_MAGNITUDE or 0 < size < MIN_MAGNITUDE:
-            raise Refused("values too large or too small to be distinguished")
-        return value
+def _unbounded(node: Any, key: str, trial: int) -> Any:
+    if node.is_Float:
+        node = sympy.Rational(str(node))
+    if node.is_Rational:
+        return mp.mpf(int(node.p)) / int(node.q)
+    if node.is_Symbol:
+        return _point(coordinate(key, trial, re.sub(r"[\\{}]", "", node.name)), trial)
+    if node is sympy.I:
+        return mp.mpc(0, 1)
+    if node.is_NumberSymbol:
+        return mp.make_mpf(node._as_mpf_val(mp.prec))
+    if isinstance(node, (*_BOUND, AppliedUndef)) or not isinstance(node, sympy.Expr):
+        raise _NoValueError
+    args = [_value(arg, key, trial) for arg in node.args]
+    if node.is_Add or node.is_Mul:
+        return mp.fsum(args) if node.is_Add else mp.fprod(args)
+    if node.is_Pow:
+        return _power(args[0], args[1], node.args[1])
+    name = type(node).__name__
+    if name == "UnevaluatedExpr":
+        return args[0]
+    is_function = type(node).__module__.startswith("sympy.functions")  # never a name that the answer chose
+    function = getattr(mp, _NAMES.get(name, name), None) if is_function else None
+    if function is None or not args:
+        raise _NoValueError
+    if name not in ("log", "Abs") and max(map(abs, args)) > MAX_ARGUMENT:
+        raise Refused("an argument that is too large")
+    return function(*args)
 
-    def _value(self, node: Any) -> Any:
-        if node.is_Float:
-            node = sympy.Rational(str(node))
-        if node.is_Rational:
-            return mp.mpf(int(node.p)) / int(node.q)
-        if node.is_Symbol:
-            return self._point(re.sub(r"[\\{}]", "", node.name))
-        if node is sympy.I:
-            return mp.mpc(0, 1)
-        if node.is_NumberSymbol:
-            return mp.make_mpf(node._as_mpf_val(mp.prec))
-        if isinstance(node, (*_BOUND, AppliedUndef)) or not isinstance(node, sympy.Expr):
-            raise _NoValueError
-        args = list(map(self, node.args))
-        if node.is_Add or node.is_Mul:
-            return mp.fsum(args) if node.is_Add else mp.fprod(args)
-        if node.is_Pow:
-            return _power(args[0], args[1], node.args[1])
-        name = type(node).__name__
-        if name == "UnevaluatedExpr":
-            return args[0]
-        is_function = type(node).__module__.startswith("sympy.functions")  # never a name that the answer chose
-        function = getattr(mp, _NAMES.get(name, name), None) if is_function else None
-        if function is None or not args:
-            raise _NoValueError
-        if name not in ("log", "Abs") and max(map(abs, args)) > MAX_ARGUMENT:
-            raise Refused("an argument that is too large")
-        return function(*args)
 
-    def _point(self, symbol: str) -> Any:
-        """Return 0.25 to 2.25, the negative of that, or a whole number from 3 to 14."""
-        number = coordinate(self.key, self.trial, symbol)
-        if self.trial == 3:
-            return mp.mpf(3 + number % 12)
-        return mp.mpf((number + 2**28) * (-1 if self.trial == 2 else 1)) / 2**30
+def _point(number: int, trial: int) -> Any:
+    """Return 0.25 to 2.25, the negative of that, or a whole number from 3 to 14."""
+    return mp.mpf(3 + number % 12) if trial == 3 else mp.mpf((number + 2**28) * (-1 if trial == 2 else 1)) / 2**30
 
 
 def _power(base: Any, exponent: Any, written: Any) -> Any:

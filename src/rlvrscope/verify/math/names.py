@@ -42,14 +42,19 @@ def is_name(side: Node) -> bool:
 
 
 def in_one_order(gold: Node, answer: Node, prompt: str) -> tuple[Node, Node]:
-    """Return both as points if one names its values: in the order of the names in the question, else alphabetical."""
+    """Return both as points if one names its values: in the order of the names in the question, else alphabetical.
+
+    A bare list, and a bare point where the gold answer is (y, x) = (4, 3), must be in the gold answer's order.
+    """
     gold_values, values = _values_by_name(gold), _values_by_name(answer)
     if gold_values and values and set(gold_values) != set(values):
         return gold, answer
-    if gold_values and answer.op == "list" and not any(part.op == "relation" for part in answer.args):
-        return _point(gold_values, gold_values), Node("tuple", answer.args, "()")
-    if gold_values or (values and gold.value == "()"):
-        order = _order_of_names(gold_values or values, prompt)
+    is_bare_list = answer.op == "list" and not any(part.op == "relation" for part in answer.args)
+    if gold_values and not values and (is_bare_list or gold.op == "relation"):
+        return _point(gold_values, gold_values), Node("tuple", answer.args, "()") if is_bare_list else answer
+    named = gold_values or values
+    if named and (gold_values or gold.value == "()"):
+        order = _order_of_names(named, prompt)
         gold = _point(gold_values, order) if gold_values else gold
         answer = _point(values, order) if values else answer
     return gold, answer

@@ -107,15 +107,10 @@ def _largest(node: Node) -> Fraction:
 
 def _sums_in_product(node: Node) -> int:
     """Count factors that are sums with variables, with multiplicity; 0 if the node is not a product."""
-    if node.op in ("multiply", "negate"):
-        return sum(_sums_in_product(arg) + _is_sum(arg) for arg in node.args)
-    power = literal(node.args[1]) if node.op == "power" else None
-    is_power = power is not None and power >= 1 and power.denominator == 1 and _is_sum(node.args[0])
-    return int(power or 0) if is_power else 0
-
-
-def _is_sum(node: Node) -> bool:
-    return node.op == "add" and bool(node.variables())
+    factors = [node.args[0]] if node.op == "power" else node.args if node.op in ("multiply", "negate") else ()
+    num_sums = sum(_sums_in_product(factor) or (factor.op == "add" and bool(factor.variables())) for factor in factors)
+    power = literal(node.args[1]) if node.op == "power" else 1
+    return num_sums * max(0, int(power or 0))
 
 
 def _is_final(node: Node) -> bool:

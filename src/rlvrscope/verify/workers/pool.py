@@ -85,16 +85,15 @@ class VerifierPool:
         for problem in distinct:
             check_problem(problem)
         check_algebra(distinct)
+        batch = _Batch([None] * len(texts), on_progress)
         try:
-            return self._verdicts(texts, problems, on_progress)
+            self._judge(batch, texts, problems)
         except BaseException:
             self.close()  # drop the items in progress
             raise
+        return [verdict for verdict in batch.verdicts if verdict is not None]
 
-    def _verdicts(
-        self, texts: Sequence[str], problems: Sequence[Problem], on_progress: OnProgress | None
-    ) -> list[Verdict]:
-        batch = _Batch([None] * len(texts), on_progress)
+    def _judge(self, batch: _Batch, texts: Sequence[str], problems: Sequence[Problem]) -> None:
         results, long = self._results, list[int]()
         for index, (text, problem) in enumerate(zip(texts, problems, strict=True)):
             result = start(text, problem)
@@ -108,7 +107,6 @@ class VerifierPool:
             self._queue(index, batch.work[index])
         while batch.waiting:
             batch.finish(results.get())
-        return [verdict for verdict in batch.verdicts if verdict is not None]
 
     def _queue(self, index: int, work: Work) -> None:
         """Queue a task, and start a worker for it unless there are enough."""
