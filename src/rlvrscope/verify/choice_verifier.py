@@ -79,7 +79,7 @@ def _letter_with_text(answer: str, choices: Sequence[str], numbered: bool) -> st
 def _unwrapped(text: str) -> str:
     r"""Remove markup: \textbf{(B)}\ \text{London} becomes (B) London."""
     spelled = re.sub(r"\\text ?\{([^{}]*)\}", r" \1 ", canonical(text)).replace("\\%", "%")
-    return " ".join(spelled.split()).strip(" *")
+    return " ".join(spelled.split()).strip(" *{}")
 
 
 def _squeezed(text: str) -> str:

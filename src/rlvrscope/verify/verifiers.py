@@ -55,15 +55,10 @@ class Work:
     is_long: bool = False
 
     def finish(self, reply: dict[str, Any], seconds: float) -> Verdict:
-        """Return the verdict for a worker's reply: {outcome, score, path, reason}."""
-        return replace(
-            self.draft,
-            outcome=reply["outcome"],
-            score=float(reply.get("score", reply["outcome"] == "correct")),
-            path=reply.get("path", self.draft.path),
-            reason=reply.get("reason", ""),
-            seconds=seconds,
-        )
+        """Return the verdict for a worker's reply: {outcome, score, path, reason}, all but the first optional."""
+        score = float(reply["outcome"] == "correct")
+        parts = {name: reply[name] for name in ("outcome", "score", "path", "reason") if name in reply}
+        return replace(self.draft, **({"score": score} | parts), seconds=seconds)
 
 
 def check_problem(problem: Problem) -> None:

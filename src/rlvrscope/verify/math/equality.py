@@ -107,13 +107,13 @@ class Comparison:
     def _relations(self, gold: Node, answer: Node) -> bool:
         if gold.value != answer.value or (_is_solved(gold) and not _is_solved(answer)):
             return False
-        if self._all_same(gold, answer):
+        if self._all_same(gold.args, answer.args):
             return True
         return len(gold.args) == 2 and self._are_multiples(gold, answer)
 
-    def _all_same(self, gold: Node, answer: Node) -> bool:
+    def _all_same(self, gold: Sequence[Node], answer: Sequence[Node]) -> bool:
         try:
-            return all(map(self.same, gold.args, answer.args))
+            return all(map(self.same, gold, answer))
         except Unreadable:
             return False
 
@@ -132,8 +132,7 @@ class Comparison:
         """Match the parts of the gold answer with those of the answer, one to one."""
         unmatched = list(answer.args)
         for part in gold.args:
-            pair = Node("tuple", (part,))
-            match = next((other for other in unmatched if self._all_same(pair, Node("tuple", (other,)))), None)
+            match = next((other for other in unmatched if self._all_same([part], [other])), None)
             if match is None:
                 return False
             unmatched.remove(match)

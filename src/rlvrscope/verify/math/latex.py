@@ -29,20 +29,19 @@ _SIGNS = {
     "€": r"\text{euros}", "£": r"\text{pounds}", "¥": r"\text{yen}", "₹": r"\text{rupees}",
     "\u00a0": " ", "\u2009": " ", "\u202f": " ",
 }  # fmt: skip
-_GREEK_SIGNS = {
-    unicodedata.lookup(f"GREEK {'CAPITAL' if name[0].isupper() else 'SMALL'} LETTER {greek}"): f"\\{name} "
-    for name in GREEK
-    if (greek := {"lambda": "LAMDA"}.get(name, name.upper())) not in ("VAREPSILON", "VARPHI", "INFTY", "ELL")
-}
+_GREEK_LETTERS = "αβγδε_ζηθικλμνξπρστφ_χψωΔΩ__"
+"""Letters of the names in GREEK, with _ for names without one."""
+_GREEK_SIGNS = {sign: f"\\{name} " for sign, name in zip(_GREEK_LETTERS, GREEK, strict=True) if sign != "_"}
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", [f"^{{{digit}}}" for digit in range(10)], strict=True))
 _SPELLINGS = _FULL_WIDTH | {ord(sign): latex for sign, latex in (_SIGNS | _GREEK_SIGNS | _SUPERSCRIPTS).items()}
 _CANONICAL = {
     "dfrac": "\\frac", "tfrac": "\\frac", "cfrac": "\\frac", "dbinom": "\\binom", "tbinom": "\\binom",
     "leq": "\\le", "geq": "\\ge", "leqslant": "\\le", "geqslant": "\\ge", "neq": "\\ne", "lt": "<", "gt": ">",
     "lbrace": "\\{", "rbrace": "\\}", "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "lbrack": "[",
-    "rbrack": "]", "degree": "^\\circ", "varnothing": "\\emptyset", "ast": "\\cdot", "quad": " ", "qquad": " ",
+    "rbrack": "]", "degree": "^\\circ", "varnothing": "\\{\\}", "emptyset": "\\{\\}", "ast": "\\cdot",
     "infin": "\\infty", "dots": "\\ldots", "cdots": "\\ldots", "thinspace": " ", "space": " ", "colon": ":",
-    "measuredangle": "\\angle", "langle": "(", "rangle": ")", "bmod": "\\mod", "vee": "\\text{or}", "lor": "\\text{or}",
+    "quad": " ", "qquad": " ", "measuredangle": "\\angle", "langle": "(", "rangle": ")", "bmod": "\\mod",
+    "vee": "\\text{or}", "lor": "\\text{or}",
 }  # fmt: skip
 _NAMES = "|".join(sorted((*FUNCTIONS, *GREEK), key=len, reverse=True))
 _BARE = "|".join((*FUNCTIONS, "pi", "phi", *(name for name in GREEK if len(name) > 3 and name != "iota")))
@@ -132,14 +131,14 @@ def canonical(text: str) -> str:
         check_nesting(text)
         return re.sub(r" (?![0-9])|(?<![0-9,]) ", "", " ".join(text.split())).removesuffix(".")
     text = _SEPARATED.sub(lambda match: re.sub("[^0-9]", "", match[0]), text).replace("{,}", ",")
-    text = _dollars(_undelimited(text.removesuffix(".")))
+    text = _dollars(re.sub(r"(?<!\\)\\[()\[\]]", "", text.removesuffix(".")).strip())
     for pattern, new in _REPLACED:
         text = pattern.sub(new, text)
     text = _COMMAND.sub(_command, text)
     check_nesting(text)
     for pattern, new in _UPRIGHT:
         text = pattern.sub(new, text)
-    return _unbraced(text.strip().removesuffix("."))
+    return text.strip().removesuffix(".")
 
 
 def check_nesting(text: str) -> None:
@@ -176,13 +175,6 @@ def _command(match: re.Match[str]) -> str:
     return f"{spelled} " if spelled[-1].isalpha() else spelled
 
 
-def _undelimited(text: str) -> str:
-    for left, right in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
-        if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right):
-            return text[len(left) : -len(right)].strip()
-    return text
-
-
 def _dollars(text: str) -> str:
     r"""Read an escaped or a single dollar sign, or another currency, next to a number as the unit; drop pairs."""
     text = re.sub(r"\\text ?\{ ?\\\$ ?\}", r"\\$", text)
@@ -191,14 +183,3 @@ def _dollars(text: str) -> str:
     text = re.sub(r"(?<=[0-9]) *\\?\$$", r"\\text{dollars}", text)
     text = re.sub(r"^([+-]?) *\\?\$ *(?=[0-9.])(.*)$", r"\1\2\\text{dollars}", text, flags=re.DOTALL)
     return re.sub(r"^(\\text\{(?:euros|pounds|yen|rupees)\}) *([0-9.,]+)$", r"\2\1", text)
-
-
-def _unbraced(text: str) -> str:
-    """Remove braces around the whole text."""
-    while text.startswith("{") and text.endswith("}"):
-        try:
-            split(text[1:-1], "$^")
-        except Unreadable:
-            return text
-        text = text[1:-1].strip()
-    return text

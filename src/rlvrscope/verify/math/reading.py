@@ -103,8 +103,6 @@ def _several(text: str) -> Node | None:
         return Node("relation", (Node("symbol", value=text[0]), inside), "in")
     if re.fullmatch(r"[A-Z]\(.*,.*\)", text):  # a point with its name
         return _content(text[1:])
-    if text == "\\emptyset":
-        return Node("set")
     if text == "\\mathbb R":
         return Node("tuple", (Node("negate", (INFINITY,)), INFINITY), "()")
     if (match := _MATRIX.fullmatch(text)) and match[1] + match[4] in ("", "()", "[]"):
@@ -159,7 +157,7 @@ def _bracketed(text: str) -> Node | None:
     kind = (match[1] + match[3]).replace("\\", "")
     if kind == "{}" and (match[1] == "\\{" or len(inside) > 1):
         return Node("set", _parts(inside) if match[2].strip() else ())
-    if len(inside) == 1 and kind == "()":
+    if len(inside) == 1 and kind in ("()", "{}"):
         return _content(match[2].strip())
     if kind not in ("()", "[]", "(]", "[)") or len(inside) == 1:
         raise Unreadable("brackets of different kinds")
@@ -227,11 +225,8 @@ def _quantity(text: str) -> Node | None:
         return None
     scale, name = named
     inner = _scalar(match["value"].strip())
-    if inner.op == "quantity" and not inner.value:  # 5 million dollars, in two texts
-        inner = inner.args[0]
     if inner.op in ("raw", "quantity", "ratio"):
         return None
-    value = inner if scale == 1 else Node("multiply", (number(Fraction(scale)), inner))
-    if scale > 1 and inner.op == "number":
-        value = number(Fraction(inner.value) * scale)
+    value = inner if scale == 1 else Node("multiply", (number(scale), inner))
+    value = number(Fraction(inner.value) * scale) if inner.op == "number" else value
     return Node("quantity", (value,), name) if name else value

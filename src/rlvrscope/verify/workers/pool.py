@@ -11,6 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -177,17 +178,15 @@ def verify_answer(text: str, problem: Problem) -> Verdict:
     if isinstance(result, Verdict):
         return result
     with _one_at_a_time:
-        return _shared().map([text], [problem])[0]
+        return _shared(os.getpid()).map([text], [problem])[0]
 
 
 _one_at_a_time = threading.Lock()
-_pools: dict[int, VerifierPool] = {}
-"""The pool behind `verify_answer`, by process id: a forked process makes its own."""
 
 
-def _shared() -> VerifierPool:
-    process = os.getpid()
-    if process not in _pools:
-        _pools[process] = VerifierPool(workers=1)
-        atexit.register(lambda: _pools.pop(process).close() if os.getpid() == process else None)
-    return _pools[process]
+@cache
+def _shared(process: int) -> VerifierPool:
+    """Return the pool behind `verify_answer`; a forked process makes its own."""
+    pool = VerifierPool(workers=1)
+    atexit.register(lambda: pool.close() if os.getpid() == process else None)
+    return pool
