@@ -18,6 +18,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rlvrscope.errors import InputError, RlvrscopeError
+from rlvrscope.extras import needs_extra
+from rlvrscope.plugins import Plugin
+from rlvrscope.problem import Problem
+from rlvrscope.verify.verifiers import judged
 
 _SPARE_SECONDS = 2
 """Processor time beyond the timeout, so that the pool's timeout comes first."""
@@ -29,8 +33,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     with contextlib.suppress(ImportError):
-        import rlvrscope.verify.math.algebra
-        import rlvrscope.verify.verifiers  # noqa: F401  slow: imported once, before the fork
+        import rlvrscope.verify.math.algebra  # noqa: F401  slow: imported once, before the fork
     while hasattr(os, "fork") and (child := os.fork()):
         _, status = os.waitpid(child, 0)
         if os.waitstatus_to_exitcode(status) == 0:
@@ -49,8 +52,7 @@ def _serve(answers: BinaryIO, memory: int) -> None:
     _limit("RLIMIT_CORE", 0)
     # the leading newline ends a line that a killed worker left half written
     answers.write(b"\n" + json.dumps({"ready": os.getpid()}).encode() + b"\n")
-    requests = os.fdopen(os.dup(0), "rb")
-    while line := requests.readline():
+    for line in sys.stdin.buffer:
         try:
             task = json.loads(line)
         except ValueError:
@@ -77,16 +79,11 @@ def _reply(task: dict[str, Any]) -> dict[str, Any]:
 
 def _judge(task: dict[str, Any]) -> dict[str, Any]:
     """Judge an answer, with computer algebra where that must decide."""
-    from rlvrscope.problem import Problem
-    from rlvrscope.verify.verifiers import judged
-
     verdict = judged(task["answer"], Problem(**task["problem"]), _algebra)
     return {name: getattr(verdict, name) for name in ("outcome", "score", "path", "reason")}
 
 
 def _algebra(*arguments: Any) -> bool:
-    from rlvrscope.extras import needs_extra
-
     with needs_extra("math", "comparing this answer with its gold answer"):
         from rlvrscope.verify.math.algebra import equal
     return equal(*arguments)
@@ -94,9 +91,6 @@ def _algebra(*arguments: Any) -> bool:
 
 def _own(task: dict[str, Any]) -> dict[str, Any]:
     """Call the user's verifier: it returns True, False, a score from 0 to 1, or None for no answer."""
-    from rlvrscope.plugins import Plugin
-    from rlvrscope.problem import Problem
-
     try:
         function = Plugin(Path(task["path"]), task["name"]).load(task["sha256"])
     except InputError as error:
