@@ -39,7 +39,6 @@ _DISPLAY = re.compile(r"^(?:\$\$|\\\[)\s*\n\s*")
 """Opening of a displayed formula, followed by a line break."""
 _AROUND_A_BOX = " \t\n$*.()[]\\"
 _SPACE = re.compile(r"\s+")
-_OPEN, _CLOSE = "<think>", "</think>"
 
 
 def extract(text: str, forms: Sequence[str] = ("boxed",)) -> list[str]:
@@ -52,7 +51,7 @@ def extract(text: str, forms: Sequence[str] = ("boxed",)) -> list[str]:
     >>> extract(r"so \boxed{\frac{1}{2}}, that is \boxed{ .5 }")
     ['\\frac{1}{2}', ' .5 ']
     """
-    tail = _without_reasoning(text)[-TAIL:]
+    tail = text.rpartition("</think>")[2].partition("<think>")[0][-TAIL:]
     for form in forms:
         if form not in FORMS:
             check_forms([form])
@@ -83,12 +82,6 @@ def check_forms(forms: Any) -> None:
         raise InputError(f"unknown answer form {shorten(unknown)}. {did_you_mean(str(unknown), list(FORMS))}")
     if not names:
         raise InputError(f"forms must be a list of one or more of {', '.join(FORMS)}; got {shorten(forms)}")
-
-
-def _without_reasoning(text: str) -> str:
-    """Return what follows the last </think>, up to a <think> that does not end."""
-    after = text[text.rfind(_CLOSE) + len(_CLOSE) :] if _CLOSE in text else text
-    return after.partition(_OPEN)[0]
 
 
 def _boxed(tail: str) -> list[str]:

@@ -16,7 +16,7 @@ from rlvrscope.verify.math import unworked
 from rlvrscope.verify.math.equality import Algebra, Comparison, refuse_candidates
 from rlvrscope.verify.math.expression import Node
 from rlvrscope.verify.math.latex import canonical
-from rlvrscope.verify.math.reading import read_canonical
+from rlvrscope.verify.math.reading import read
 from rlvrscope.verify.math.values import value_of
 
 LIBRARY = "math_verify"
@@ -38,7 +38,7 @@ def judge(answer: str, problem: Problem, algebra: Algebra | None = None) -> Deci
     gold, text = read_gold(problem.answer), canonical(answer)
     if text.replace(", ", ",") == gold.text.replace(", ", ","):
         return Decision(True, "string")
-    node = read_canonical(text)
+    node = read(text)
     tolerance = float(problem.metadata.get("tolerance", 0.0))
     comparison = Comparison(problem.prompt, f"{gold.text}\x1f{text}", tolerance, algebra)
     try:
@@ -81,7 +81,7 @@ def read_gold(text: str) -> Gold:
     spelled = text
     try:
         spelled = canonical(text)
-        node = read_canonical(spelled)
+        node = read(spelled)
         for scalar in unworked.scalars(node):
             _is_rational(scalar)
     except (Refused, Unreadable):
@@ -92,7 +92,7 @@ def read_gold(text: str) -> Gold:
 def read_as(answer: str) -> str:
     """Return the kinds and values in an answer as read, such as "tuple(number 1, number 2)", or why it is refused."""
     try:
-        return _shown(read_canonical(canonical(answer)))
+        return _shown(read(canonical(answer)))
     except Refused as error:
         return str(error)
 

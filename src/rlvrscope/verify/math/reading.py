@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from rlvrscope.verify.decision import Refused, Unreadable
 from rlvrscope.verify.math.expression import Node, number, parse
-from rlvrscope.verify.math.latex import canonical, cut, split
+from rlvrscope.verify.math.latex import cut, split
 from rlvrscope.verify.math.units import is_known, scale_and_name
 
 MAX_ITEMS = 50
@@ -46,11 +46,7 @@ _UNIT = re.compile(
 
 
 def read(text: str) -> Node:
-    """Read an answer. Raises Refused for one past the limits or with forbidden characters."""
-    return read_canonical(canonical(text))
-
-
-def read_canonical(text: str) -> Node:
+    """Read an answer in canonical LaTeX; one that can't be read is a text. Raises Refused for one past the limits."""
     try:
         return _content(_ungrouped(text))
     except Unreadable:
