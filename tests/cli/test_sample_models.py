@@ -51,7 +51,8 @@ def run(*words: str, code: int = 0) -> Result:
 def rows(path: str) -> list[Any]:
     """Return every sample and verdict, in order."""
     with SampleStore(path, write=False) as store:
-        verdicts = store.connection.execute("SELECT * FROM verdicts ORDER BY 1, 2, 3").fetchall()
+        columns = "verifier, run, problem, number, outcome, score, extracted, path, reason"
+        verdicts = store.connection.execute(f"SELECT {columns} FROM verdicts ORDER BY 1, 2, 3, 4").fetchall()
         return [*sorted(store.samples("samples"), key=lambda sample: (sample.problem, sample.index)), *verdicts]
 
 

@@ -153,9 +153,13 @@ def test_scope_of_the_intervals(risen: Path, rising: Findings, tmp_path: Path):
     """Two bases of one seed: these runs. Of two seeds: these bases, other seeds. Four bases: other bases, too."""
     out = copy(risen, tmp_path / "out")
     results = [rising]
-    for cells in ([(0, 1), (1, 1)], [(2, 0), (3, 0), (2, 1), (3, 1)]):
+    for cells, bases in (([(0, 1), (1, 1)], (0, 1)), ([(2, 0), (3, 0), (2, 1), (3, 1)], (0, 1, 2, 3))):
         for base, seed in cells:
             clone(out, base, seed)
+        recipe = config.load(out / "recipe.toml", Recipe)
+        assert recipe.compare is not None
+        compare = recipe.compare.model_copy(update={"bases": bases, "seeds": (0, 1)})
+        (out / "recipe.toml").write_text(config.dumps(recipe.model_copy(update={"compare": compare})))
         results.append(Findings(Experiment.read(out)))
     assert [each.outcomes[0].covers for each in results] == ["prompts", "seeds", "bases"]
     texts = [scope(each) for each in results]
@@ -171,10 +175,6 @@ def test_scope_of_the_intervals(risen: Path, rising: Findings, tmp_path: Path):
     change = results[1].outcomes[0].pass_at_1
     assert change.high - change.value > 4.3 * spread > 0
     # Failed runs leave too few bases for their arm alone.
-    recipe = config.load(out / "recipe.toml", Recipe)
-    assert recipe.compare is not None
-    compare = recipe.compare.model_copy(update={"bases": (0, 1, 2, 3), "seeds": (0, 1)})
-    (out / "recipe.toml").write_text(config.dumps(recipe.model_copy(update={"compare": compare})))
     fail(out, "grpo-p-base3-seed0", "lost")
     fail(out, "grpo-p-base3-seed1", "lost")
     less = Findings(Experiment.read(out))
@@ -412,7 +412,11 @@ def test_columns_of_graded_tasks_seconds_and_mixtures(risen: Path, tmp_path: Pat
     change_rows(out, "timing", lambda row: row.update(cpu=0.5))
     for run in (out / "runs").iterdir():
         first, *_, last = (json.loads(line) for line in (run / "evaluation.jsonl").read_text().splitlines())
-        rows = [{"step": 6, "alpha": alpha, "held_out": row["held_out"]} for alpha, row in ((0.7, last), (0.3, first))]
+        scored = [
+            (alpha, {name: row[name] for name in ("held_out", "training")})
+            for alpha, row in ((0.7, last), (0.3, first))
+        ]
+        rows = [{"step": 6, "alpha": alpha, **scores} for alpha, scores in scored]
         (run / "interpolation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     results = write_report(out)
     run = results.experiment.runs[0]
@@ -480,7 +484,8 @@ def test_runs_on_other_prompts_are_refused(bases: Path, tmp_path: Path):
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     for row in rows:
         for score in row["held_out"]:
-            score["success_P"] = score["success_P"][:-1]
+            score |= {name: score[name][:-1] for name in ("success_P", "distinct_P")}
+            score["mass"] = {name: values[:-1] for name, values in score["mass"].items()}
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(InputError, match="the same number of held-out prompts"):
         Findings(Experiment.read(out))
