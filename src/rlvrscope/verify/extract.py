@@ -27,31 +27,35 @@ _BRACE = re.compile(r"\\[\s\S]|[{}]")
 _IN_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _PHRASE = re.compile(r"\bthe\s{1,3}(?:(?:final|correct)\s{1,3})?answer\s{1,3}is\b[: \t]*\n?", re.IGNORECASE)
 _PHRASE_END = re.compile(
-    r"[.!?](?:\s|$)|[,;:]?\s+(?:because|since|as|so|which|where|for|given|and so|hence|thus|therefore|but)\b"
-    r"|\s[-\u2013\u2014]{1,2}\s|\s\((?=[a-z]{2})|,\s+(?=[a-z]{2,} [a-z])"
+    r"[.!?](?:\s|$)|[,;:]?\s\(?(?:because|since|as|so|which|where|for|given|and so|hence|thus|therefore)\b"
+    r"|(?:,\s|\s[-\u2013\u2014]{1,2}\s|\s\()(?=[a-z]{2,} [a-z]{2})"
+    r"(?![^.!?]{0,100}\b(?:or|but|maybe|perhaps|possibly|not?|wait|actually)\b)"
 )
+"""End of a sentence, a reason, or a remark that does not hedge."""
 _ANSWER = re.compile(
     r"^[ \t>#*_-]{0,20}(?:(?:the|my|your) )?(?:(?:final|correct) )?answer[*_ ]{0,5}[:\uff1a]",
     re.IGNORECASE | re.MULTILINE,
 )
-_LEAD = re.compile(r"^\s*(\\text\{)?\s*(?:the )?(?:final )?answer(?: is)?(?:\s*:\s*| )(?(1)(\}\s*)?)", re.IGNORECASE)
+_LEAD = re.compile(r"^\s*+(\\text\{)?\s*+(?:the )?(?:final )?answer(?: is)?(?:\s*:\s*| )(?(1)(\}\s*)?)", re.IGNORECASE)
 _DISPLAY = re.compile(r"^(?:\$\$|\\\[)\s*\n\s*")
 """Opening of a displayed formula, followed by a line break."""
 _AROUND_A_BOX = " \t\n$*.()[]\\"
 _SPACE = re.compile(r"\s+")
+_OPEN = re.compile("<(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_CLOSE = re.compile("</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 
 
 def extract(text: str, forms: Sequence[str] = ("boxed",)) -> list[str]:
     r"""Return the answers in the first of these forms that occurs in the text, in order; the last one counts.
 
-    Reasoning between <think> and </think>, also if it has no end, is left out. Empty answers are left out if there are
-    others. Raises InputError for a form not in FORMS; Refused for more than MAX_ANSWERS different answers and for a box
-    inside a box.
+    Reasoning between <think> (<thinking>, <reasoning>) and its end, also without one, is left out. Empty answers are left
+    out if there are others. Raises InputError for a form not in FORMS; Refused for more than MAX_ANSWERS different answers
+    and for a box inside a box.
 
     >>> extract(r"so \boxed{\frac{1}{2}}, that is \boxed{ .5 }")
     ['\\frac{1}{2}', ' .5 ']
     """
-    tail = text.rpartition("</think>")[2].partition("<think>")[0][-TAIL:]
+    tail = _OPEN.split(_CLOSE.split(text)[-1], maxsplit=1)[0][-TAIL:]
     for form in forms:
         if form not in FORMS:
             check_forms([form])

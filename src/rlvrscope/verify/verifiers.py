@@ -18,7 +18,7 @@ from rlvrscope.verify.extract import check_forms, extract
 from rlvrscope.verify.math import math_verifier
 from rlvrscope.verify.math.equality import Algebra
 
-REVISION = 5
+REVISION = 6
 """Version of these rules; bump it whenever a verdict changes."""
 MAX_INLINE_CHARACTERS = 80
 """Longer answers, or answers to longer gold answers, are judged by a worker instead of the calling process."""

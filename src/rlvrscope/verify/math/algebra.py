@@ -22,6 +22,7 @@ from sympy.core.function import AppliedUndef
 
 from rlvrscope.verify.decision import Refused, Unreadable
 from rlvrscope.verify.math.expression import Node
+from rlvrscope.verify.math.latex import FUNCTIONS, GREEK
 from rlvrscope.verify.math.values import coordinate
 
 MIN_DIGITS, DIGITS_PER_DIGIT, MAX_DIGITS = 500, 2, 10_000
@@ -29,10 +30,21 @@ MIN_DIGITS, DIGITS_PER_DIGIT, MAX_DIGITS = 500, 2, 10_000
 MIN_MAGNITUDE, MAX_MAGNITUDE = 1e-50, 1e50
 """Limits of intermediate values."""
 MAX_ARGUMENT = 100
-"""Largest argument of a function: e^{-1000} can't be distinguished from nothing."""
+"""Largest argument of a function that may grow or vanish: e^{-1000} can't be distinguished from nothing."""
+_ANY_ARGUMENT = ("log", "Abs", "floor", "ceiling", "sin", "cos", "tan", "cot", "sec", "csc")
+NUM_POINTS, _LAST_SMALL, _NEGATIVE = 8, 3, (2, 5, 7)
 _MARGIN = 20
-_GUESSED = re.compile(r"(?<![_0-9])[0-9]+ [0-9]|\)\([0-9]|\)[0-9]|[0-9]_|\\text|/[^/]*[A-Za-z0-9)}]\\[a-z]|\.[0-9]{12}")
-"""Input that latex2sympy guesses: 2 3 and (2)(3) as sums, 1011_2 as 1011, 1/2\\sin x; and decimals that it rounds."""
+_KNOWN = (
+    "frac", "binom", "sqrt", "cdot", "times", "div", "sum", "prod", "int", "lim", "to", "circ", "lfloor", "rfloor",
+    "lceil", "rceil", "gcd", "lcm", "max", "min", "mod", "sech", "csch", "coth", "arccot", "arcsec", "arccsc",
+)  # fmt: skip
+_GUESSED = re.compile(
+    r"(?<![_0-9])[0-9]+ [0-9]|\)\([0-9]|\)[0-9]|[0-9]_|\\text|/[^/]*[A-Za-z0-9)}]\\[a-z]"
+    r"|\.[0-9]{12}|[^-A-Za-z0-9\s\\{}()\[\]_^+*/=.,|!<>]|\.\.|[+-].*\\mod|"
+    rf"\\(?!(?:{'|'.join((*FUNCTIONS, *GREEK, *_KNOWN))})(?![A-Za-z]))[A-Za-z]"
+)
+"""Input that latex2sympy guesses: 2 3 and (2)(3) as sums, 1011_2 as 1011, 1/2\\sin x; decimals that it rounds; signs
+and commands that it drops (dots, primes) or reads as products (\\angle ABC)."""
 _BOUND = (sympy.Sum, sympy.Product, sympy.Integral, sympy.Limit, sympy.Derivative)
 _NAMES = {"Abs": "fabs", "ceiling": "ceil"}
 """Functions that mpmath calls otherwise than sympy."""
@@ -55,19 +67,27 @@ class _NoValueError(Exception):
 
 
 def _values_agree(gold: sympy.Expr, answer: sympy.Expr, key: str, tolerance: float) -> bool:
-    """Compare at points of both signs, and at a whole one; points where just one value is real are left out."""
+    """Compare at small and large points of both signs.
+
+    Left out are points where just one value is real, negative ones where none is, and large ones past the limits.
+    """
     num_digits = sum(len(str(part)) for side in (gold, answer) for part in side.atoms(sympy.Rational))
     places = MIN_DIGITS + DIGITS_PER_DIGIT * num_digits
     if places > MAX_DIGITS:
         raise Refused("numbers that are too long to be distinguished")
     agreements = 0
-    for trial in range(4):
+    for trial in range(NUM_POINTS):
         with mp.workdps(places + _MARGIN + 2 * math.ceil(math.log10(MAX_MAGNITUDE))):
             try:
                 gold_value, value = (_value(side, key, trial) for side in (gold, answer))
             except (ZeroDivisionError, ValueError):
                 continue
-            if _is_real(gold_value) != _is_real(value):
+            except Refused:
+                if trial > _LAST_SMALL:
+                    continue
+                raise
+            are_real = {_is_real(gold_value), _is_real(value)}
+            if len(are_real) > 1 or (trial in _NEGATIVE and are_real == {False} and not gold.has(sympy.I)):
                 continue
             scale = min(abs(gold_value), mp.mpf(1)) or mp.mpf(1)
             allowed = tolerance * abs(gold_value) if tolerance else mp.mpf(10) ** (_MARGIN - places) * scale
@@ -114,14 +134,16 @@ def _unbounded(node: Any, key: str, trial: int) -> Any:
     function = getattr(mp, _NAMES.get(name, name), None) if is_function else None
     if function is None or not args:
         raise _NoValueError
-    if name not in ("log", "Abs") and max(map(abs, args)) > MAX_ARGUMENT:
+    if name not in _ANY_ARGUMENT and max(map(abs, args)) > MAX_ARGUMENT:
         raise Refused("an argument that is too large")
     return function(*args)
 
 
 def _point(number: int, trial: int) -> Any:
-    """Return 0.25 to 2.25, the negative of that, or a whole number from 3 to 14."""
-    return mp.mpf(3 + number % 12) if trial == 3 else mp.mpf((number + 2**28) * (-1 if trial == 2 else 1)) / 2**30
+    """Return 0.25 to 2.25, the negative of that, a whole number from 3 to 9, or a larger one of either sign."""
+    if trial > 2:
+        return mp.mpf((3 + number % 7, 20 + number % 64, -20 - number % 64, number, -number)[trial - 3])
+    return mp.mpf((number + 2**28) * (-1 if trial == 2 else 1)) / 2**30
 
 
 def _power(base: Any, exponent: Any, written: Any) -> Any:

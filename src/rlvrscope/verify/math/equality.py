@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from rlvrscope.verify.decision import NeedsAlgebra, Refused, Unreadable
 from rlvrscope.verify.math import values
 from rlvrscope.verify.math.expression import Node, literal, number
-from rlvrscope.verify.math.names import in_one_order, is_name, renamed, stands_alone
+from rlvrscope.verify.math.names import has_known_words, in_one_order, is_name, renamed, stands_alone
 from rlvrscope.verify.math.reading import INFINITY
 from rlvrscope.verify.math.units import SINGLE_LETTERS, asks_for_percent, asks_for_ratio, is_asked_for
 
+MAX_ROUNDING = 0.05
+"""Largest relative error of what follows an approximation sign."""
 Algebra = Callable[[Node, Node, str, float], bool]
 """(gold, answer, key of the points, tolerance) -> whether they are equal; see `algebra.equal`."""
 _ABOUT_RANGES = re.compile(r"interval|inequalit|domain|range|solve|values? of|for (?:which|what)", re.IGNORECASE)
 _ABOUT_POINTS = re.compile(r"\bpoint|coordinate|ordered pair|vertex|intersection", re.IGNORECASE)
+_ABOUT_TIME = re.compile(r"\btime\b|clock|\bwhen\b|\b[ap]\.?m\b", re.IGNORECASE)
+_SERIES = re.compile(r"\+[^+]+\+\\ldots\+")
 _ORDERED, _UNORDERED = ("tuple", "matrix", "row"), ("list", "set", "union")
 _OTHER = ("relation", "ratio", "labelled", "text")
 
@@ -81,8 +85,12 @@ class Comparison:
             return node
         sides, signs = list(node.args), str(node.value).split(" ")
         if signs == ["in"]:
+            if sides[1].op not in (*_ORDERED, *_UNORDERED):
+                raise Unreadable("a member of no set")
             return node if other.value == "()" and _ABOUT_POINTS.search(self.prompt) else sides[1]
         while signs and signs[-1] == "\\approx" and not (len(sides) == 2 and is_name(sides[0])):
+            if not replace(self, tolerance=MAX_ROUNDING).same(sides[-1], sides[-2]):
+                raise Unreadable("an approximation that is not true")
             sides, signs = sides[:-1], signs[:-1]
         if set(signs) - {"=", "\\approx"}:
             return node
@@ -91,18 +99,18 @@ class Comparison:
         keeps_name = other.op == "relation" and "=" in str(other.value)
         if keeps_name and len(sides) == 2:
             return Node("relation", tuple(sides), "=")
-        values_of_chain = sides[1:] if is_named else sides
-        values_of_chain = [_split_unit(side)[0] for side in values_of_chain]
-        if not all(map(self.same, values_of_chain, values_of_chain[1:])):
+        if not all(self.same(sides[-1], side) for side in sides[is_named:-1]):
             raise Unreadable("a chain of equations that is not true")
         return Node("relation", (sides[0], sides[-1]), "=") if keeps_name and is_named else sides[-1]
 
     def _is_name(self, sides: Sequence[Node], is_gold: bool) -> bool:
         """Test whether the first side is a name, an expression of the question, or a formula with its value."""
         first, last = sides[0], sides[-1]
-        is_formula = len(sides) > 2 and bool(first.variables()) and not last.variables()
-        is_unread = first.op in ("raw", "text") and (is_gold or "\\ldots" in str(first.value))
-        return is_name(first) or is_formula or is_unread or stands_alone(first, self.prompt)
+        is_formula = len(sides) > 2 and _is_with_numbers(first, sides[1])
+        is_unread = first.op in ("raw", "text") and (is_gold or bool(_SERIES.search(str(first.value))))
+        is_value_free = not first.symbols() & last.symbols()  # x = x + 1 names nothing
+        is_right_name = is_name(first) and is_value_free and has_known_words(first, self.prompt)
+        return is_right_name or is_formula or is_unread or stands_alone(first, self.prompt)
 
     def _relations(self, gold: Node, answer: Node) -> bool:
         if gold.value != answer.value or (_is_solved(gold) and not _is_solved(answer)):
@@ -139,11 +147,10 @@ class Comparison:
         return True
 
     def _ratios(self, gold: Node, answer: Node) -> bool:
-        pairs = zip(gold.args, answer.args, strict=False)
-        return len(gold.args) == len(answer.args) and all(
-            self._nodes(Node("multiply", (one, answer.args[0])), Node("multiply", (other, gold.args[0])))
-            for one, other in pairs
-        )
+        if len(gold.args) != len(answer.args) or (_ABOUT_TIME.search(self.prompt) and not asks_for_ratio(self.prompt)):
+            return gold == answer
+        sides = ([Node("divide", (part, side.args[0])) for part in side.args] for side in (gold, answer))
+        return all(map(self._nodes, *sides))
 
     def _quantities(self, gold: Node, answer: Node) -> bool:
         """Compare values with units; a percent may lack its sign where the gold answer or the question says percent."""
@@ -181,8 +188,9 @@ def refuse_candidates(gold: Node, answer: Node) -> None:
 
 
 def squeezed(text: str) -> str:
-    """Return a string without spaces, dots and text commands, to compare what is not read as mathematics."""
-    return re.sub("[ .]", "", re.sub(r"\\text\{([^{}]*)\}", r"\1", text)).lower()
+    """Return a string without spaces, full stops, text commands and capitals in words, to compare unread text."""
+    words = re.sub("[A-Za-z]{2,}", lambda word: word[0].lower(), re.sub(r"\\text\{([^{}]*)\}", r"\1", text))
+    return re.sub(r" |\.(?![0-9])", "", words)
 
 
 def word_of(node: Node) -> str:
@@ -212,6 +220,14 @@ def _quotient(node: Node) -> Node:
     quotient = Node("divide", node.args)
     value = literal(quotient)
     return quotient if value is None else number(value)
+
+
+def _is_with_numbers(formula: Node, node: Node) -> bool:
+    r"""Test for a formula with numbers for its variables: \pi r^2 and \pi \cdot 10^2."""
+    if formula.variables() and formula.op == "symbol":
+        return literal(node) is not None
+    is_alike = formula[::2] == node[::2] and len(formula.args) == len(node.args)
+    return is_alike and all(map(_is_with_numbers, formula.args, node.args))
 
 
 def _split_unit(node: Node) -> tuple[Node, str]:

@@ -63,15 +63,15 @@ _REPLACED: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern),
 ))  # fmt: skip
 """Spellings replaced before commands are read."""
 _UPRIGHT: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern), new) for pattern, new in (
-    (rf"\\text ?\{{ ?\\?({_NAMES}) ?\}}", r"\\\1 "),
+    (rf"\\text ?\{{(?! ?sec ?\}}$) ?\\?({_NAMES}) ?\}}", r"\\\1 "),
     (r"(?<![A-Za-z\\])log([0-9]{1,2})(?=\()", r"\\log_{\1}"),
-    (rf"(?<![A-Za-z\\])({_BARE})(?![A-Za-z])", r"\\\1 "),
+    (rf"(?<![A-Za-z\\])(?!sec ?\}}$)({_BARE})(?![A-Za-z])", r"\\\1 "),
     (r"(?<![A-Za-z\\])(?:inf(?:inity)?|oo)(?![A-Za-z])", r"\\infty "),
     (r"(?<![A-Za-z\\])a(sin|cos|tan)(?![A-Za-z])", r"\\arc\1 "),
     (r"(?<![A-Za-z\\])abs ?\(([^()]{1,100})\)", r"|\1|"),
     (r"\\exp ?(?:\(([^()]{1,100})\)|\{([^{}]{1,100})\})", r"e^{\1\2}"),
     (r"\* ?I(?![A-Za-z])", "i"),
-    (r"\\text ?\{ ?(gcd|lcm|max|min|det|sup|inf) ?\}", r"\\\1 "),
+    (r"\\text ?\{ ?(gcd|lcm|max|min|det|sup|inf) ?\}(?!$)", r"\\\1 "),
     (r"([0-9])? ?(?:\\text ?(?:\{ ?([ei]) ?\}|([ei])(?![A-Za-z]))|\{ ?\\rm ([ei]) ?\})", r"\1 \2\3\4"),
     (r"(?<![A-Za-z\\])\\?sqrt ?\(([^()]{1,100})\)", r"\\sqrt{\1}"),
     (r"\\text ?\{[ .]*\}", ""),

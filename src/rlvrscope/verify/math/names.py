@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from rlvrscope.verify.decision import Refused, Unreadable
 from rlvrscope.verify.math.expression import CONSTANTS, Node, literal, parse
-from rlvrscope.verify.math.latex import canonical
+from rlvrscope.verify.math.latex import GREEK, canonical
 from rlvrscope.verify.math.units import MAX_PROMPT_CHARACTERS
 from rlvrscope.verify.math.values import skeleton
 
@@ -21,12 +21,18 @@ _DELIMITER = re.compile(r"\\[()\[\]]")
 _PROSE = re.compile(r"(?:[-+*/^=().,0-9! ]|\\[a-z]+|(?<![A-Za-z])[a-z](?![A-Za-z])|[{}])+")
 _SIGNS = re.compile(r"\\(?:le|ge|ne|lt|gt)(?![a-z])|[=<>,;]|\\text\{[^{}]*\}")
 _NAME = re.compile(
-    r"\\?[A-Za-z]+(?:_[A-Za-z0-9]|_\{[A-Za-z0-9]{1,9}\})?'?|m?\\(?:angle|overline|triangle|vec) ?[A-Za-z]+|\|[A-Z]{2}\|"
+    rf"(?:\\(?:{'|'.join(GREEK)})|[A-Za-z]+)(?:_[A-Za-z0-9]|_\{{[A-Za-z0-9]{{1,9}}\}})?'?"
+    r"|m?\\(?:angle|overline|triangle|vec) ?[A-Za-z]+|\|[A-Z]{2}\|"
     r"|[A-Za-z](?:\^\{-1\})?(?:_[A-Za-z0-9])?\([^()=]{1,20}\)|\\text\{[A-Za-z ]{1,30}\}|[A-Za-z]\^\\circ|[A-Z]{2}"
 )
 _TUPLE = re.compile(r"\(([^()]{1,60},[^()]{1,60})\)")
 _DECORATION = re.compile(r"\\left|\\right|\\displaystyle|\\[,;:! ]|[\s${}]|(?<=\\)[dt](?=frac)")
 
+_USUAL_WORDS = set(
+    "the answer final result total sum difference product number value area perimeter circumference volume length width "
+    "height distance radius diameter slope angle side time speed rate cost price age average mean median mode range "
+    "ratio percent percentage probability minimum maximum min max gcd lcm remainder and for with".split()
+)
 Values = dict[str, Node]
 
 
@@ -39,6 +45,12 @@ def is_name(side: Node) -> bool:
         return bool(_NAME.fullmatch(str(side.value).replace("^\\circ ", "^\\circ")))
     letters = side.args if side.op == "multiply" else ()
     return len(letters) == 2 and all(part.op == "symbol" and str(part.value).isupper() for part in letters)
+
+
+def has_known_words(name: Node, prompt: str) -> bool:
+    """Test whether the words of a name are usual ones or the question's: "twice the area" names nothing."""
+    words = set(re.findall("[a-z]{3,}", str(name.value).removeprefix("\\text").lower())) if name.op == "text" else set()
+    return words <= _USUAL_WORDS | set(re.findall("[a-z]{3,}", prompt[-MAX_PROMPT_CHARACTERS:].lower())) - {"not", "but"}
 
 
 def in_one_order(gold: Node, answer: Node, prompt: str) -> tuple[Node, Node]:

@@ -74,7 +74,10 @@ def _content(text: str) -> Node:
     if text.isdigit() and text.isascii() and len(text) < 300:
         return number(int(text))
     if label := _LABEL.fullmatch(text):
-        return Node("labelled", (_content(label[3].strip()),), label[1] or label[2])
+        inner = _content(label[3].strip())
+        if inner.op in ("labelled", "word", "text", "list"):
+            raise Unreadable("words or a second label after a label")
+        return Node("labelled", (inner,), label[1] or label[2])
     split(text, "$^")  # brackets must close
     return _words(text) or _several(text) or _relation(text) or _scalar(text)
 

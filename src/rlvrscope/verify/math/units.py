@@ -22,6 +22,10 @@ _SCALES = {
     "hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
 }  # fmt: skip
 _LENGTHS = {"cm", "mm", "m", "km", "in", "ft", "yd", "mi", "unit"}
+_TIMES = {"s", "min", "h", "day", "week", "month", "year"}
+_ABOUT_MONEY = re.compile(
+    r"much|cost|price|pay|paid|earn|sp[eo]n[dt]|money|worth|charge|profit|s[ao]l[ed]|bill|saving|owe|wage|salar|interest|income|change"
+)
 _MONEY = {"dollar", "euro", "lb", "cent"}
 _NO_UNITS = {
     "not", "no", "or", "and", "to", "than", "is", "are", "minus", "plus", "negative", "factorial", "modulo", "less",
@@ -85,7 +89,14 @@ def is_asked_for(unit: str, prompt: str) -> bool:
     if any(map(is_known, named - {"in", ""})) or is_other_dimension:
         return False
     if unit in _MONEY:
-        return not {"many", "number", "cent"} & set(words)
+        is_named = unit == "dollar" and (not prompt or _ABOUT_MONEY.search(everything)) or unit in everything.split(" ")
+        return bool(is_named) and not {"many", "number", "cent"} & set(words)
+    if "/" not in unit and {"speed", "rate", "velocity", "fast"} & set(words):
+        return False
+    if base in _TIMES or base in _LENGTHS:
+        asks_for_time = bool({"time", "take", "when", "old", "age"} & set(words))
+        if asks_for_time != (base in _TIMES) and not (base in _TIMES and "long" in words):
+            return False
     if unit in ("degree", "year"):
         return bool({"angle", "degree", "old", "age"} & set(everything.split(" "))) and "rad" not in words
     return base == "unit" or set(re.split(r"[/^]", unit)) - {"2", "3"} <= set(re.split(r"[ /]", everything))

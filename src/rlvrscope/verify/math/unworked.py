@@ -18,6 +18,7 @@ _DECIMAL = re.compile(r"\b(?:as|to) an? (?:\w+ )?decimal\b|\bin decimal (?:form|
 _OTHER_FORM = re.compile(
     r"express|write|convert|simplif|reduc|lowest terms|as an? (?:common |mixed )?(?:fraction|decimal|percent)"
 )
+_UNFINISHED = re.compile(r"\\(?:int|sum|prod|lim)(?![a-z])|\\frac\{(?:d|\\text\{d\})\}\{")
 _STRUCTURES = ("list", "set", "tuple", "union", "matrix", "row", "relation", "ratio", "labelled", "quantity")
 
 
@@ -33,6 +34,8 @@ def check(gold: Node, answer: Node, prompt: str) -> None:
         raise Refused("not evaluated: an expression where the gold answer is a number")
     if any(node.op == "raw" for node in nodes) and not any(node.op == "raw" or node.variables() for node in gold_nodes):
         raise Refused("not evaluated: a function where the gold answer has none")
+    if _unfinished(nodes) and not _unfinished(gold_nodes):
+        raise Refused("not evaluated: an integral, sum, limit or derivative where the gold answer has none")
     if len(nodes) == len(gold_nodes) == 1 and "raw" not in (gold.op, answer.op):
         if nodes[0].variables() - gold_nodes[0].variables():
             raise Refused("not evaluated: it has a variable that the gold answer does not have")
@@ -61,6 +64,10 @@ def scalars(node: Node) -> Iterator[Node]:
         yield node
 
 
+def _unfinished(nodes: list[Node]) -> bool:
+    return any(node.op == "raw" and _UNFINISHED.search(str(node.value)) for node in nodes)
+
+
 def is_number(node: Node) -> bool:
     r"""Test for one fully evaluated number: 391, -2.5, \frac{50}{100}; 6/3 is arithmetic."""
     return literal(node) is not None and not any(map(_is_unevaluated_quotient, node.walk()))
@@ -73,11 +80,15 @@ def _repeats(gold_nodes: list[Node], nodes: list[Node], prompt: str) -> bool:
     """
     known, other_form = set(map(skeleton, gold_nodes)), _OTHER_FORM.search(prompt[-MAX_PROMPT_CHARACTERS:].lower())
     nodes = [node for node in nodes if node.op != "symbol"]
+
+    def is_asked(node: Node) -> bool:
+        asked = formulas(prompt).whole if _is_power_of_ten(node) else formulas(prompt).parts
+        if node.op == "raw":  # also with other brackets: \sin (x)
+            return re.sub("[()]", "", skeleton(node)) in {re.sub("[()]", "", text) for text in asked}
+        return skeleton(node) in asked
+
     return bool(nodes) and all(
-        skeleton(node) not in known
-        and (other_form or literal(node) is None)
-        and skeleton(node) in (formulas(prompt).whole if _is_power_of_ten(node) else formulas(prompt).parts)
-        for node in nodes
+        skeleton(node) not in known and (other_form or literal(node) is None) and is_asked(node) for node in nodes
     )
 
 
