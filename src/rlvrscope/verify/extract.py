@@ -48,9 +48,9 @@ _CLOSE = re.compile("</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 def extract(text: str, forms: Sequence[str] = ("boxed",)) -> list[str]:
     r"""Return the answers in the first of these forms that occurs in the text, in order; the last one counts.
 
-    Reasoning between <think> (<thinking>, <reasoning>) and its end, also without one, is left out. Empty answers are left
-    out if there are others. Raises InputError for a form not in FORMS; Refused for more than MAX_ANSWERS different answers
-    and for a box inside a box.
+    Reasoning between <think> (<thinking>, <reasoning>) and its end, also without one, is left out. Empty answers are
+    left out if there are others. Raises InputError for a form not in FORMS; Refused for more than MAX_ANSWERS different
+    answers and for a box inside a box.
 
     >>> extract(r"so \boxed{\frac{1}{2}}, that is \boxed{ .5 }")
     ['\\frac{1}{2}', ' .5 ']

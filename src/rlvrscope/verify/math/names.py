@@ -28,10 +28,10 @@ _NAME = re.compile(
 _TUPLE = re.compile(r"\(([^()]{1,60},[^()]{1,60})\)")
 _DECORATION = re.compile(r"\\left|\\right|\\displaystyle|\\[,;:! ]|[\s${}]|(?<=\\)[dt](?=frac)")
 
-_USUAL_WORDS = set(
-    "the answer final result total sum difference product number value area perimeter circumference volume length width "
-    "height distance radius diameter slope angle side time speed rate cost price age average mean median mode range "
-    "ratio percent percentage probability minimum maximum min max gcd lcm remainder and for with".split()
+_USUAL_WORDS = re.compile(
+    r"(?:the|answer|final|result|total|sum|difference|product|number|value|area|perimeter|circumference|volume|length"
+    r"|width|height|distance|radius|diameter|slope|angle|side|time|speed|rate|cost|price|age|average|mean|median|mode"
+    r"|range|ratio|percent(?:age)?|probability|min(?:imum)?|max(?:imum)?|gcd|lcm|remainder|of|and|for|with|in)\b"
 )
 Values = dict[str, Node]
 
@@ -49,8 +49,9 @@ def is_name(side: Node) -> bool:
 
 def has_known_words(name: Node, prompt: str) -> bool:
     """Test whether the words of a name are usual ones or the question's: "twice the area" names nothing."""
-    words = set(re.findall("[a-z]{3,}", str(name.value).removeprefix("\\text").lower())) if name.op == "text" else set()
-    return words <= _USUAL_WORDS | set(re.findall("[a-z]{3,}", prompt[-MAX_PROMPT_CHARACTERS:].lower())) - {"not", "but"}
+    words = re.findall("[a-z]{3,}", str(name.value).removeprefix("\\text").lower()) if name.op == "text" else []
+    known = set(re.findall("[a-z]{3,}", prompt[-MAX_PROMPT_CHARACTERS:].lower())) - {"not", "but"}
+    return all(word in known or _USUAL_WORDS.match(word) for word in words)
 
 
 def in_one_order(gold: Node, answer: Node, prompt: str) -> tuple[Node, Node]:

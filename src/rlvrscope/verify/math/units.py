@@ -89,7 +89,9 @@ def is_asked_for(unit: str, prompt: str) -> bool:
     if any(map(is_known, named - {"in", ""})) or is_other_dimension:
         return False
     if unit in _MONEY:
-        is_named = unit == "dollar" and (not prompt or _ABOUT_MONEY.search(everything)) or unit in everything.split(" ")
+        is_named = (unit == "dollar" and (not prompt or _ABOUT_MONEY.search(everything))) or unit in everything.split(
+            " "
+        )
         return bool(is_named) and not {"many", "number", "cent"} & set(words)
     if "/" not in unit and {"speed", "rate", "velocity", "fast"} & set(words):
         return False

@@ -34,8 +34,6 @@ def check(gold: Node, answer: Node, prompt: str) -> None:
         raise Refused("not evaluated: an expression where the gold answer is a number")
     if any(node.op == "raw" for node in nodes) and not any(node.op == "raw" or node.variables() for node in gold_nodes):
         raise Refused("not evaluated: a function where the gold answer has none")
-    if _unfinished(nodes) and not _unfinished(gold_nodes):
-        raise Refused("not evaluated: an integral, sum, limit or derivative where the gold answer has none")
     if len(nodes) == len(gold_nodes) == 1 and "raw" not in (gold.op, answer.op):
         if nodes[0].variables() - gold_nodes[0].variables():
             raise Refused("not evaluated: it has a variable that the gold answer does not have")
@@ -45,6 +43,8 @@ def check(gold: Node, answer: Node, prompt: str) -> None:
         raise Refused("not evaluated: it has arithmetic left over that the gold answer does not have")
     if prompt and _repeats(gold_nodes, nodes, prompt):
         raise Refused("the answer repeats the question")
+    if _unfinished(nodes) and not _unfinished(gold_nodes):
+        raise Refused("not evaluated: an integral, sum, limit or derivative where the gold answer has none")
 
 
 def check_no_equation_of_question(answer: Node, text: str, prompt: str) -> None:
