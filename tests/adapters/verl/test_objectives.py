@@ -31,7 +31,7 @@ AGGREGATIONS = {
     "sequence_mean": "seq-mean-token-mean",
     "fixed_length": "seq-mean-token-sum-norm",
 }
-NAMES = sorted(OBJECTIVES)
+NAMES = sorted(name for name, objective in OBJECTIVES.items() if objective.reads is None)
 
 
 def actor(objective: Objective, **changes: object) -> FSDPActorConfig:
@@ -104,6 +104,12 @@ def test_the_estimator_and_the_loss_together_are_our_objective(name: str):
     ).loss
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=CLOSE)
     torch.testing.assert_close(gradient(loss, batch), gradient(expected, batch), rtol=1e-6, atol=CLOSE)
+
+
+@pytest.mark.parametrize("name", sorted({*OBJECTIVES} - {*NAMES}))
+def test_what_reads_more_than_rewards_is_refused_by_name(name: str):
+    with pytest.raises(InputError, match=f"objective '{name}' reads .*, which verl's estimators do not get"):
+        base_loss(OBJECTIVES[name])
 
 
 @pytest.mark.parametrize("name", ["grpo", "gspo", "cispo"])
