@@ -33,8 +33,6 @@ class Anchor:
     @classmethod
     def of(cls, base: Policy, task: Task, prompts_PT: Tokens, rng: np.random.Generator) -> Anchor:
         """Sample SAMPLES completions per prompt and keep the correct ones. Raises WorkError if there are none."""
-        if len(prompts_PT) == 0:
-            raise WorkError("the base masters none of the training prompts. Lower train.base_classes.mastered.")
         drawn = []
         for part_PT in np.array_split(prompts_PT, -(-len(prompts_PT) // _PROMPTS)):
             rollouts = sample(base, torch.from_numpy(part_PT), task.completion_length, SAMPLES, rng, stops=task.stops)

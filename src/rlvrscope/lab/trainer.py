@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from rlvrscope.arrays import Floats, Ints
+from rlvrscope.errors import WorkError
 from rlvrscope.lab.anchor import Anchor
 from rlvrscope.lab.policy import CompletionScores, EntropyMode, Policy
 from rlvrscope.lab.prompts import drawn_at, training_prompts
@@ -76,6 +77,8 @@ class Trainer:
         prompts_PT = self.prompts_PT
         if self.config.base_classes is not None:
             prompts_PT = prompts_PT[self._base_success_P >= self.config.base_classes.mastered]
+            if len(prompts_PT) == 0:
+                raise WorkError("the base masters none of the training prompts. Lower train.base_classes.mastered.")
         return Anchor.of(self.base, self.task, prompts_PT, self.config.stream("anchor"))
 
     @cached_property
@@ -145,11 +148,8 @@ class Trainer:
             rewards_B = self.task.rewards(np.repeat(prompts_PT, config.group_size, axis=0), completions_BT)
         rewards_PG = rewards_B.reshape(len(prompts_PT), config.group_size)
         self.ledger_row = self.ledger.update(step, prompts_P.tolist(), rewards_PG)
-        likelihood = Likelihood(
-            rollouts.logp_BT.double().sum(dim=1).cpu().numpy().reshape(rewards_PG.shape),
-            rollouts.mask_BT.sum(dim=1).cpu().numpy().reshape(rewards_PG.shape),
-        )
         weighted = self.pass_rates.weighted(rewards_PG, self.objective)
+        likelihood = None if weighted.reads is None else _likelihood(rollouts, rewards_PG.shape)
         advantages_PG = self._reinforced(advantages(rewards_PG, weighted, likelihood), prompts_P)
         with self._timed("reference"), torch.no_grad(), self.base.training_precision():
             regularised = self.objective.kl_coef > 0.0
@@ -264,6 +264,11 @@ def _scores(
     prompts_M, prompt_B = torch.unique(rollouts.prompt_B[rows_B], return_inverse=True)
     completions_BT = rollouts.completions_BT[rows_B]
     return model.score(rollouts.prompts_PT[prompts_M], completions_BT, prompt_B, (temperature,), entropy)
+
+
+def _likelihood(rollouts: Rollouts, shape_PG: tuple[int, ...]) -> Likelihood:
+    logp_B, length_B = rollouts.logp_BT.double().sum(dim=1), rollouts.mask_BT.sum(dim=1)
+    return Likelihood(logp_B.cpu().numpy().reshape(shape_PG), length_B.cpu().numpy().reshape(shape_PG))
 
 
 def _group_metrics(rewards_PG: Floats, advantages_PG: Floats, threshold: float) -> dict[str, float]:

@@ -29,8 +29,8 @@ from rlvrscope.errors import InputError
 NAN = math.nan
 
 
-TOLERANCE = 1e-6
-"""Distance from 0 to 1 within which a share counts as one: some are sums in float32."""
+TOLERANCE = 1e-4
+"""Distance from 0 and 1 within which a share counts as one: masses are sums of products of float32 numbers."""
 
 
 def _vector(values: Any) -> Floats:

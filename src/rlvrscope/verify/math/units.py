@@ -77,8 +77,8 @@ def is_asked_for(unit: str, prompt: str) -> bool:
     if unit == "people" and " many " in request:
         return True
     if not is_known(unit):
-        counted = rf"(?:many|number of|much)(?: \w+){{0,5}}?|in(?: the)?) {re.escape(unit)}"
-        return bool(re.search(rf"\b(?:{counted}(?!\w)", request))
+        before = r"(?:(?:many|number of|much)(?: \w+){0,5}?|in(?: the)?)"
+        return bool(re.search(rf"\b{before} {re.escape(unit)}(?!\w)", request))
     words = re.sub(r"(?<!\^)\b[0-9][0-9.,]* \S+", "#", request).split(" ")
     if unit in words and not (unit == "in" and words.count("in") < 2):
         return True
@@ -89,10 +89,8 @@ def is_asked_for(unit: str, prompt: str) -> bool:
     if any(map(is_known, named - {"in", ""})) or is_other_dimension:
         return False
     if unit in _MONEY:
-        is_named = (unit == "dollar" and (not prompt or _ABOUT_MONEY.search(everything))) or unit in everything.split(
-            " "
-        )
-        return bool(is_named) and not {"many", "number", "cent"} & set(words)
+        is_topic = unit == "dollar" and (not prompt or _ABOUT_MONEY.search(everything))
+        return bool(is_topic or unit in everything.split(" ")) and not {"many", "number", "cent"} & set(words)
     if "/" not in unit and {"speed", "rate", "velocity", "fast"} & set(words):
         return False
     if base in _TIMES or base in _LENGTHS:
